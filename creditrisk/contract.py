@@ -1,0 +1,172 @@
+"""The data contract: what one loan application is, read from ``data/raw/datapackage.json``.
+
+The descriptor is a Frictionless Data Package with a Table Schema. Whatever the project
+knows about columns, types, allowed values and the target comes from that one file.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+#: The level that stands for "no value given"; no column may use it as a value of its own.
+MISSING = "missing"
+
+
+class ContractError(ValueError):
+    """A file or record that breaks the contract; ``problems`` holds one sentence each."""
+
+    def __init__(self, subject: str, problems: list[str], remedy: str = ""):
+        self.problems = problems
+        shown = problems[:10]
+        if len(problems) > len(shown):
+            shown.append(f"... and {len(problems) - len(shown)} more")
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        lines = [f"{subject}: {count}", *(f"  - {line}" for line in shown)]
+        super().__init__("\n".join(lines + ([f"Remedy: {remedy}"] if remedy else [])))
+
+
+@dataclass(frozen=True)
+class Field:
+    """One column: its type, unit and allowed values."""
+
+    name: str
+    title: str
+    description: str
+    type: str  # "integer" or "string"
+    unit: str
+    scale: str  # "log" for a quantity that spreads over orders of magnitude, else "linear"
+    required: bool
+    levels: tuple | None  # allowed values in order, None for a plain number
+    ordered: bool
+    minimum: int | None
+    maximum: int | None
+
+    @property
+    def all_levels(self) -> tuple:
+        """The levels as the model sees them: a missing value is a level of its own, the last."""
+        return (self.levels or ()) + (() if self.required else (MISSING,))
+
+    @property
+    def allowed(self) -> str:
+        """What may stand in this column, in words."""
+        if self.levels is not None:
+            return ", ".join(map(str, self.levels))
+        return f"{self.minimum} to {self.maximum} {self.unit}".rstrip()
+
+
+@dataclass(frozen=True)
+class Contract:
+    """The raw file: its columns, its target, and what was recorded about its content."""
+
+    fields: tuple[Field, ...]  # the applicant's columns, without the target
+    target: Field
+    positive: str  # the target's level that counts as 1
+    row_number: str | None  # header of the column that numbers the rows
+    missing_values: tuple[str, ...]
+    file: str
+    sha256: str | None
+    rows: int | None
+    title: str
+    source: str
+    licence: str
+
+    @property
+    def numbers(self) -> list[Field]:
+        """The columns that hold a quantity."""
+        return [field for field in self.fields if field.levels is None]
+
+    @property
+    def categories(self) -> list[Field]:
+        """The columns that hold one of a list of levels."""
+        return [field for field in self.fields if field.levels is not None]
+
+    @property
+    def columns(self) -> list[Field]:
+        """Every column of the raw file but the row number, the target last."""
+        return [*self.fields, self.target]
+
+    def __getitem__(self, name: str) -> Field:
+        return next(field for field in self.columns if field.name == name)
+
+
+def read_contract(path: str | Path) -> Contract:
+    """Read the contract of the one table that a data package describes.
+
+    Parameters
+    ----------
+    path
+        A ``datapackage.json``.
+
+    Raises
+    ------
+    ContractError
+        If the descriptor is missing, is no JSON, or lacks a part the project needs.
+    """
+    remedy = "restore it with `git checkout data/raw/datapackage.json`, or mend the part named"
+    try:
+        package = json.loads(Path(path).read_text("utf-8"))
+        resource = package["resources"][0]
+        fields = [_field(entry) for entry in resource["schema"]["fields"]]
+        target = resource["target"]
+        contract = Contract(
+            fields=tuple(field for field in fields if field.name != target["field"]),
+            target=next(field for field in fields if field.name == target["field"]),
+            positive=target["positive"],
+            row_number=resource.get("rowNumber"),
+            missing_values=tuple(resource["schema"].get("missingValues", [""])),
+            file=resource["path"],
+            sha256=resource.get("hash", "").removeprefix("sha256:") or None,
+            rows=resource.get("rows"),
+            title=package["title"],
+            source=package["sources"][0]["title"],
+            licence=package["licenses"][0]["title"],
+        )
+    except OSError as error:
+        raise ContractError(str(path), [f"cannot be read ({error.strerror})"], remedy) from error
+    except (KeyError, IndexError, StopIteration) as error:
+        raise ContractError(str(path), [f"has no {error or 'target field'}"], remedy) from error
+    except (ValueError, TypeError) as error:
+        raise ContractError(str(path), [f"is no data package ({error})"], remedy) from error
+    problems = _contradictions(contract)
+    if problems:
+        raise ContractError(str(path), problems, remedy)
+    return contract
+
+
+def _field(entry: dict) -> Field:
+    rules = entry.get("constraints", {})
+    return Field(
+        name=entry["name"],
+        title=entry.get("title", entry["name"]),
+        description=entry.get("description", ""),
+        type=entry["type"],
+        unit=entry.get("unit", ""),
+        scale=entry.get("scale", "linear"),
+        required=rules.get("required", False),
+        levels=tuple(rules["enum"]) if "enum" in rules else None,
+        ordered=entry.get("categoriesOrdered", False),
+        minimum=rules.get("minimum"),
+        maximum=rules.get("maximum"),
+    )
+
+
+def _contradictions(contract: Contract) -> list[str]:
+    """What the descriptor asks for that the project cannot keep."""
+    problems = []
+    for field in contract.columns:
+        if field.scale not in ("linear", "log") or (field.scale == "log" and field.minimum < 1):
+            problems.append(f"{field.name}: scale is linear, or log with a minimum of at least 1")
+        if field.type not in ("integer", "string"):
+            problems.append(f"{field.name}: type {field.type!r}; allowed integer, string")
+        if field.levels is None:
+            if field.type != "integer" or field.minimum is None or field.maximum is None:
+                problems.append(f"{field.name}: give an enum, or type integer, minimum and maximum")
+            elif not field.required:
+                problems.append(f"{field.name}: a quantity must be required")
+        elif MISSING in field.levels:
+            problems.append(f"{field.name}: {MISSING!r} is kept for missing values")
+    if contract.positive not in (contract.target.levels or ()):
+        problems.append(f"positive class {contract.positive!r} is no level of the target")
+    elif len(contract.target.levels) != 2:
+        problems.append("the target needs exactly two levels")
+    return problems

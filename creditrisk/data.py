@@ -1,0 +1,313 @@
+"""From the raw file to the matrix the classifiers train on, checked against the contract."""
+
+import csv
+import difflib
+import hashlib
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder
+
+from creditrisk.contract import MISSING, Contract, ContractError, Field
+
+
+def read_raw(path: str | Path, contract: Contract) -> pd.DataFrame:
+    """Read a raw file, refusing whatever the contract does not describe.
+
+    A byte order mark, other line ends and another order of the columns are accepted; they
+    give the same frame.
+
+    Parameters
+    ----------
+    path
+        A comma-separated UTF-8 file with a header.
+
+    Returns
+    -------
+    DataFrame, shape (rows, columns of the contract)
+        In the contract's column order, indexed by row number. Quantities are int64, levels
+        are strings (or int64 where the contract says integer), a missing value is NaN.
+
+    Raises
+    ------
+    ContractError
+        Naming file, row (counted from 1, with the line in the file), column and remedy.
+    """
+    path = Path(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ContractError(
+            str(path), [f"cannot be read ({error.strerror})"], _restore(path)
+        ) from error
+    header, rows = _cells(path, content, contract)
+    _check_header(path, header, contract)
+    _check_rows(path, header, rows, contract)
+    cells = pd.DataFrame(rows, columns=header, dtype=object)
+    problems = [line for field in contract.columns for line in _bad_cells(cells, field, contract)]
+    problems += _bad_row_numbers(cells, contract)
+    if problems:
+        raise ContractError(str(path), problems, "correct these cells, or " + _restore(path))
+    _check_content(path, content, cells, contract)
+    return _typed(cells, contract)
+
+
+def target(frame: pd.DataFrame, contract: Contract) -> pd.Series:
+    """The target of each row as int64: 1 = good risk, 0 = bad risk."""
+    return (frame[contract.target.name] == contract.positive).astype("int64")
+
+
+def encoder(contract: Contract) -> ColumnTransformer:
+    """The one-hot encoder, raw applications in, matrix out; its columns follow from the contract.
+
+    Nothing is learned from data: quantities pass, each level of a category gets a 0/1 column
+    named ``<column>_<level>``, and a missing value is a level of its own.
+
+    Returns
+    -------
+    ColumnTransformer
+        Ready to ``transform`` a frame of shape (n, columns) to int64 of shape (n, levels).
+    """
+    categories = [field.name for field in contract.categories]
+    levels = [np.array(field.all_levels, dtype=object) for field in contract.categories]
+    # Two imputers because pandas hands over NaN, and JSON's null arrives as None.
+    fill = {"strategy": "constant", "fill_value": MISSING, "keep_empty_features": True}
+    one_hot = Pipeline(
+        [
+            ("nan", SimpleImputer(missing_values=np.nan, **fill)),
+            ("none", SimpleImputer(missing_values=None, **fill)),
+            ("levels", OneHotEncoder(categories=levels, sparse_output=False, dtype=np.int64)),
+        ]
+    )
+    columns = ColumnTransformer(
+        [
+            ("quantity", "passthrough", [field.name for field in contract.numbers]),
+            ("category", one_hot, categories),
+        ],
+        verbose_feature_names_out=False,
+    ).set_output(transform="pandas")
+    return columns.fit(_any_application(contract))
+
+
+def encoded_columns(contract: Contract, field: Field) -> list[str]:
+    """The matrix columns of one raw column, in the order of its levels."""
+    return [f"{field.name}_{level}" for level in field.all_levels] if field.levels else [field.name]
+
+
+def decode(matrix: pd.DataFrame, contract: Contract) -> pd.DataFrame:
+    """Turn matrix rows back into raw applications; the encoding loses nothing.
+
+    Parameters
+    ----------
+    matrix
+        Shape (n, encoded columns), as written to ``X_train.csv``.
+
+    Returns
+    -------
+    DataFrame, shape (n, columns of an application)
+    """
+    raw = {}
+    for field in contract.fields:
+        columns = encoded_columns(contract, field)
+        if field.levels is None:
+            raw[field.name] = matrix[field.name]
+        else:
+            place = matrix[columns].to_numpy().argmax(axis=1)
+            values = np.array([*field.levels, np.nan], dtype=object)[place]
+            raw[field.name] = pd.Series(values, matrix.index, _dtype(field))
+    return pd.DataFrame(raw)
+
+
+def read_matrix(path: str | Path, contract: Contract) -> pd.DataFrame:
+    """Read an ``X_*.csv`` and make sure its columns are those of the contract's encoder."""
+    matrix = _read_made(path)
+    expected = [column for field in (*contract.numbers, *contract.categories)
+                for column in encoded_columns(contract, field)]  # fmt: skip
+    if list(matrix.columns) != expected:
+        odd = sorted(set(matrix.columns) ^ set(expected)) or ["their order"]
+        remedy = "run 02_preparation again with this contract"
+        raise ContractError(str(path), [f"columns differ: {', '.join(odd)}"], remedy)
+    return matrix
+
+
+def read_target(path: str | Path, contract: Contract, rows: int) -> pd.Series:
+    """Read a ``y_*.csv``: one column of 1 = good risk, 0 = bad risk, as long as its matrix."""
+    column = _read_made(path)
+    remedy = "run 02_preparation again"
+    if list(column.columns) != [contract.target.name]:
+        raise ContractError(str(path), [f"must hold {contract.target.name} only"], remedy)
+    if len(column) != rows:
+        raise ContractError(str(path), [f"has {len(column)} rows, its matrix {rows}"], remedy)
+    if not column.iloc[:, 0].isin([0, 1]).all():
+        raise ContractError(str(path), ["holds a value other than 0 and 1"], remedy)
+    return column.iloc[:, 0]
+
+
+def _read_made(path: str | Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path)
+    except (OSError, ValueError) as error:  # pandas' own errors on bad text are ValueErrors
+        problem = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read ({error})"
+        raise ContractError(str(path), [problem], "run 02_preparation first") from error
+
+
+def _restore(path: Path) -> str:
+    return f"restore the file (`git checkout -- {path.name}` in its folder)"
+
+
+def _cells(path: Path, content: bytes, contract: Contract) -> tuple[list[str], list[list[str]]]:
+    """Header and rows as text, or the reason why the bytes are no such table."""
+    if not content.strip():
+        raise ContractError(str(path), ["the file is empty"], _restore(path))
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise ContractError(
+            str(path),
+            [f"line {line}: byte 0x{content[error.start]:02x} is not UTF-8"],
+            "save the file as UTF-8 (for latin-1: `iconv -f latin1 -t utf-8`)",
+        ) from error
+    try:
+        header, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    except csv.Error as error:
+        raise ContractError(str(path), [f"is no CSV ({error})"], _restore(path)) from error
+    if len(header) == 1:
+        other = next((mark for mark in ";\t|" if mark in header[0]), None)
+        if other:
+            remedy = "save the file with commas between the columns"
+            problem = f"line 1: columns are separated by {other!r}, expected ','"
+            raise ContractError(str(path), [problem], remedy)
+    return header, rows
+
+
+def _check_header(path: Path, header: list[str], contract: Contract) -> None:
+    """Every column of the contract once, the row number if the contract has one, nothing else."""
+    expected = [field.name for field in contract.columns]
+    known = [*expected, contract.row_number]
+    problems = [f"line 1: column {name!r} is missing" for name in expected if name not in header]
+    for name in dict.fromkeys(header):
+        if header.count(name) > 1:
+            problems.append(f"line 1: column {name!r} occurs {header.count(name)} times")
+        if name not in known:
+            near = difflib.get_close_matches(name.strip(), expected, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            problems.append(f"line 1: column {name!r} is not in the contract{hint}")
+    if problems:
+        raise ContractError(
+            str(path), problems, "name the columns as datapackage.json does, or describe them there"
+        )
+
+
+def _check_rows(path: Path, header: list[str], rows: list[list[str]], contract: Contract) -> None:
+    """Every row as long as the header, and none that repeats it."""
+    problems = [] if rows else ["there is a header but no row"]
+    for number, row in enumerate(rows, 1):
+        if row == header:
+            problems.append(f"{_place(number)}: the header is repeated")
+        elif not any(cell.strip() for cell in row):
+            problems.append(f"{_place(number)}: the row is blank")
+        elif len(row) != len(header):
+            problems.append(f"{_place(number)}: {len(row)} cells, the header has {len(header)}")
+    if problems:
+        raise ContractError(str(path), problems, "remove or mend these rows, or " + _restore(path))
+
+
+def _place(number: int) -> str:
+    return f"row {number} (line {number + 1})"
+
+
+def _bad_cells(cells: pd.DataFrame, field: Field, contract: Contract) -> list[str]:
+    """One sentence for each cell of a column that the contract does not allow."""
+    complaints = {
+        value: complaint
+        for value in cells[field.name].unique()
+        if (complaint := _complaint(value, field, contract))
+    }
+    bad = cells[field.name][cells[field.name].isin(list(complaints))]
+    return [f"{_place(row + 1)}: {field.name} {complaints[value]}" for row, value in bad.items()]
+
+
+def _complaint(value: str, field: Field, contract: Contract) -> str | None:
+    """Why a cell's text is not allowed in a column; None if it is."""
+    if value in contract.missing_values:
+        return f"is missing; allowed {field.allowed}" if field.required else None
+    if field.type == "integer" and not re.fullmatch(r"-?[0-9]{1,15}", value):
+        return f"is {value!r}, not a whole number; allowed {field.allowed}"
+    if field.levels is not None:
+        if value in map(str, field.levels):
+            return None
+        blanks = " (blanks around it)" if value.strip() in map(str, field.levels) else ""
+        return f"is {value!r}{blanks}; allowed {field.allowed}"
+    if not field.minimum <= int(value) <= field.maximum:
+        return f"is {value}; allowed {field.allowed}"
+    return None
+
+
+def _bad_row_numbers(cells: pd.DataFrame, contract: Contract) -> list[str]:
+    """Row numbers that are no numbers or occur twice; a doubled row shows here."""
+    if contract.row_number not in cells:
+        return []
+    numbers = cells[contract.row_number]
+    broken = ~numbers.str.fullmatch(r"[0-9]{1,15}")
+    doubled = numbers.duplicated() & ~broken
+    return [
+        *(f"{_place(row + 1)}: row number is {numbers[row]!r}" for row in numbers.index[broken]),
+        *(f"{_place(row + 1)}: row number {numbers[row]} occurs twice"
+          for row in numbers.index[doubled]),
+    ]  # fmt: skip
+
+
+def _check_content(path: Path, content: bytes, cells: pd.DataFrame, contract: Contract) -> None:
+    """Compare the content with the recorded hash: no schema sees a dropped row or a swapped label."""
+    if contract.rows is not None and len(cells) != contract.rows:
+        problem = f"{len(cells)} rows; datapackage.json records {contract.rows}"
+    elif contract.sha256 and contract.sha256 not in (_sha256(content), _sha256(_canonical(cells, contract))):
+        problem = "every cell is allowed, but the values are not those whose hash is recorded"
+    else:
+        return
+    raise ContractError(
+        str(path),
+        [problem],
+        _restore(path) + f'; if the change is meant, record it in datapackage.json: '
+        f'"hash": "sha256:{_sha256(content)}", "rows": {len(cells)}',
+    )
+
+
+def _canonical(cells: pd.DataFrame, contract: Contract) -> bytes:
+    """The same content without byte order mark, in the contract's order and with plain line ends."""
+    ordered = cells[[field.name for field in contract.columns]]
+    if contract.row_number is not None:
+        numbers = cells.get(contract.row_number, pd.Series(range(len(cells))).astype(str))
+        ordered = pd.concat([numbers.rename(contract.row_number), ordered], axis=1)
+    return ordered.to_csv(index=False, lineterminator="\n").encode()
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _dtype(field: Field) -> str:
+    return "int64" if field.type == "integer" and field.required else "str"
+
+
+def _typed(cells: pd.DataFrame, contract: Contract) -> pd.DataFrame:
+    frame = pd.DataFrame(index=pd.RangeIndex(len(cells)))
+    if contract.row_number in cells:
+        frame.index = pd.Index(cells[contract.row_number].astype("int64"))
+    for field in contract.columns:
+        values = cells[field.name].mask(cells[field.name].isin(contract.missing_values))
+        frame[field.name] = values.astype(_dtype(field)).array
+    return frame.rename_axis("row")
+
+
+def _any_application(contract: Contract) -> pd.DataFrame:
+    """One allowed application; the encoder needs to see columns and types, not values."""
+    values = {field.name: (field.levels or [field.minimum])[0] for field in contract.fields}
+    return pd.DataFrame([values])

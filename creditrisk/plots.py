@@ -1,0 +1,255 @@
+"""One function a figure: each draws on an ``ax`` it is given.
+
+Good risks are blue and solid, bad risks orange and hatched or dashed, in every figure.
+"""
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.pyplot import subplots
+from matplotlib.ticker import PercentFormatter
+from sklearn.metrics import roc_curve
+
+GOOD, BAD, QUIET = "#0173b2", "#de8f05", "#6b6b6b"
+HATCH = "///"
+
+
+def use_house_style() -> None:
+    """Set the theme of every figure in this notebook."""
+    sns.set_theme(context="notebook", style="whitegrid", palette="colorblind")
+    # sans-serif first as shipped with matplotlib: a figure must not depend on a machine's fonts
+    sns.set_style("whitegrid", {"font.family": "DejaVu Sans", "axes.edgecolor": "#cccccc"})
+
+
+def figure(height: float = 4.0, columns: int = 1, rows: int = 1, **shared) -> tuple[Figure, Axes]:
+    """An empty figure of house width with one or more axes."""
+    return subplots(rows, columns, figsize=(7.4, height), layout="constrained", **shared)
+
+
+def entitle(ax: Axes, finding: str, measure: str) -> None:
+    """Head a figure with what it shows, and under that what was measured."""
+    ax.set_title(f"{finding}\n", loc="left", fontsize=12.5, fontweight="bold", wrap=True)
+    ax.text(0, 1.02, measure, transform=ax.transAxes, fontsize=10, color=QUIET, va="bottom")
+
+
+def class_balance(ax: Axes, good: int, bad: int) -> None:
+    """Two bars: the applicants of each class, with their share."""
+    bars = ax.barh(["good", "bad"], [good, bad], color=[GOOD, BAD], height=0.6)
+    bars[1].set_hatch(HATCH)
+    labels = [f"{count} ({count / (good + bad):.0%})" for count in (good, bad)]
+    ax.bar_label(bars, labels, padding=5)
+    ax.set(xlabel="applicants", xlim=(0, 1.18 * max(good, bad)))
+    ax.invert_yaxis()
+    ax.grid(axis="y", visible=False)
+
+
+def missing_shares(ax: Axes, missing: pd.Series) -> None:
+    """One bar a column: the share of rows without a value."""
+    bars = ax.barh(missing.index, missing, color=[GOOD if share else QUIET for share in missing])
+    ax.bar_label(bars, [f"{share:.1%}" for share in missing], padding=4)
+    ax.set(xlabel="share of applicants without a value", xlim=(0, max(0.1, 1.2 * missing.max())))
+    ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.invert_yaxis()
+    ax.grid(axis="y", visible=False)
+
+
+def bad_rates(ax: Axes, table: pd.DataFrame, overall: float) -> None:
+    """Bad rate of each level with its Wilson interval, against the rate of all applicants.
+
+    Parameters
+    ----------
+    table
+        From :func:`creditrisk.evaluation.risk_by_level`.
+    """
+    place = np.arange(len(table))
+    spread = [table.bad_rate - table.low, table.high - table.bad_rate]
+    ax.axvline(overall, color=QUIET, linestyle="--", linewidth=1.2, zorder=1)
+    ax.errorbar(table.bad_rate, place, xerr=spread, fmt="D", color=BAD, capsize=3, markersize=6)
+    ax.set_yticks(place, [f"{level}  (n = {n})" for level, n in table.applicants.items()])
+    ax.set(ylim=(len(table) - 0.5, -0.5), xlim=(0, max(0.6, 1.05 * table.high.max())))
+    ax.set_xlabel("bad rate with 95 % interval; dashed: all applicants")
+    ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+
+
+def distributions(ax: Axes, values: pd.Series, y: pd.Series, bins, label: str) -> None:
+    """How good and bad risks spread over a quantity, each as share of its class."""
+    for value, name, colour, style in ((1, "good", GOOD, "-"), (0, "bad", BAD, "--")):
+        chosen = values[y == value]
+        weights = np.full(len(chosen), 1 / len(chosen))
+        look = {"color": colour, "linestyle": style, "linewidth": 2, "label": f"{name} risk"}
+        ax.hist(chosen, bins=bins, weights=weights, histtype="step", **look)
+        ax.hist(chosen, bins=bins, weights=weights, color=colour, alpha=0.12)
+    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.set(xlabel=label, ylabel="share of the class")
+    ax.legend(frameon=False)
+
+
+def ranking(ax: Axes, strength: pd.Series, thresholds: dict[str, float], label: str) -> None:
+    """One bar a variable, the strongest on top, with named thresholds as dotted lines."""
+    bars = ax.barh(strength.index, strength, color=GOOD, height=0.6)
+    ax.bar_label(bars, [f"{value:.2f}" for value in strength], padding=4)
+    for name, value in thresholds.items():
+        ax.axvline(value, color=QUIET, linestyle=":", linewidth=1.4)
+        ax.text(value, -0.75, f" {name}", color=QUIET, fontsize=9, ha="left", va="center")
+    ax.set(xlabel=label, xlim=(0, 1.12 * strength.max()), ylim=(len(strength) - 0.5, -1.1))
+    ax.grid(axis="y", visible=False)
+
+
+def amount_and_duration(ax: Axes, x: pd.Series, y: pd.Series, good: pd.Series) -> None:
+    """Two quantities against each other, one mark an applicant."""
+    for value, name, colour, mark in ((1, "good", GOOD, "o"), (0, "bad", BAD, "^")):
+        chosen = good == value
+        ax.scatter(x[chosen], y[chosen], s=16, marker=mark, color=colour, alpha=0.55, linewidths=0,
+                   label=f"{name} risk")  # fmt: skip
+    ax.legend(frameon=False, loc="lower right")
+
+
+def matrix(ax: Axes, values: pd.DataFrame, low: float, label: str) -> None:
+    """A symmetric table of associations as a heat map, lower half only."""
+    upper = np.triu(np.ones(values.shape, dtype=bool))
+    shown = values.mask(upper).iloc[1:, :-1]
+    palette = "Blues" if low == 0 else "vlag"
+    sns.heatmap(shown, ax=ax, vmin=low, vmax=1, cmap=palette, annot=True, fmt=".2f",
+                linewidths=1, annot_kws={"size": 10}, cbar_kws={"label": label})  # fmt: skip
+    ax.tick_params(axis="x", rotation=30)
+    ax.tick_params(axis="y", rotation=0)
+    for tick in ax.get_xticklabels():
+        tick.set_ha("right")
+    ax.grid(visible=False)
+
+
+def two_samples(ax: Axes, shares: pd.DataFrame, label: str) -> None:
+    """Shares of two samples side by side, one pair of marks a row; equal samples lie on each other."""
+    place = np.arange(len(shares))
+    for column, colour, mark in zip(shares, (GOOD, BAD), ("o", "x"), strict=True):
+        ax.plot(shares[column], place, mark, color=colour, label=column, markersize=7)
+    ax.hlines(place, shares.min(axis=1), shares.max(axis=1), color=QUIET, linewidth=1.2)
+    ax.set_yticks(place, shares.index)
+    ax.set(xlabel=label, ylim=(len(shares) - 0.5, -0.5))
+    ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.legend(frameon=False)
+
+
+def fold_scores(ax: Axes, folds: pd.DataFrame, order: list[str], label: str) -> None:
+    """Every fold of every model as a dot, the mean as a diamond; the spread is the message."""
+    jitter = np.random.default_rng(0)
+    for place, name in enumerate(order):
+        values = folds.loc[folds.model == name, "roc_auc"]
+        height = place + jitter.uniform(-0.18, 0.18, len(values))
+        ax.scatter(values, height, s=18, color=GOOD, alpha=0.35, linewidths=0)
+        ax.plot(values.mean(), place, "D", color="black", markersize=7)
+        ax.annotate(f"{values.mean():.3f}", (values.mean(), place), (0, 9), ha="center",
+                    textcoords="offset points", fontsize=10)  # fmt: skip
+    ax.set_yticks(range(len(order)), order)
+    ax.set(xlabel=label, ylim=(len(order) - 0.5, -0.6))
+
+
+def means(ax: Axes, names, mean: pd.Series, spread: pd.Series, label: str) -> None:
+    """One mark a model with its spread as a bar, in the order given."""
+    place = np.arange(len(mean))
+    ax.errorbar(mean, place, xerr=spread, fmt="D", color=GOOD, capsize=3, markersize=7)
+    for x, y in zip(mean, place, strict=True):
+        ax.annotate(f"{x:.3f}", (x, y), (0, 8), ha="center", textcoords="offset points", fontsize=10)
+    ax.set_yticks(place, list(names))
+    ax.set(xlabel=label, ylim=(len(mean) - 0.5, -0.6))
+
+
+def roc_band(ax: Axes, folds: list, name: str, colour: str, style: str, band: bool) -> None:
+    """Mean ROC curve over held-out folds, with the central 80 % of the folds as a band.
+
+    Parameters
+    ----------
+    folds
+        Pairs ``(y, score)``, one a held-out fold.
+    """
+    grid = np.linspace(0, 1, 101)
+    curves = []
+    for y, score in folds:
+        fpr, tpr, _ = roc_curve(y, score)
+        curves.append(np.interp(grid, fpr, tpr))
+    mean = np.concatenate([[0], np.mean(curves, axis=0)[1:]])
+    ax.plot(grid, mean, color=colour, linestyle=style, linewidth=2, label=name)
+    if band:
+        low, high = np.quantile(curves, [0.1, 0.9], axis=0)
+        ax.fill_between(grid, low, high, color=colour, alpha=0.15, linewidth=0)
+
+
+def roc_frame(ax: Axes) -> None:
+    """Axes, labels and the line of chance of a ROC figure."""
+    ax.plot([0, 1], [0, 1], color=QUIET, linestyle=":", linewidth=1.2)
+    ax.set(xlim=(0, 1), ylim=(0, 1.01), aspect="equal")
+    ax.set(xlabel="bad risks taken for good (FPR)", ylabel="good risks recognized (TPR)")
+    ax.legend(frameon=False, loc="lower right", fontsize=9.5)
+
+
+def roc(ax: Axes, y: np.ndarray, score: np.ndarray, cutoff: float) -> None:
+    """The ROC curve of one sample with the operating point of a cut-off."""
+    fpr, tpr, _ = roc_curve(y, score)
+    ax.step(fpr, tpr, where="post", color=GOOD, linewidth=2)
+    approved = np.asarray(score) >= cutoff
+    point = (approved[np.asarray(y) == 0].mean(), approved[np.asarray(y) == 1].mean())
+    ax.plot(*point, "D", color="black", markersize=8, label=f"cut-off {cutoff:.2f}")
+    roc_frame(ax)
+
+
+def cost_curve(ax: Axes, cutoffs: np.ndarray, costs: np.ndarray, chosen: float) -> None:
+    """Expected cost per applicant over the cut-off; a band where several curves are given.
+
+    Parameters
+    ----------
+    costs
+        Shape (curves, cutoffs): one curve a repeat or bootstrap sample.
+    """
+    low, high = np.quantile(costs, [0.1, 0.9], axis=0)
+    mean = costs.mean(axis=0)
+    ax.fill_between(cutoffs, low, high, color=GOOD, alpha=0.18, linewidth=0)
+    ax.plot(cutoffs, mean, color=GOOD, linewidth=2)
+    ax.axvline(chosen, color="black", linestyle="--", linewidth=1.2)
+    ax.annotate(f"cut-off {chosen:.2f}", (chosen, ax.get_ylim()[1]), (-6, -4), ha="right", va="top",
+                textcoords="offset points", fontsize=10)  # fmt: skip
+    ax.set(xlabel="cut-off on the probability of good risk", ylabel="cost per applicant",
+           xlim=(0, 1))  # fmt: skip
+
+
+def confusion(ax: Axes, table: pd.DataFrame) -> None:
+    """Decisions against outcomes, counts and shares of all applicants."""
+    shares = table / table.to_numpy().sum()
+    labels = [
+        [f"{count}\n{share:.0%}" for count, share in zip(counts, row, strict=True)]
+        for counts, row in zip(table.to_numpy(), shares.to_numpy(), strict=True)
+    ]
+    sns.heatmap(shares, ax=ax, annot=np.array(labels), fmt="", cmap="Blues", vmin=0, vmax=0.7,
+                cbar=False, linewidths=2, annot_kws={"size": 13})  # fmt: skip
+    ax.set(xlabel="decision", ylabel="outcome")
+    ax.tick_params(axis="y", rotation=0)
+    ax.grid(visible=False)
+
+
+def calibration(ax: Axes, table: pd.DataFrame) -> None:
+    """Observed against predicted share of good risks, with Wilson intervals.
+
+    Parameters
+    ----------
+    table
+        From :func:`creditrisk.evaluation.calibration_table`.
+    """
+    spread = [table.observed - table.low, table.high - table.observed]
+    ax.plot([0, 1], [0, 1], color=QUIET, linestyle=":", linewidth=1.2, label="ideal")
+    ax.errorbar(table.predicted, table.observed, yerr=spread, fmt="o", color=GOOD, capsize=3,
+                label="applicants in equal bins, 95 % interval")  # fmt: skip
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.set(xlim=(0, 1), ylim=(0, 1.02), aspect="equal")
+    ax.set(xlabel="predicted probability of good risk", ylabel="observed share of good risks")
+    ax.legend(frameon=False, loc="upper left", fontsize=9.5)
+
+
+def score_distributions(ax: Axes, y: np.ndarray, score: np.ndarray, cutoff: float) -> None:
+    """How the scores of good and bad risks lie about the cut-off."""
+    label = "predicted probability of good risk"
+    distributions(ax, pd.Series(score), pd.Series(np.asarray(y)), np.linspace(0, 1, 21), label)
+    ax.axvline(cutoff, color="black", linestyle="--", linewidth=1.2)
+    ax.annotate(f"approve from {cutoff:.2f}", (cutoff, ax.get_ylim()[1]), (-6, -4), ha="right",
+                va="top", textcoords="offset points", fontsize=10)  # fmt: skip

@@ -1,0 +1,191 @@
+"""MLflow: what was tried, what was registered, and which version is in production."""
+
+import hashlib
+import logging
+import os
+import pickle
+from importlib.metadata import version as installed
+from pathlib import Path
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # a bank's runs are nobody's business
+
+import mlflow
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, DataType, Schema
+from sklearn.pipeline import Pipeline
+
+from creditrisk.contract import Contract
+
+MODEL_NAME = "Credit_Risk_Model"
+EXPERIMENT = "Credit risk"
+CHALLENGER, PRODUCTION = "challenger", "production"
+
+#: What the saved model needs to run; pinned to what it was trained with.
+REQUIREMENTS = ["scikit-learn", "pandas", "numpy", "scipy", "skops"]
+
+#: Compiled parts of scikit-learn and SciPy in our pipelines that skops does not open unasked.
+TRUSTED_TYPES = [
+    "numpy.dtype",
+    "scipy._lib.array_api_compat.numpy._aliases.asarray",
+    "scipy.interpolate._bsplines.BSpline",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.tree._tree.Tree",
+    "sklearn.utils._bunch.Bunch",
+]
+
+
+def connect(store: str | Path) -> MlflowClient:
+    """Open the tracking store and its registry, and make sure the experiment exists.
+
+    Parameters
+    ----------
+    store
+        SQLite file, used unless ``MLFLOW_TRACKING_URI`` names a server. Artifacts go to
+        ``mlartifacts/`` beside it; a server keeps them where it is told to.
+    """
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    # says only that environments made by uv hold no pip
+    logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
+    remote = os.environ.get("MLFLOW_TRACKING_URI")
+    path = Path(store).resolve()
+    mlflow.set_tracking_uri(remote or f"sqlite:///{path.as_posix()}")
+    client = MlflowClient()
+    if client.get_experiment_by_name(EXPERIMENT) is None:
+        place = None if remote else (path.parent / "mlartifacts").as_uri()
+        client.create_experiment(EXPERIMENT, artifact_location=place)
+    mlflow.set_experiment(EXPERIMENT)
+    return client
+
+
+def track_training_data(X: pd.DataFrame, y: pd.Series, sha256: str) -> None:
+    """Note in the active run which rows the model learned from: a digest, a profile, the hash."""
+    rows = X.astype(float).assign(**{y.name: y.astype(float)})
+    source = CodeDatasetSource({"made by": "02_preparation", "sha256": sha256})
+    data = mlflow.data.from_pandas(rows, source=source, targets=y.name, name="training set")
+    mlflow.log_input(data, context="training")
+
+
+def track_candidates(client: MlflowClient, parent: str, results: pd.DataFrame, settings: dict) -> None:
+    """Record each compared model as a run nested in the parent run.
+
+    Parameters
+    ----------
+    results
+        One row a model, as in ``experiments/results.csv``.
+    settings
+        Model name -> its parameters by name.
+    """
+    experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
+    for row in results.to_dict("records"):
+        name = row.pop("model")
+        tags = {"mlflow.parentRunId": parent, "mlflow.runName": name}
+        run = client.create_run(experiment, tags=tags).info
+        metrics = [Metric(key, float(value), run.start_time, 0) for key, value in row.items()]
+        params = [Param(key, str(value)[:500]) for key, value in settings[name].items()]
+        client.log_batch(run.run_id, metrics=metrics, params=params[:100])
+        client.set_terminated(run.run_id)
+
+
+def register(
+    client: MlflowClient, model: Pipeline, contract: Contract, example: pd.DataFrame,
+    description: str, tags: dict[str, str],
+) -> ModelVersion:  # fmt: skip
+    """Log the fitted model to the active run and register it as a new challenger version.
+
+    Parameters
+    ----------
+    model
+        Raw applications in, decisions out; saved with skops, which runs no code on loading.
+    example
+        A few raw applications, stored as the model's input example.
+
+    Raises
+    ------
+    MlflowException
+        If the store cannot be written.
+    """
+    logged = mlflow.sklearn.log_model(
+        model,
+        name="model",
+        signature=signature(contract),
+        input_example=example,
+        pip_requirements=[f"{package}=={installed(package)}" for package in REQUIREMENTS],
+        serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_SKOPS,
+        skops_trusted_types=TRUSTED_TYPES,
+    )
+    if not client.search_registered_models(f"name='{MODEL_NAME}'"):
+        client.create_registered_model(
+            MODEL_NAME,
+            description=f"Probability that a loan applicant is a good risk. Trained on {contract.title}.",
+        )
+    run = mlflow.active_run().info.run_id
+    version = client.create_model_version(
+        MODEL_NAME, logged.model_uri, run_id=run, tags=tags, description=description,
+        model_id=logged.model_id,
+    )  # fmt: skip
+    client.set_registered_model_alias(MODEL_NAME, CHALLENGER, version.version)
+    return version
+
+
+def signature(contract: Contract) -> ModelSignature:
+    """The columns of an application and their types, and the decision that comes back."""
+    inputs = [
+        ColSpec(
+            DataType.long if field.type == "integer" else DataType.string,
+            field.name,
+            required=field.required,
+        )
+        for field in contract.fields
+    ]
+    return ModelSignature(Schema(inputs), Schema([ColSpec(DataType.long)]))
+
+
+def current(client: MlflowClient, alias: str) -> ModelVersion | None:
+    """The version that an alias points to, None if there is none yet."""
+    try:
+        return client.get_model_version_by_alias(MODEL_NAME, alias)
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+
+
+def load(version: str | int) -> Pipeline:
+    """The model of a registered version, as scikit-learn pipeline."""
+    return mlflow.sklearn.load_model(f"models:/{MODEL_NAME}/{version}")
+
+
+def promote(client: MlflowClient, version: str | int, why: str) -> None:
+    """Point the production alias at a version and write on it why."""
+    client.set_model_version_tag(MODEL_NAME, version, "promoted_because", why)
+    client.set_registered_model_alias(MODEL_NAME, PRODUCTION, version)
+
+
+def record_validation(client: MlflowClient, run: str, figures: dict[str, float], verdict: str) -> None:
+    """Add the figures on the test set to the run that trained the model."""
+    now = client.get_run(run).info.end_time or 0
+    metrics = [Metric(f"test_{name}", value, now, 0) for name, value in figures.items()]
+    client.log_batch(run, metrics=metrics, tags=[RunTag("validation", verdict)])
+
+
+def attach_reports(client: MlflowClient, run: str, reports: list[Path]) -> None:
+    """Store rendered reports as artifacts of a run, under ``reports/``."""
+    for report in reports:
+        client.log_artifact(run, str(report), "reports")
+
+
+def save(thing: object, path: str | Path) -> str:
+    """Pickle to a file and return its sha256; a full disk is an error, not a short file."""
+    content = pickle.dumps(thing)
+    with open(path, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    return hashlib.sha256(content).hexdigest()

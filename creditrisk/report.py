@@ -1,0 +1,30 @@
+"""What a notebook hands to its reader: a figure, a computed sentence, a headline."""
+
+import io
+
+from IPython.display import Image, Markdown, display
+from matplotlib.figure import Figure
+from matplotlib.pyplot import close
+
+#: The output type by which whoever runs the notebook finds its headline.
+HEADLINE = "application/vnd.chain.headline+json"
+
+
+def show(figure: Figure, alt: str) -> None:
+    """Show a figure at twice the screen's resolution, with words for those who cannot see it."""
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=200, facecolor="white", bbox_inches="tight")
+    close(figure)
+    width = Image(picture.getvalue(), format="png", retina=True).width
+    display(Image(picture.getvalue(), format="png", width=width, alt=alt))
+
+
+def say(markdown: str) -> None:
+    """Show a sentence or list that code has computed, as prose."""
+    display(Markdown(markdown))
+
+
+def headline(sentence: str, **figures: float | int | str) -> None:
+    """Show the one sentence a reader should take away, and name its figures for the run's record."""
+    bundle = {"text/markdown": sentence, HEADLINE: {"text": sentence, "figures": figures}}
+    display(bundle, raw=True)
