@@ -14,6 +14,7 @@ TRAIN = {"X_train": "data/training/X_train.csv", "y_train": "data/training/y_tra
 TEST = {"X_test": "data/training/X_test.csv", "y_test": "data/training/y_test.csv"}
 COMPARISON = {"results": "experiments/results.csv", "champion": "experiments/champion.json"}
 MODEL = {"model": "models/credit_risk_model.pkl"}
+BESIDE = {"model_columns": "models/model_columns.pkl", "manifest": "models/manifest.json"}
 REGISTRATION = {"registration": "experiments/registration.json"}
 
 # The order follows from who reads what. The test set goes to the validation and to nobody else.
@@ -24,7 +25,7 @@ CHAIN = [
     Stage(
         "04_registration",
         reads=TRAIN | CONTRACT | COMPARISON,
-        writes=MODEL | {"model_columns": "models/model_columns.pkl"} | REGISTRATION,
+        writes=MODEL | BESIDE | REGISTRATION,
     ),
     Stage(
         "05_validation",

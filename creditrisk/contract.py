@@ -11,6 +11,8 @@ from pathlib import Path
 #: The level that stands for "no value given"; no column may use it as a value of its own.
 MISSING = "missing"
 
+_REMEDY = "restore it with `git checkout data/raw/datapackage.json`, or mend the part named"
+
 
 class ContractError(ValueError):
     """A file or record that breaks the contract; ``problems`` holds one sentence each."""
@@ -102,9 +104,24 @@ def read_contract(path: str | Path) -> Contract:
     ContractError
         If the descriptor is missing, is no JSON, or lacks a part the project needs.
     """
-    remedy = "restore it with `git checkout data/raw/datapackage.json`, or mend the part named"
     try:
         package = json.loads(Path(path).read_text("utf-8"))
+    except OSError as error:
+        raise ContractError(str(path), [f"cannot be read ({error.strerror})"], _REMEDY) from error
+    except ValueError as error:
+        raise ContractError(str(path), [f"is no JSON ({error})"], _REMEDY) from error
+    return parse_contract(package, str(path))
+
+
+def parse_contract(package: dict, subject: str = "the contract") -> Contract:
+    """The contract that a data package's content describes; ``subject`` names it in errors.
+
+    Raises
+    ------
+    ContractError
+        If the content lacks a part the project needs or contradicts itself.
+    """
+    try:
         resource = package["resources"][0]
         fields = [_field(entry) for entry in resource["schema"]["fields"]]
         target = resource["target"]
@@ -121,15 +138,13 @@ def read_contract(path: str | Path) -> Contract:
             source=package["sources"][0]["title"],
             licence=package["licenses"][0]["title"],
         )
-    except OSError as error:
-        raise ContractError(str(path), [f"cannot be read ({error.strerror})"], remedy) from error
     except (KeyError, IndexError, StopIteration) as error:
-        raise ContractError(str(path), [f"has no {error or 'target field'}"], remedy) from error
-    except (ValueError, TypeError) as error:
-        raise ContractError(str(path), [f"is no data package ({error})"], remedy) from error
+        raise ContractError(subject, [f"has no {error or 'target field'}"], _REMEDY) from error
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ContractError(subject, [f"is no data package ({error})"], _REMEDY) from error
     problems = _contradictions(contract)
     if problems:
-        raise ContractError(str(path), problems, remedy)
+        raise ContractError(subject, problems, _REMEDY)
     return contract
 
 

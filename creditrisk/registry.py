@@ -116,7 +116,7 @@ def register(
         name="model",
         signature=signature(contract),
         input_example=example,
-        pip_requirements=[f"{package}=={installed(package)}" for package in REQUIREMENTS],
+        pip_requirements=[f"{package}=={version}" for package, version in libraries().items()],
         serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_SKOPS,
         skops_trusted_types=TRUSTED_TYPES,
     )
@@ -132,6 +132,11 @@ def register(
     )  # fmt: skip
     client.set_registered_model_alias(MODEL_NAME, CHALLENGER, version.version)
     return version
+
+
+def libraries() -> dict[str, str]:
+    """The versions of the packages that a saved model needs to run."""
+    return {package: installed(package) for package in REQUIREMENTS}
 
 
 def signature(contract: Contract) -> ModelSignature:
