@@ -4,9 +4,14 @@ The descriptor is a Frictionless Data Package with a Table Schema. Whatever the 
 knows about columns, types, allowed values and the target comes from that one file.
 """
 
+import difflib
 import json
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from pathlib import Path
+from typing import NamedTuple
 
 #: The level that stands for "no value given"; no column may use it as a value of its own.
 MISSING = "missing"
@@ -71,6 +76,8 @@ class Contract:
     title: str
     source: str
     licence: str
+    #: The descriptor all this was read from; it travels with a saved model.
+    package: dict = dataclass_field(default_factory=dict, repr=False, compare=False)
 
     @property
     def numbers(self) -> list[Field]:
@@ -137,6 +144,7 @@ def parse_contract(package: dict, subject: str = "the contract") -> Contract:
             title=package["title"],
             source=package["sources"][0]["title"],
             licence=package["licenses"][0]["title"],
+            package=package,
         )
     except (KeyError, IndexError, StopIteration) as error:
         raise ContractError(subject, [f"has no {error or 'target field'}"], _REMEDY) from error
@@ -184,4 +192,81 @@ def _contradictions(contract: Contract) -> list[str]:
         problems.append(f"positive class {contract.positive!r} is no level of the target")
     elif len(contract.target.levels) != 2:
         problems.append("the target needs exactly two levels")
+    return problems
+
+
+class Problem(NamedTuple):
+    """What is wrong with one field of an application; the words never repeat the value sent."""
+
+    field: str
+    message: str
+
+
+_ABSENT = object()
+_WORDS = {int: "a whole number", str: "text"}
+
+
+def record_problems(record: object, contract: Contract) -> list[Problem]:
+    """Everything the contract does not allow in one application, as it came out of JSON.
+
+    Nothing is coerced: ``"35"``, ``35.0`` and ``true`` are no age. ``null`` stands for a value
+    that is missing, where the contract allows that.
+
+    Parameters
+    ----------
+    record
+        A dict of plain Python values by column name.
+
+    Returns
+    -------
+    list of Problem
+        In the contract's order, unknown fields last; empty if the application is allowed.
+    """
+    if not isinstance(record, Mapping):
+        return [Problem("", "the application is no object of named values")]
+    problems, found = [], 0
+    for field in contract.fields:
+        value = record.get(field.name, _ABSENT)
+        found += value is not _ABSENT
+        # The type itself, not isinstance: to Python true is an int. An allowed record, which is
+        # nearly every one, gets no further than these three lines.
+        if type(value) is (int if field.type == "integer" else str):
+            if value in field.levels if field.levels else field.minimum <= value <= field.maximum:
+                continue
+        elif value is None and not field.required:
+            continue
+        problems.append(Problem(field.name, f"{_fault(value, field)}; allowed {_choice(field)}"))
+    if len(record) > found:
+        problems += _unknown_fields(record, contract)
+    return problems
+
+
+def _fault(value: object, field: Field) -> str:
+    wanted = int if field.type == "integer" else str
+    if value is _ABSENT:
+        return "is missing"
+    if value is None:
+        return "is null"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "is not a finite number"
+    if type(value) is not wanted:
+        return f"is not {_WORDS[wanted]}"
+    return "is out of range" if field.levels is None else "is not an allowed value"
+
+
+def _choice(field: Field) -> str:
+    return field.allowed if field.required else f"{field.allowed}, or null"
+
+
+def _unknown_fields(record: Mapping, contract: Contract) -> list[Problem]:
+    """One problem for each name the contract does not know, with the nearest one it does."""
+    names = [field.name for field in contract.fields]
+    problems = []
+    for name in record:
+        if name not in names:
+            # A name comes from the sender as well: show no more of it than tells which one it is.
+            shown = str(name)[:40]
+            near = difflib.get_close_matches(shown, names, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            problems.append(Problem(shown, f"is not a field of an application{hint}"))
     return problems

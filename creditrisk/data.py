@@ -153,7 +153,11 @@ def _read_made(path: str | Path) -> pd.DataFrame:
     try:
         return pd.read_csv(path)
     except (OSError, ValueError) as error:  # pandas' own errors on bad text are ValueErrors
-        problem = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read ({error})"
+        problem = (
+            "does not exist"
+            if isinstance(error, FileNotFoundError)
+            else f"cannot be read ({error})"
+        )
         raise ContractError(str(path), [problem], "run 02_preparation first") from error
 
 
@@ -265,23 +269,26 @@ def _bad_row_numbers(cells: pd.DataFrame, contract: Contract) -> list[str]:
 
 
 def _check_content(path: Path, content: bytes, cells: pd.DataFrame, contract: Contract) -> None:
-    """Compare the content with the recorded hash: no schema sees a dropped row or a swapped label."""
+    """Compare with the recorded hash: no schema sees a dropped row or a swapped label."""
     if contract.rows is not None and len(cells) != contract.rows:
         problem = f"{len(cells)} rows; datapackage.json records {contract.rows}"
-    elif contract.sha256 and contract.sha256 not in (_sha256(content), _sha256(_canonical(cells, contract))):
+    elif contract.sha256 and contract.sha256 not in (
+        _sha256(content),
+        _sha256(_canonical(cells, contract)),
+    ):
         problem = "every cell is allowed, but the values are not those whose hash is recorded"
     else:
         return
     raise ContractError(
         str(path),
         [problem],
-        _restore(path) + f'; if the change is meant, record it in datapackage.json: '
+        _restore(path) + f"; if the change is meant, record it in datapackage.json: "
         f'"hash": "sha256:{_sha256(content)}", "rows": {len(cells)}',
     )
 
 
 def _canonical(cells: pd.DataFrame, contract: Contract) -> bytes:
-    """The same content without byte order mark, in the contract's order and with plain line ends."""
+    """The content without byte order mark, in the contract's order, with plain line ends."""
     ordered = cells[[field.name for field in contract.columns]]
     if contract.row_number is not None:
         numbers = cells.get(contract.row_number, pd.Series(range(len(cells))).astype(str))

@@ -285,6 +285,18 @@ def expected_cost(
     return bad_accepted * bad + good_rejected * good
 
 
+def cost_samples(
+    y: np.ndarray, score: np.ndarray, cutoffs: np.ndarray, bad_accepted: float,
+    good_rejected: float, *, draws: int, seed: int,
+) -> np.ndarray:  # fmt: skip
+    """Cost curves of bootstrap samples of the applicants, shape (draws, cutoffs)."""
+    y, score, generator = np.asarray(y), np.asarray(score), np.random.default_rng(seed)
+    samples = generator.integers(0, len(y), (draws, len(y)))
+    return np.array(
+        [expected_cost(y[s], score[s], cutoffs, bad_accepted, good_rejected) for s in samples]
+    )
+
+
 def calibration_table(y: np.ndarray, score: np.ndarray, bins: int = 10) -> pd.DataFrame:
     """Predicted and observed share of good in bins of equal size, with Wilson bounds."""
     place = pd.qcut(pd.Series(np.asarray(score)), bins, labels=False, duplicates="drop")

@@ -102,7 +102,9 @@ def settings(contract: Contract, seed: int) -> dict[str, dict[str, object]]:
     return {candidate.name: _settings(candidate) for candidate in candidates(contract, seed)}
 
 
-def decision_model(encoder: ColumnTransformer, classifier: BaseEstimator, cutoff: float) -> Pipeline:
+def decision_model(
+    encoder: ColumnTransformer, classifier: BaseEstimator, cutoff: float
+) -> Pipeline:
     """Raw applications in, probability of good risk and decision at the cut-off out.
 
     The encoder is ready; fit the last step on the encoded matrix, the pipeline then predicts.

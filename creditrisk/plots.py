@@ -81,7 +81,7 @@ def distributions(ax: Axes, values: pd.Series, y: pd.Series, bins, label: str) -
         look = {"color": colour, "linestyle": style, "linewidth": 2, "label": f"{name} risk"}
         ax.hist(chosen, bins=bins, weights=weights, histtype="step", **look)
         ax.hist(chosen, bins=bins, weights=weights, color=colour, alpha=0.12)
-    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.yaxis.set_major_formatter(PercentFormatter(1))
     ax.set(xlabel=label, ylabel="share of the class")
     ax.legend(frameon=False)
 
@@ -121,7 +121,7 @@ def matrix(ax: Axes, values: pd.DataFrame, low: float, label: str) -> None:
 
 
 def two_samples(ax: Axes, shares: pd.DataFrame, label: str) -> None:
-    """Shares of two samples side by side, one pair of marks a row; equal samples lie on each other."""
+    """Shares of two samples, one pair of marks a row; equal samples lie on each other."""
     place = np.arange(len(shares))
     for column, colour, mark in zip(shares, (GOOD, BAD), ("o", "x"), strict=True):
         ax.plot(shares[column], place, mark, color=colour, label=column, markersize=7)
@@ -151,7 +151,9 @@ def means(ax: Axes, names, mean: pd.Series, spread: pd.Series, label: str) -> No
     place = np.arange(len(mean))
     ax.errorbar(mean, place, xerr=spread, fmt="D", color=GOOD, capsize=3, markersize=7)
     for x, y in zip(mean, place, strict=True):
-        ax.annotate(f"{x:.3f}", (x, y), (0, 8), ha="center", textcoords="offset points", fontsize=10)
+        ax.annotate(
+            f"{x:.3f}", (x, y), (0, 8), ha="center", textcoords="offset points", fontsize=10
+        )
     ax.set_yticks(place, list(names))
     ax.set(xlabel=label, ylim=(len(mean) - 0.5, -0.6))
 
@@ -195,12 +197,12 @@ def roc(ax: Axes, y: np.ndarray, score: np.ndarray, cutoff: float) -> None:
 
 
 def cost_curve(ax: Axes, cutoffs: np.ndarray, costs: np.ndarray, chosen: float) -> None:
-    """Expected cost per applicant over the cut-off; a band where several curves are given.
+    """Mean expected cost per applicant over the cut-off, and the central 80 % of the curves.
 
     Parameters
     ----------
     costs
-        Shape (curves, cutoffs): one curve a repeat or bootstrap sample.
+        Shape (curves, cutoffs): one curve a bootstrap sample.
     """
     low, high = np.quantile(costs, [0.1, 0.9], axis=0)
     mean = costs.mean(axis=0)
@@ -243,7 +245,7 @@ def calibration(ax: Axes, table: pd.DataFrame) -> None:
         axis.set_major_formatter(PercentFormatter(1, decimals=0))
     ax.set(xlim=(0, 1), ylim=(0, 1.02), aspect="equal")
     ax.set(xlabel="predicted probability of good risk", ylabel="observed share of good risks")
-    ax.legend(frameon=False, loc="upper left", fontsize=9.5)
+    ax.legend(frameon=False, loc="lower right", fontsize=9.5)
 
 
 def score_distributions(ax: Axes, y: np.ndarray, score: np.ndarray, cutoff: float) -> None:

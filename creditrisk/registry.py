@@ -72,7 +72,9 @@ def track_training_data(X: pd.DataFrame, y: pd.Series, sha256: str) -> None:
     mlflow.log_input(data, context="training")
 
 
-def track_candidates(client: MlflowClient, parent: str, results: pd.DataFrame, settings: dict) -> None:
+def track_candidates(
+    client: MlflowClient, parent: str, results: pd.DataFrame, settings: dict
+) -> None:
     """Record each compared model as a run nested in the parent run.
 
     Parameters
@@ -123,7 +125,7 @@ def register(
     if not client.search_registered_models(f"name='{MODEL_NAME}'"):
         client.create_registered_model(
             MODEL_NAME,
-            description=f"Probability that a loan applicant is a good risk. Trained on {contract.title}.",
+            description=f"Probability that an applicant is a good risk. {contract.title}.",
         )
     run = mlflow.active_run().info.run_id
     version = client.create_model_version(
@@ -173,7 +175,9 @@ def promote(client: MlflowClient, version: str | int, why: str) -> None:
     client.set_registered_model_alias(MODEL_NAME, PRODUCTION, version)
 
 
-def record_validation(client: MlflowClient, run: str, figures: dict[str, float], verdict: str) -> None:
+def record_validation(
+    client: MlflowClient, run: str, figures: dict[str, float], verdict: str
+) -> None:
     """Add the figures on the test set to the run that trained the model."""
     now = client.get_run(run).info.end_time or 0
     metrics = [Metric(f"test_{name}", value, now, 0) for name, value in figures.items()]

@@ -25,6 +25,6 @@ def say(markdown: str) -> None:
 
 
 def headline(sentence: str, **figures: float | int | str) -> None:
-    """Show the one sentence a reader should take away, and name its figures for the run's record."""
+    """Show the sentence a reader should take away, and name its figures for the run's record."""
     bundle = {"text/markdown": sentence, HEADLINE: {"text": sentence, "figures": figures}}
     display(bundle, raw=True)

@@ -1,0 +1,216 @@
+"""What a reader gets to see: one self-contained HTML page a notebook, and one index of all runs."""
+
+import os
+import re
+import secrets
+from base64 import b64encode
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+
+from papermill_chain.history import read_runs
+from papermill_chain.sanitize import picture, safe_html
+
+TEMPLATES = Path(__file__).parent / "template"
+NOTEBOOK = re.compile(r"(?:\./)?([\w-]+)\.ipynb(#.*)?")
+NUMBER = re.compile(
+    r"[-−+]?[\d.,\s]*\d(e[-+]?\d+)?(\s*±\s*[\d.,]+)?\s*%?|[-−]?inf|nan|<NA>|NaT|", re.IGNORECASE
+)
+
+
+def render(
+    notebook: Path,
+    html: Path,
+    *,
+    title_of_run: str,
+    run_id: str,
+    previous: str | None,
+    next: str | None,
+    changed: dict[str, object],
+    error: dict | None,
+) -> None:
+    """Write an executed notebook as one page that needs nothing but itself.
+
+    `previous` and `next` name the stages whose reports lie beside this one; `changed` are the
+    parameters that differ from the notebook's own; `error` tells in which "cell", under which
+    "heading" and why ("ename", "evalue") the notebook stopped.
+    """
+    import nbformat
+
+    executed = nbformat.read(notebook, 4)
+    body = _body(executed)
+    title, lead = _take_title(body, notebook.stem)
+    _tidy_links(body)
+    _tidy_tables(body)
+    sections = _anchor_headings(body)
+    page = _page(
+        "report.html.j2",
+        title=title,
+        lead=lead,
+        sections=sections,
+        body=_markup(str(body)),
+        title_of_run=title_of_run,
+        run_id=run_id,
+        previous=previous,
+        next=next,
+        changed=changed,
+        error=error,
+        failing=_failing_cell(executed, error),
+    )
+    _write_whole(html, page)
+
+
+def write_index(experiments: Path, title: str) -> Path:
+    """Write the page that lists the runs kept under `experiments`, newest first."""
+    runs = read_runs(experiments)
+    latest = next((run for run in runs if not run.unreadable), None)
+    earlier = [run for run in runs if run is not latest]
+    index = experiments / "index.html"
+    _write_whole(index, _page("runs.html.j2", title=title, latest=latest, earlier=earlier))
+    return index
+
+
+def _body(executed):
+    """The cells of a notebook as a tree of harmless HTML."""
+    from bs4 import BeautifulSoup
+    from nbconvert import HTMLExporter
+
+    exporter = HTMLExporter(
+        template_name="base",
+        template_file="cells.html.j2",
+        extra_template_paths=[str(TEMPLATES)],
+        exclude_anchor_links=True,
+        filters={"safe_html": safe_html, "picture": picture},
+    )
+    # Best picture first; scripts and widgets are not on the list, so they are never shown.
+    exporter.config.NbConvertBase.display_data_priority = [
+        "image/png", "image/jpeg", "image/svg+xml",
+        "text/html", "text/markdown", "text/latex", "text/plain",
+    ]  # fmt: skip
+    html, _ = exporter.from_notebook_node(executed)
+    return BeautifulSoup(html, "html.parser")
+
+
+def _take_title(body, otherwise: str):
+    """The first heading of the notebook and the quotation right below it, taken out of the text."""
+    heading, *others = body("h1") or [None]
+    if heading is None:
+        return otherwise, None
+    for other in others:
+        other.name = "h2"
+    below = heading.find_next_sibling()
+    lead = below.extract() if below is not None and below.name == "blockquote" else None
+    return heading.extract().get_text(), lead and _markup(lead.decode_contents())
+
+
+def _tidy_links(body) -> None:
+    """Let links between notebooks lead to their reports, and name pictures that are not here."""
+    for link in body("a", href=NOTEBOOK):
+        if match := NOTEBOOK.fullmatch(link["href"]):
+            link["href"] = f"{match[1]}.html{match[2] or ''}"
+    for absent in body("img", src=False):
+        absent.replace_with(absent.get("alt", ""))
+
+
+def _tidy_tables(body) -> None:
+    """Let wide tables scroll inside themselves, and set columns of numbers to the right."""
+    for table in body("table"):
+        name = table.caption.get_text(" ", strip=True) if table.caption else "Table"
+        frame = {"class": "table", "role": "region", "tabindex": "0", "aria-label": name}
+        table.wrap(body.new_tag("div", attrs=frame))
+        rows = [row(["td", "th"], recursive=False) for row in table("tr")]
+        width = max(map(len, rows), default=0)
+        rows = [row for row in rows if len(row) == width]  # not headers that span columns
+        for column in zip(*rows):
+            data = [cell for cell in column if cell.find_parent("thead") is None]
+            if data and all(NUMBER.fullmatch(cell.get_text(strip=True)) for cell in data):
+                for cell in column:
+                    cell["class"] = [*cell.get("class", []), "number"]
+
+
+def _anchor_headings(body) -> list[dict[str, str]]:
+    """Give each heading the anchor JupyterLab gives it; tell those of the sections, in order."""
+    sections, taken = [], set()
+    for heading in body(["h2", "h3"]):
+        text = heading.get_text().strip()
+        anchor = stem = text.replace(" ", "-") or "section"
+        while anchor in taken:
+            anchor = f"{stem}-{len(taken)}"
+        taken.add(anchor)
+        heading["id"] = anchor
+        if heading.name == "h2":
+            sections.append({"anchor": anchor, "text": text})
+    return sections
+
+
+def _failing_cell(executed, error: dict | None) -> str | None:
+    """The anchor of the cell that stopped the notebook, if it can be named."""
+    if error is None:
+        return None
+    failed = [
+        number
+        for number, cell in enumerate(executed.cells)
+        if any(output.output_type == "error" for output in cell.get("outputs", []))
+    ]
+    # A killed kernel leaves no error in its notebook; then only the runner knows the cell.
+    number = failed[0] if failed else error.get("cell")
+    known = isinstance(number, int) and 0 <= number < len(executed.cells)
+    return f"cell-{number}" if known else None
+
+
+def _page(template: str, **shown: object) -> str:
+    """A page with its style and script inside, and a policy that admits that script alone."""
+    from jinja2 import Environment, FileSystemLoader
+
+    pages = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    pages.filters.update(figure=_figure, words=_words, moment=_moment, duration=_duration)
+    style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
+    script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
+    digest = b64encode(sha256(script.encode()).digest()).decode()
+    return pages.get_template(template).render(
+        style=_markup(style), script=_markup(script), script_hash=f"sha256-{digest}", **shown
+    )
+
+
+def _markup(html: str):
+    """HTML of our own making, or made harmless: it needs no further escape."""
+    from markupsafe import Markup
+
+    return Markup(html)
+
+
+def _figure(value: object) -> str:
+    """A key figure to four digits, or as it is if it is a word."""
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
+    return str(value)
+
+
+def _words(name: str) -> str:
+    """A name from code, read aloud."""
+    return name.replace("_", " ")
+
+
+def _moment(time: datetime) -> str:
+    """A time that reads the same everywhere."""
+    return f"{time:%Y-%m-%d %H:%M} UTC"
+
+
+def _duration(seconds: float) -> str:
+    """A span of time in the unit that fits it."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02} s"
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write a file so that readers find either the old one or all of the new one."""
+    half = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        half.write_text(text, encoding="utf-8")
+        os.replace(half, path)
+    finally:
+        half.unlink(missing_ok=True)

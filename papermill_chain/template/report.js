@@ -1,0 +1,41 @@
+(() => {
+  const folds = document.querySelectorAll("details.code");
+  const toggle = document.getElementById("toggle");
+  // A page opened from disk may be refused its storage; it then forgets the choice, no more.
+  const recall = () => { try { return localStorage.getItem("show code") === "yes"; } catch { return false; } };
+  const remember = (shown) => { try { localStorage.setItem("show code", shown ? "yes" : "no"); } catch { /* refused */ } };
+  const show = (shown) => {
+    folds.forEach((fold) => { fold.open = shown; });
+    toggle.setAttribute("aria-pressed", shown);
+    toggle.textContent = shown ? "Hide code" : "Show code";
+  };
+  if (toggle && folds.length) {
+    toggle.hidden = false;
+    if (recall()) show(true);
+    toggle.addEventListener("click", () => {
+      const shown = toggle.getAttribute("aria-pressed") !== "true";
+      show(shown);
+      remember(shown);
+    });
+  }
+
+  // Only a table that has to be scrolled is a stop for the tab key.
+  document.querySelectorAll(".table").forEach((table) => {
+    if (table.scrollWidth <= table.clientWidth) table.removeAttribute("tabindex");
+  });
+
+  // The contents mark the section being read: the last heading above the upper third of the window,
+  // and at the very end the last one, which may be too short to get there.
+  const links = [...document.querySelectorAll("nav.contents a")];
+  const headings = links.map((link) => document.getElementById(decodeURIComponent(link.hash.slice(1))));
+  const mark = () => {
+    const atEnd = scrollY > 0 && scrollY + innerHeight >= document.documentElement.scrollHeight - 2;
+    const line = atEnd ? innerHeight : innerHeight / 3;
+    const read = headings.findLastIndex((heading) => heading && heading.getBoundingClientRect().top < line);
+    links.forEach((link, i) => link.setAttribute("aria-current", i === read ? "location" : "false"));
+  };
+  if (links.length) {
+    addEventListener("scroll", mark, { passive: true });
+    mark();
+  }
+})();

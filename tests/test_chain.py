@@ -1,0 +1,239 @@
+"""The whole chain on the real data, as ``python run_all.py`` runs it."""
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from hashlib import sha256
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import copy_project, run_all
+
+from creditrisk.contract import read_contract
+from creditrisk.data import encoded_columns, read_raw
+
+STAGES = ["01_eda", "02_preparation", "03_comparison", "04_registration", "05_validation"]
+MADE = [
+    "data/training/X_train.csv", "data/training/X_test.csv",
+    "data/training/y_train.csv", "data/training/y_test.csv",
+    "experiments/results.csv", "experiments/champion.json", "experiments/registration.json",
+    "experiments/validation.json", "models/credit_risk_model.pkl", "models/model_columns.pkl",
+    "models/manifest.json", "models/model_card.md",
+]  # fmt: skip
+
+
+def in_project(project, code):
+    """What a Python process in the project prints, as JSON."""
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=project, capture_output=True, text=True, timeout=120,
+        env=os.environ | {"MLFLOW_TRACKING_URI": "sqlite:///mlflow.db"},
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    return json.loads(ran.stdout.splitlines()[-1])
+
+
+def hashes(project):
+    return {path: sha256((project / path).read_bytes()).hexdigest() for path in MADE}
+
+
+def test_chain_succeeds_and_says_so(finished):
+    project, ran = finished
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert all(stage in ran.stdout for stage in STAGES)
+    assert "version 1" in ran.stdout and "mlflow ui" in ran.stdout
+    assert "Warning" not in ran.stdout + ran.stderr and "Traceback" not in ran.stdout + ran.stderr
+    assert all((project / path).stat().st_size for path in MADE)
+    # nothing beside the documented folders
+    assert {p.name for p in project.iterdir()} - {"__pycache__"} == {
+        "notebooks", "creditrisk", "papermill_chain", "data", "experiments", "models",
+        "run_all.py", "uv.lock", "mlflow.db", "mlartifacts",
+    }  # fmt: skip
+    assert {p.suffix for p in (project / "notebooks").iterdir()} == {".ipynb"}
+
+
+def test_reports_are_kept_and_linked(finished):
+    project, _ = finished
+    (run,) = (project / "experiments" / "runs").iterdir()
+    manifest = json.loads((run / "manifest.json").read_text("utf-8"))
+    assert manifest["status"] == "succeeded"
+    assert [stage["name"] for stage in manifest["stages"]] == STAGES
+    index = (project / "experiments" / "index.html").read_text("utf-8")
+    for stage in STAGES:
+        page = (run / f"{stage}.html").read_text("utf-8")
+        assert (run / f"{stage}.ipynb").exists() and f"runs/{run.name}/{stage}.html" in index
+        assert page.count("<figure>") == page.count("alt=") > 0
+        assert "What we found" in page and 'aria-label="Warnings"' not in page
+        assert len(page) < 3_000_000
+    figures = manifest["figures"]
+    results = pd.read_csv(project / "experiments/results.csv")
+    assert figures["champion"] == results.model[0]
+    assert figures["cv_roc_auc"] == pytest.approx(results.roc_auc.max(), abs=1e-4)
+
+
+def test_split_holds_every_applicant_once(finished):
+    project, _ = finished
+    contract = read_contract(project / "data/raw/datapackage.json")
+    train, test, y_train, y_test = (
+        pd.read_csv(project / f"data/training/{name}.csv")
+        for name in ("X_train", "X_test", "y_train", "y_test")
+    )
+    assert (len(train), len(test), len(y_train), len(y_test)) == (800, 200, 800, 200)
+    # 30 % of 800 and of 200
+    assert ((y_train == 0).sum().item(), (y_test == 0).sum().item()) == (240, 60)
+    assert list(train) == list(test) and list(y_train) == list(y_test) == ["Risk"]
+    for field in contract.categories:
+        for part in (train, test):
+            assert (part[encoded_columns(contract, field)].sum(axis=1) == 1).all()
+    # together they are the raw file: amounts are all but unique, so their multiset says it
+    raw = read_raw(project / "data/raw/german_credit_data.csv", contract)
+    both = pd.concat([train, test])
+    assert sorted(both["Credit amount"]) == sorted(raw["Credit amount"])
+    assert both["Checking account_missing"].sum() == 394
+    assert not pd.merge(train, test).shape[0]
+
+
+def test_champion_is_the_best_row(finished):
+    project, _ = finished
+    results = pd.read_csv(project / "experiments/results.csv")
+    champion = json.loads((project / "experiments/champion.json").read_text("utf-8"))
+    assert {"Logistic Regression", "Random Forest"} <= set(results.model)
+    assert {"accuracy", "precision", "recall", "f1", "roc_auc", "gini", "ks", "brier"} <= set(results)
+    assert champion["model"] == results.model[results.roc_auc.idxmax()]
+    assert results.notna().all().all() and (results.folds == 30).all()
+    assert np.allclose(results.gini, 2 * results.roc_auc - 1)
+    assert 0 < champion["cutoff"] < 1 and champion["reason"]
+
+
+def test_pickle_registry_and_stored_columns_agree(finished):
+    project, _ = finished
+    found = in_project(project, """
+import json, pickle, mlflow, pandas as pd
+from creditrisk.contract import read_contract
+from creditrisk.data import decode
+model = pickle.load(open("models/credit_risk_model.pkl", "rb"))
+columns = pickle.load(open("models/model_columns.pkl", "rb"))
+X = pd.read_csv("data/training/X_test.csv")
+raw = decode(X, read_contract("data/raw/datapackage.json"))
+registered = mlflow.sklearn.load_model("models:/Credit_Risk_Model@production")
+client = mlflow.MlflowClient()
+entry = client.get_registered_model("Credit_Risk_Model")
+run = client.get_run(client.get_model_version("Credit_Risk_Model", 1).run_id)
+children = client.search_runs([run.info.experiment_id], f"tags.mlflow.parentRunId = '{run.info.run_id}'")
+reports = [item.path for item in client.list_artifacts(run.info.run_id, "reports")]
+p = model.predict_proba(raw)[:, 1]
+print(json.dumps({
+    "apart": abs(registered.predict_proba(raw)[:, 1] - p).max(),
+    "columns": columns == list(X), "aliases": entry.aliases, "children": [c.info.run_name for c in children],
+    "reports": reports, "metrics": run.data.metrics, "datasets": len(run.inputs.dataset_inputs),
+    "decided": (model.predict(raw) == (p >= model[-1].threshold)).all().item(), "status": run.info.status,
+    "encoded": abs(model[-1].predict_proba(X)[:, 1] - p).max(),
+}))
+""")  # fmt: skip
+    assert found["apart"] <= 1e-12 and found["encoded"] == 0
+    assert found["columns"] and found["decided"] and found["datasets"] == 1
+    assert found["aliases"] == {"challenger": 1, "production": 1} or found["aliases"] == {
+        "challenger": "1", "production": "1",
+    }  # fmt: skip
+    results = pd.read_csv(project / "experiments/results.csv")
+    assert set(found["children"]) == set(results.model)
+    assert sorted(found["reports"]) == [f"reports/{stage}.html" for stage in STAGES]
+    assert found["status"] == "FINISHED"
+    validation = json.loads((project / "experiments/validation.json").read_text("utf-8"))
+    assert found["metrics"]["test_roc_auc"] == validation["test"]["roc_auc"]
+
+
+def test_figures_of_the_validation_can_be_recomputed(finished):
+    """From the test set and the pickle alone."""
+    project, _ = finished
+    validation = json.loads((project / "experiments/validation.json").read_text("utf-8"))
+    model = pickle.loads((project / "models/credit_risk_model.pkl").read_bytes())
+    X = pd.read_csv(project / "data/training/X_test.csv")
+    y = pd.read_csv(project / "data/training/y_test.csv").Risk.to_numpy()
+    score = model[-1].predict_proba(X)[:, 1]
+    good, bad = score[y == 1], score[y == 0]
+    wins = (good[:, None] > bad).mean() + 0.5 * (good[:, None] == bad).mean()
+    cutoff = json.loads((project / "models/manifest.json").read_text("utf-8"))["cutoff"]
+    approved = score >= cutoff
+    cost = (5 * (approved & (y == 0)).sum() + (~approved & (y == 1)).sum()) / len(y)
+    assert validation["test"]["roc_auc"] == pytest.approx(wins)
+    assert validation["test"]["cost"] == pytest.approx(cost)
+    assert validation["test"]["brier"] == pytest.approx(((score - y) ** 2).mean())
+    assert validation["promoted"] and all(rule["passed"] for rule in validation["rules"])
+    card = (project / "models/model_card.md").read_text("utf-8")
+    assert f"{wins:.3f}" in card and f"{cost:.2f}" in card
+
+
+def test_manifest_beside_the_model_describes_it(finished):
+    project, _ = finished
+    manifest = json.loads((project / "models/manifest.json").read_text("utf-8"))
+    made = hashes(project)
+    assert manifest["model_sha256"] == made["models/credit_risk_model.pkl"]
+    assert manifest["model_columns_sha256"] == made["models/model_columns.pkl"]
+    package = json.loads((project / "data/raw/datapackage.json").read_text("utf-8"))
+    assert manifest["contract"] == package
+
+
+def test_same_seed_same_files_other_seed_other_files(finished, tmp_path):
+    """A second run elsewhere repeats tables and probabilities; a changed seed changes them."""
+    first, _ = finished
+    second = copy_project(tmp_path / "again")
+    assert run_all(second).returncode == 0
+    repeatable = [path for path in MADE if path.startswith("data/") or "results" in path]
+    assert all((first / p).read_bytes() == (second / p).read_bytes() for p in repeatable)
+    X = pd.read_csv(first / "data/training/X_test.csv")
+    scores = [
+        pickle.loads((place / "models/credit_risk_model.pkl").read_bytes())[-1].predict_proba(X)
+        for place in (first, second)
+    ]
+    np.testing.assert_array_equal(*scores)
+
+    before = hashes(second)
+    light = ["--set", "seed=8", "--set", "repeats=1", "--set", "folds=3"]
+    ran = run_all(second, *light, "--only", "02", "--only", "03")
+    assert ran.returncode == 0, ran.stdout
+    after = hashes(second)
+    assert all(before[path] != after[path] for path in repeatable)
+    assert before["models/credit_risk_model.pkl"] == after["models/credit_risk_model.pkl"]
+
+
+def test_broken_raw_file_stops_the_chain_and_loses_nothing(finished, tmp_path):
+    source, _ = finished
+    project = copy_project(tmp_path / "broken")
+    for folder in ("data/training", "models"):
+        (project / folder).mkdir()
+        for path in (source / folder).iterdir():
+            (project / folder / path.name).write_bytes(path.read_bytes())
+    raw = project / "data/raw/german_credit_data.csv"
+    raw.write_bytes(raw.read_bytes().replace(b"\n16,53,", b"\n16,-5,", 1))
+    kept = {p: p.read_bytes() for d in ("data/training", "models") for p in (project / d).iterdir()}
+    ran = run_all(project)
+    said = " ".join(ran.stdout.split() + ran.stderr.split())
+    assert ran.returncode == 1
+    assert "row 17 (line 18): Age is -5; allowed 18 to 120 years" in said
+    assert "german_credit_data.csv" in said and "Remedy" in said and "not run" in said
+    assert all(path.read_bytes() == content for path, content in kept.items())
+    (run,) = (project / "experiments/runs").iterdir()
+    assert "Age is -5" in (run / "02_preparation.html").read_text("utf-8")
+    assert not (project / "mlflow.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        (["--set", "seeed=8"], ["seeed", "seed"]),
+        (["--set", "seed=eight"], ["seed", "int"]),
+        (["--set", "X_test=elsewhere.csv"], ["X_test", "02_preparation"]),
+        (["--only", "compare"], ["03_comparison"]),
+        (["--only", "05"], ["04_registration"]),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_anything_runs(typed, words, project):
+    ran = run_all(project, *typed)
+    said = ran.stdout + ran.stderr
+    assert ran.returncode == 2 and all(word in said for word in words), said
+    assert not (project / "data/training").exists() and not list(
+        (project / "experiments").glob("runs/*")
+    )

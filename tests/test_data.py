@@ -1,0 +1,195 @@
+"""The raw file against its contract, and the way from an application to numbers and back."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT
+from hypothesis import given
+from hypothesis import strategies as st
+
+from creditrisk.contract import ContractError, read_contract
+from creditrisk.data import decode, encoded_columns, encoder, read_raw, target
+
+DATA = ROOT / "data" / "raw"
+CONTRACT = read_contract(DATA / "datapackage.json")
+CONTENT = (DATA / "german_credit_data.csv").read_bytes()
+LINES = CONTENT.decode().splitlines()
+
+
+def joined(lines):
+    return ("\n".join(lines) + "\n").encode()
+
+
+def with_cell(line, column, value):
+    cells = LINES[line].split(",")
+    cells[LINES[0].split(",").index(column)] = value
+    return joined([*LINES[:line], ",".join(cells), *LINES[line + 1 :]])
+
+
+def without_column(number):
+    return joined([",".join(np.delete(line.split(","), number)) for line in LINES])
+
+
+def test_real_file_is_what_the_contract_says():
+    frame = read_raw(DATA / "german_credit_data.csv", CONTRACT)
+    assert len(frame) == 1000 and list(frame.columns) == [f.name for f in CONTRACT.columns]
+    assert frame.isna().sum()[lambda n: n > 0].to_dict() == {
+        "Saving accounts": 183, "Checking account": 394,
+    }  # fmt: skip
+    assert target(frame, CONTRACT).value_counts().to_dict() == {1: 700, 0: 300}
+    # the first line of the file, typed by hand
+    assert frame.iloc[0].drop(["Saving accounts"]).to_dict() == {
+        "Age": 67, "Sex": "male", "Job": 2, "Housing": "own", "Checking account": "little",
+        "Credit amount": 1169, "Duration": 6, "Purpose": "radio/TV", "Risk": "good",
+    }  # fmt: skip
+
+
+def test_descriptor_holds_for_an_independent_reader():
+    """Frictionless reads the descriptor, finds the hash right and every cell allowed."""
+    import frictionless  # imported here: the other tests need not wait for it
+
+    descriptor = json.loads((DATA / "datapackage.json").read_text("utf-8"))
+    resource = descriptor["resources"][0]
+    # the standard has no word for a column that only numbers the rows: describe it as a field
+    resource["schema"]["fields"].insert(0, {"name": "row", "type": "integer"})
+    report = frictionless.Package.from_descriptor(descriptor, basepath=str(DATA)).validate(
+        frictionless.Checklist(skip_errors=["incorrect-label", "blank-label"])
+    )
+    assert report.valid, report.flatten(["message"])[:5]
+
+
+BROKEN = {
+    "missing column": (without_column(1), ["line 1", "'Age'", "missing"]),
+    "extra column": (joined([LINES[0] + ",Default"] + [x + ",0" for x in LINES[1:]]), ["'Default'"]),
+    "wrong delimiter": (CONTENT.replace(b",", b";"), ["';'", "commas"]),
+    "latin-1": (LINES[0].encode() + "\n0,67,mäle".encode("latin-1"), ["line 2", "0xe4", "UTF-8"]),
+    "empty": (b"", ["empty"]),
+    "header only": (joined(LINES[:1]), ["no row"]),
+    "header repeated": (joined([*LINES[:500], LINES[0], *LINES[500:]]), ["row 500", "repeated"]),
+    "negative age": (with_cell(17, "Age", "-5"), ["row 17 (line 18)", "Age is -5", "18 to 120"]),
+    "age in words": (with_cell(17, "Age", "old"), ["row 17", "whole number"]),
+    "age with a fraction": (with_cell(17, "Age", "35.5"), ["row 17", "whole number"]),
+    "age missing": (with_cell(17, "Age", "NA"), ["row 17", "Age is missing"]),
+    "blank after a level": (with_cell(9, "Risk", "good "), ["row 9", "blanks around", "bad, good"]),
+    "unknown level": (with_cell(9, "Purpose", "yacht"), ["row 9", "'yacht'", "radio/TV"]),
+    "amounts in pfennig": (with_cell(4, "Credit amount", "788200"), ["row 4", "100 to 50000 DM"]),
+    "a fifth cut off": (joined(LINES[:801]), ["800 rows", "records 1000"]),
+    "cut off inside a line": (CONTENT[:-10], ["row 1000", "cells"]),
+    "row twice": (joined([*LINES, LINES[5]]), ["row number 4 occurs twice"]),
+    "labels flipped": (
+        joined([LINES[0]] + [
+            x[: -len("good")] + "bad" if x.endswith("good") else x[: -len("bad")] + "good"
+            for x in LINES[1:]
+        ]),
+        ["values are not those"],
+    ),
+    "one cell changed": (with_cell(17, "Age", "36"), ["values are not those", '"hash"']),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_broken_file_is_refused_with_place_and_remedy(case, tmp_path):
+    content, words = BROKEN[case]
+    path = tmp_path / "german_credit_data.csv"
+    path.write_bytes(content)
+    with pytest.raises(ContractError) as refusal:
+        read_raw(path, CONTRACT)
+    message = str(refusal.value)
+    assert all(word in message for word in [*words, str(path), "Remedy:"]), message
+
+
+def test_all_problems_are_counted_and_the_first_ones_shown(tmp_path):
+    path = tmp_path / "raw.csv"
+    path.write_bytes(CONTENT.replace(b",male,", b",M,"))  # 690 men
+    with pytest.raises(ContractError, match="690 problems(.|\n)*and 680 more"):
+        read_raw(path, CONTRACT)
+
+
+def reordered(content):
+    header, *rows = [line.split(",") for line in content.decode().splitlines()]
+    order = np.random.default_rng(0).permutation(len(header))
+    return joined([",".join(line[place] for place in order) for line in [header, *rows]])
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        b"\xef\xbb\xbf" + CONTENT,
+        reordered(CONTENT),
+        CONTENT.replace(b"\n", b"\r\n"),
+        without_column(0),
+    ],
+    ids=["byte order mark", "columns reordered", "windows line ends", "no row numbers"],
+)
+def test_harmless_variants_give_the_same_frame(same, tmp_path):
+    path = tmp_path / "raw.csv"
+    path.write_bytes(same)
+    expected = read_raw(DATA / "german_credit_data.csv", CONTRACT)
+    pd.testing.assert_frame_equal(read_raw(path, CONTRACT), expected)
+
+
+def test_another_file_needs_only_another_descriptor(tmp_path):
+    """Ten applicants with one more column: described in datapackage.json, and nothing else."""
+    descriptor = json.loads((DATA / "datapackage.json").read_text("utf-8"))
+    resource = descriptor["resources"][0]
+    del resource["hash"]
+    resource["rows"] = 10
+    resource["schema"]["fields"].insert(
+        2, {"name": "Pets", "type": "string", "constraints": {"enum": ["cat", "dog"]}}
+    )
+    (tmp_path / "datapackage.json").write_text(json.dumps(descriptor), "utf-8")
+    pets = ["Pets", "cat", "dog", "NA"] + ["cat"] * 7
+    ten = [f"{line},{pet}" for line, pet in zip(LINES[:11], pets, strict=True)]
+    (tmp_path / "raw.csv").write_bytes(joined(ten))
+    contract = read_contract(tmp_path / "datapackage.json")
+    matrix = encoder(contract).transform(read_raw(tmp_path / "raw.csv", contract))
+    # 8 cats, 1 dog and 1 gap
+    columns = ["Pets_cat", "Pets_dog", "Pets_missing"]
+    assert matrix[columns].sum().to_list() == [8, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda text: text[:500], "no JSON"),
+        (lambda text: text.replace('"target"', '"goal"'), "has no 'target'"),
+        (lambda text: text.replace('"positive": "good"', '"positive": "fine"'), "'fine'"),
+        (lambda text: text.replace('"rent"', '"missing"'), "kept for missing values"),
+    ],
+)
+def test_broken_descriptor_is_refused(damage, words, tmp_path):
+    path = tmp_path / "datapackage.json"
+    path.write_text(damage((DATA / "datapackage.json").read_text("utf-8")), "utf-8")
+    with pytest.raises(ContractError, match=words):
+        read_contract(path)
+
+
+def test_missing_descriptor_names_it(tmp_path):
+    with pytest.raises(ContractError, match="datapackage.json.*\n.*cannot be read"):
+        read_contract(tmp_path / "datapackage.json")
+
+
+def one_of(field):
+    if field.levels is None:
+        return st.integers(field.minimum, field.maximum)
+    return st.sampled_from([*field.levels, *([] if field.required else [None])])
+
+
+APPLICATIONS = st.lists(
+    st.fixed_dictionaries({field.name: one_of(field) for field in CONTRACT.fields}), min_size=1
+)
+
+
+@given(APPLICATIONS)
+def test_any_allowed_application_is_encoded_without_loss(applications):
+    """One level of each category applies, and decoding gives back what went in, gaps included."""
+    matrix = encoder(CONTRACT).transform(pd.DataFrame(applications))
+    assert matrix.shape == (len(applications), 29)  # 3 quantities, 2+4+3+5+4+8 levels
+    for field in CONTRACT.categories:
+        assert (matrix[encoded_columns(CONTRACT, field)].sum(axis=1) == 1).all()
+    back = decode(matrix, CONTRACT).to_dict("records")
+    assert [{k: None if pd.isna(v) else v for k, v in row.items()} for row in back] == applications
+
+

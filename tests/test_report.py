@@ -1,0 +1,446 @@
+"""The pages a reader opens: complete, navigable, and dead to whatever data may carry."""
+
+import base64
+import hashlib
+import json
+import os
+import re
+from html.parser import HTMLParser
+from urllib.parse import unquote
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from papermill_chain.report import render, write_index
+
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+ERROR = {
+    "cell": 3,
+    "heading": "Read the file",
+    "ename": "ValueError",
+    "evalue": "row 17: Age is -5",
+}
+ATTACKS = [
+    "<script>alert(1)</script>",
+    "<ScRiPt src=//evil.example/x.js></sCrIpT>",
+    "<img src=x onerror=alert(1)>",
+    "<img src='https://evil.example/p.png'>",
+    "<svg onload=alert(1)><script>alert(1)</script></svg>",
+    "<a href='javascript:alert(1)'>x</a>",
+    "<a href='java\tscript:alert(1)'>x</a>",
+    "<a href='javascript&#58alert(1)'>x</a>",
+    "<a href='data:text/html,<script>alert(1)</script>'>x</a>",
+    "<iframe srcdoc='<script>alert(1)</script>'></iframe>",
+    "<style>@import url(https://evil.example/x.css);</style>",
+    "<td style='background:url(https://evil.example/x)' onclick=alert(1)>1</td>",
+    "<form action=https://evil.example><button formaction='javascript:alert(1)'>x</button></form>",
+    "<math><mtext></form><form><mglyph><style></math><img src onerror=alert(1)>",
+    "</details></main></script></style></title><script>alert(1)</script>",
+    "<meta http-equiv=refresh content='0;url=https://evil.example'><base href=https://evil.example>",
+    '[x](javascript:alert(1)) ![x](https://evil.example/p.png) <https://e.example/" onclick=alert(1)>',
+]
+
+
+class Page(HTMLParser):
+    """The elements of a page with their attributes, and the text inside script and style."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.source = path.read_text(encoding="utf-8")
+        self.elements = []
+        self.scripts = []
+        self.styles = []
+        self.feed(self.source)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        last = self.elements[-1][0] if self.elements else None
+        if self.cdata_elem == "script" and last == "script":
+            self.scripts.append(data)
+        if self.cdata_elem == "style" and last == "style":
+            self.styles.append(data)
+
+    def all(self, tag):
+        return [attrs for name, attrs in self.elements if name == tag]
+
+    def ids(self):
+        return [attrs["id"] for _, attrs in self.elements if "id" in attrs]
+
+    def hrefs(self):
+        return [attrs["href"] for attrs in self.all("a") if "href" in attrs]
+
+
+def assert_inert(page):
+    """Nothing on the page runs but our own script, and nothing is fetched."""
+    tags = {tag for tag, _ in page.elements}
+    assert len(page.scripts) == len(page.all("script")) == 1 and page.all("script") == [{}]
+    assert len(page.styles) == len(page.all("style")) == 1
+    assert "evil" not in page.styles[0] and "alert" not in page.scripts[0]
+    assert not tags & {"svg", "math", "iframe", "form", "link", "base", "object", "embed"}
+    for tag, attrs in page.elements:
+        assert not [name for name in attrs if name.startswith("on")], (tag, attrs)
+        assert "url(" not in (attrs.get("style") or "")
+        assert (attrs.get("src") or "data:image/").startswith("data:image/")
+    for href in page.hrefs():
+        scheme = re.match(r"[\s\x00-\x20]*([^/#?]*?):", href)
+        assert scheme is None or scheme[1] in {"http", "https", "mailto"}, href
+    assert [meta["http-equiv"] for meta in page.all("meta") if "http-equiv" in meta] == [
+        "Content-Security-Policy"
+    ]
+
+
+def html_output(html):
+    return new_output("display_data", {"text/html": html, "text/plain": "a table"})
+
+
+def markdown_output(text, **more):
+    return new_output("display_data", {"text/markdown": text, **more})
+
+
+def notebook(*cells):
+    about = {"language_info": {"name": "python", "pygments_lexer": "ipython3"}}
+    return new_notebook(cells=list(cells), metadata=about)
+
+
+@pytest.fixture
+def report(tmp_path):
+    """A function that renders a notebook and reads the page."""
+
+    def rendered(nb, **told):
+        defaults = {
+            "title_of_run": "Base case",
+            "run_id": "20260101-120000",
+            "previous": None,
+            "next": None,
+            "changed": {},
+            "error": None,
+        }
+        nbformat.write(nb, tmp_path / "02_preparation.ipynb")
+        path = tmp_path / "02_preparation.html"
+        render(tmp_path / "02_preparation.ipynb", path, **(defaults | told))
+        return Page(path)
+
+    return rendered
+
+
+@pytest.fixture
+def a_report(report):
+    """The page of a small notebook with one of everything."""
+    figure = new_output(
+        "display_data",
+        {"image/png": PIXEL, "text/plain": "<Figure>"},
+        metadata={"image/png": {"alt": 'Two "bars": 700 good, 300 bad', "width": 690}},
+    )
+    table = (
+        "<table><caption>By purpose</caption><thead><tr><th></th><th>purpose</th><th>n</th></tr></thead>"
+        "<tbody><tr><th>0</th><td>car</td><td>1,337</td></tr><tr><th>1</th><td>TV</td><td>280</td></tr></tbody></table>"
+    )
+    headline = {"application/vnd.chain.headline+json": {"text": "secret twin", "figures": {}}}
+    warning = new_output(
+        "stream", name="stderr", text="\x1b[31mConvergenceWarning\x1b[0m: 100 steps\n"
+    )
+    return report(
+        notebook(
+            new_markdown_cell(
+                "# Who repays?\n\n> A first look at 1000 loans.\n\nYou will learn much."
+            ),
+            new_code_cell("seed: int = 7  # why", metadata={"tags": ["parameters"]}),
+            new_code_cell("seed = 11", metadata={"tags": ["injected-parameters"]}),
+            new_code_cell("plot(loans)", outputs=[figure, html_output(table), warning]),
+            new_markdown_cell(
+                "## What's **missing**?\n\nIt costs $5 or $x_1 * x_2$.\n\n### Detail"
+            ),
+            new_code_cell("headline('x')", outputs=[markdown_output("AUC **0.766**", **headline)]),
+            new_markdown_cell(
+                "## Next\n\n[03](03_comparison.ipynb) [s](./01_eda.ipynb#Risk) [up](#Next)"
+                " [doi](https://doi.org/10.24432/C5NC77)\n\n## Next"
+            ),
+        ),
+        previous="01_eda",
+        next="03_comparison",
+        changed={"seed": 11},
+    )
+
+
+def test_a_report_shows_its_cells_as_a_reader_wants_them(a_report):
+    page = a_report.source
+    assert a_report.all("img") == [
+        {
+            "src": f"data:image/png;base64,{PIXEL}",
+            "alt": 'Two "bars": 700 good, 300 bad',
+            "width": "690",
+        }
+    ]
+    folds = [attrs for attrs in a_report.all("details") if "code" in attrs["class"]]
+    assert len(folds) == 4 and not any("open" in attrs for attrs in folds)
+    summaries = re.findall(r"<summary>([^<]*)</summary>", page)
+    assert summaries == ["Contents", "Parameters", "Parameters of this run", "Code", "Code"]
+    assert "<caption>By purpose</caption>" in page and 'aria-label="By purpose"' in page
+    assert '<th class="number">n</th>' in page and '<td class="number">1,337</td>' in page
+    assert "<td>car</td>" in page
+    assert "ConvergenceWarning" in page and "\x1b" not in page
+    assert "<p>AUC <strong>0.766</strong></p>" in page and "secret twin" not in page
+    assert "$x_1 * x_2$" in page
+
+
+def test_a_reader_finds_the_way_around(a_report):
+    page = a_report.source
+    assert "<h1>Who repays?</h1>" in page and page.count("<h1") == 1
+    assert re.search(r'class="lead">\s*<p>A first look at 1000 loans.</p>', page)
+    assert "seed = 11</code>" in page and "20260101-120000" in page
+    assert {"01_eda.html", "03_comparison.html", "../../index.html"} <= set(a_report.hrefs())
+    assert {"01_eda.html#Risk", "https://doi.org/10.24432/C5NC77"} <= set(a_report.hrefs())
+    assert not [href for href in a_report.hrefs() if ".ipynb" in href]
+
+    contents = re.search(r'<nav class="contents".*?</nav>', page, re.DOTALL)[0]
+    assert re.findall(r">([^<]+)</a>", contents) == ["What&#39;s missing?", "Next", "Next"]
+    anchors = [unquote(href) for href in re.findall(r'href="#([^"]+)"', page)]
+    assert set(anchors) <= set(a_report.ids())
+    assert len(a_report.ids()) == len(set(a_report.ids()))
+
+
+def test_a_report_admits_no_script_but_its_own(a_report):
+    assert_inert(a_report)
+    (policy,) = (meta["content"] for meta in a_report.all("meta") if "http-equiv" in meta)
+    digest = hashlib.sha256(a_report.scripts[0].encode()).digest()
+    assert f"script-src 'sha256-{base64.b64encode(digest).decode()}';" in policy
+    assert policy.startswith("default-src 'none'; img-src data:;")
+    assert "http" not in a_report.styles[0] + a_report.scripts[0]
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_an_attack_from_data_is_dead_in_a_report(attack, report):
+    table = f"<table><caption>{attack}</caption><tbody><tr><td>{attack}</td></tr></tbody></table>"
+    styler = f"<style>#T_a_row0_col0 {{color: red; background: url(https://evil.example)}}</style>{table}"
+    broken = new_output(
+        "error", ename=attack, evalue=attack, traceback=[f"\x1b[31m{attack}", attack]
+    )
+    vector = {"image/svg+xml": f"<svg xmlns='http://www.w3.org/2000/svg'>{attack}</svg>"}
+    picture = {"image/png": f'{PIXEL}"{attack}'}
+    page = report(
+        notebook(
+            new_markdown_cell(
+                f"# {attack}\n\n> {attack}\n\n## {attack}\n\n{attack}\n\ntext {attack} text"
+            ),
+            new_code_cell(f"x = '''{attack}'''", metadata={"tags": ["parameters"]}),
+            new_code_cell(
+                "x", outputs=[html_output(attack), html_output(table), html_output(styler)]
+            ),
+            new_code_cell(
+                "x", outputs=[markdown_output(attack), new_output("stream", text=attack)]
+            ),
+            new_code_cell(
+                "x", outputs=[new_output("execute_result", {"text/plain": attack}), broken]
+            ),
+            new_code_cell("x", outputs=[new_output("display_data", vector)]),
+            new_code_cell(
+                "x",
+                outputs=[
+                    new_output("display_data", picture, metadata={"image/png": {"alt": attack}})
+                ],
+            ),
+            new_code_cell(
+                "x",
+                outputs=[
+                    new_output(
+                        "display_data", {"application/javascript": "alert(1)", "text/plain": "x"}
+                    )
+                ],
+            ),
+        ),
+        title_of_run=attack,
+        run_id=attack,
+        changed={attack: attack, "list": [attack]},
+        error={"cell": 4, "heading": attack, "ename": attack, "evalue": attack},
+    )
+    assert_inert(page)
+    assert page.ids().count("main") == 1
+
+
+def test_colours_of_a_styled_table_survive(report):
+    sheet = "#T_a_row0_col0, #T_a_row1_col0 { background-color: #08306b; color: #f1f1f1; position: fixed; }"
+    cells = "".join(
+        f'<tr><td id="T_a_row{row}_col0" class="data">0.{row}</td></tr>' for row in range(2)
+    )
+    page = report(
+        notebook(
+            new_code_cell(
+                "t", outputs=[html_output(f"<style>{sheet}</style><table>{cells}</table>")]
+            )
+        )
+    )
+    assert [cell["style"] for cell in page.all("td")] == [
+        "background-color: #08306b; color: #f1f1f1;"
+    ] * 2
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_failed_report_leads_to_the_failing_cell(killed, report):
+    trace = new_output(
+        "error", ename="ValueError", evalue="row 17: Age is -5", traceback=["\x1b[31mline 1"]
+    )
+    page = report(
+        notebook(
+            new_markdown_cell(
+                "<span style='color:red'>An Exception was encountered</span>",
+                metadata={"tags": ["papermill-error-cell-tag"]},
+            ),
+            new_markdown_cell("# Prepare"),
+            new_markdown_cell("## Read the file"),
+            new_code_cell("data.read(raw)", outputs=[] if killed else [trace]),
+            new_code_cell("never()"),
+        ),
+        error=ERROR,
+    )
+    banner = page.source.index("This notebook did not finish")
+    assert banner < page.source.index('id="main"')
+    assert "Read the file" in page.source[banner:] and "An Exception was" not in page.source
+    assert "#cell-3" in page.hrefs() and "cell-3" in page.ids()
+    failing = page.source[page.source.index('id="cell-3"') : page.source.index('id="cell-4"')]
+    assert ("row 17: Age is -5" in failing) is not killed
+    assert ('<details class="code" open' in failing) is not killed
+
+
+def test_a_page_is_written_whole_or_not_at_all(tmp_path, report, monkeypatch):
+    report(notebook(new_markdown_cell("# First")))
+    before = (tmp_path / "02_preparation.html").read_bytes()
+
+    def full(*paths):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        report(notebook(new_markdown_cell("# Second")))
+    assert (tmp_path / "02_preparation.html").read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "02_preparation.html",
+        "02_preparation.ipynb",
+    ]
+
+
+def keep_run(experiments, run, started, **changes):
+    """Keep a run on disk as the runner does: a manifest, and a report for its first stage."""
+    folder = experiments / "runs" / run
+    folder.mkdir(parents=True)
+    (folder / "01_eda.html").write_text("a report")
+    stage = {"seconds": 21.3, "headline": "30 % went bad.", "figures": {}, "error": None}
+    eda = stage | {
+        "name": "01_eda",
+        "title": "Who repays?",
+        "status": "succeeded",
+        "report": "01_eda.html",
+    }
+    late = stage | {
+        "name": "05_validation",
+        "title": "Good enough?",
+        "status": "not run",
+        "report": None,
+    }
+    manifest = {
+        "id": run,
+        "title": f"Title of {run}",
+        "started": started,
+        "finished": None,
+        "seconds": 131.4,
+        "status": "succeeded",
+        "git": {"commit": "2dec4af0123456789", "dirty": True},
+        "python": "3.11.2",
+        "platform": "Linux",
+        "lock": None,
+        "parameters": {"cost_bad": 8.0},
+        "figures": {"roc_auc": 0.776123},
+        "after": None,
+        "stages": [eda, late],
+    }
+    (folder / "manifest.json").write_text(json.dumps(manifest | changes))
+
+
+def test_the_index_lists_runs_newest_first(tmp_path):
+    keep_run(tmp_path, "a", "2026-01-03T12:00:00+00:00")
+    stopped = {"name": "02_preparation", "title": "Split", "status": "failed", "error": ERROR}
+    keep_run(tmp_path, "b", "2026-01-01T12:00:00Z", status="failed", stages=[stopped])
+    keep_run(tmp_path, "c", "2026-01-02T12:00:00+00:00", git=None, figures={}, seconds=None)
+    index = write_index(tmp_path, "All runs & more")
+    page = Page(index)
+    assert_inert(page)
+    assert index == tmp_path / "index.html"
+    assert "<title>All runs &amp; more</title>" in page.source
+    places = [page.source.index(f"Title of {run}") for run in "acb"]
+    assert places == sorted(places)
+    card = page.source[: page.source.index("Earlier runs")]
+    for shown in (
+        "30 % went bad.",
+        "2dec4af012 with local changes",
+        "cost_bad = 8.0",
+        "0.7761",
+        "21.3 s",
+        "not run",
+    ):
+        assert shown in card
+    assert "runs/a/01_eda.html" in page.hrefs() and "runs/c/01_eda.html" in page.hrefs()
+    assert '<span class="status failed">' in page.source
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        "{}",
+        '{"id": 1, "started": 5}',
+        "\x00",
+        '{"id": "x", "started": "2026-13-01"}',
+    ],
+)
+def test_a_broken_manifest_is_listed_as_unreadable(broken, tmp_path):
+    keep_run(tmp_path, "whole", "2026-01-01T12:00:00+00:00")
+    (tmp_path / "runs" / "torn").mkdir()
+    (tmp_path / "runs" / "torn" / "manifest.json").write_text(broken)
+    page = Page(write_index(tmp_path, "All runs"))
+    assert page.source.index("Title of whole") < page.source.index("torn")
+    assert '<span class="status unreadable">' in page.source
+
+
+@pytest.mark.parametrize(
+    "half",
+    [{"stages": [{}]}, {"stages": None}, {"seconds": float("nan")}, {"figures": [1]}, {"git": "x"}],
+)
+def test_a_half_manifest_is_listed_as_unreadable(half, tmp_path):
+    keep_run(tmp_path, "torn", "2026-01-01T12:00:00+00:00", **half)
+    page = Page(write_index(tmp_path, "All runs"))
+    assert '<span class="status unreadable">' in page.source and "Latest run" not in page.source
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_an_attack_from_a_manifest_is_dead_in_the_index(attack, tmp_path):
+    told = {"ename": attack, "evalue": attack, "heading": attack}
+    stage = {"name": attack, "title": attack, "status": attack, "headline": attack, "error": told}
+    evil = {
+        "title": attack,
+        "status": attack,
+        "git": {"commit": attack},
+        "platform": attack,
+        "parameters": {attack: attack},
+        "figures": {attack: attack},
+        "after": attack,
+        "stages": [
+            stage | {"report": "javascript:alert(1)"},
+            stage | {"report": "../../../etc/passwd"},
+        ],
+    }
+    for run in ("one", "two"):
+        keep_run(tmp_path, run, "2026-01-01T12:00:00+00:00", **evil)
+    keep_run(tmp_path, "three", attack)
+    page = Page(write_index(tmp_path, attack))
+    assert_inert(page)
+    assert not [href for href in page.hrefs() if "passwd" in href or "javascript" in href]
+
+
+def test_an_index_of_no_runs_says_so(tmp_path):
+    assert "No run yet" in write_index(tmp_path, "All runs").read_text(encoding="utf-8")
