@@ -23,9 +23,11 @@ def use_house_style() -> None:
     sns.set_style("whitegrid", {"font.family": "DejaVu Sans", "axes.edgecolor": "#cccccc"})
 
 
-def figure(height: float = 4.0, columns: int = 1, rows: int = 1, **shared) -> tuple[Figure, Axes]:
-    """An empty figure of house width with one or more axes."""
-    return subplots(rows, columns, figsize=(7.4, height), layout="constrained", **shared)
+def figure(height: float = 4.0, width: float = 7.4, **axes) -> tuple[Figure, Axes]:
+    """An empty figure, in inches, of house width unless it is square; ``axes`` as in subplots."""
+    fig, ax = subplots(figsize=(width, height), layout="constrained", **axes)
+    fig.get_layout_engine().set(w_pad=0.1, h_pad=0.06)
+    return fig, ax
 
 
 def entitle(ax: Axes, finding: str, measure: str) -> None:

@@ -13,7 +13,7 @@ HEADLINE = "application/vnd.chain.headline+json"
 def show(figure: Figure, alt: str) -> None:
     """Show a figure at twice the screen's resolution, with words for those who cannot see it."""
     picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=200, facecolor="white", bbox_inches="tight")
+    figure.savefig(picture, format="png", dpi=200, facecolor="white")
     close(figure)
     width = Image(picture.getvalue(), format="png", retina=True).width
     display(Image(picture.getvalue(), format="png", width=width, alt=alt))
@@ -24,7 +24,7 @@ def say(markdown: str) -> None:
     display(Markdown(markdown))
 
 
-def headline(sentence: str, **figures: float | int | str) -> None:
-    """Show the sentence a reader should take away, and name its figures for the run's record."""
-    bundle = {"text/markdown": sentence, HEADLINE: {"text": sentence, "figures": figures}}
+def headline(sentence: str, figures: dict[str, float | int | str] | None = None) -> None:
+    """Show the sentence a reader should take away, and name key figures for the run's record."""
+    bundle = {"text/markdown": sentence, HEADLINE: {"text": sentence, "figures": figures or {}}}
     display(bundle, raw=True)

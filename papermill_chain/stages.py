@@ -1,0 +1,139 @@
+"""The chain as a table of stages: who comes after whom, and what is wrong with the table."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from posixpath import isabs, normpath
+
+from papermill_chain.notebooks import ChainError, Notebook, read_notebook
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One notebook of a chain; its reads and writes map a parameter to a path below the root."""
+
+    name: str
+    reads: Mapping[str, str] = field(default_factory=dict)
+    writes: Mapping[str, str] = field(default_factory=dict)
+
+
+def writers(stages: Iterable[Stage]) -> dict[str, str]:
+    """Which stage writes a path."""
+    return {normpath(path): stage.name for stage in stages for path in stage.writes.values()}
+
+
+def upstream(stage: Stage, stages: Iterable[Stage]) -> set[str]:
+    """The names of the stages whose files a stage reads."""
+    writer = writers(stages)
+    return {writer[normpath(path)] for path in stage.reads.values() if normpath(path) in writer}
+
+
+def in_order(stages: Sequence[Stage]) -> list[Stage]:
+    """The stages, each after those it reads from and otherwise as in the table."""
+    _refuse_doubles(stages)
+    ordered, waiting = [], list(stages)
+    while waiting:
+        names = {stage.name for stage in waiting}
+        ready = next((stage for stage in waiting if not upstream(stage, stages) & names), None)
+        if ready is None:
+            names = " or ".join(stage.name for stage in waiting)
+            raise ChainError(f"the chain runs in a circle: {names} would have to go first")
+        ordered.append(ready)
+        waiting.remove(ready)
+    return ordered
+
+
+def read_notebooks(stages: Sequence[Stage], root: Path) -> dict[str, Notebook]:
+    """The notebook of each stage; ChainError where the table and the notebooks disagree."""
+    notebooks = {}
+    for stage in stages:
+        notebook = notebooks[stage.name] = read_notebook(notebook_path(root, stage.name))
+        for name in [*stage.reads, *stage.writes]:
+            if name not in notebook.parameters:
+                raise ChainError(
+                    f"{stage.name} is handed {name}, but notebooks/{stage.name}.ipynb "
+                    "has no such parameter"
+                )
+    return notebooks
+
+
+def notebook_path(root: Path, stage: str) -> Path:
+    """Where the notebook of a stage is kept."""
+    return root / "notebooks" / f"{stage}.ipynb"
+
+
+def find_stage(asked: str, stages: Sequence[Stage]) -> Stage:
+    """The stage a user means by its name, its number or a word of its name."""
+    found = [stage for stage in stages if stage.name == asked] or [
+        stage for stage in stages if _is_called(stage.name, asked.lower())
+    ]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ChainError(f"{asked} may be {' or '.join(stage.name for stage in found)}")
+    nearest = nearest_name(asked, [stage.name for stage in stages])
+    raise ChainError(f"there is no stage {asked}; {nearest}")
+
+
+def nearest_name(asked: str, names: Sequence[str]) -> str:
+    """A hint at what a mistyped name may have been meant to be."""
+    words = {word: name for name in names for word in (name, *name.lower().split("_"))}
+    near = get_close_matches(asked.lower(), words, n=1)
+    return f"did you mean {words[near[0]]}?" if near else f"there are {', '.join(names)}"
+
+
+def refuse_missing(selected: Sequence[Stage], stages: Sequence[Stage], root: Path, command: str):
+    """Raise ChainError if a selected stage reads a file that is not there and will not be."""
+    names = {stage.name for stage in selected}
+    for stage in selected:
+        writer = writers(stages)
+        for path in stage.reads.values():
+            source = writer.get(normpath(path))
+            if source in names or (root / path).exists():
+                continue
+            if source is None:
+                raise ChainError(
+                    f"{stage.name} reads {path}, which no stage writes and is not there"
+                )
+            needed = _with_missing_upstream(names, stages, root)
+            only = " ".join(f"--only {other.name}" for other in stages if other.name in needed)
+            raise ChainError(
+                f"{stage.name} reads {path}, which {source} writes and has not yet; "
+                f"to run what it needs as well: {command} {only}"
+            )
+
+
+def _with_missing_upstream(names: set[str], stages: Sequence[Stage], root: Path) -> set[str]:
+    """Some stages, and all that must run before them because files of theirs are not there."""
+    needed, writer = set(names), writers(stages)
+    for stage in reversed(stages):
+        if stage.name in needed:
+            missing = [path for path in stage.reads.values() if not (root / path).exists()]
+            needed |= {writer[normpath(path)] for path in missing if normpath(path) in writer}
+    return needed
+
+
+def _is_called(name: str, asked: str) -> bool:
+    """Whether a stage answers to a number or a word."""
+    number, _, rest = name.lower().partition("_")
+    if asked.isdecimal() and number.isdecimal():
+        return int(asked) == int(number)
+    return asked == rest or asked in rest.split("_")
+
+
+def _refuse_doubles(stages: Sequence[Stage]) -> None:
+    """Raise ChainError for a name or a file that two stages claim, or a file outside the root."""
+    names, owners = set(), {}
+    for stage in stages:
+        if stage.name in names:
+            raise ChainError(f"two stages are called {stage.name}")
+        names.add(stage.name)
+        for name in stage.reads.keys() & stage.writes.keys():
+            raise ChainError(f"{stage.name} both reads and writes {name}; it takes two parameters")
+        for path in map(normpath, stage.writes.values()):
+            if isabs(path) or path.startswith(".."):
+                raise ChainError(f"{stage.name} writes {path}, which is outside the project")
+            if path in owners:
+                raise ChainError(f"{owners[path]} and {stage.name} both write {path}")
+            owners[path] = stage.name

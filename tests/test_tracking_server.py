@@ -1,0 +1,146 @@
+"""The same chain against a tracking server: no code changes, only MLFLOW_TRACKING_URI.
+
+The server keeps its runs in PostgreSQL where PostgreSQL is installed or can be, else in SQLite;
+which of the two is printed in the test's name. Artifacts travel through the server.
+"""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from conftest import copy_project, run_all
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def postgres_programs():
+    """The folder of PostgreSQL's server programs; a build machine may install Debian's package."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not found and os.environ.get("CI") and os.geteuid() == 0 and shutil.which("apt-get"):
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "timeout": 240}
+        for command in (["update", "-q"], ["install", "-qy", "postgresql"]):
+            subprocess.run(["apt-get", *command], **quiet)
+        found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    on_path = shutil.which("initdb")
+    return found[-1].parent if found else Path(on_path).resolve().parent if on_path else None
+
+
+@contextmanager
+def database(folder):
+    """The address of an empty database, on this machine only."""
+    programs = postgres_programs()
+    if programs is None:
+        yield f"sqlite:///{folder}/server.db"
+        return
+    port, place = free_port(), folder / "postgres"
+    # PostgreSQL refuses to run as root
+    owner = {"user": "postgres"} if os.geteuid() == 0 else {}
+    place.mkdir()
+    if owner:
+        shutil.chown(place, "postgres")
+    how = {"cwd": place, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **owner}
+    init = [programs / "initdb", "-D", place, "-U", "mlflow", "-A", "trust", "--no-sync"]
+    subprocess.run(init, check=True, timeout=60, **how)
+    serve = [programs / "postgres", "-D", place, "-p", str(port), "-h", "127.0.0.1", "-k", place]
+    server = subprocess.Popen(serve, **how)
+    try:
+        address = ["-h", "127.0.0.1", "-p", str(port), "-U", "mlflow"]
+        asked = [programs / "pg_isready", *address]
+        wait_for(lambda: not subprocess.run(asked, **how).returncode, server)
+        subprocess.run([programs / "createdb", *address, "mlflow"], check=True, **how)
+        yield f"postgresql://mlflow@127.0.0.1:{port}/mlflow"
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def wait_for(ready, server, seconds=90):
+    until = time.monotonic() + seconds
+    while not ready():
+        assert server.poll() is None and time.monotonic() < until, "the server did not start"
+        time.sleep(0.3)
+
+
+def answers(address):
+    try:
+        return urllib.request.urlopen(f"{address}/health", timeout=2).status == 200
+    except OSError:
+        return False
+
+
+@contextmanager
+def tracking_server(folder, store):
+    """The address of a real ``mlflow server`` that stores artifacts itself."""
+    port = free_port()
+    command = [
+        sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store, "--workers", "1",
+        "--artifacts-destination", str(folder / "artifacts"), "--host", "127.0.0.1",
+        "--port", str(port),
+    ]  # fmt: skip
+    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with open(folder / "server.log", "wb") as log:
+        server = subprocess.Popen(
+            command, cwd=folder, env=os.environ | quiet, stdout=log, stderr=log,
+            start_new_session=True,
+        )  # fmt: skip
+    try:
+        wait_for(lambda: answers(f"http://127.0.0.1:{port}"), server)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+@pytest.fixture(scope="module")
+def on_server(tmp_path_factory):
+    """A project whose chain ran against a server, the server's address and its kind of store."""
+    folder = tmp_path_factory.mktemp("server")
+    for closed in (folder, folder.parent, folder.parent.parent):
+        closed.chmod(0o755)  # pytest's folders are closed to the database's user
+    project = copy_project(tmp_path_factory.mktemp("chain") / "project")
+    with database(folder) as store, tracking_server(folder, store) as address:
+        light = ["--set", "repeats=1", "--set", "folds=3"]
+        yield project, run_all(project, *light, MLFLOW_TRACKING_URI=address), address, store
+
+
+def test_chain_runs_unchanged_against_a_server(on_server, record_property):
+    project, ran, address, store = on_server
+    print(f"backend store: {store.split(':')[0]}")
+    record_property("backend store", store.split(":")[0])
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert not (project / "mlflow.db").exists() and not (project / "mlartifacts").exists()
+    registration = json.loads((project / "experiments/registration.json").read_text("utf-8"))
+    code = f"""
+import json, pickle, mlflow, pandas as pd
+from creditrisk.contract import read_contract
+from creditrisk.data import decode
+client = mlflow.MlflowClient()
+raw = decode(pd.read_csv("data/training/X_test.csv"), read_contract("data/raw/datapackage.json"))
+saved = pickle.load(open("models/credit_risk_model.pkl", "rb"))
+registered = mlflow.sklearn.load_model("models:/Credit_Risk_Model@production")
+print(json.dumps({{
+    "apart": abs(registered.predict_proba(raw) - saved.predict_proba(raw)).max(),
+    "place": client.get_run("{registration["run_id"]}").info.artifact_uri,
+    "reports": len(client.list_artifacts("{registration["run_id"]}", "reports")),
+}}))
+"""
+    asked = subprocess.run(
+        [sys.executable, "-c", code], cwd=project, capture_output=True, text=True, timeout=120,
+        env=os.environ | {"MLFLOW_TRACKING_URI": address, "PYTHONPATH": str(project)},
+    )  # fmt: skip
+    assert asked.returncode == 0, asked.stderr
+    found = json.loads(asked.stdout.splitlines()[-1])
+    assert found["apart"] <= 1e-12 and found["reports"] == 5
+    assert found["place"].startswith("mlflow-artifacts:")
