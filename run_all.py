@@ -35,12 +35,22 @@ CHAIN = [
 ]
 
 
+def open_registry(run: Run) -> None:
+    """Get MLflow ready while the first notebooks run, if this run will register a model."""
+    if "04_registration" in [stage.name for stage in run.stages]:
+        from creditrisk import (
+            registry,  # imports MLflow, which `run_all.py --help` need not wait for
+        )
+
+        registry.connect(ROOT / "mlflow.db")
+
+
 def attach_reports(run: Run) -> None:
     """Store the reports of a run beside the model it has registered, if it has registered one."""
     registered = json.loads((ROOT / REGISTRATION["registration"]).read_text("utf-8"))
     if registered["chain_run"] != run.id:
         return
-    from creditrisk import registry  # imports MLflow, which `run_all.py --help` need not wait for
+    from creditrisk import registry
 
     registry.attach_reports(registry.connect(ROOT / "mlflow.db"), registered["run_id"], run.reports)
 
@@ -51,6 +61,7 @@ if __name__ == "__main__":
             CHAIN,
             root=ROOT,
             title="Credit risk",
+            prepare=open_registry,
             after=attach_reports,
             next_steps=[
                 "uv run mlflow ui --workers 1    # runs, reports and the registered model",

@@ -7,7 +7,6 @@ knows about columns, types, allowed values and the target comes from that one fi
 import difflib
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from pathlib import Path
@@ -70,7 +69,6 @@ class Contract:
     positive: str  # the target's level that counts as 1
     row_number: str | None  # header of the column that numbers the rows
     missing_values: tuple[str, ...]
-    file: str
     sha256: str | None
     rows: int | None
     title: str
@@ -138,7 +136,6 @@ def parse_contract(package: dict, subject: str = "the contract") -> Contract:
             positive=target["positive"],
             row_number=resource.get("rowNumber"),
             missing_values=tuple(resource["schema"].get("missingValues", [""])),
-            file=resource["path"],
             sha256=resource.get("hash", "").removeprefix("sha256:") or None,
             rows=resource.get("rows"),
             title=package["title"],
@@ -222,7 +219,7 @@ def record_problems(record: object, contract: Contract) -> list[Problem]:
     list of Problem
         In the contract's order, unknown fields last; empty if the application is allowed.
     """
-    if not isinstance(record, Mapping):
+    if not isinstance(record, dict):
         return [Problem("", "the application is no object of named values")]
     problems, found = [], 0
     for field in contract.fields:
@@ -258,15 +255,18 @@ def _choice(field: Field) -> str:
     return field.allowed if field.required else f"{field.allowed}, or null"
 
 
-def _unknown_fields(record: Mapping, contract: Contract) -> list[Problem]:
+def _unknown_fields(record: dict, contract: Contract) -> list[Problem]:
     """One problem for each name the contract does not know, with the nearest one it does."""
     names = [field.name for field in contract.fields]
+    unknown = [name for name in record if name not in names]
     problems = []
-    for name in record:
-        if name not in names:
-            # A name comes from the sender as well: show no more of it than tells which one it is.
-            shown = str(name)[:40]
-            near = difflib.get_close_matches(shown, names, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            problems.append(Problem(shown, f"is not a field of an application{hint}"))
+    for name in unknown[:10]:
+        # A name comes from the sender as well: show no more of it than tells which one it is.
+        shown = str(name)[:40]
+        near = difflib.get_close_matches(shown, names, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        problems.append(Problem(shown, f"is not a field of an application{hint}"))
+    if unknown[10:]:
+        more = f"{len(unknown) - 10} more fields are no fields of an application"
+        problems.append(Problem("", more))
     return problems

@@ -4,10 +4,14 @@ import hashlib
 import logging
 import os
 import pickle
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from importlib.metadata import version as installed
 from pathlib import Path
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # a bank's runs are nobody's business
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 import mlflow
 import pandas as pd
@@ -16,10 +20,11 @@ from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.models import ModelSignature
-from mlflow.types import ColSpec, DataType, Schema
+from mlflow.models import Model
+from mlflow.store.artifact.models_artifact_repo import REGISTERED_MODEL_META_FILE_NAME
 from sklearn.pipeline import Pipeline
 
+from creditrisk import mlflow_flavor
 from creditrisk.contract import Contract
 
 MODEL_NAME = "Credit_Risk_Model"
@@ -28,16 +33,6 @@ CHALLENGER, PRODUCTION = "challenger", "production"
 
 #: What the saved model needs to run; pinned to what it was trained with.
 REQUIREMENTS = ["scikit-learn", "pandas", "numpy", "scipy", "skops"]
-
-#: Compiled parts of scikit-learn and SciPy in our pipelines that skops does not open unasked.
-TRUSTED_TYPES = [
-    "numpy.dtype",
-    "scipy._lib.array_api_compat.numpy._aliases.asarray",
-    "scipy.interpolate._bsplines.BSpline",
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-    "sklearn.tree._tree.Tree",
-    "sklearn.utils._bunch.Bunch",
-]
 
 
 def connect(store: str | Path) -> MlflowClient:
@@ -56,12 +51,29 @@ def connect(store: str | Path) -> MlflowClient:
     remote = os.environ.get("MLFLOW_TRACKING_URI")
     path = Path(store).resolve()
     mlflow.set_tracking_uri(remote or f"sqlite:///{path.as_posix()}")
-    client = MlflowClient()
-    if client.get_experiment_by_name(EXPERIMENT) is None:
-        place = None if remote else (path.parent / "mlartifacts").as_uri()
-        client.create_experiment(EXPERIMENT, artifact_location=place)
-    mlflow.set_experiment(EXPERIMENT)
+    artifacts = path.parent / "mlartifacts"
+    with nullcontext() if remote else _alone(artifacts):
+        client = MlflowClient()
+        client.search_registered_models(max_results=1)
+        if client.get_experiment_by_name(EXPERIMENT) is None:
+            place = None if remote else artifacts.as_uri()
+            client.create_experiment(EXPERIMENT, artifact_location=place)
+        mlflow.set_experiment(EXPERIMENT)
     return client
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep others away: MLflow fails if two processes make the tables of one file at once."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the system drops it with the process
+        yield
 
 
 def track_training_data(X: pd.DataFrame, y: pd.Series, sha256: str) -> None:
@@ -113,15 +125,11 @@ def register(
     MlflowException
         If the store cannot be written.
     """
-    logged = mlflow.sklearn.log_model(
-        model,
-        name="model",
-        signature=signature(contract),
-        input_example=example,
-        pip_requirements=[f"{package}=={version}" for package, version in libraries().items()],
-        serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_SKOPS,
-        skops_trusted_types=TRUSTED_TYPES,
-    )
+    logged = Model.log(
+        artifact_path=None, name="model", flavor=mlflow_flavor, model=model, contract=contract,
+        libraries=libraries(), input_example=example,
+    )  # fmt: skip
+    tags = {**tags, "artifact_sha256": artifact_sha256(_files(logged.model_uri))}
     if not client.search_registered_models(f"name='{MODEL_NAME}'"):
         client.create_registered_model(
             MODEL_NAME,
@@ -141,19 +149,6 @@ def libraries() -> dict[str, str]:
     return {package: installed(package) for package in REQUIREMENTS}
 
 
-def signature(contract: Contract) -> ModelSignature:
-    """The columns of an application and their types, and the decision that comes back."""
-    inputs = [
-        ColSpec(
-            DataType.long if field.type == "integer" else DataType.string,
-            field.name,
-            required=field.required,
-        )
-        for field in contract.fields
-    ]
-    return ModelSignature(Schema(inputs), Schema([ColSpec(DataType.long)]))
-
-
 def current(client: MlflowClient, alias: str) -> ModelVersion | None:
     """The version that an alias points to, None if there is none yet."""
     try:
@@ -167,6 +162,47 @@ def current(client: MlflowClient, alias: str) -> ModelVersion | None:
 def load(version: str | int) -> Pipeline:
     """The model of a registered version, as scikit-learn pipeline."""
     return mlflow.sklearn.load_model(f"models:/{MODEL_NAME}/{version}")
+
+
+def fetch(uri: str) -> tuple[ModelVersion, str | None, dict[str, bytes]]:
+    """A registered version, the alias it was asked by if any, and its files' content by name.
+
+    Parameters
+    ----------
+    uri
+        ``models:/<name>@<alias>`` or ``models:/<name>/<version>``.
+
+    Raises
+    ------
+    MlflowException
+        If there is no such version, or its files cannot be had.
+    """
+    client, wanted = MlflowClient(), uri.removeprefix("models:/")
+    if "@" in wanted:
+        name, alias = wanted.split("@", 1)
+        version = client.get_model_version_by_alias(name, alias)
+    else:
+        name, _, number = wanted.partition("/")
+        alias, version = None, client.get_model_version(name, number)
+    # By number: the alias may move on while the files are under way.
+    return version, alias, _files(f"models:/{name}/{version.version}")
+
+
+def artifact_sha256(files: dict[str, bytes]) -> str:
+    """One hash over the names and the content of a model's files."""
+    lines = [f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files)]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _files(uri: str) -> dict[str, bytes]:
+    """The files of a logged model by name, without the note MLflow adds to what it fetches."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder))
+        return {
+            path.relative_to(root).as_posix(): path.read_bytes()
+            for path in root.rglob("*")
+            if path.is_file() and path.name != REGISTERED_MODEL_META_FILE_NAME
+        }
 
 
 def promote(client: MlflowClient, version: str | int, why: str) -> None:

@@ -31,6 +31,7 @@ def main(
     chain: Sequence[Stage],
     root: Path,
     title: str,
+    prepare: Callable[[Run], None] | None = None,
     after: Callable[[Run], None] | None = None,
     next_steps: Iterable[str] = (),
     argv: Sequence[str] | None = None,
@@ -42,6 +43,8 @@ def main(
     chain : the stages; a stage comes after those whose files it reads.
     root : the folder that holds notebooks/, and below which all paths of the chain are.
     title : what the chain is called in its reports.
+    prepare : called with the run in a thread of its own while the first stages run, to have done
+        what `after` would have to wait for; what it raises is left to `after` to find.
     after : called once with the run when its last stage has succeeded; if it raises, the run fails.
     next_steps : commands to suggest after a success.
     argv : the arguments, if not those of the process.
@@ -71,7 +74,8 @@ def main(
             for stage in selected
         ]
         refuse_missing(wired, stages, root, f"python {sys.argv[0]}")
-        return _run(asked, root, title, selected, notebooks, settings, after, next_steps)
+        hooks = {"prepare": prepare, "after": after}
+        return _run(asked, root, title, selected, notebooks, settings, hooks, next_steps)
     except ChainError as refusal:
         return _say(str(refusal), REFUSED)
     except Busy as busy:
@@ -82,7 +86,7 @@ def main(
         return 130
 
 
-def _run(asked, root, title, stages, notebooks, settings, after, next_steps) -> int:
+def _run(asked, root, title, stages, notebooks, settings, hooks, next_steps) -> int:
     """Run the stages and tell how it went; only here are papermill and its like imported."""
     given = {name: value for taken in settings.values() for name, value in taken.items()}
     with only_run(root / "experiments"), _quiet_libraries():
@@ -92,7 +96,7 @@ def _run(asked, root, title, stages, notebooks, settings, after, next_steps) -> 
         view = View(quiet=asked.quiet)
         plan = Plan(
             root, title, stages, notebooks, settings, given,
-            jobs=asked.jobs, cell_timeout=asked.cell_timeout, after=after,
+            jobs=asked.jobs, cell_timeout=asked.cell_timeout, **hooks,
         )  # fmt: skip
         run, code = run_chain(plan, view)
     show_closing(view, run, next_steps)

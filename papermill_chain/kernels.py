@@ -3,7 +3,8 @@
 import math
 import re
 import tempfile
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,8 @@ import nbformat
 import papermill
 import psutil
 from jupyter_client.kernelspec import NoSuchKernel
-from jupyter_core.utils import ensure_event_loop
+from jupyter_client.manager import AsyncKernelManager
+from jupyter_core.utils import ensure_event_loop, run_sync
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
@@ -24,6 +26,18 @@ from papermill_chain.record import Failure, saying
 HEADLINE = "application/vnd.chain.headline+json"
 MARKS = ("CHAIN_RUN_FOLDER", "CHAIN_STAGE")  # what tells the processes of a stage from all others
 LINES_OF_TRACEBACK = 8
+SECONDS_TO_START = 60
+# Leaves nothing behind but what Python remembers of imports: the namespace stays clean.
+WARM_UP = """
+def _warm_up(names):
+    from importlib import import_module
+    for name in names:
+        try:
+            import_module(name)
+        except Exception:
+            pass  # no module, or one that the notebook itself shall complain about
+_warm_up({names!r}); del _warm_up
+"""
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -37,8 +51,20 @@ class Session:
     timeout: int | None = None  # seconds for one cell
     log: IO[bytes] = field(default_factory=tempfile.TemporaryFile)  # what the kernel itself prints
     done: set[int] = field(default_factory=set)  # the cells that the kernel has answered for
+    manager: AsyncKernelManager | None = None  # of a kernel that was started ahead of time
+    may_begin: threading.Event = field(default_factory=threading.Event)
     stopped: bool = False
     ended: bool = False
+
+    def close(self) -> None:
+        """Nothing more is to come of it."""
+        self.log.close()
+        self.ended = True
+
+    def wait(self) -> bool:
+        """Wait until the notebook may begin; whether it still shall."""
+        self.may_begin.wait()
+        return not self.stopped
 
     def kill(self) -> None:
         """Kill the kernel and all that was started in it, also what has been orphaned since.
@@ -46,6 +72,7 @@ class Session:
         They are known by their environment: a kernel that died leaves no other trace of its family.
         """
         self.stopped = True
+        self.may_begin.set()
         for process in psutil.process_iter():
             with suppress(psutil.Error, OSError):
                 environment = process.environ()
@@ -76,18 +103,53 @@ class ChainEngine(NBClientEngine):
 
         client = PapermillNotebookClient(
             nb_man,
+            km=session.manager,
             kernel_name=kernel_name,
             startup_timeout=start_timeout,
             timeout=session.timeout,
             on_cell_execute=on_cell_execute,
             on_cell_executed=lambda cell, cell_index, execute_reply: session.done.add(cell_index),
         )
+        client.owns_km = True  # a kernel started ahead of time is to be shut down like any other
         if session.stopped:
             raise DeadKernelError("stopped before it started")
         client.execute(
             env=session.environment, cwd=str(session.folder),
             stdout=session.log, stderr=session.log,
         )  # fmt: skip
+
+
+def start_ahead(kernel: str, imports: Iterable[str], session: Session) -> None:
+    """Start a kernel and have it import, while nobody waits for it, what its notebook will.
+
+    If that fails, nothing is lost: the kernel is started again when it is needed, and what is wrong
+    shows then.
+    """
+    manager = AsyncKernelManager(kernel_name=kernel)
+    try:
+        run_sync(manager.start_kernel)(
+            env=session.environment, cwd=str(session.folder),
+            stdout=session.log, stderr=session.log,
+            extra_arguments=["--HistoryManager.hist_file=:memory:"],
+        )  # fmt: skip
+        client = manager.client()
+        client.start_channels()
+        try:
+            run_sync(client.wait_for_ready)(timeout=SECONDS_TO_START)
+            client.execute(WARM_UP.format(names=list(imports)), silent=True, store_history=False)
+        finally:
+            client.stop_channels()
+        session.manager = manager
+    except Exception:
+        _end(manager)
+
+
+def dismiss(session: Session) -> None:
+    """Put an end to a kernel whose notebook shall not run after all."""
+    if session.manager:
+        _end(session.manager)
+    session.kill()
+    session.close()
 
 
 def execute(
@@ -97,12 +159,11 @@ def execute(
     papermill_engines.register("chain", ChainEngine)
     broken = None
     try:
-        with closing(ensure_event_loop()):  # of this thread; nobody else would close it
-            papermill.execute_notebook(
-                _literally(notebook), _literally(executed), parameters,
-                engine_name="chain", kernel_name=kernel, language="python",
-                progress_bar=False, session=session,
-            )  # fmt: skip
+        papermill.execute_notebook(
+            _literally(notebook), _literally(executed), parameters,
+            engine_name="chain", kernel_name=kernel, language="python",
+            progress_bar=False, session=session,
+        )  # fmt: skip
     except papermill.PapermillExecutionError:
         pass  # the notebook tells more
     except Exception as error:
@@ -114,8 +175,17 @@ def execute(
     finally:
         if broken:
             session.kill()
-        session.log.close()
-        session.ended = True
+        session.close()
+
+
+def _end(manager: AsyncKernelManager) -> None:
+    with suppress(Exception):  # it may have been killed, or never have started
+        run_sync(manager.shutdown_kernel)(now=True)
+
+
+def own_loop() -> closing:
+    """The event loop of this thread while it deals with a kernel; nobody else would close it."""
+    return closing(ensure_event_loop())
 
 
 def _outcome(executed: Path, session: Session, broken: Exception | None) -> Outcome:

@@ -32,6 +32,7 @@ class Notebook:
     title: str
     kernel: str
     parameters: dict[str, Parameter]
+    imports: tuple[str, ...] = ()  # the modules its cells ask for, in order
 
 
 def read_notebook(path: Path) -> Notebook:
@@ -53,7 +54,9 @@ def read_notebook(path: Path) -> Notebook:
         )
     titles = (re.search(r"^# +(.+)$", text, re.M) for kind, text in cells if kind == "markdown")
     title = next((match[1].strip() for match in titles if match), path.stem)
-    return Notebook(title, kernel, _parameters(tagged[0], name))
+    imports = dict.fromkeys(module for kind, text in cells if kind == "code"
+                            for module in _imports(text))  # fmt: skip
+    return Notebook(title, kernel, _parameters(tagged[0], name), tuple(imports))
 
 
 def value_of(text: str, type: str) -> Any:
@@ -78,6 +81,22 @@ def value_of(text: str, type: str) -> Any:
     if "str" in kinds:
         return text
     raise ValueError(text)
+
+
+def _imports(source: str) -> list[str]:
+    """The modules that a cell imports; of `from a import b`, where b may be one, both."""
+    try:
+        statements = ast.walk(ast.parse(source))
+    except SyntaxError:  # magics and shell lines are not Python
+        return []
+    modules = []
+    for statement in statements:
+        if isinstance(statement, ast.Import):
+            modules += [name.name for name in statement.names]
+        elif isinstance(statement, ast.ImportFrom) and statement.module and not statement.level:
+            modules.append(statement.module)
+            modules += [f"{statement.module}.{name.name}" for name in statement.names]
+    return modules
 
 
 def _parameters(source: str, name: str) -> dict[str, Parameter]:

@@ -14,7 +14,9 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from papermill_chain import record, report
-from papermill_chain.kernels import Outcome, Session, execute
+from papermill_chain.kernels import (
+    Outcome, Session, dismiss, execute, own_loop, start_ahead,
+)  # fmt: skip
 from papermill_chain.notebooks import Notebook
 from papermill_chain.progress import View
 from papermill_chain.record import Failure, Run, StageRun
@@ -39,6 +41,7 @@ class Plan:
     given: dict[str, Any]  # the same, whatever the stage
     jobs: int = 2
     cell_timeout: int | None = None
+    prepare: Callable[[Run], None] | None = None
     after: Callable[[Run], None] | None = None
 
 
@@ -95,6 +98,7 @@ class Conductor:
     view: View
     events: SimpleQueue[Callable[[], None]] = field(default_factory=SimpleQueue)
     sessions: dict[str, Session] = field(default_factory=dict)  # of the stages that are running
+    ahead: dict[str, Session] = field(default_factory=dict)  # of the one that waits for its turn
     began: dict[str, float] = field(default_factory=dict)
     busy: int = 0  # threads that have not reported back
     rendering: threading.Lock = field(default_factory=threading.Lock)
@@ -105,6 +109,7 @@ class Conductor:
         code = 1
         try:
             run.save()
+            self._prepare()
             self._take_events(starting=True)
             if all(stage.status == "succeeded" for stage in run.stages) and not run.troubles:
                 run.status = "succeeded"
@@ -126,11 +131,23 @@ class Conductor:
             run.save()
         return code
 
+    def _prepare(self) -> None:
+        """Have the work done that `after` would have to wait for; nobody waits for this thread."""
+
+        def job() -> None:
+            with suppress(Exception):  # what is wrong shows when `after` needs it
+                self.plan.prepare(self.run)
+
+        if self.plan.prepare:
+            threading.Thread(target=job, daemon=True).start()
+
     def _take_events(self, starting: bool = False) -> None:
         """Take events, and if asked start whatever can start, until nothing goes on any more."""
         while True:
-            for stage in self._ready() if starting else []:
-                self._start(stage)
+            if starting:
+                for stage in self._ready():
+                    self._start(stage)
+                self._look_ahead()
             if not self.busy:
                 return
             with suppress(Empty):
@@ -157,16 +174,43 @@ class Conductor:
         self.began[stage.name] = time.monotonic()
         self.view.started(stage.name)
         self.run.save()
+        session = self.ahead.pop(stage.name, None) or self._session(stage, started_ahead=False)
+        self.sessions[stage.name] = session
+        session.may_begin.set()
+
+    def _look_ahead(self) -> None:
+        """Keep one kernel warm for the stage that comes next; after a failure, none."""
+        status = {stage.name: stage.status for stage in self.run.stages}
+        if "failed" in status.values():
+            for session in self.ahead.values():
+                session.kill()
+            self.ahead.clear()
+        elif not self.ahead:
+            waiting = (stage for stage in self.plan.stages if status[stage.name] == "not run")
+            if stage := next(waiting, None):
+                self.ahead[stage.name] = self._session(stage, started_ahead=True)
+
+    def _session(self, stage: Stage, started_ahead: bool) -> Session:
+        """A thread with a kernel that runs a notebook as soon as it may begin."""
         session = Session(
             folder=self.plan.root / "notebooks",
             environment=self._environment(stage),
             follow=lambda *cell: self.events.put(partial(self.view.at_cell, stage.name, *cell)),
             timeout=self.plan.cell_timeout,
         )
-        self.sessions[stage.name] = session
-        self._in_background(
-            partial(self._execute, stage, told, session), partial(self._executed, stage, told)
-        )
+        told = self._told(stage.name)
+
+        def work() -> tuple[dict, Outcome] | None:
+            with own_loop():
+                if started_ahead:
+                    notebook = self.plan.notebooks[stage.name]
+                    start_ahead(notebook.kernel, notebook.imports, session)
+                if session.wait():
+                    return self._execute(stage, told, session)
+                dismiss(session)
+
+        self._in_background(work, partial(self._executed, stage, told))
+        return session
 
     def _execute(self, stage: Stage, told: StageRun, session: Session) -> tuple[dict, Outcome]:
         """In a thread: run a notebook; the hashes of what it has read, and what came of it."""
@@ -188,9 +232,11 @@ class Conductor:
         return reads, outcome
 
     def _executed(
-        self, stage: Stage, told: StageRun, result: tuple[dict, Outcome] | BaseException
+        self, stage: Stage, told: StageRun, result: tuple[dict, Outcome] | BaseException | None
     ) -> None:
         """Publish what a notebook has written, or record why there is nothing to publish."""
+        if result is None:  # it never began
+            return
         del self.sessions[stage.name]
         if isinstance(result, BaseException):
             result = {}, Outcome(_failure(result))
@@ -270,7 +316,8 @@ class Conductor:
         """Kill the kernels that still run, and those that are just about to."""
         deadline = time.monotonic() + SECONDS_TO_STOP
         while time.monotonic() < deadline:
-            alive = [session for session in self.sessions.values() if not session.ended]
+            sessions = [*self.sessions.values(), *self.ahead.values()]
+            alive = [session for session in sessions if not session.ended]
             for session in alive:
                 session.kill()
             if not alive:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from hashlib import sha256
 
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
@@ -176,25 +177,50 @@ def test_manifest_beside_the_model_describes_it(finished):
     assert manifest["contract"] == package
 
 
-def test_same_seed_same_files_other_seed_other_files(finished, tmp_path):
-    """A second run elsewhere repeats tables and probabilities; a changed seed changes them."""
+def plain_papermill(project, notebook, output, *arguments):
+    """What ``papermill notebook output`` does in the notebooks' folder."""
+    command = [sys.executable, "-m", "papermill", "--no-progress-bar", notebook, str(output)]
+    environment = {name: value for name, value in os.environ.items() if "MLFLOW" not in name}
+    return subprocess.run(
+        [*command, *arguments], cwd=project / "notebooks", capture_output=True, text=True,
+        timeout=200, env=environment | {"PYTHONPATH": str(project)},
+    )  # fmt: skip
+
+
+def test_notebook_run_too_early_names_the_one_to_run_first(project, tmp_path):
+    ran = plain_papermill(project, "03_comparison.ipynb", tmp_path / "out.ipynb")
+    assert ran.returncode != 0 and "run 02_preparation first" in ran.stderr
+
+
+def test_same_seed_same_files_other_seed_other_files(finished, project, tmp_path):
+    """Each notebook by itself, with plain papermill, repeats what the chain has made.
+
+    A second run with the same seed gives the same tables and probabilities, in another folder, in
+    cold kernels and without the runner; a changed seed changes them.
+    """
     first, _ = finished
-    second = copy_project(tmp_path / "again")
-    assert run_all(second).returncode == 0
+    for stage in STAGES:
+        ran = plain_papermill(project, f"{stage}.ipynb", tmp_path / f"{stage}.ipynb")
+        assert ran.returncode == 0, ran.stderr[-3000:]
+        cells = nbformat.read(tmp_path / f"{stage}.ipynb", 4).cells
+        streams = [o for cell in cells for o in cell.get("outputs", []) if o.output_type == "stream"]
+        assert not streams, streams
+    assert {path.suffix for path in (project / "notebooks").iterdir()} == {".ipynb"}
+
     repeatable = [path for path in MADE if path.startswith("data/") or "results" in path]
-    assert all((first / p).read_bytes() == (second / p).read_bytes() for p in repeatable)
+    assert all((first / p).read_bytes() == (project / p).read_bytes() for p in repeatable)
     X = pd.read_csv(first / "data/training/X_test.csv")
     scores = [
         pickle.loads((place / "models/credit_risk_model.pkl").read_bytes())[-1].predict_proba(X)
-        for place in (first, second)
+        for place in (first, project)
     ]
     np.testing.assert_array_equal(*scores)
 
-    before = hashes(second)
-    light = ["--set", "seed=8", "--set", "repeats=1", "--set", "folds=3"]
-    ran = run_all(second, *light, "--only", "02", "--only", "03")
+    before = hashes(project)
+    light = ["--set", "seed=8", "--set", "repeats=1", "--set", "folds=2"]
+    ran = run_all(project, *light, "--only", "02", "--only", "03")
     assert ran.returncode == 0, ran.stdout
-    after = hashes(second)
+    after = hashes(project)
     assert all(before[path] != after[path] for path in repeatable)
     assert before["models/credit_risk_model.pkl"] == after["models/credit_risk_model.pkl"]
 

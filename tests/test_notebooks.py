@@ -1,13 +1,11 @@
-"""The notebooks as they are committed, and each of them run on its own."""
+"""The notebooks as they are committed: clean, readable, and wired as the chain says."""
 
-import os
 import re
-import subprocess
 import sys
 
 import nbformat
 import pytest
-from conftest import ROOT, copy_project
+from conftest import ROOT
 
 sys.path.insert(0, str(ROOT))
 from run_all import CHAIN  # noqa: E402
@@ -61,38 +59,3 @@ def test_table_and_notebooks_agree():
 def test_nobody_but_the_validation_is_handed_the_test_set():
     readers = [s.name for s in CHAIN if any("_test" in path for path in s.reads.values())]
     assert readers == ["05_validation"]
-
-
-def test_every_notebook_runs_under_plain_papermill(tmp_path):
-    """In order, with their defaults (but few folds), from their own folder as JupyterLab does."""
-    project = copy_project(tmp_path / "project")
-    environment = {k: v for k, v in os.environ.items() if "MLFLOW" not in k}
-    environment |= {"PYTHONPATH": str(project), "PYTHONWARNINGS": "ignore"}
-    for path in NOTEBOOKS:
-        light = ["-p", "folds", "3", "-p", "repeats", "1"] if "comparison" in path.stem else []
-        output = tmp_path / path.name
-        command = [sys.executable, "-m", "papermill", "--no-progress-bar", path.name, str(output)]
-        ran = subprocess.run(
-            [*command, *light], cwd=project / "notebooks", env=environment, capture_output=True,
-            text=True, timeout=120,
-        )  # fmt: skip
-        assert ran.returncode == 0, ran.stderr[-3000:]
-        streams = [
-            output.text
-            for cell in read(output).cells
-            for output in cell.get("outputs", [])
-            if output.output_type == "stream"
-        ]
-        assert not streams, streams
-    assert (project / "models/credit_risk_model.pkl").exists()
-    assert sorted(p.name for p in (project / "notebooks").iterdir()) == [p.name for p in NOTEBOOKS]
-
-
-def test_notebook_run_too_early_names_the_one_to_run_first(tmp_path):
-    project = copy_project(tmp_path / "project")
-    command = [sys.executable, "-m", "papermill", "03_comparison.ipynb", str(tmp_path / "out.ipynb")]
-    ran = subprocess.run(
-        command, cwd=project / "notebooks", env=os.environ | {"PYTHONPATH": str(project)},
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    assert ran.returncode != 0 and "run 02_preparation first" in ran.stderr

@@ -111,7 +111,7 @@ def on_server(tmp_path_factory):
         closed.chmod(0o755)  # pytest's folders are closed to the database's user
     project = copy_project(tmp_path_factory.mktemp("chain") / "project")
     with database(folder) as store, tracking_server(folder, store) as address:
-        light = ["--set", "repeats=1", "--set", "folds=3"]
+        light = ["--set", "repeats=1", "--set", "folds=2"]
         yield project, run_all(project, *light, MLFLOW_TRACKING_URI=address), address, store
 
 
