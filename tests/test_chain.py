@@ -11,7 +11,7 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import copy_project, run_all
+from conftest import ROOT, copy_project, run_all
 
 from creditrisk.contract import read_contract
 from creditrisk.data import encoded_columns, read_raw
@@ -165,6 +165,27 @@ def test_figures_of_the_validation_can_be_recomputed(finished):
     assert validation["promoted"] and all(rule["passed"] for rule in validation["rules"])
     card = (project / "models/model_card.md").read_text("utf-8")
     assert f"{wins:.3f}" in card and f"{cost:.2f}" in card
+
+
+def test_readme_quotes_these_figures(finished):
+    """Whoever runs the README's line with the default seed finds the README's numbers."""
+    project, _ = finished
+    readme = (ROOT / "README.md").read_text("utf-8")
+    results = pd.read_csv(project / "experiments/results.csv").set_index("model")
+    champion = json.loads((project / "experiments/champion.json").read_text("utf-8"))
+    test = json.loads((project / "experiments/validation.json").read_text("utf-8"))["test"]
+    quoted = [
+        f"{row.roc_auc:.3f} ± {row.roc_auc_sd:.3f}"
+        for row in results.loc[
+            [champion["model"], "Logistic Regression", "Random Forest"]
+        ].itertuples()
+    ]
+    quoted += [
+        f"{test['roc_auc']:.3f} ({test['roc_auc_low']:.3f} to {test['roc_auc_high']:.3f})",
+        f"{test['cost']:.2f} ({test['cost_low']:.2f} to {test['cost_high']:.2f})",
+        champion["model"],
+    ]
+    assert all(words in readme for words in quoted), quoted
 
 
 def test_manifest_beside_the_model_describes_it(finished):

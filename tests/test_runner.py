@@ -384,3 +384,26 @@ def test_help_and_list_do_without_the_heavy_libraries(project):
         done = subprocess.run(command, cwd=project, capture_output=True, text=True)
         assert expected in done.stdout
         assert done.stdout.strip().endswith("set()")
+
+
+def test_kernel_of_the_next_notebook_is_warm_and_clean(tmp_path):
+    """Its imports are done before its turn; its namespace, like a cold one, knows none of them."""
+    write_notebook(tmp_path / "notebooks/01_slow.ipynb", 'out: str = "../a"', """
+        import pathlib, time
+        time.sleep(3)
+        pathlib.Path(out).write_text("a")
+    """)  # fmt: skip
+    write_notebook(
+        tmp_path / "notebooks/02_next.ipynb",
+        'out: str = "../a"',
+        'import sys\nassert "colorsys" in sys.modules\nassert not {"colorsys", "_warm_up"} & set(dir())',
+        "import colorsys\nfrom colorsys import rgb_to_hls\nimport no_such_module_at_all",
+    )
+    chain = [Stage("01_slow", writes={"out": "a"}), Stage("02_next", reads={"out": "a"})]
+    seen = []
+    assert main(chain, tmp_path, "Toy", prepare=seen.append, argv=["--quiet"]) == 1
+    (told,) = manifests(tmp_path)
+    # the kernel kept the missing module to itself; the notebook's own cell complains
+    assert told["stages"][1]["error"]["ename"] == "ModuleNotFoundError"
+    assert told["stages"][1]["error"]["number"] == 4
+    assert [run.id for run in seen] == [told["id"]] and not family(tmp_path)

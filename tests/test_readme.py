@@ -1,0 +1,41 @@
+"""What the README promises, held against what is there."""
+
+import re
+import subprocess
+
+from conftest import ROOT
+
+from creditrisk.contract import read_contract
+
+README = (ROOT / "README.md").read_text("utf-8")
+LINES = re.findall(r"^python3 -m pip install .+$", README, re.MULTILINE)
+
+
+def test_two_lines_install_what_they_need_and_ci_runs_the_second():
+    main, tests = LINES
+    assert main == "python3 -m pip install -q uv && python3 -m uv run run_all.py"
+    assert tests == "python3 -m pip install -q uv && python3 -m uv run pytest"
+    ci = (ROOT / ".ci/run").read_text("utf-8").splitlines()
+    assert ci[-1] == tests and len([line for line in ci if "pytest" in line]) == 1
+
+
+def test_data_dictionary_is_the_contract():
+    contract = read_contract(ROOT / "data/raw/datapackage.json")
+    for field in contract.columns:
+        missing = "no" if field.required else "yes"
+        row = f"| {field.name} | {field.description} | {field.allowed} | {missing} |"
+        assert row in README, row
+
+
+def test_links_lead_somewhere():
+    made = ("experiments/",)  # by a run
+    for page in (ROOT / "README.md", ROOT / "data/raw/README.md"):
+        for link in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text("utf-8")):
+            if "://" not in link and not link.startswith(made):
+                assert (page.parent / link).exists(), f"{page}: {link}"
+
+
+def test_nothing_that_a_run_makes_is_in_git():
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout
+    made = ("data/training/", "experiments/", "models/", "mlflow.db", "mlartifacts/", "mlruns/")
+    assert listed and not [path for path in listed.splitlines() if path.startswith(made)]
