@@ -290,6 +290,8 @@ class Conductor:
             why = _failure(result, self.run.folder / f"{told.name}.html")
             self.run.troubles.append(f"no report of {told.name}: {why}")
         self.run.save()
+        with suppress(OSError):  # who waits can begin to read; at the end it is written in any case
+            report.write_index(self.run.folder.parent.parent, self.plan.title)
 
     def _followed(self, result: BaseException | None) -> None:
         if result is not None:
