@@ -264,7 +264,7 @@ def test_broken_raw_file_stops_the_chain_and_loses_nothing(finished, tmp_path):
     assert all(path.read_bytes() == content for path, content in kept.items())
     (run,) = (project / "experiments/runs").iterdir()
     assert "Age is -5" in (run / "02_preparation.html").read_text("utf-8")
-    assert not (project / "mlflow.db").exists()
+    assert not (project / "experiments/registration.json").exists()
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.linear_model import LogisticRegression
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import roc_auc_score
 
 from creditrisk import evaluation as ev
@@ -140,9 +140,9 @@ def test_out_of_fold_scores_are_those_of_models_that_did_not_see_them(real):
     """Recomputed for one fold with scikit-learn alone; the blend is the mean of its members."""
     contract, X, y = real
     chosen = [
-        models.Candidate("plain", "", LogisticRegression(max_iter=5000)),
-        models.Candidate("strong", "", LogisticRegression(C=1e-3, max_iter=5000)),
-        models.Candidate("both", "", members=("plain", "strong")),
+        models.Candidate("shallow", "", RandomForestClassifier(5, max_depth=2, random_state=1)),
+        models.Candidate("deep", "", RandomForestClassifier(5, random_state=1)),
+        models.Candidate("both", "", members=("shallow", "deep")),
     ]
     found = ev.cross_validate(chosen, X, y, folds=5, repeats=2, seed=1, workers=1)
     assert found.fold.shape == found.scores["both"].shape == (2, 1000)
@@ -151,10 +151,10 @@ def test_out_of_fold_scores_are_those_of_models_that_did_not_see_them(real):
         counts = pd.crosstab(found.fold[repeat], y.to_numpy())
         assert counts.to_numpy().tolist() == [[60, 140]] * 5
     held_out = found.fold[1] == 3
-    fitted = LogisticRegression(max_iter=5000).fit(X[~held_out], y[~held_out])
+    fitted = RandomForestClassifier(5, random_state=1).fit(X[~held_out], y[~held_out])
     expected = fitted.predict_proba(X[held_out])[:, 1]
-    np.testing.assert_array_equal(found.scores["plain"][1, held_out], expected)
-    mean = (found.scores["plain"] + found.scores["strong"]) / 2
+    np.testing.assert_array_equal(found.scores["deep"][1, held_out], expected)
+    mean = (found.scores["shallow"] + found.scores["deep"]) / 2
     np.testing.assert_array_equal(found.scores["both"], mean)
 
 
