@@ -1,0 +1,314 @@
+"""How fast our server is, beside what one would use instead: one forest, four servers, one run.
+
+    uv run python benchmarks/serving.py            # some six minutes
+    uv run python benchmarks/serving.py --rounds 2 --seconds 1
+
+The servers take turns, round after round, so that a busy moment of the machine hits them all. A
+ratio is taken within a round; shown are the median of the rounds and, in brackets, the lowest and
+the highest. Only ratios travel from one machine to another.
+"""
+
+import argparse
+import hashlib
+import http.client
+import json
+import logging
+import multiprocessing
+import os
+import pickle
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parent.parent
+APPLICATION = {
+    "Age": 35, "Sex": "male", "Job": 2, "Housing": "own", "Saving accounts": "little",
+    "Checking account": None, "Credit amount": 2500, "Duration": 24, "Purpose": "car",
+}  # fmt: skip
+
+# The classic project's server: dummies of the one row, missing columns filled with zeros.
+CLASSIC = """
+import pickle, sys
+import pandas as pd
+from flask import Flask, jsonify, request
+app = Flask(__name__)
+model = pickle.load(open("classic.pkl", "rb"))
+columns = pickle.load(open("classic_columns.pkl", "rb"))
+@app.post("/predict")
+def predict():
+    sent = request.get_json()
+    rows = pd.DataFrame(sent if isinstance(sent, list) else [sent])
+    encoded = pd.get_dummies(rows).reindex(columns=columns, fill_value=0)
+    return jsonify(prediction=model.predict(encoded).tolist(),
+                   probability=model.predict_proba(encoded)[:, 1].tolist())
+app.run(port=int(sys.argv[1]), threaded=True)
+"""
+
+# What a careful user would write instead: types checked, the whole pipeline on a data frame.
+FASTAPI = """
+import pickle, sys
+import pandas as pd, uvicorn
+from fastapi import FastAPI
+from pydantic import BaseModel, Field
+class Application(BaseModel):
+    Age: int = Field(ge=18, le=120)
+    Sex: str
+    Job: int = Field(ge=0, le=3)
+    Housing: str
+    saving: str | None = Field(alias="Saving accounts")
+    checking: str | None = Field(alias="Checking account")
+    amount: int = Field(alias="Credit amount", ge=100, le=50000)
+    Duration: int = Field(ge=1, le=120)
+    Purpose: str
+app = FastAPI()
+model = pickle.load(open("models/credit_risk_model.pkl", "rb"))
+@app.post("/predict")
+def predict(sent: Application | list[Application]):
+    several = sent if isinstance(sent, list) else [sent]
+    frame = pd.DataFrame([each.model_dump(by_alias=True) for each in several])
+    good = model.predict_proba(frame)[:, 1]
+    return {"probability": good.tolist(), "prediction": (good >= 0.7).astype(int).tolist()}
+uvicorn.run(app, port=int(sys.argv[1]), log_level="warning")
+"""
+
+
+@dataclass
+class Contestant:
+    """A server of the comparison."""
+
+    name: str
+    command: list[str]
+    path: str = "/predict"
+    mlflow: bool = False
+    port: int = 0
+    process: psutil.Popen | None = None
+
+    def body(self, records: list[dict]) -> bytes:
+        if self.mlflow:
+            return json.dumps({"dataframe_records": records}).encode()
+        return json.dumps(records if len(records) > 1 else records[0]).encode()
+
+    def family(self) -> list[psutil.Process]:
+        return [self.process, *self.process.children(recursive=True)]
+
+    def cpu(self) -> float:
+        """Seconds of processor time that it has used so far, with its children."""
+        return sum(sum(each.cpu_times()[:2]) for each in self.family())
+
+    def memory(self) -> float:
+        """Megabytes that are its own."""
+        return sum(each.memory_full_info().uss for each in self.family()) / 1e6
+
+
+def contestants() -> list[Contestant]:
+    """Who is compared, ours first and the one that ratios refer to second."""
+    python = sys.executable
+    serve = ["-m", "mlflow", "models", "serve", "-m", "models:/Credit_Risk_Model@production",
+             "--env-manager", "local", "--workers", "1", "-p", "{port}"]  # fmt: skip
+    return [
+        Contestant("ours", [python, "-m", "creditrisk.cli", "serve", "--port", "{port}"]),
+        Contestant("mlflow models serve", [python, *serve], "/invocations", mlflow=True),
+        Contestant("Flask + get_dummies", [python, "-c", CLASSIC, "{port}"]),
+        Contestant("FastAPI + Pipeline", [python, "-c", FASTAPI, "{port}"]),
+    ]
+
+
+def prepare(place: Path, trees: int) -> None:
+    """Train one forest and leave it where each server looks for it."""
+    from sklearn.ensemble import RandomForestClassifier
+
+    import mlflow
+    from creditrisk import models, registry
+    from creditrisk.contract import read_contract
+    from creditrisk.data import encoder, read_raw, target
+
+    contract = read_contract(ROOT / "data/raw/datapackage.json")
+    table = read_raw(ROOT / "data/raw/german_credit_data.csv", contract)
+    raw, y = table.drop(columns=contract.target.name), target(table, contract)
+    ready = encoder(contract)
+    X = ready.transform(raw)
+    forest = RandomForestClassifier(trees, random_state=7)
+    pipeline = models.decision_model(ready, forest, 0.7)
+    pipeline.named_steps["decide"].fit(X, y)
+    fitted = pipeline.named_steps["decide"].estimator_
+    content = {"models/credit_risk_model.pkl": pickle.dumps(pipeline),
+               "models/model_columns.pkl": pickle.dumps(list(X.columns)),
+               "classic.pkl": pickle.dumps(fitted),
+               "classic_columns.pkl": pickle.dumps(list(X.columns))}  # fmt: skip
+    (place / "models").mkdir()
+    for name, what in content.items():
+        (place / name).write_bytes(what)
+    hashes = [hashlib.sha256(each).hexdigest() for each in content.values()]
+    manifest = {
+        "model": registry.MODEL_NAME, "version": 1, "cutoff": 0.7, "model_sha256": hashes[0],
+        "model_columns_sha256": hashes[1], "libraries": registry.libraries(),
+        "contract": contract.package,
+    }  # fmt: skip
+    (place / "models/manifest.json").write_text(json.dumps(manifest))
+    logging.disable(logging.WARNING)
+    client = registry.connect(place / "mlflow.db")
+    with mlflow.start_run():
+        example = raw.head(3).reset_index(drop=True)
+        version = registry.register(client, pipeline, contract, example, "benchmark",
+                                    {"model_sha256": hashes[0]})  # fmt: skip
+    registry.promote(client, version.version, "benchmark")
+
+
+def begin(contestant: Contestant, place: Path) -> dict[str, float]:
+    """Start a server and measure until it has decided for the first time."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        contestant.port = free.getsockname()[1]
+    command = [part.replace("{port}", str(contestant.port)) for part in contestant.command]
+    environment = {
+        **os.environ, "PYTHONPATH": str(ROOT), "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_TRACKING_URI": f"sqlite:///{place / 'mlflow.db'}",
+        # MLflow starts its server by name
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+    }  # fmt: skip
+    began = time.perf_counter()
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    contestant.process = psutil.Popen(command, cwd=place, env=environment, **quiet)
+    while True:
+        try:
+            exchange(contestant, contestant.body([APPLICATION]), 1)
+            break
+        except (OSError, http.client.HTTPException):
+            if contestant.process.poll() is not None or time.perf_counter() - began > 120:
+                raise SystemExit(f"{contestant.name} does not start") from None
+            time.sleep(0.05)
+    wall = time.perf_counter() - began
+    return {"start, s": wall, "start, CPU s": contestant.cpu(), "memory, MB": contestant.memory()}
+
+
+def end(contestant: Contestant) -> None:
+    """Stop a server and its children."""
+    family = contestant.family()
+    for each in family:
+        each.terminate()
+    for each in psutil.wait_procs(family, 10)[1]:
+        each.kill()
+
+
+def exchange(
+    contestant: Contestant, body: bytes, times: int = 0, seconds: float = 0
+) -> list[float]:
+    """Seconds that each of a number of requests took, or of as many as fit into a time."""
+    connection = http.client.HTTPConnection("127.0.0.1", contestant.port, timeout=60)
+    taken, until = [], time.perf_counter() + seconds
+    while len(taken) < times or time.perf_counter() < until:
+        began = time.perf_counter()
+        connection.request("POST", contestant.path, body, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        content = answer.read()
+        taken.append(time.perf_counter() - began)
+        if answer.status != 200:
+            raise SystemExit(f"{contestant.name} answered {answer.status}: {content[:300]!r}")
+    connection.close()
+    return taken
+
+
+def _load(contestant: Contestant, body: bytes, seconds: float, gate, counts) -> None:
+    gate.wait()
+    counts.put(len(exchange(contestant, body, seconds=seconds)))
+
+
+def throughput(contestant: Contestant, connections: int, seconds: float) -> float:
+    """Requests a second over so many connections, each from a process of its own."""
+    body, counts = contestant.body([APPLICATION]), multiprocessing.SimpleQueue()
+    gate = multiprocessing.Barrier(connections)
+    bare = Contestant(contestant.name, [], contestant.path, contestant.mlflow, contestant.port)
+    load = [multiprocessing.Process(target=_load, args=(bare, body, seconds, gate, counts))
+            for _ in range(connections)]  # fmt: skip
+    for each in load:
+        each.start()
+    total = sum(counts.get() for _ in load)
+    for each in load:
+        each.join()
+    return total / seconds
+
+
+def measure(contestant: Contestant, seconds: float) -> dict[str, float]:
+    """One round of one server."""
+    one = contestant.body([APPLICATION])
+    exchange(contestant, one, 5)
+    cpu = contestant.cpu()
+    taken = sorted(exchange(contestant, one, 20, seconds))
+    cpu = contestant.cpu() - cpu
+    batch = exchange(contestant, contestant.body([APPLICATION] * 1000), 3, seconds / 2)
+    return {
+        "p50, ms": 1000 * taken[len(taken) // 2],
+        "p99, ms": 1000 * taken[int(0.99 * len(taken))],
+        "CPU a request, ms": 1000 * cpu / len(taken),
+        **{f"requests/s, {n} conn.": throughput(contestant, n, seconds) for n in (1, 8, 32)},
+        "batch of 1000, rows/s": 1000 / statistics.median(batch),
+    }
+
+
+def report(results: dict[str, list[dict[str, float]]]) -> str:
+    """A Markdown table: medians, and how many times better ours is than each of the others."""
+    ours, *others = results
+    lines = ["| | " + " | ".join(f"{name} | ours is better by" if name != ours else name
+                                 for name in results) + " |"]  # fmt: skip
+    lines.append("|---" * (2 * len(results)) + "|")
+    for figure in results[ours][0]:
+        cells = [_number(statistics.median(row[figure] for row in results[ours]))]
+        for name in others:
+            pairs = zip(results[ours], results[name], strict=True)
+            ratios = sorted(_better(figure, mine[figure], its[figure]) for mine, its in pairs)
+            middle = statistics.median(ratios)
+            cells.append(_number(statistics.median(row[figure] for row in results[name])))
+            cells.append(f"{_number(middle)} ({_number(ratios[0])} to {_number(ratios[-1])})")
+        lines.append(f"| {figure} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _better(figure: str, mine: float, its: float) -> float:
+    return mine / its if "/s" in figure else its / mine
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def main() -> None:
+    """Run the comparison and print its table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
+    parser.add_argument("--trees", type=int, default=100)
+    chosen = parser.parse_args()
+    results: dict[str, list[dict[str, float]]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        # In a process of its own: measuring does not carry the weight of training.
+        training = multiprocessing.get_context("spawn").Process(
+            target=prepare, args=(place, chosen.trees)
+        )
+        training.start()
+        training.join()
+        if training.exitcode:
+            raise SystemExit(training.exitcode)
+        for number in range(1, chosen.rounds + 1):
+            for contestant in contestants():
+                print(f"round {number}: {contestant.name}", file=sys.stderr)
+                start = begin(contestant, place)
+                try:
+                    found = measure(contestant, chosen.seconds) | start
+                finally:
+                    end(contestant)
+                results.setdefault(contestant.name, []).append(found)
+    print(f"{chosen.trees} trees, {chosen.rounds} rounds, {os.cpu_count()} cores, "
+          f"Python {sys.version.split()[0]}\n")  # fmt: skip
+    print(report(results))
+
+
+if __name__ == "__main__":
+    main()

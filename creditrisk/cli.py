@@ -1,0 +1,204 @@
+"""The command line: ``creditrisk serve | predict | replay | verify-log``.
+
+Exit code 0 means done, 1 that something was refused or does not agree, 2 that it could not be
+tried. Each command imports what it needs when it runs, so that ``--help`` need not wait.
+"""
+
+import argparse
+import os
+import sys
+
+EXAMPLES = """examples:
+  creditrisk serve                                          the model in models/, on port 8000
+  creditrisk serve --models models:/Credit_Risk_Model@production --decision-log decisions.jsonl
+  creditrisk predict                                        three made-up applicants
+  creditrisk predict data/raw/german_credit_data.csv
+  echo '{"Age": 35, ...}' | creditrisk predict -
+  mlflow models serve -m models:/Credit_Risk_Model@production --env-manager local -p 5000
+  creditrisk predict --mlflow applicants.json               asks that server instead
+  creditrisk verify-log decisions.jsonl
+  creditrisk replay 5f0c...-3 --log decisions.jsonl
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command and return its exit code."""
+    chosen = _parser().parse_args(arguments)
+    try:
+        return chosen.run(chosen)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has gone; nothing may be written at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="creditrisk", description="Serves, asks and audits the credit-risk model.",
+        epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_serve(commands)
+    _add_predict(commands)
+    _add_replay(commands)
+    _add_verify(commands)
+    return parser
+
+
+def _add_serve(commands) -> None:
+    serve = commands.add_parser(
+        "serve", help="answer applications over HTTP",
+        description="Serve decisions over HTTP. SIGHUP looks for a newer model at once; SIGTERM "
+        "stops once every request that has come is answered. If CREDITRISK_TOKEN is set, decisions "
+        "and metrics need it as a bearer token.",
+    )  # fmt: skip
+    serve.add_argument(
+        "--models",
+        default="models",
+        metavar="SOURCE",
+        help="folder, or models:/NAME@ALIAS of the registry (default: models)",
+    )
+    serve.add_argument("--host", default="127.0.0.1", help="address (default: 127.0.0.1)")
+    serve.add_argument(
+        "--port", type=int, default=8000, help="port, 0 for a free one (default: 8000)"
+    )
+    serve.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="answer under this name too, beside localhost; may be repeated",
+    )
+    serve.add_argument(
+        "--decision-log", metavar="FILE", help="record each decision in FILE before it is answered"
+    )
+    serve.add_argument("--threads", type=int, default=8, help="requests at once (default: 8)")
+    serve.add_argument("--watch", type=float, default=3.0, metavar="SECONDS",
+                       help="how often to look for a newer model (default: 3)")  # fmt: skip
+    serve.set_defaults(run=_serve)
+
+
+def _add_predict(commands) -> None:
+    predict = commands.add_parser(
+        "predict", help="send applications to a server and show its decisions",
+        description="Send applications to a running server and print its decisions. If "
+        "CREDITRISK_TOKEN is set, it is shown to the server.",
+    )  # fmt: skip
+    predict.add_argument(
+        "file",
+        nargs="?",
+        metavar="FILE",
+        help="JSON or CSV, - for standard input; without it three made-up applicants",
+    )
+    predict.add_argument(
+        "--mlflow", action="store_true", help="the server is `mlflow models serve`"
+    )
+    predict.add_argument(
+        "--url", help="the server (default: http://127.0.0.1:8000, or :5000 with --mlflow)"
+    )
+    predict.add_argument(
+        "--contract", metavar="FILE", help="manifest.json or datapackage.json to read CSV by "
+        "(default: models/manifest.json, then data/raw/datapackage.json)",
+    )  # fmt: skip
+    predict.set_defaults(run=_predict)
+
+
+def _add_replay(commands) -> None:
+    replay = commands.add_parser("replay", help="make a logged decision again")
+    replay.add_argument("id", help="id of the decision, as answered and logged")
+    replay.add_argument("--log", required=True, metavar="FILE", help="the decision log")
+    replay.add_argument("--models", metavar="SOURCE",
+                        help="folder or registry URI of the model (default: models/ if its hash is "
+                        "the logged one, else the registry's version)")  # fmt: skip
+    replay.set_defaults(run=_replay)
+
+
+def _add_verify(commands) -> None:
+    verify = commands.add_parser(
+        "verify-log", help="find edited, missing or moved decisions in a log"
+    )
+    verify.add_argument("log", metavar="FILE")
+    verify.add_argument(
+        "--head", metavar="NUMBER:SHA256",
+        help="the end of the log as noted elsewhere, for instance from /ready",
+    )  # fmt: skip
+    verify.set_defaults(run=_verify)
+
+
+def _serve(chosen: argparse.Namespace) -> int:
+    from creditrisk.decisions import LogError
+    from creditrisk.scoring import ModelRefused
+    from creditrisk.serving import serve
+
+    try:
+        serve(chosen.models, chosen.host, chosen.port, hosts=tuple(chosen.allow_host),
+              decision_log=chosen.decision_log, threads=chosen.threads,
+              watch_seconds=chosen.watch)  # fmt: skip
+    except (ModelRefused, LogError) as error:
+        return _say(str(error))
+    except (OSError, OverflowError) as error:
+        return _say(f"cannot listen on {chosen.host}:{chosen.port} ({error})")
+    return 0
+
+
+def _predict(chosen: argparse.Namespace) -> int:
+    from creditrisk import client
+
+    door = client.MLFLOW if chosen.mlflow else client.FLASK
+    url = chosen.url or f"http://127.0.0.1:{5000 if chosen.mlflow else 8000}"
+    token = client.token_from_environment()
+    try:
+        return client.predict(chosen.file, url, door, chosen.contract, token)
+    except (client.Unreadable, client.NoAnswer) as error:
+        return _say(str(error))
+
+
+def _replay(chosen: argparse.Namespace) -> int:
+    from creditrisk.decisions import LogError
+    from creditrisk.replay import replay
+    from creditrisk.scoring import ModelRefused
+
+    try:
+        again = replay(chosen.id, chosen.log, chosen.models)
+    except KeyError:
+        return _say(f"{chosen.log} has no decision {chosen.id}")
+    except (LogError, ModelRefused) as error:
+        return _say(str(error))
+    then = again.logged
+    print(f"logged   {then['time']}  {then['decision']}  {then['probability']!r}")
+    print(f"replayed {' ' * len(then['time'])}  {again.decision}  {again.probability!r}")
+    print("the same" if again.same else "NOT THE SAME")
+    return 0 if again.same else 1
+
+
+def _verify(chosen: argparse.Namespace) -> int:
+    from creditrisk.audit import problems
+    from creditrisk.decisions import Head, LogError, read_head
+
+    head = None
+    if chosen.head:
+        number, _, sha256 = chosen.head.partition(":")
+        if not number.isdecimal() or len(sha256) != 64:
+            return _say("--head: give NUMBER:SHA256")
+        head = Head(int(number), sha256)
+    try:
+        found = list(problems(chosen.log, head))
+    except LogError as error:
+        return _say(str(error))
+    for line in found:
+        print(line)
+    if not found:
+        end = head or read_head(chosen.log)
+        print(f"{chosen.log}: {end.number} decisions, none edited, missing or moved")
+    return 1 if found else 0
+
+
+def _say(words: str) -> int:
+    print(f"creditrisk: {words}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,345 @@
+"""The Flask API: applications in, decisions out, and words that help for whatever is refused.
+
+No layer that validates stands between Flask and the scorer. The scorer checks every record
+against the contract anyway, with the same words at every door; a second check would cost more
+than the decision and say it differently. ``/openapi.json`` is made from the same contract.
+"""
+
+import hmac
+import json
+import logging
+import os
+import secrets
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http import HTTPStatus
+
+from flask import Flask, Response, g, render_template, request
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+from werkzeug.exceptions import HTTPException
+
+from creditrisk.decisions import DecisionLog, LogError, entry
+from creditrisk.jsontext import NoJson, parse
+from creditrisk.openapi import document
+from creditrisk.scoring import Decision, InvalidRecords, Scorer
+from creditrisk.swap import Served
+
+log = logging.getLogger("creditrisk")
+
+MAX_BODY = 1_000_000  # bytes
+MAX_RECORDS = 1000  # in one request
+TOKEN = "CREDITRISK_TOKEN"  # environment variable that holds the bearer token, if one is wanted
+
+LOCAL = ("localhost", "127.0.0.1", "[::1]")
+
+#: What answers without a token: whether the server lives, and how to use it.
+OPEN = {"home", "docs", "openapi", "health", "ready", "static"}
+
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+}
+PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
+class Refused(Exception):
+    """A request that is not answered as asked: an HTTP status and what to do about it."""
+
+    def __init__(self, status: int, detail: str, headers: dict | None = None, **more):
+        self.status, self.detail, self.headers, self.more = status, detail, headers or {}, more
+        super().__init__(detail)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What ``/metrics`` counts."""
+
+    registry: CollectorRegistry
+    requests: Counter
+    seconds: Histogram
+    decisions: dict[str, Counter]
+
+
+def create_app(
+    served: Served, *, hosts: tuple[str, ...] = LOCAL, decision_log: DecisionLog | None = None,
+    token: str | None = None,
+) -> Flask:  # fmt: skip
+    """The API over a served model.
+
+    Parameters
+    ----------
+    hosts
+        Names under which the server may be addressed. A page of somebody else's, whose name was
+        made to point here, is not served.
+    decision_log
+        Where each decision is recorded before it is answered.
+    token
+        If given, decisions and metrics need it as a bearer token.
+    """
+    app = Flask(__name__, template_folder="pages", static_folder="pages/static")
+    allowed = frozenset(host.lower() for host in hosts)
+    wanted = f"Bearer {token}".encode() if token else None
+    figures = _figures(served)
+
+    @app.before_request
+    def admit() -> None:
+        g.id, g.started, g.records = secrets.token_hex(12), time.perf_counter(), 0
+        _check_host(request.environ.get("HTTP_HOST"), allowed)
+        if wanted is not None and request.endpoint not in OPEN:
+            # A wrong path is answered like a right one: nobody learns without the token.
+            _check_token(request.environ.get("HTTP_AUTHORIZATION", ""), wanted)
+
+    @app.after_request
+    def conclude(response: Response) -> Response:
+        response.headers.extend(HEADERS)
+        response.headers["X-Request-ID"] = g.id
+        _record(figures, response.status_code)
+        return response
+
+    @app.post("/predict")
+    def predict() -> Response:
+        scorer = served.scorer  # the same for the whole request, whatever is swapped meanwhile
+        sent = _sent()
+        records = sent if type(sent) is list else [sent]
+        try:
+            decisions = scorer.score(records)
+        except InvalidRecords as error:
+            listed = [problem._asdict() for problem in error.problems]
+            raise Refused(422, "Nothing was decided: the contract does not allow what was sent.",
+                          problems=listed) from None  # fmt: skip
+        answers = _answers(scorer, decisions, one=sent is not records)
+        if decision_log is not None:
+            _keep(decision_log, scorer, records, answers)
+        g.records = len(answers)
+        for decision in decisions:
+            figures.decisions[decision.decision].inc()
+        return _json(answers if sent is records else answers[0])
+
+    @app.get("/health")
+    def health() -> Response:
+        return _json({"status": "alive"})
+
+    @app.get("/ready")
+    def ready() -> Response:
+        scorer, refused = served.scorer, served.refused
+        broken = decision_log.broken if decision_log else None
+        state = {
+            "status": "decisions cannot be recorded" if broken else "ready",
+            "model": _model(scorer) | {"sha256": scorer.sha256},
+            "cutoff": scorer.cutoff,
+            "fast": scorer.fast,
+            "source": served.source,
+            "refused_swap": {"time": refused.time, "reason": refused.reason} if refused else None,
+        }
+        if decision_log is not None:
+            head = decision_log.head
+            state["decision_log"] = {"decisions": head.number, "sha256": head.sha256}
+        return _json(state, status=503 if broken else 200)
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        return Response(generate_latest(figures.registry), content_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/openapi.json")
+    def openapi() -> Response:
+        return _json(_document(served, wanted))
+
+    @app.get("/docs")
+    def docs() -> Response:
+        return _page("docs.html", api=_document(served, wanted), contract=served.scorer.contract)
+
+    @app.get("/")
+    def home() -> Response:
+        return _page("form.html", scorer=served.scorer, needs_token=wanted is not None)
+
+    @app.errorhandler(Refused)
+    def refused(error: Refused) -> Response:
+        return _problem(error.status, error.detail, error.headers, **error.more)
+
+    @app.errorhandler(HTTPException)
+    def http_error(error: HTTPException) -> Response:
+        details = {404: "There is nothing here. GET /docs tells what there is.",
+                   405: "This path is not asked with that method."}  # fmt: skip
+        headers = {k: v for k, v in error.get_headers() if k in ("Allow", "Location")}
+        return _problem(error.code or 500, details.get(error.code, "The request is malformed."),
+                        headers)  # fmt: skip
+
+    @app.errorhandler(Exception)
+    def failure(error: Exception) -> Response:
+        # Where and what kind, but not the message: it may quote the application.
+        trace = "".join(traceback.format_tb(error.__traceback__))
+        log.error("failure", extra={"id": g.id, "kind": type(error).__name__, "trace": trace})
+        return _problem(500, "The server failed here. The request id finds it in the log.")
+
+    return app
+
+
+def _sent() -> object:
+    """What the request's body holds.
+
+    Raises
+    ------
+    Refused
+        If it is no JSON of acceptable size.
+    """
+    environ = request.environ
+    length = environ.get("CONTENT_LENGTH") or ""
+    if "HTTP_TRANSFER_ENCODING" in environ or not length.isdigit():
+        raise Refused(411, "Send the body with its Content-Length, not in chunks.")
+    if int(length) > MAX_BODY:
+        raise Refused(413, f"The body has more than {MAX_BODY} bytes.")
+    kind = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+    if kind != "application/json" or "HTTP_CONTENT_ENCODING" in environ:
+        raise Refused(415, "Send application/json, not compressed.", {"Accept": "application/json"})
+    try:
+        sent = parse(request.get_data(cache=False))
+    except NoJson as error:
+        raise Refused(400, str(error)) from None
+    if type(sent) is list and not 0 < len(sent) <= MAX_RECORDS:
+        if not sent:
+            raise Refused(422, "The list holds no application.")
+        raise Refused(422, f"The list holds {len(sent)} applications; send at most {MAX_RECORDS} "
+                      "in one request.", limit=MAX_RECORDS)  # fmt: skip
+    return sent
+
+
+def _answers(scorer: Scorer, decisions: list[Decision], one: bool) -> list[dict]:
+    """What is answered for each decision, in the order of the applications."""
+    model, request_id = _model(scorer), g.id
+    return [
+        {
+            "id": request_id if one else f"{request_id}-{number}",
+            "prediction": decision.prediction,
+            "decision": decision.decision,
+            "probability": decision.probability,
+            "cutoff": scorer.cutoff,
+            "model": model,
+            "request_id": request_id,
+        }
+        for number, decision in enumerate(decisions, 1)
+    ]
+
+
+def _keep(decision_log: DecisionLog, scorer: Scorer, records: list, answers: list[dict]) -> None:
+    """Record decisions before they are told.
+
+    Raises
+    ------
+    Refused
+        If they cannot be recorded; then they have not been made.
+    """
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    model = _model(scorer) | {"sha256": scorer.sha256}
+    told = ("prediction", "decision", "probability", "cutoff")
+    lines = [
+        entry(answer["id"], now, model, record, {name: answer[name] for name in told})
+        for record, answer in zip(records, answers)
+    ]
+    try:
+        decision_log.append(lines)
+    except LogError as error:
+        log.error("decision log", extra={"id": g.id, "reason": str(error)})
+        raise Refused(503, "Nothing was decided: decisions cannot be recorded now.") from None
+
+
+def _check_host(host: str | None, allowed: frozenset[str]) -> None:
+    if host is None:
+        raise Refused(400, "The request names no Host.")
+    host = host.lower()
+    name, _, port = host.rpartition(":")
+    if host not in allowed and not (name in allowed and port.isdecimal()):
+        raise Refused(421, "This server does not answer under that name; --allow-host adds one.")
+
+
+def _check_token(sent: str, wanted: bytes) -> None:
+    if not hmac.compare_digest(sent.encode("latin-1", "replace"), wanted):
+        raise Refused(401, "Send the server's token: Authorization: Bearer ...",
+                      {"WWW-Authenticate": "Bearer"})  # fmt: skip
+
+
+def _model(scorer: Scorer) -> dict:
+    return {"name": scorer.name, "version": scorer.version, "alias": scorer.alias}
+
+
+def _document(served: Served, wanted: bytes | None) -> dict:
+    return document(served.scorer, MAX_RECORDS, MAX_BODY, needs_token=wanted is not None)
+
+
+def _json(content: object, status: int = 200, kind: str = "application/json") -> Response:
+    return Response(_encode(content), status, content_type=kind)
+
+
+def _problem(status: int, detail: str, headers: dict | None = None, **more) -> Response:
+    """An error in the form of RFC 9457."""
+    content = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status,
+               "detail": detail, "request_id": g.id, **more}  # fmt: skip
+    response = _json(content, status, "application/problem+json")
+    response.headers.extend(headers or {})
+    return response
+
+
+def _page(template: str, **content) -> Response:
+    text = render_template(template, **content)
+    response = Response(text, content_type="text/html; charset=utf-8")
+    response.headers.extend(PAGE_HEADERS)
+    return response
+
+
+def _record(figures: Figures, status: int) -> None:
+    """Count and log an answered request; neither holds anything the applicant sent."""
+    seconds = time.perf_counter() - g.started
+    route = request.url_rule.rule if request.url_rule else "none"
+    figures.requests.labels(route, status).inc()
+    figures.seconds.labels(route).observe(seconds)
+    if log.isEnabledFor(logging.INFO):
+        log.info("request", extra={
+            "id": g.id, "method": request.method if request.url_rule else "-", "route": route,
+            "status": status, "ms": round(1000 * seconds, 3), "records": g.records,
+        })  # fmt: skip
+
+
+def _figures(served: Served) -> Figures:
+    registry = CollectorRegistry()
+    decisions = Counter("creditrisk_decisions", "Decisions made.", ["decision"], registry=registry)
+    by_status = ["route", "status"]
+    figures = Figures(
+        registry,
+        Counter("creditrisk_requests", "Requests answered.", by_status, registry=registry),
+        Histogram("creditrisk_request_seconds", "Time to answer.", ["route"], registry=registry,
+                  buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5)),
+        {name: decisions.labels(name) for name in ("approve", "decline")},
+    )  # fmt: skip
+    states: list[tuple[str, str, Callable[[], float]]] = [
+        ("model_version", "Version of the model that answers.", lambda: served.scorer.version or 0),
+        ("model_fast", "1 if the model's fast path answers.", lambda: served.scorer.fast),
+        ("model_swaps", "Models taken since the start.", lambda: served.swaps),
+        ("model_refusals", "Models refused since the start.", lambda: served.refusals),
+    ]
+    for name, words, state in states:
+        Gauge(f"creditrisk_{name}", words, registry=registry).set_function(state)
+    return figures
+
+
+def token_from_environment() -> str | None:
+    """The bearer token that this server wants, None if it wants none."""
+    return os.environ.get(TOKEN) or None
