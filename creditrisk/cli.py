@@ -74,7 +74,6 @@ def _add_serve(commands) -> None:
     serve.add_argument(
         "--decision-log", metavar="FILE", help="record each decision in FILE before it is answered"
     )
-    serve.add_argument("--threads", type=int, default=8, help="requests at once (default: 8)")
     serve.add_argument("--watch", type=float, default=3.0, metavar="SECONDS",
                        help="how often to look for a newer model (default: 3)")  # fmt: skip
     serve.set_defaults(run=_serve)
@@ -134,8 +133,7 @@ def _serve(chosen: argparse.Namespace) -> int:
 
     try:
         serve(chosen.models, chosen.host, chosen.port, hosts=tuple(chosen.allow_host),
-              decision_log=chosen.decision_log, threads=chosen.threads,
-              watch_seconds=chosen.watch)  # fmt: skip
+              decision_log=chosen.decision_log, watch_seconds=chosen.watch)  # fmt: skip
     except (ModelRefused, LogError) as error:
         return _say(str(error))
     except (OSError, OverflowError) as error:

@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from conftest import copy_project, run_all
+from conftest import copy_project, install_on_build_machine, run_all
 
 
 def free_port():
@@ -29,10 +29,8 @@ def free_port():
 def postgres_programs():
     """The folder of PostgreSQL's server programs; a build machine may install Debian's package."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if not found and os.environ.get("CI") and os.geteuid() == 0 and shutil.which("apt-get"):
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "timeout": 240}
-        for command in (["update", "-q"], ["install", "-qy", "postgresql"]):
-            subprocess.run(["apt-get", *command], **quiet)
+    if not found:
+        install_on_build_machine("postgresql")
         found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     on_path = shutil.which("initdb")
     return found[-1].parent if found else Path(on_path).resolve().parent if on_path else None
