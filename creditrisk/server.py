@@ -311,11 +311,10 @@ def _record(figures: Figures, status: int) -> None:
     route = request.url_rule.rule if request.url_rule else "none"
     figures.requests.labels(route, status).inc()
     figures.seconds.labels(route).observe(seconds)
-    if log.isEnabledFor(logging.INFO):
-        log.info("request", extra={
-            "id": g.id, "method": request.method if request.url_rule else "-", "route": route,
-            "status": status, "ms": round(1000 * seconds, 3), "records": g.records,
-        })  # fmt: skip
+    log.info("request", extra={
+        "id": g.id, "method": request.method if request.url_rule else "-", "route": route,
+        "status": status, "ms": round(1000 * seconds, 3), "records": g.records,
+    })  # fmt: skip
 
 
 def _figures(served: Served) -> Figures:

@@ -1,11 +1,11 @@
 """The server process: sockets, threads, signals and log lines around the Flask application.
 
-Waitress reads a request completely before it takes a thread for it. That is why it serves here
-and not gunicorn's threads or granian: forty clients that send one byte now and then stopped both
-of them (the one at headers, the other at bodies), and hardly show here. It also runs wherever
-Python does. What it lacks is added below: it dropped requests in flight on SIGTERM, which
-:func:`_drain` finishes; chunked bodies are refused as the API promises; and its own errors come
-as problem JSON like all others.
+Waitress reads a request completely before anything is made of it. That is why it serves here and
+not gunicorn's threads or granian: forty clients that send one byte now and then stopped the first
+at headers and bodies alike, the second at bodies (though it answers a third more requests a second
+than we do), and hardly show here. Waitress also runs wherever Python does. What it lacks is added
+below: it dropped requests in flight on SIGTERM, which :func:`_drain` finishes; chunked bodies are
+refused as the API promises; and its own errors come as problem JSON like all others.
 
 One process serves. More cores are used by more servers, on ports of their own behind a proxy.
 """
@@ -23,6 +23,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from types import SimpleNamespace
 
+from flask import Flask
 from waitress import create_server, wasyncore
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
@@ -35,7 +36,6 @@ from creditrisk.swap import Served, serve_from, watch
 
 log = logging.getLogger("creditrisk")
 
-SENT_AT_ONCE = 65536  # bytes; headers and body of an answer in one system call, not in two
 WRITERS = 8  # threads that share the wait for the disk if decisions are logged
 CONNECTIONS = 2000  # open at once; each costs memory, not a thread
 REQUEST_SECONDS = 30  # to send one request completely
@@ -71,10 +71,7 @@ class Inline:
     def run(self) -> None:
         """Answer all requests that have come."""
         while self.waiting:
-            channel = self.waiting.popleft()
-            channel.service()
-            if channel.connected and channel.writable():
-                channel.handle_write()  # at once: the next turn of the loop would do the same
+            self.waiting.popleft().service()
 
 
 def serve(
@@ -105,20 +102,11 @@ def serve(
     token = token_from_environment()
     app = create_app(served, hosts=LOCAL + hosts, decision_log=book, token=token)
     sockets, stopping = {}, threading.Event()
-    create_server(
-        app, map=sockets, host=host, port=port, threads=WRITERS if book else 1, ident=None, url_prefix="",
-        connection_limit=_connections(), backlog=1024, max_request_body_size=MOST_READ,
-        max_request_header_size=32768, channel_timeout=60, cleanup_interval=5,
-        asyncore_use_poll=True, send_bytes=SENT_AT_ONCE, clear_untrusted_proxy_headers=True,
-    )  # fmt: skip
-    listeners = [each for each in sockets.values() if isinstance(each, BaseWSGIServer)]
+    listeners = _listeners(app, sockets, stopping, host, port, threads=WRITERS if book else 1)
     inline = Inline()
-    for listener in listeners:
-        if not book:
-            listener.task_dispatcher = inline
-            listener.pull_trigger = lambda: None  # nobody to wake: it is the same thread
-        listener.channel_class = _channels(stopping)
-        listener.maintenance = _maintenance(listener, listener.maintenance)
+    for listener in listeners if not book else ():
+        listener.task_dispatcher = inline
+        listener.pull_trigger = lambda: None  # nobody to wake: it is the same thread
     _on_signals(served, stopping, listeners)
     watch(served, watch_seconds)
     _announce(listeners, served, host, token)
@@ -133,6 +121,23 @@ def serve(
     if book:
         book.close()
     log.info("stopped")
+
+
+def _listeners(
+    app: Flask, sockets: dict, stopping: threading.Event, host: str, port: int, threads: int
+) -> list[BaseWSGIServer]:
+    """Waitress' listening sockets, one for each address of the host, entered into ``sockets``."""
+    create_server(
+        app, map=sockets, host=host, port=port, threads=threads, ident=None,
+        connection_limit=_connections(), backlog=1024, max_request_body_size=MOST_READ,
+        max_request_header_size=32768, channel_timeout=60, cleanup_interval=5,
+        asyncore_use_poll=True, clear_untrusted_proxy_headers=True,
+    )  # fmt: skip
+    listeners = [each for each in sockets.values() if isinstance(each, BaseWSGIServer)]
+    for listener in listeners:
+        listener.channel_class = _channels(stopping)
+        listener.maintenance = _maintenance(listener, listener.maintenance)
+    return listeners
 
 
 def _connections() -> int:
