@@ -131,10 +131,10 @@ def contestants() -> list[Contestant]:
 
 def prepare(place: Path, trees: int) -> None:
     """Train one forest and leave it where each server looks for it."""
+    import mlflow
     from sklearn.ensemble import RandomForestClassifier
 
-    import mlflow
-    from creditrisk import mlflow_flavor, models, registry
+    from creditrisk import models, registry, scoring
     from creditrisk.contract import read_contract
     from creditrisk.data import encoder, read_raw, target
 
@@ -171,7 +171,7 @@ def prepare(place: Path, trees: int) -> None:
         # What anybody would log: the pipeline, MLflow's own flavor, probabilities.
         mlflow.sklearn.log_model(
             pipeline, name="plain", registered_model_name="Plain", input_example=example,
-            pyfunc_predict_fn="predict_proba", skops_trusted_types=mlflow_flavor.TRUSTED_TYPES,
+            pyfunc_predict_fn="predict_proba", skops_trusted_types=scoring.TRUSTED_TYPES,
             pip_requirements=[f"{name}=={v}" for name, v in registry.libraries().items()],
         )  # fmt: skip
     registry.promote(client, version.version, "benchmark")

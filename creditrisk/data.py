@@ -100,6 +100,12 @@ def encoded_columns(contract: Contract, field: Field) -> list[str]:
     return [f"{field.name}_{level}" for level in field.all_levels] if field.levels else [field.name]
 
 
+def matrix_columns(contract: Contract) -> list[str]:
+    """The encoded columns in the order of the matrix."""
+    return [column for field in (*contract.numbers, *contract.categories)
+            for column in encoded_columns(contract, field)]  # fmt: skip
+
+
 def decode(matrix: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     """Turn matrix rows back into raw applications; the encoding loses nothing.
 
@@ -127,8 +133,7 @@ def decode(matrix: pd.DataFrame, contract: Contract) -> pd.DataFrame:
 def read_matrix(path: str | Path, contract: Contract) -> pd.DataFrame:
     """Read an ``X_*.csv`` and make sure its columns are those of the contract's encoder."""
     matrix = _read_made(path)
-    expected = [column for field in (*contract.numbers, *contract.categories)
-                for column in encoded_columns(contract, field)]  # fmt: skip
+    expected = matrix_columns(contract)
     if list(matrix.columns) != expected:
         odd = sorted(set(matrix.columns) ^ set(expected)) or ["their order"]
         remedy = "run 02_preparation again with this contract"

@@ -24,7 +24,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
 from creditrisk.contract import Contract
-from creditrisk.data import decode, encoded_columns
+from creditrisk.data import decode, encoded_columns, matrix_columns
 
 #: Applications walked at once: their leaf bits stay in the processor's cache.
 CHUNK = 64
@@ -86,12 +86,6 @@ def domain(contract: Contract) -> Domain:
     names = [field.name for field in contract.fields]
     lookups = tuple(zip(names, starts, [each.index for each in values]))
     return Domain(contract, values, starts, lookups)
-
-
-def matrix_columns(contract: Contract) -> list[str]:
-    """The encoded columns in the order of the matrix."""
-    return [column for field in (*contract.numbers, *contract.categories)
-            for column in encoded_columns(contract, field)]  # fmt: skip
 
 
 @dataclass(frozen=True)

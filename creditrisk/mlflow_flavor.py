@@ -36,17 +36,6 @@ from sklearn.pipeline import Pipeline
 from creditrisk import scoring
 from creditrisk.contract import Contract
 
-#: Compiled parts of scikit-learn and SciPy in our pipelines that skops does not open unasked.
-TRUSTED_TYPES = [
-    "numpy.dtype",
-    "scipy._lib.array_api_compat.numpy._aliases.asarray",
-    "scipy.interpolate._bsplines.BSpline",
-    "scipy.interpolate._bsplines._BSpline",  # its name from SciPy 1.18 on
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-    "sklearn.tree._tree.Tree",
-    "sklearn.utils._bunch.Bunch",
-]
-
 
 class RefusedApplications(MlflowException):
     """An answer of 400 whose words stay as they are."""
@@ -120,7 +109,7 @@ def save_model(
         metadata={"columns": {field.name: field.allowed for field in contract.fields}},
         pip_requirements=[f"{package}=={version}" for package, version in libraries.items()],
         serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_SKOPS,
-        skops_trusted_types=TRUSTED_TYPES,
+        skops_trusted_types=scoring.TRUSTED_TYPES,
     )
     manifest = {"libraries": libraries, "contract": contract.package}
     Path(path, "manifest.json").write_text(json.dumps(manifest, ensure_ascii=False), "utf-8")

@@ -99,7 +99,7 @@ def ranking(ax: Axes, strength: pd.Series, thresholds: dict[str, float], label: 
     ax.grid(axis="y", visible=False)
 
 
-def amount_and_duration(ax: Axes, x: pd.Series, y: pd.Series, good: pd.Series) -> None:
+def two_quantities(ax: Axes, x: pd.Series, y: pd.Series, good: pd.Series) -> None:
     """Two quantities against each other, one mark an applicant."""
     for value, name, colour, mark in ((1, "good", GOOD, "o"), (0, "bad", BAD, "^")):
         chosen = good == value
@@ -108,12 +108,11 @@ def amount_and_duration(ax: Axes, x: pd.Series, y: pd.Series, good: pd.Series) -
     ax.legend(frameon=False, loc="lower right")
 
 
-def matrix(ax: Axes, values: pd.DataFrame, low: float, label: str) -> None:
-    """A symmetric table of associations as a heat map, lower half only."""
+def matrix(ax: Axes, values: pd.DataFrame, label: str) -> None:
+    """A symmetric table of associations from 0 to 1 as a heat map, lower half only."""
     upper = np.triu(np.ones(values.shape, dtype=bool))
     shown = values.mask(upper).iloc[1:, :-1]
-    palette = "Blues" if low == 0 else "vlag"
-    sns.heatmap(shown, ax=ax, vmin=low, vmax=1, cmap=palette, annot=True, fmt=".2f",
+    sns.heatmap(shown, ax=ax, vmin=0, vmax=1, cmap="Blues", annot=True, fmt=".2f",
                 linewidths=1, annot_kws={"size": 10}, cbar_kws={"label": label})  # fmt: skip
     ax.tick_params(axis="x", rotation=30)
     ax.tick_params(axis="y", rotation=0)

@@ -15,13 +15,25 @@ from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
 from creditrisk.contract import Contract, ContractError, Field, parse_contract, record_problems
-from creditrisk.flat import Domain, Flat, Forest, NotFlat, domain, flatten, matrix_columns
+from creditrisk.data import matrix_columns
+from creditrisk.flat import Domain, Flat, Forest, NotFlat, domain, flatten
 
 #: How far a fast answer may be from scikit-learn's: forests not at all, the rest by a rounding.
 BOUND = 1e-15
 
 #: Up to so many applications go one by one; numpy's fixed cost outweighs more of them.
 FEW = 2
+
+#: Compiled parts of scikit-learn and SciPy in our pipelines that skops does not open unasked.
+TRUSTED_TYPES = [
+    "numpy.dtype",
+    "scipy._lib.array_api_compat.numpy._aliases.asarray",
+    "scipy.interpolate._bsplines.BSpline",
+    "scipy.interpolate._bsplines._BSpline",  # its name from SciPy 1.18 on
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.tree._tree.Tree",
+    "sklearn.utils._bunch.Bunch",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -283,8 +295,6 @@ def scorer_of_artifact(files: dict[str, bytes], source: str) -> Scorer:
         As :meth:`Scorer.load`.
     """
     import skops.io
-
-    from creditrisk.mlflow_flavor import TRUSTED_TYPES  # MLflow again
 
     if not {"manifest.json", "model.skops"} <= set(files):
         raise ModelRefused(f"{source} has no manifest.json and model.skops; register it again")

@@ -15,7 +15,12 @@ from typing import Any
 
 from papermill_chain import record, report
 from papermill_chain.kernels import (
-    Outcome, Session, dismiss, execute, own_loop, start_ahead,
+    Outcome,
+    Session,
+    dismiss,
+    execute,
+    own_loop,
+    start_ahead,
 )  # fmt: skip
 from papermill_chain.notebooks import Notebook
 from papermill_chain.progress import View
