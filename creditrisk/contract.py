@@ -7,7 +7,8 @@ knows about columns, types, allowed values and the target comes from that one fi
 import difflib
 import json
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from pathlib import Path
 from typing import NamedTuple
@@ -46,6 +47,8 @@ class Field:
     ordered: bool
     minimum: int | None
     maximum: int | None
+    protected: bool = False  # decisions are audited by groups of this column
+    groups_up_to: tuple[int, ...] = ()  # upper ends of a quantity's groups in that audit
 
     @property
     def all_levels(self) -> tuple:
@@ -88,9 +91,31 @@ class Contract:
         return [field for field in self.fields if field.levels is not None]
 
     @property
+    def protected(self) -> list[Field]:
+        """The columns by whose groups decisions are audited."""
+        return [field for field in self.fields if field.protected]
+
+    @property
     def columns(self) -> list[Field]:
         """Every column of the raw file but the row number, the target last."""
         return [*self.fields, self.target]
+
+    def without(self, names: Iterable[str]) -> "Contract":
+        """The same contract less some of the applicant's columns.
+
+        Raises
+        ------
+        ContractError
+            If a name is none of them, or none would be left.
+        """
+        known, names = [field.name for field in self.fields], list(names)
+        problems = [f"{name!r} is no column of an application{_hint(name, known)}"
+                    for name in names if name not in known]  # fmt: skip
+        if not problems and set(names) == set(known):
+            problems = ["no column would be left"]
+        if problems:
+            raise ContractError("columns to leave out", problems, f"choose from {', '.join(known)}")
+        return replace(self, fields=tuple(each for each in self.fields if each.name not in names))
 
     def __getitem__(self, name: str) -> Field:
         return next(field for field in self.columns if field.name == name)
@@ -167,6 +192,8 @@ def _field(entry: dict) -> Field:
         ordered=entry.get("categoriesOrdered", False),
         minimum=rules.get("minimum"),
         maximum=rules.get("maximum"),
+        protected=entry.get("protected", False),
+        groups_up_to=tuple(entry.get("groupsUpTo", ())),
     )
 
 
@@ -185,6 +212,8 @@ def _contradictions(contract: Contract) -> list[str]:
                 problems.append(f"{field.name}: a quantity must be required")
         elif MISSING in field.levels:
             problems.append(f"{field.name}: {MISSING!r} is kept for missing values")
+        if field.protected and field.levels is None and not field.groups_up_to:
+            problems.append(f"{field.name}: a protected quantity needs groupsUpTo")
     if contract.positive not in (contract.target.levels or ()):
         problems.append(f"positive class {contract.positive!r} is no level of the target")
     elif len(contract.target.levels) != 2:
@@ -263,10 +292,13 @@ def _unknown_fields(record: dict, contract: Contract) -> list[Problem]:
     for name in unknown[:10]:
         # A name comes from the sender as well: show no more of it than tells which one it is.
         shown = str(name)[:40]
-        near = difflib.get_close_matches(shown, names, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        problems.append(Problem(shown, f"is not a field of an application{hint}"))
+        problems.append(Problem(shown, f"is not a field of an application{_hint(shown, names)}"))
     if unknown[10:]:
         more = f"{len(unknown) - 10} more fields are no fields of an application"
         problems.append(Problem("", more))
     return problems
+
+
+def _hint(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, 1)
+    return f"; did you mean {near[0]!r}?" if near else ""

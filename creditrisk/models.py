@@ -4,6 +4,7 @@ Every candidate takes the encoded matrix (see :func:`creditrisk.data.encoder`) a
 scikit-learn's own parts only, so that a saved model opens without this package.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +21,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, SplineTransformer, StandardScaler
 
 from creditrisk.contract import Contract
-from creditrisk.data import encoded_columns
+from creditrisk.data import encoded_columns, matrix_columns
 
 
 @dataclass(frozen=True)
@@ -33,14 +34,22 @@ class Candidate:
     members: tuple[str, ...] = ()
 
 
-def candidates(contract: Contract, seed: int) -> list[Candidate]:
+def candidates(contract: Contract, seed: int, exclude: Sequence[str] = ()) -> list[Candidate]:
     """The models to compare, simplest first.
 
     Parameters
     ----------
     seed
         Seed of the forests and the boosting.
+    exclude
+        Raw columns that no model may look at; the matrix may hold them all the same.
+
+    Raises
+    ------
+    ContractError
+        If ``exclude`` names a column that is not there.
     """
+    contract, whole = contract.without(exclude), not exclude
     # 300 trees: more only cost time. Leaves of 3 and a third of the columns a split were fixed
     # before this comparison, to smooth probabilities that single-row leaves make extreme.
     tuned_forest = RandomForestClassifier(
@@ -60,7 +69,7 @@ def candidates(contract: Contract, seed: int) -> list[Candidate]:
         Candidate(
             "Gradient Boosting",
             "histogram gradient boosting with default settings",
-            HistGradientBoostingClassifier(random_state=seed),
+            _seeing(contract, whole, HistGradientBoostingClassifier(random_state=seed)),
         ),
         Candidate(
             "Spline Logistic Regression",
@@ -70,7 +79,7 @@ def candidates(contract: Contract, seed: int) -> list[Candidate]:
         Candidate(
             "Tuned Random Forest",
             "missing as a level, 300 trees, at least 3 applicants a leaf",
-            tuned_forest,
+            _seeing(contract, whole, tuned_forest),
         ),
         Candidate(
             "Soft-Voting Blend",
@@ -80,7 +89,9 @@ def candidates(contract: Contract, seed: int) -> list[Candidate]:
     ]
 
 
-def estimator(name: str, contract: Contract, seed: int) -> BaseEstimator:
+def estimator(
+    name: str, contract: Contract, seed: int, exclude: Sequence[str] = ()
+) -> BaseEstimator:
     """The unfitted estimator of a candidate; a blend becomes a soft-voting classifier.
 
     Raises
@@ -88,7 +99,7 @@ def estimator(name: str, contract: Contract, seed: int) -> BaseEstimator:
     KeyError
         If no candidate has this name.
     """
-    by_name = {candidate.name: candidate for candidate in candidates(contract, seed)}
+    by_name = {candidate.name: candidate for candidate in candidates(contract, seed, exclude)}
     chosen = by_name[name]
     if chosen.estimator is not None:
         return chosen.estimator
@@ -97,9 +108,11 @@ def estimator(name: str, contract: Contract, seed: int) -> BaseEstimator:
     )
 
 
-def settings(contract: Contract, seed: int) -> dict[str, dict[str, object]]:
+def settings(
+    contract: Contract, seed: int, exclude: Sequence[str] = ()
+) -> dict[str, dict[str, object]]:
     """The parameters of each candidate's estimators by name; a blend names its members."""
-    return {candidate.name: _settings(candidate) for candidate in candidates(contract, seed)}
+    return {each.name: _settings(each) for each in candidates(contract, seed, exclude)}
 
 
 def decision_model(
@@ -131,6 +144,15 @@ def _plain(contract: Contract, *steps: BaseEstimator) -> Pipeline:
         for field in contract.fields
         for column in encoded_columns(contract, field)[: len(field.levels or [0])]
     ]
+    return _on(columns, *steps)
+
+
+def _seeing(contract: Contract, whole: bool, step: BaseEstimator) -> BaseEstimator:
+    """An estimator that sees the columns of a contract, which may be less than the whole matrix."""
+    return step if whole else _on(matrix_columns(contract), step)
+
+
+def _on(columns: list[str], *steps: BaseEstimator) -> Pipeline:
     chosen = ColumnTransformer([("plain", "passthrough", columns)])
     return Pipeline([("columns", chosen), *((type(step).__name__, step) for step in steps)])
 
@@ -143,11 +165,12 @@ def _spline_regression(contract: Contract) -> Pipeline:
         scale: [field.name for field in contract.numbers if field.scale == scale]
         for scale in ("linear", "log")
     }
+    levels = [column for field in contract.categories for column in encoded_columns(contract, field)]
     bent = ColumnTransformer(
         [
             ("linear", spline, by_scale["linear"]),
             ("log", Pipeline([("log", log), ("spline", spline)]), by_scale["log"]),
-        ],
-        remainder="passthrough",
+            ("levels", "passthrough", levels),
+        ]
     )
     return Pipeline([("splines", bent), ("regression", LogisticRegression(C=0.1, max_iter=2000))])
