@@ -24,13 +24,15 @@ BOUND = 1e-15
 #: Up to so many applications go one by one; numpy's fixed cost outweighs more of them.
 FEW = 2
 
-#: Compiled parts of scikit-learn and SciPy in our pipelines that skops does not open unasked.
+#: Parts of scikit-learn, SciPy and NumPy in our pipelines that skops does not open unasked.
 TRUSTED_TYPES = [
+    "numpy.argmax",
     "numpy.dtype",
     "scipy._lib.array_api_compat.numpy._aliases.asarray",
     "scipy.interpolate._bsplines.BSpline",
     "scipy.interpolate._bsplines._BSpline",  # its name from SciPy 1.18 on
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.model_selection._split.StratifiedKFold",
     "sklearn.tree._tree.Tree",
     "sklearn.utils._bunch.Bunch",
 ]

@@ -29,8 +29,8 @@ ROOT = Path(__file__).resolve().parent.parent
 CONTRACT = read_contract(ROOT / "data/raw/datapackage.json")
 TABLE = read_raw(ROOT / "data/raw/german_credit_data.csv", CONTRACT)
 RAW = TABLE[[field.name for field in CONTRACT.fields]]
-FLAT = ["Logistic Regression", "Random Forest", "Spline Logistic Regression",
-        "Tuned Random Forest", "Soft-Voting Blend"]  # fmt: skip
+FLAT = ["Logistic Regression", "Random Forest", "WoE Scorecard",
+        "Spline Logistic Regression", "Tuned Random Forest", "Soft-Voting Blend"]  # fmt: skip
 APPLICATION = {
     "Age": 35, "Sex": "male", "Job": 2, "Housing": "own", "Saving accounts": None,
     "Checking account": "little", "Credit amount": 3000, "Duration": 24, "Purpose": "car",
