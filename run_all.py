@@ -12,12 +12,18 @@ RAW = {"raw": "data/raw/german_credit_data.csv"}
 CONTRACT = {"datapackage": "data/raw/datapackage.json"}
 TRAIN = {"X_train": "data/training/X_train.csv", "y_train": "data/training/y_train.csv"}
 TEST = {"X_test": "data/training/X_test.csv", "y_test": "data/training/y_test.csv"}
-COMPARISON = {"results": "experiments/results.csv", "champion": "experiments/champion.json"}
+COMPARISON = {
+    "results": "experiments/results.csv",
+    "pairs": "experiments/pairs.csv",
+    "out_of_fold": "experiments/out_of_fold.csv",
+    "champion": "experiments/champion.json",
+}
+OUT_OF_FOLD = {"out_of_fold": COMPARISON["out_of_fold"]}
 MODEL = {"model": "models/credit_risk_model.pkl"}
 BESIDE = {"model_columns": "models/model_columns.pkl", "manifest": "models/manifest.json"}
 REGISTRATION = {"registration": "experiments/registration.json"}
 
-# The order follows from who reads what. The test set goes to the validation and to nobody else.
+# The order follows from who reads what. The test set goes to nobody who could learn from it.
 CHAIN = [
     Stage("01_eda", reads=RAW | CONTRACT),
     Stage("02_preparation", reads=RAW | CONTRACT, writes=TRAIN | TEST),
@@ -29,8 +35,12 @@ CHAIN = [
     ),
     Stage(
         "05_validation",
-        reads=TEST | CONTRACT | REGISTRATION | MODEL,
-        writes={"validation": "experiments/validation.json", "model_card": "models/model_card.md"},
+        reads=TEST | TRAIN | OUT_OF_FOLD | CONTRACT | REGISTRATION | MODEL,
+        writes={
+            "validation": "experiments/validation.json",
+            "model_card": "models/model_card.md",
+            "model_card_html": "models/model_card.html",
+        },
     ),
 ]
 

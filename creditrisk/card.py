@@ -1,15 +1,26 @@
 """The model card: one page on what a registered model is for, how good it is, and where it ends."""
 
+from markdown_it import MarkdownIt
+
 from creditrisk.contract import Contract
 
+_STYLE = """body{max-width:46rem;margin:2rem auto;padding:0 1rem;font:16px/1.5 system-ui,sans-serif;
+color:#1d2733;background:#fff}table{border-collapse:collapse;margin:1rem 0;display:block;
+overflow-x:auto}th,td{padding:.3rem .8rem;border-bottom:1px solid #d5dbe1;text-align:left}
+h1,h2{line-height:1.2}code{font-size:.85em;overflow-wrap:anywhere}
+@media (prefers-color-scheme:dark){body{color:#e4e8ec;background:#14181d}
+th,td{border-color:#3a434d}}@media print{body{margin:0}}"""
 
-def model_card(contract: Contract, registration: dict, validation: dict) -> str:
-    """Write the card of a registered version from the figures of its own run.
+
+def write_card(contract: Contract, registration: dict, validation: dict, owner: str = "") -> str:
+    """The card of a registered version, from the figures of its own run.
 
     Parameters
     ----------
     registration, validation
         As in ``experiments/registration.json`` and ``experiments/validation.json``.
+    owner
+        Who answers for the model and how to reach them.
 
     Returns
     -------
@@ -18,49 +29,119 @@ def model_card(contract: Contract, registration: dict, validation: dict) -> str:
     """
     test = validation["test"]
     verdict = "In production" if validation["promoted"] else "Not in production"
-    gate = "\n".join(
-        f"- {'passed' if rule['passed'] else 'failed'}: the model {rule['rule']}; {rule['figure']}"
-        for rule in validation["rules"]
-    )
-    gini = f"{2 * test['roc_auc_low'] - 1:.3f} to {2 * test['roc_auc_high'] - 1:.3f}"
+    left_out = ", ".join(registration["exclude"]) or "none"
+    answers = owner or "*to be filled in: `run_all.py --set owner=\"Name, address\"`*"
     return f"""# {registration["model"]} version {registration["version"]}
 
 {registration["champion"]}, trained on {registration["training_rows"]} loan applications. {verdict}.
 
+Answers for it: {answers}
+
 ## Purpose
 
 Ranks loan applicants by the probability of being a good risk and suggests approval from
-{registration["cutoff"]:.2f} on. Made to show a model's whole life on public data; not fit to decide
-about people.
+{registration["cutoff"]:.2f} on. Made to show a model's whole life on public data.
+
+It must not be used to decide about people: not to grant or refuse credit, not to set prices or limits,
+not to train another model that does.
 
 ## Data
 
 {contract.title}. {contract.source} {contract.licence}.
-Training rows: sha256 `{registration["training_sha256"]}`.
+Training rows: sha256 `{registration["training_sha256"]}`. Columns left out of the features: {left_out}.
 
-Known errors of the source (Grömping 2019): levels of checking account, savings and housing are
-mislabelled, so that "missing" is the top category; sex cannot be recovered from the source's code;
-the amount is an undisclosed monotone transform; bad loans are oversampled, so probabilities are too
-dark for real use; rejected applicants were never observed.
+{_caveats(contract)}
 
 ## Performance on {test["rows"]} applicants who took no part in training
 
-| measure | value | 95 % interval |
-|---|---|---|
-| ROC-AUC | {test["roc_auc"]:.3f} | {test["roc_auc_low"]:.3f} to {test["roc_auc_high"]:.3f} |
-| Gini | {test["gini"]:.3f} | {gini} |
-| KS | {test["ks"]:.3f} | |
-| Brier score | {test["brier"]:.3f} | |
-| cost per applicant at the cut-off | {test["cost"]:.2f} | {test["cost_low"]:.2f} to {test["cost_high"]:.2f} |
-| approved at the cut-off | {test["approved"]:.0%} | |
-| bad among the approved | {test["bad_among_approved"]:.0%} | |
+{_performance(test)}
+
+Cross-validated ROC-AUC on the training set: {registration["roc_auc"]:.3f} ± {registration["roc_auc_sd"]:.3f}
+over the folds. Costs: {registration["cost_bad_accepted"]:g} for a bad loan approved,
+{registration["cost_good_rejected"]:g} for a good applicant declined.
+
+## Groups
+
+{_groups(validation)}
+
+A column that was left out of the features is audited all the same.
 
 ## Gate
 
-{gate}
+{_gate(validation["rules"])}
+
+{validation["verdict"]}
 
 ## Limits
 
 {test["rows"]} applicants, {test["bad"]} of them bad, tell good models from useless ones, not good ones
-from each other. Nothing here was checked on loans of another bank, country or decade.
+from each other. Nothing here was checked on loans of another bank, country or decade. Where another
+share of applicants is bad, probabilities have to be corrected before they are used as such.
 """
+
+
+def as_html(card: str) -> str:
+    """The card as a page of its own; markup in the data is shown and not run."""
+    title = card.partition("\n")[0].removeprefix("# ")
+    text = MarkdownIt("commonmark", {"html": False}).enable("table").render(card)
+    policy = "default-src 'none'; style-src 'unsafe-inline'"
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{title}</title><style>{_STYLE}</style></head>\n<body>\n{text}</body></html>\n"
+    )
+
+
+def _caveats(contract: Contract) -> str:
+    return "\n".join(f"- {caveat}" for caveat in contract.caveats) or "No error of the source is known."
+
+
+def _performance(test: dict) -> str:
+    gini = f"{2 * test['roc_auc_low'] - 1:.3f} to {2 * test['roc_auc_high'] - 1:.3f}"
+    slope = test["calibration_slope"]
+    slopes = ("not defined", "") if slope is None else (
+        f"{slope:.3f}", f"{test['calibration_slope_low']:.3f} to {test['calibration_slope_high']:.3f}"
+    )  # fmt: skip
+    rows = [
+        ("ROC-AUC", f"{test['roc_auc']:.3f}", f"{test['roc_auc_low']:.3f} to {test['roc_auc_high']:.3f}"),
+        ("Gini", f"{test['gini']:.3f}", gini),
+        ("KS", f"{test['ks']:.3f}", ""),
+        ("Brier score", f"{test['brier']:.3f}", ""),
+        ("calibration slope", *slopes),
+        ("cost per applicant at the cut-off", f"{test['cost']:.2f}",
+         f"{test['cost_low']:.2f} to {test['cost_high']:.2f}"),
+        ("approved at the cut-off", f"{test['approved']:.0%}", ""),
+        ("bad among the approved", f"{test['bad_among_approved']:.0%}", ""),
+    ]  # fmt: skip
+    return _table(("measure", "value", "95 % interval"), rows)
+
+
+def _groups(validation: dict) -> str:
+    rows = [
+        (group["grouping"], group["group"], str(group["applicants"]), str(group["bad"]),
+         _share(group, "approved"), _share(group, "tpr"), _share(group, "fpr"), group["note"])
+        for group in validation["groups"]
+    ]  # fmt: skip
+    names = ("by", "group", "applicants", "bad", "approved", "good approved", "bad approved", "note")
+    ratios = "\n".join(
+        f"- {ratio['index']} against {ratio['against']}: approval ratio {ratio['ratio']:.2f} "
+        f"({ratio['low']:.2f} to {ratio['high']:.2f})"
+        for ratio in validation["impact_ratios"]
+    )
+    return f"{_table(names, rows)}\n\n{ratios}" if rows else "The contract names no protected column."
+
+
+def _share(group: dict, name: str) -> str:
+    if group[name] is None:
+        return "too few"
+    return f"{group[name]:.0%} ({group[f'{name}_low']:.0%} to {group[f'{name}_high']:.0%})"
+
+
+def _gate(rules: list[dict]) -> str:
+    return "\n".join(f"- {rule['verdict']}: the model {rule['rule']}; {rule['figure']}" for rule in rules)
+
+
+def _table(names: tuple, rows: list[tuple]) -> str:
+    lines = [names, ["---"] * len(names), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)

@@ -1,4 +1,4 @@
-"""The command line: ``creditrisk serve | predict | replay | verify-log``.
+"""The command line: ``creditrisk serve | predict | promote | rollback | history | ...``.
 
 Exit code 0 means done, 1 that something was refused or does not agree, 2 that it could not be
 tried. Each command imports what it needs when it runs, so that ``--help`` need not wait.
@@ -16,6 +16,9 @@ EXAMPLES = """examples:
   echo '{"Age": 35, ...}' | creditrisk predict -
   mlflow models serve -m models:/Credit_Risk_Model@production --env-manager local -p 5000
   creditrisk predict --mlflow applicants.json               asks that server instead
+  creditrisk history                                        who put what into production, and why
+  creditrisk promote 3 --reason "agreed by the risk committee on 12 May"
+  creditrisk rollback --reason "approvals fell by half"
   creditrisk verify-log decisions.jsonl
   creditrisk replay 5f0c...-3 --log decisions.jsonl
 """
@@ -36,12 +39,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="creditrisk", description="Serves, asks and audits the credit-risk model.",
+        prog="creditrisk", description="Serves, asks, promotes and audits the credit-risk model.",
         epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_serve(commands)
     _add_predict(commands)
+    _add_promote(commands)
     _add_replay(commands)
     _add_verify(commands)
     return parser
@@ -104,6 +108,32 @@ def _add_predict(commands) -> None:
     predict.set_defaults(run=_predict)
 
 
+def _add_promote(commands) -> None:
+    promote = commands.add_parser(
+        "promote", help="put a registered version into production by hand",
+        description="Move the alias production to a version. Its files must be there and be those "
+        "that were registered. The version that was there gets the alias previous.",
+    )  # fmt: skip
+    promote.add_argument("version", type=int, metavar="VERSION", help="number of the version")
+    rollback = commands.add_parser(
+        "rollback", help="put the version before back into production",
+        description="Move the alias production to the version with the alias previous.",
+    )  # fmt: skip
+    history = commands.add_parser("history", help="list who put what into production, and why")
+    for command in (promote, rollback):
+        command.add_argument("--reason", required=True, help="kept on the version and in the log")
+        command.add_argument(
+            "--log", default="experiments/promotions.jsonl", metavar="FILE",
+            help="appended to (default: experiments/promotions.jsonl)",
+        )  # fmt: skip
+    for command, run in ((promote, _promote), (rollback, _rollback), (history, _history)):
+        command.add_argument(
+            "--store", default="mlflow.db", metavar="FILE",
+            help="MLflow's store, unless MLFLOW_TRACKING_URI names a server (default: mlflow.db)",
+        )  # fmt: skip
+        command.set_defaults(run=run)
+
+
 def _add_replay(commands) -> None:
     replay = commands.add_parser("replay", help="make a logged decision again")
     replay.add_argument("id", help="id of the decision, as answered and logged")
@@ -151,6 +181,57 @@ def _predict(chosen: argparse.Namespace) -> int:
         return client.predict(chosen.file, url, door, chosen.contract, token)
     except (client.Unreadable, client.NoAnswer) as error:
         return _say(str(error))
+
+
+def _promote(chosen: argparse.Namespace) -> int:
+    return _move_production(chosen, chosen.version)
+
+
+def _rollback(chosen: argparse.Namespace) -> int:
+    return _move_production(chosen, None)
+
+
+def _move_production(chosen: argparse.Namespace, version: int | None) -> int:
+    """Promote a version, or roll back if it is None."""
+    from creditrisk import registry
+
+    if not chosen.reason.strip():
+        return _say("--reason: say why in words")
+    try:
+        client = registry.open_existing(chosen.store)
+        if version is None:
+            done = registry.roll_back(client, chosen.reason, chosen.log)
+        else:
+            done = registry.promote(client, version, chosen.reason, chosen.log)
+    except registry.NotPromoted as error:
+        print(f"creditrisk: {error}; nothing was changed", file=sys.stderr)
+        return 1
+    except registry.MlflowException as error:
+        return _say(f"the registry does not answer as it should ({error.message})")
+    if not done:
+        print(f"version {version} is in production already; nothing was changed")
+        return 0
+    before = f"; version {done['from']} is now previous" if done["from"] else ""
+    print(f"version {done['to']} is in production{before}")
+    verdict = client.get_model_version(registry.MODEL_NAME, str(done["to"])).tags.get("gate")
+    print(f"note: what the validation said of it: {verdict or 'nothing, it was never validated'}")
+    return 0
+
+
+def _history(chosen: argparse.Namespace) -> int:
+    from creditrisk import registry
+
+    try:
+        entries = registry.history(registry.open_existing(chosen.store))
+    except (registry.NotPromoted, registry.MlflowException) as error:
+        return _say(str(error))
+    for entry in entries:
+        before = f"version {entry['from']}" if entry["from"] else "nothing"
+        when = entry["time"][:19].replace("T", " ")
+        print(f"{when} UTC  {before} -> version {entry['to']}  by {entry['who']}: {entry['reason']}")
+    if not entries:
+        print("nothing was ever put into production")
+    return 0
 
 
 def _replay(chosen: argparse.Namespace) -> int:

@@ -77,6 +77,7 @@ class Contract:
     title: str
     source: str
     licence: str
+    caveats: tuple[str, ...] = ()  # what is wrong with the data and travels with all figures
     #: The descriptor all this was read from; it travels with a saved model.
     package: dict = dataclass_field(default_factory=dict, repr=False, compare=False)
 
@@ -166,6 +167,7 @@ def parse_contract(package: dict, subject: str = "the contract") -> Contract:
             title=package["title"],
             source=package["sources"][0]["title"],
             licence=package["licenses"][0]["title"],
+            caveats=tuple(resource.get("caveats", ())),
             package=package,
         )
     except (KeyError, IndexError, StopIteration) as error:

@@ -63,6 +63,13 @@ def target(frame: pd.DataFrame, contract: Contract) -> pd.Series:
     return (frame[contract.target.name] == contract.positive).astype("int64")
 
 
+def named_levels(values: pd.Series, field: Field) -> pd.Series:
+    """A category's values as ordered levels, with a missing value as the level it is."""
+    filled = values.astype(object).where(values.notna(), MISSING)
+    kind = pd.CategoricalDtype(list(field.all_levels), ordered=True)
+    return pd.Series(filled, index=values.index).astype(kind)
+
+
 def encoder(contract: Contract) -> ColumnTransformer:
     """The one-hot encoder, raw applications in, matrix out; its columns follow from the contract.
 

@@ -1,4 +1,4 @@
-"""How good a model is, how sure we can be, and what its decisions cost.
+"""Which model is better, and how sure a thousand rows let us be of that.
 
 Throughout, ``y`` is 1 for a good and 0 for a bad risk, and a score is the probability of good.
 """
@@ -6,19 +6,21 @@ Throughout, ``y`` is 1 for a good and 0 for a bad risk, and a score is the proba
 import json
 import time
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 from scipy import stats
-from scipy.special import logit
 from sklearn import metrics as sk
 from sklearn.base import BaseEstimator, clone
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import RepeatedStratifiedKFold
+from sklearn.model_selection import RepeatedStratifiedKFold, train_test_split
 
 from creditrisk.models import Candidate
+
+#: What is said of two figures that the data cannot tell apart.
+UNCLEAR = "not distinguishable"
 
 #: The measures of the comparison, in the order of ``experiments/results.csv``.
 MEASURES = [
@@ -66,6 +68,7 @@ class OutOfFold:
     fold: np.ndarray  # (repeats, n), the fold in which an applicant was held out
     scores: dict[str, np.ndarray] = field(default_factory=dict)  # name -> (repeats, n)
     fit_seconds: dict[str, float] = field(default_factory=dict)  # name -> mean of one fit
+    errors: dict[str, str] = field(default_factory=dict)  # name -> why it has no scores
 
     def held_out(self, name: str):
         """Yield ``(y, score)`` of each held-out fold of a candidate."""
@@ -96,7 +99,8 @@ def cross_validate(
 ) -> OutOfFold:
     """Score every candidate out of fold: repeated stratified k-fold, the same folds for all.
 
-    A blend is the mean of its members' scores, so nothing is fitted twice.
+    A blend is the mean of its members' scores, so nothing is fitted twice. A candidate that fails
+    on a fold has an error and no scores; the others go on.
 
     Parameters
     ----------
@@ -106,11 +110,22 @@ def cross_validate(
         Shape (n,), 1 = good and 0 = bad.
     workers
         Processes to fit in, -1 for one a core; the result does not depend on it.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer applicants of a class than folds.
     """
+    rarest = int(np.bincount(y, minlength=2).min())
+    if rarest < folds:
+        raise ValueError(
+            f"{folds} folds need {folds} good and {folds} bad applicants, and there are {rarest} "
+            f"of one kind; set folds to at most {rarest}"
+        )
     splitter = RepeatedStratifiedKFold(n_splits=folds, n_repeats=repeats, random_state=seed)
     splits = list(splitter.split(X, y))
     single = [model for model in models if model.estimator is not None]
-    # One unit is a candidate and a fold, dearest candidates last in the list come first here.
+    # One unit is a candidate and a fold; the dearest candidates, last in the list, come first.
     units = [(model, split) for split in range(len(splits)) for model in reversed(single)]
     with Parallel(n_jobs=workers) as parallel:
         done = parallel(
@@ -119,35 +134,60 @@ def cross_validate(
     table = OutOfFold(np.asarray(y), np.empty((repeats, len(y)), dtype=int))
     scores = {model.name: np.empty((repeats, len(y))) for model in single}
     seconds = {model.name: [] for model in single}
-    for (model, split), (held_out_scores, fit_seconds) in zip(units, done, strict=True):
+    for (model, split), (held_out_scores, fit_seconds, error) in zip(units, done, strict=True):
         repeat, number = divmod(split, folds)
         held_out = splits[split][1]
         table.fold[repeat, held_out] = number
         scores[model.name][repeat, held_out] = held_out_scores
         seconds[model.name].append(fit_seconds)
+        if error:
+            table.errors.setdefault(model.name, error)
     for model in models:
         parts = model.members or (model.name,)
-        table.scores[model.name] = np.mean([scores[part] for part in parts], axis=0)
-        table.fit_seconds[model.name] = float(sum(np.mean(seconds[part]) for part in parts))
+        broken = [part for part in parts if part in table.errors]
+        if broken and model.members:
+            table.errors[model.name] = f"its member {broken[0]} failed: {table.errors[broken[0]]}"
+        elif not broken:
+            table.scores[model.name] = np.mean([scores[part] for part in parts], axis=0)
+            table.fit_seconds[model.name] = float(sum(np.mean(seconds[part]) for part in parts))
     return table
 
 
 def _fold_scores(
     estimator: BaseEstimator, X: pd.DataFrame, y: pd.Series, train: np.ndarray, held_out: np.ndarray
-) -> tuple[np.ndarray, float]:
+) -> tuple[np.ndarray | float, float, str]:
+    """Held-out scores, seconds to fit, and what went wrong if that is why the scores are NaN."""
     started = time.perf_counter()
-    fitted = clone(estimator).fit(X.iloc[train], y.iloc[train])
-    seconds = time.perf_counter() - started
-    return fitted.predict_proba(X.iloc[held_out])[:, 1], seconds
+    try:
+        fitted = clone(estimator).fit(X.iloc[train], y.iloc[train])
+        seconds = time.perf_counter() - started
+        scores = fitted.predict_proba(X.iloc[held_out])[:, 1]
+    except Exception as error:  # a candidate may fail in any way; the comparison goes on
+        return np.nan, np.nan, f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    if not np.isfinite(scores).all():
+        return np.nan, np.nan, "it gives probabilities that are no numbers"
+    return scores, seconds, ""
 
 
-def results(fold_measures: pd.DataFrame) -> pd.DataFrame:
-    """One row a model, best ROC-AUC first: the mean of each measure over the folds and its SD."""
+def results(fold_measures: pd.DataFrame, errors: dict[str, str] | None = None) -> pd.DataFrame:
+    """One row a model, best ROC-AUC first: the mean of each measure over the folds and its SD.
+
+    A model without scores is a row at the end, with its error and nothing else.
+    """
     by_model = fold_measures.groupby("model")[MEASURES]
     table = by_model.mean().join(by_model.std(ddof=1).add_suffix("_sd"))
     order = [name for measure in MEASURES for name in (measure, f"{measure}_sd")]
     table = table[order].assign(folds=by_model.size())
-    return table.sort_values("roc_auc", ascending=False, kind="stable").reset_index()
+    table = table.sort_values("roc_auc", ascending=False, kind="stable").reset_index()
+    if not errors:
+        return table.assign(error="")
+    failed = pd.DataFrame({"model": list(errors), "error": list(errors.values())})
+    return pd.concat([table.assign(error=""), failed], ignore_index=True)
+
+
+def read_results(path: str | Path) -> pd.DataFrame:
+    """Read ``experiments/results.csv``; the error of a model that ran is an empty text."""
+    return pd.read_csv(path).fillna({"error": ""}).astype({"error": "str"})
 
 
 @dataclass(frozen=True)
@@ -189,42 +229,160 @@ def corrected_difference(
     return Interval(mean, mean - half, mean + half, p)
 
 
-def auc_interval(y: np.ndarray, score: np.ndarray, level: float = 0.95) -> Interval:
-    """ROC-AUC with DeLong's confidence interval.
-
-    Notes
-    -----
-    DeLong, DeLong and Clarke-Pearson (1988), Biometrics 44: with V10 the share of bad each
-    good outranks (ties half) and V01 the share of good each bad is outranked by, the
-    variance is var(V10)/m + var(V01)/n. The bounds are kept within 0 and 1.
-    """
-    y, score = np.asarray(y), np.asarray(score)
-    good, bad = score[y == 1][:, None], score[y == 0][None, :]
-    wins = (good > bad) + 0.5 * (good == bad)
-    by_good, by_bad = wins.mean(axis=1), wins.mean(axis=0)
-    error = np.sqrt(by_good.var(ddof=1) / len(by_good) + by_bad.var(ddof=1) / len(by_bad))
-    estimate, half = float(wins.mean()), float(stats.norm.ppf((1 + level) / 2) * error)
-    return Interval(estimate, max(0.0, estimate - half), min(1.0, estimate + half))
-
-
-def bootstrap_interval(
-    statistic, y: np.ndarray, *scores: np.ndarray, draws: int, seed: int, level: float = 0.95
-) -> Interval:
-    """Percentile bootstrap of ``statistic(y, *scores)`` over applicants, classes kept in size.
+def holm(p: np.ndarray) -> np.ndarray:
+    """P-values corrected for their number: the chance of even one false finding stays at the level.
 
     Parameters
     ----------
-    statistic
-        Function of arrays of shape (n,) to a float.
+    p
+        Shape (tests,).
+
+    Notes
+    -----
+    Holm (1979), Scandinavian Journal of Statistics 6: the smallest p times the number of tests,
+    the next times one less, and so on, none below the one before.
     """
-    y, generator = np.asarray(y), np.random.default_rng(seed)
-    classes = [np.flatnonzero(y == label) for label in (0, 1)]
-    drawn = np.empty(draws)
-    for number in range(draws):
-        rows = np.concatenate([generator.choice(rows, len(rows)) for rows in classes])
-        drawn[number] = statistic(y[rows], *(score[rows] for score in scores))
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(statistic(y, *scores)), float(low), float(high))
+    p = np.asarray(p, dtype=float)
+    order = p.argsort(kind="stable")
+    corrected = np.empty(len(p))
+    steps = p[order] * np.arange(len(p), 0, -1)
+    corrected[order] = np.minimum(1, np.maximum.accumulate(steps))
+    return corrected
+
+
+def compare_pairs(fold_measures: pd.DataFrame, order: list[str], folds: int) -> pd.DataFrame:
+    """ROC-AUC difference of every pair of models over the same folds.
+
+    Parameters
+    ----------
+    fold_measures
+        From :meth:`OutOfFold.fold_measures`.
+    order
+        Names, best first.
+    folds
+        Folds a repeat; a held-out fold is 1/(folds - 1) of what it was trained on.
+
+    Returns
+    -------
+    DataFrame
+        One row a pair: model, other, gained (ROC-AUC of model less that of other) with its
+        corrected resampled 95 % interval low and high, p, p_corrected (Holm, over all pairs), and
+        verdict, "better" or "not distinguishable".
+    """
+    auc = fold_measures.pivot(index="fold", columns="model", values="roc_auc")
+    gaps = {pair: corrected_difference(auc[pair[0]], auc[pair[1]], 1 / (folds - 1))
+            for pair in combinations(order, 2)}  # fmt: skip
+    rows = [(*pair, gap.estimate, gap.low, gap.high, gap.p) for pair, gap in gaps.items()]
+    table = pd.DataFrame(rows, columns=["model", "other", "gained", "low", "high", "p"])
+    table["p_corrected"] = holm(table.p)
+    real = table.p_corrected < 0.05
+    table["verdict"] = np.where(real, np.where(table.gained > 0, "better", "worse"), UNCLEAR)
+    return table
+
+
+def above_chance(fold_measures: pd.DataFrame, order: list[str], folds: int) -> pd.DataFrame:
+    """Whether each model ranks better than a coin, ROC-AUC one half: gained, low, high, p.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by model, with p_corrected (Holm, over the models) and verdict, "better than
+        chance" or "not distinguishable from chance".
+    """
+    auc = fold_measures.pivot(index="fold", columns="model", values="roc_auc")
+    coin = np.full(len(auc), 0.5)
+    gaps = [corrected_difference(auc[name], coin, 1 / (folds - 1)) for name in order]
+    rows = [(gap.estimate, gap.low, gap.high, gap.p) for gap in gaps]
+    table = pd.DataFrame(rows, order, columns=["gained", "low", "high", "p"])
+    table["p_corrected"] = holm(table.p)
+    real = (table.p_corrected < 0.05) & (table.gained > 0)
+    table["verdict"] = np.where(real, "better than chance", f"{UNCLEAR} from chance")
+    return table
+
+
+def fast_auc(y: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """ROC-AUC of many models on the same applicants at once, by the rank sum (Mann-Whitney).
+
+    Parameters
+    ----------
+    y
+        Shape (n,).
+    scores
+        Shape (models, n).
+
+    Returns
+    -------
+    ndarray, shape (models,)
+    """
+    good = np.asarray(y) == 1
+    n_good, n_bad = good.sum(), (~good).sum()
+    ranks = stats.rankdata(scores, axis=1)[:, good].sum(axis=1)
+    return (ranks - n_good * (n_good + 1) / 2) / (n_good * n_bad)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What picking the best of several models by cross-validation is worth once luck is out."""
+
+    picked: float  # ROC-AUC of the best model, on the scores it was picked by
+    corrected: Interval  # of whichever model would be picked, on applicants who had no say in it
+    shares: pd.Series  # by model: how often it would have been picked, most often first
+
+    @property
+    def optimism(self) -> float:
+        """How much of the best model's ROC-AUC is the luck of having been picked."""
+        return self.picked - self.corrected.estimate
+
+
+def selection(table: OutOfFold, *, draws: int, seed: int) -> Selection:
+    """How optimistic the best model's cross-validated ROC-AUC is, without another fit.
+
+    Notes
+    -----
+    Bootstrap bias-corrected cross-validation (Tsamardinos, Greasidou and Borboudakis 2018,
+    Machine Learning 107): applicants are drawn with replacement, the best model is picked on
+    their out-of-fold scores, and is judged by those who were not drawn. The draws take the
+    repeats in turn; ROC-AUC is that of a whole repeat, not the mean over folds.
+    """
+    names, generator = list(table.scores), np.random.default_rng(seed)
+    scores = np.stack([table.scores[name] for name in names])  # (models, repeats, n)
+    repeats, n = scores.shape[1:]
+    picked, judged = [], []
+    for draw in range(draws):
+        rows = generator.integers(0, n, n)
+        rest = np.setdiff1d(np.arange(n), rows)
+        if min(len(np.unique(table.y[rows])), len(np.unique(table.y[rest]))) < 2:
+            continue  # only one class was drawn, or left: nothing to rank
+        once = scores[:, draw % repeats]
+        best = int(fast_auc(table.y[rows], once[:, rows]).argmax())
+        picked.append(names[best])
+        judged.append(fast_auc(table.y[rest], once[best : best + 1, rest])[0])
+    overall = np.mean([fast_auc(table.y, scores[:, repeat]) for repeat in range(repeats)], axis=0)
+    low, high = np.quantile(judged, [0.025, 0.975])
+    corrected = Interval(float(np.mean(judged)), float(low), float(high))
+    shares = pd.Series(picked).value_counts(normalize=True)
+    return Selection(float(overall.max()), corrected, shares)
+
+
+def split_luck(
+    estimators: dict[str, BaseEstimator], X: pd.DataFrame, y: pd.Series, *,
+    splits: int, test_size: float, seed: int, workers: int = -1,
+) -> pd.DataFrame:  # fmt: skip
+    """ROC-AUC that each estimator would get on each of many random stratified splits.
+
+    Returns
+    -------
+    DataFrame, shape (splits, estimators)
+    """
+
+    def one(number: int) -> list[float]:
+        parts = train_test_split(X, y, test_size=test_size, stratify=y, random_state=seed + number)
+        A, B, a, b = parts
+        fitted = [clone(estimator).fit(A, a) for estimator in estimators.values()]
+        return [sk.roc_auc_score(b, each.predict_proba(B)[:, 1]) for each in fitted]
+
+    rows = Parallel(n_jobs=workers)(delayed(one)(number) for number in range(splits))
+    return pd.DataFrame(rows, columns=list(estimators))
 
 
 def share_interval(successes: int, n: int, level: float = 0.95) -> Interval:
@@ -265,67 +423,15 @@ def risk_by_level(levels: pd.Series, y: pd.Series) -> pd.DataFrame:
     return table
 
 
-def expected_cost(
-    y: np.ndarray, score: np.ndarray, cutoffs: np.ndarray, bad_accepted: float, good_rejected: float
-) -> np.ndarray:
-    """Cost per applicant at each cut-off, when a score at or above it is approved.
-
-    Parameters
-    ----------
-    bad_accepted, good_rejected
-        Cost of approving a bad and of declining a good applicant, in the same unit.
-
-    Returns
-    -------
-    ndarray, shape (cutoffs,)
-    """
-    y, approved = np.asarray(y), np.asarray(score)[None, :] >= np.asarray(cutoffs)[:, None]
-    bad = (approved & (y == 0)).mean(axis=1)
-    good = (~approved & (y == 1)).mean(axis=1)
-    return bad_accepted * bad + good_rejected * good
-
-
-def cost_samples(
-    y: np.ndarray, score: np.ndarray, cutoffs: np.ndarray, bad_accepted: float,
-    good_rejected: float, *, draws: int, seed: int,
-) -> np.ndarray:  # fmt: skip
-    """Cost curves of bootstrap samples of the applicants, shape (draws, cutoffs)."""
-    y, score, generator = np.asarray(y), np.asarray(score), np.random.default_rng(seed)
-    samples = generator.integers(0, len(y), (draws, len(y)))
-    return np.array(
-        [expected_cost(y[s], score[s], cutoffs, bad_accepted, good_rejected) for s in samples]
-    )
-
-
-def calibration_table(y: np.ndarray, score: np.ndarray, bins: int = 10) -> pd.DataFrame:
-    """Predicted and observed share of good in bins of equal size, with Wilson bounds."""
-    place = pd.qcut(pd.Series(np.asarray(score)), bins, labels=False, duplicates="drop")
-    rows = []
-    for _, inside in place.groupby(place):
-        good = np.asarray(y)[inside.index]
-        observed = share_interval(good.sum(), len(good))
-        predicted = float(np.asarray(score)[inside.index].mean())
-        rows.append((len(good), predicted, observed.estimate, observed.low, observed.high))
-    return pd.DataFrame(rows, columns=["applicants", "predicted", "observed", "low", "high"])
-
-
-def calibration_slope(y: np.ndarray, score: np.ndarray) -> tuple[float, float]:
-    """Slope and intercept of the logistic recalibration of the scores; 1 and 0 are ideal.
-
-    Notes
-    -----
-    Cox (1958): logit P(y = 1) = intercept + slope · logit(score), by maximum likelihood.
-    A slope under 1 says that the scores are too extreme.
-    """
-    odds = logit(np.clip(score, 1e-6, 1 - 1e-6))[:, None]
-    fit = LogisticRegression(C=np.inf).fit(odds, y)
-    return float(fit.coef_[0, 0]), float(fit.intercept_[0])
-
-
 def write_json(path: str | Path, content: dict) -> None:
     """Write figures as readable JSON; a value that JSON has no word for (NaN) is an error."""
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     Path(path).write_text(text + "\n", "utf-8")
+
+
+def records(table: pd.DataFrame) -> list[dict]:
+    """A table's rows, its index first, as they go into JSON; what is not defined becomes null."""
+    return json.loads(table.reset_index().to_json(orient="records", double_precision=15))
 
 
 def read_json(path: str | Path, made_by: str) -> dict:

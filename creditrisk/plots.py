@@ -65,14 +65,21 @@ def bad_rates(ax: Axes, table: pd.DataFrame, overall: float) -> None:
     table
         From :func:`creditrisk.evaluation.risk_by_level`.
     """
-    place = np.arange(len(table))
-    spread = [table.bad_rate - table.low, table.high - table.bad_rate]
-    ax.axvline(overall, color=QUIET, linestyle="--", linewidth=1.2, zorder=1)
-    ax.errorbar(table.bad_rate, place, xerr=spread, fmt="D", color=BAD, capsize=3, markersize=6)
-    ax.set_yticks(place, [f"{level}  (n = {n})" for level, n in table.applicants.items()])
-    ax.set(ylim=(len(table) - 0.5, -0.5), xlim=(0, max(0.6, 1.05 * table.high.max())))
+    names = [f"{level}  (n = {n})" for level, n in table.applicants.items()]
+    intervals(ax, names, table.bad_rate, table.low, table.high, overall, BAD)
+    ax.set_xlim(0, max(0.6, 1.05 * table.high.max()))
     ax.set_xlabel("bad rate with 95 % interval; dashed: all applicants")
     ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+
+
+def intervals(ax: Axes, names, middle, low, high, reference: float, colour: str = GOOD) -> None:
+    """One mark a row with its interval, against a dashed line."""
+    place = np.arange(len(names))
+    spread = [np.asarray(middle) - low, high - np.asarray(middle)]
+    ax.axvline(reference, color=QUIET, linestyle="--", linewidth=1.2, zorder=1)
+    ax.errorbar(middle, place, xerr=spread, fmt="D", color=colour, capsize=3, markersize=6)
+    ax.set_yticks(place, list(names))
+    ax.set_ylim(len(names) - 0.5, -0.5)
 
 
 def distributions(ax: Axes, values: pd.Series, y: pd.Series, bins, label: str) -> None:
@@ -159,6 +166,31 @@ def means(ax: Axes, names, mean: pd.Series, spread: pd.Series, label: str) -> No
     ax.set(xlabel=label, ylim=(len(mean) - 0.5, -0.6))
 
 
+def split_luck(ax: Axes, splits: pd.DataFrame, overall: pd.Series) -> None:
+    """What each of two models would have scored on each of many splits; a dot is a split.
+
+    Parameters
+    ----------
+    splits
+        From :func:`creditrisk.evaluation.split_luck`, two columns.
+    overall
+        By model, the ROC-AUC by cross-validation.
+    """
+    a, b = splits.columns
+    ends = splits.min().min() - 0.01, splits.max().max() + 0.01
+    wins = splits[b] > splits[a]
+    for chosen, colour, mark in ((wins, GOOD, "o"), (~wins, BAD, "^")):
+        ax.scatter(splits.loc[chosen, a], splits.loc[chosen, b], s=20, color=colour, marker=mark,
+                   alpha=0.6, linewidths=0)  # fmt: skip
+    ax.plot(ends, ends, color=QUIET, linestyle=":", linewidth=1.2)
+    ax.plot(overall[a], overall[b], "D", color="black", markersize=8)
+    ax.annotate("cross-validation", (overall[a], overall[b]), (8, -12), fontsize=10,
+                textcoords="offset points")  # fmt: skip
+    ax.text(0.03, 0.96, f"{b} ahead", transform=ax.transAxes, color=GOOD, va="top", fontsize=10)
+    ax.text(0.97, 0.04, f"{a} ahead", transform=ax.transAxes, color=BAD, ha="right", fontsize=10)
+    ax.set(xlim=ends, ylim=ends, aspect="equal", xlabel=f"ROC-AUC of {a}", ylabel=f"of {b}")
+
+
 def roc_band(ax: Axes, folds: list, name: str, colour: str, style: str, band: bool) -> None:
     """Mean ROC curve over held-out folds, with the central 80 % of the folds as a band.
 
@@ -216,6 +248,40 @@ def cost_curve(ax: Axes, cutoffs: np.ndarray, costs: np.ndarray, chosen: float) 
            xlim=(0, 1))  # fmt: skip
 
 
+def decision_curves(ax: Axes, table: pd.DataFrame, chosen: float) -> None:
+    """Who is approved, and how many of those go bad, over the cut-off.
+
+    Parameters
+    ----------
+    table
+        From :func:`creditrisk.costs.decisions_by_cutoff`.
+    """
+    looks = {"approved": (GOOD, "-", "approved"), "bad_among_approved": (BAD, "--", "bad among them")}
+    for column, (colour, style, label) in looks.items():
+        ax.plot(table.index, table[column], color=colour, linestyle=style, linewidth=2, label=label)
+    ax.axvline(chosen, color="black", linestyle="--", linewidth=1.2)
+    ax.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="share of applicants")
+    ax.set_xlabel("cut-off on the probability of good risk")
+    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.legend(frameon=False, loc="center left", fontsize=9.5)
+
+
+def stability(ax: Axes, table: pd.DataFrame) -> None:
+    """One bar a column: its stability index; the mark is what chance alone would reach.
+
+    Parameters
+    ----------
+    table
+        Indexed by column, with psi and by_chance.
+    """
+    colours = [BAD if shifted else GOOD for shifted in table.psi > table.by_chance]
+    ax.barh(table.index, table.psi, color=colours, height=0.55)
+    ax.plot(table.by_chance, range(len(table)), "|", color="black", markersize=16, markeredgewidth=2)
+    ax.set_xlabel("population stability index; mark: 95 % of chance differences lie below")
+    ax.invert_yaxis()
+    ax.grid(axis="y", visible=False)
+
+
 def confusion(ax: Axes, table: pd.DataFrame) -> None:
     """Decisions against outcomes, counts and shares of all applicants."""
     shares = table / table.to_numpy().sum()
@@ -236,7 +302,7 @@ def calibration(ax: Axes, table: pd.DataFrame) -> None:
     Parameters
     ----------
     table
-        From :func:`creditrisk.evaluation.calibration_table`.
+        From :func:`creditrisk.validation.calibration_table`.
     """
     spread = [table.observed - table.low, table.high - table.observed]
     ax.plot([0, 1], [0, 1], color=QUIET, linestyle=":", linewidth=1.2, label="ideal")

@@ -1,12 +1,15 @@
 """MLflow: what was tried, what was registered, and which version is in production."""
 
+import getpass
 import hashlib
+import json
 import logging
 import os
 import pickle
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
 from importlib.metadata import version as installed
 from pathlib import Path
 
@@ -29,7 +32,7 @@ from creditrisk.contract import Contract
 
 MODEL_NAME = "Credit_Risk_Model"
 EXPERIMENT = "Credit risk"
-CHALLENGER, PRODUCTION = "challenger", "production"
+CHALLENGER, PRODUCTION, PREVIOUS = "challenger", "production", "previous"
 
 #: What the saved model needs to run; pinned to what it was trained with.
 REQUIREMENTS = ["scikit-learn", "pandas", "numpy", "scipy", "skops"]
@@ -92,7 +95,7 @@ def track_candidates(
     Parameters
     ----------
     results
-        One row a model, as in ``experiments/results.csv``.
+        One row a model, as read by :func:`creditrisk.evaluation.read_results`.
     settings
         Model name -> its parameters by name.
     """
@@ -101,10 +104,13 @@ def track_candidates(
         name = row.pop("model")
         tags = {"mlflow.parentRunId": parent, "mlflow.runName": name}
         run = client.create_run(experiment, tags=tags).info
-        metrics = [Metric(key, float(value), run.start_time, 0) for key, value in row.items()]
+        failed = row.pop("error")
+        metrics = [Metric(key, float(value), run.start_time, 0) for key, value in row.items()
+                   if not pd.isna(value)]  # fmt: skip
         params = [Param(key, str(value)[:500]) for key, value in settings[name].items()]
-        client.log_batch(run.run_id, metrics=metrics, params=params[:100])
-        client.set_terminated(run.run_id)
+        notes = [RunTag("error", failed)] if failed else []
+        client.log_batch(run.run_id, metrics=metrics, params=params[:100], tags=notes)
+        client.set_terminated(run.run_id, "FAILED" if failed else "FINISHED")
 
 
 def register(
@@ -205,19 +211,160 @@ def _files(uri: str) -> dict[str, bytes]:
         }
 
 
-def promote(client: MlflowClient, version: str | int, why: str) -> None:
-    """Point the production alias at a version and write on it why."""
-    client.set_model_version_tag(MODEL_NAME, version, "promoted_because", why)
-    client.set_registered_model_alias(MODEL_NAME, PRODUCTION, version)
+class NotPromoted(Exception):
+    """Why a version was not put into production, in one sentence."""
+
+
+def open_existing(store: str | Path) -> MlflowClient:
+    """Open a store that must be there already, and hold the model.
+
+    Raises
+    ------
+    NotPromoted
+        If it is not.
+    """
+    if "MLFLOW_TRACKING_URI" not in os.environ and not Path(store).exists():
+        raise NotPromoted(f"{store} does not exist here; run the chain first, or give --store")
+    client = connect(store)
+    if not client.search_registered_models(f"name='{MODEL_NAME}'"):
+        raise NotPromoted(f"no {MODEL_NAME} is registered in {store}; run the chain first")
+    return client
+
+
+def verify(version: ModelVersion) -> None:
+    """Make sure that a version's files are there and are those that were registered.
+
+    Raises
+    ------
+    NotPromoted
+        If they are not.
+    """
+    name = f"{version.name} version {version.version}"
+    try:
+        _, _, files = fetch(f"models:/{version.name}/{version.version}")
+    except (MlflowException, OSError) as error:
+        reason = getattr(error, "message", None) or error.strerror or type(error).__name__
+        raise NotPromoted(f"the files of {name} cannot be fetched ({reason})") from error
+    if artifact_sha256(files) != version.tags.get("artifact_sha256"):
+        raise NotPromoted(f"the files of {name} are not those that were registered (sha256 differs)")
+
+
+def promote(
+    client: MlflowClient, number: str | int, reason: str, log: str | Path,
+    figures: dict[str, float] | None = None,
+) -> dict:  # fmt: skip
+    """Put a version into production; the one that was there gets the alias ``previous``.
+
+    Who did it, when, from and to which version, why, and on which figures is kept as a tag of
+    the version and as a line of a file. Promoting what is in production already changes nothing.
+
+    Parameters
+    ----------
+    log
+        A file of JSON lines, appended to.
+
+    Returns
+    -------
+    dict
+        What was written down; empty if the version was in production.
+
+    Raises
+    ------
+    NotPromoted
+        If there is no such version, or its files are missing or changed.
+    """
+    try:
+        version = client.get_model_version(MODEL_NAME, str(number))
+    except MlflowException as error:
+        raise NotPromoted(f"{MODEL_NAME} has no version {number}") from error
+    before = current(client, PRODUCTION)
+    if before is not None and int(before.version) == int(version.version):
+        return {}
+    verify(version)
+    now = datetime.now(UTC)
+    entry = {
+        "time": now.isoformat(timespec="milliseconds"),
+        "who": _who(),
+        "model": MODEL_NAME,
+        "from": int(before.version) if before else None,
+        "to": int(version.version),
+        "reason": reason,
+        "figures": figures or {},
+        "artifact_sha256": version.tags["artifact_sha256"],
+    }
+    # The record comes first: a version in production that nobody put there would be worse than
+    # a line about a promotion that was cut short, which a second try completes.
+    line = json.dumps(entry, ensure_ascii=False)
+    client.set_model_version_tag(MODEL_NAME, version.version, f"promotion.{now:%Y%m%dT%H%M%S%f}", line)
+    _append(Path(log), line)
+    if before is not None:
+        client.set_registered_model_alias(MODEL_NAME, PREVIOUS, before.version)
+    client.set_registered_model_alias(MODEL_NAME, PRODUCTION, version.version)
+    return entry
+
+
+def roll_back(client: MlflowClient, reason: str, log: str | Path) -> dict:
+    """Put the version that was in production before back there; see :func:`promote`.
+
+    Raises
+    ------
+    NotPromoted
+        If there is none, or its files are missing or changed.
+    """
+    before = current(client, PREVIOUS)
+    if before is None:
+        raise NotPromoted(f"no version of {MODEL_NAME} has the alias {PREVIOUS}")
+    return promote(client, before.version, f"rollback: {reason}", log)
+
+
+def history(client: MlflowClient) -> list[dict]:
+    """All promotions on record in the registry, oldest first."""
+    versions = client.search_model_versions(f"name='{MODEL_NAME}'")
+    lines = [text for version in versions for tag, text in version.tags.items()
+             if tag.startswith("promotion.")]  # fmt: skip
+    return sorted(map(json.loads, lines), key=lambda entry: entry["time"])
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container may run under a number that has no name
+        return "unknown"
+
+
+def _append(log: Path, line: str) -> None:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def record_validation(
-    client: MlflowClient, run: str, figures: dict[str, float], verdict: str
-) -> None:
-    """Add the figures on the test set to the run that trained the model."""
+    client: MlflowClient, registered: dict, figures: dict[str, float], verdict: str,
+    files: list[str],
+) -> None:  # fmt: skip
+    """Add what was found on the test set to a version and to the run that trained it.
+
+    Parameters
+    ----------
+    registered
+        As in ``experiments/registration.json``.
+    figures
+        Those that are numbers become metrics of the run.
+    files
+        The model card, kept with the run's artifacts.
+    """
+    run = registered["run_id"]
     now = client.get_run(run).info.end_time or 0
-    metrics = [Metric(f"test_{name}", value, now, 0) for name, value in figures.items()]
+    metrics = [Metric(f"test_{name}", float(value), now, 0) for name, value in figures.items()
+               if isinstance(value, int | float)]  # fmt: skip
     client.log_batch(run, metrics=metrics, tags=[RunTag("validation", verdict)])
+    for file in files:
+        client.log_artifact(run, str(file), "card")
+    card = f"runs:/{run}/card/{Path(files[0]).name}"
+    for tag, value in (("gate", verdict), ("model_card", card)):
+        client.set_model_version_tag(MODEL_NAME, str(registered["version"]), tag, value)
 
 
 def attach_reports(client: MlflowClient, run: str, reports: list[Path]) -> None:
