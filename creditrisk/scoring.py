@@ -14,6 +14,7 @@ import sklearn
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
+from creditrisk import explain
 from creditrisk.contract import Contract, ContractError, Field, parse_contract, record_problems
 from creditrisk.data import matrix_columns
 from creditrisk.flat import Domain, Flat, Forest, NotFlat, domain, flatten
@@ -47,6 +48,7 @@ class Decision:
     probability: float  # of a good risk
     prediction: int  # 1 = good risk, 0 = bad risk
     decision: str  # "approve" or "decline"
+    reasons: tuple[explain.Reason, ...] | None = None  # what holds the score down, if that was asked
 
 
 class RecordProblem(NamedTuple):
@@ -72,6 +74,10 @@ class ModelRefused(Exception):
     """Why a saved model is not loaded, in one sentence."""
 
 
+class NoReasons(Exception):
+    """Why a model cannot tell reasons, in one sentence."""
+
+
 @dataclass(frozen=True)
 class Scorer:
     """A loaded model, ready to decide.
@@ -89,6 +95,7 @@ class Scorer:
     pipeline: Pipeline = field(repr=False)
     domain: Domain = field(repr=False)
     flat: Flat | None = field(repr=False)
+    reference: dict | None = field(default=None, repr=False)  # what reasons compare with
 
     @property
     def fast(self) -> bool:
@@ -116,14 +123,20 @@ class Scorer:
             return _from_registry(str(source))
         return _from_folder(Path(source))
 
-    def score(self, applications: list[dict] | dict | pd.DataFrame) -> list[Decision]:
-        """Decide on each application.
+    def score(
+        self, applications: list[dict] | dict | pd.DataFrame, reasons: bool = False
+    ) -> list[Decision]:
+        """Decide on each application, and if asked tell what holds its score down.
 
         Raises
         ------
         InvalidRecords
             If the contract does not allow one of them; then none is decided.
+        NoReasons
+            If reasons are asked of a model that was saved without a reference application.
         """
+        if reasons:
+            return self._with_reasons(applications)
         if isinstance(applications, pd.DataFrame):
             return [self._decision(p) for p in self.probabilities(applications).tolist()]
         records = [applications] if isinstance(applications, dict) else applications
@@ -153,6 +166,41 @@ class Scorer:
         """
         return self._many(_frame_places(frame, self.domain))
 
+    def effects(self, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+        """What each field does to the log-odds of each application, seen from the reference.
+
+        Returns
+        -------
+        contributions, gains : ndarray, shape (n, fields)
+            As :func:`creditrisk.explain.effects`.
+
+        Raises
+        ------
+        InvalidRecords, NoReasons
+            As :meth:`score`.
+        """
+        typical, rows = self._typical(), _frame_places(frame, self.domain)
+        found = [explain.effects(places, typical, self._many) for places in rows]
+        return np.array(found).reshape(-1, 2, rows.shape[1]).transpose(1, 0, 2)
+
+    def _with_reasons(self, applications: list[dict] | dict | pd.DataFrame) -> list[Decision]:
+        typical, decisions = self._typical(), self.score(applications)
+        if isinstance(applications, pd.DataFrame):
+            rows = _frame_places(applications, self.domain)
+        else:
+            records = [applications] if isinstance(applications, dict) else applications
+            rows = np.array([self.domain.places(record) for record in records])
+        told = [explain.reasons(places, typical, self.domain, self._many) for places in rows]
+        return [replace(each, reasons=why) for each, why in zip(decisions, told)]
+
+    def _typical(self) -> np.ndarray:
+        if self.reference is None:
+            raise NoReasons(
+                "the model was saved without a reference application, so it cannot tell reasons; "
+                "register it again"
+            )
+        return np.array(self.domain.places(self.reference))
+
     def _many(self, places: np.ndarray) -> np.ndarray:
         if not len(places):
             return np.empty(0)
@@ -166,14 +214,24 @@ class Scorer:
         return Decision(probability, int(good), "approve" if good else "decline")
 
 
-def make_scorer(pipeline: Pipeline, contract: Contract, name: str = "", sha256: str = "") -> Scorer:
+def make_scorer(
+    pipeline: Pipeline, contract: Contract, name: str = "", sha256: str = "",
+    reference: dict | None = None,
+) -> Scorer:  # fmt: skip
     """A scorer of a fitted pipeline, fast if its tables give the pipeline's answers.
+
+    Parameters
+    ----------
+    reference
+        The application that reasons compare with, see :func:`creditrisk.explain.reference`.
 
     Raises
     ------
     ModelRefused
         If the pipeline is not one of ours or was made for another contract.
     """
+    if reference is not None and record_problems(reference, contract):
+        raise ModelRefused("the contract does not allow the model's reference application")
     try:
         encode, decide = pipeline.named_steps["encode"], pipeline.named_steps["decide"]
         columns, cutoff = list(encode.get_feature_names_out()), float(decide.threshold)
@@ -182,7 +240,7 @@ def make_scorer(pipeline: Pipeline, contract: Contract, name: str = "", sha256: 
     if columns != matrix_columns(contract) or columns != list(decide.feature_names_in_):
         raise ModelRefused("the model's columns are not those of its contract")
     places = domain(contract)
-    scorer = Scorer(name, None, None, sha256, cutoff, contract, pipeline, places, None)
+    scorer = Scorer(name, None, None, sha256, cutoff, contract, pipeline, places, None, reference)
     fault = _difference(scorer)
     if fault:
         raise ModelRefused(f"the model reads applications otherwise than its contract: {fault}")
@@ -260,7 +318,8 @@ def _from_folder(folder: Path) -> Scorer:
         raise ModelRefused(f"the columns in {folder} are not those of the contract beside them")
     model = "credit_risk_model.pkl"
     pipeline = _opened(pickle.loads, content[model], folder / model)
-    scorer = make_scorer(pipeline, contract, manifest.get("model", ""), manifest["model_sha256"])
+    scorer = make_scorer(pipeline, contract, manifest.get("model", ""), manifest["model_sha256"],
+                         manifest.get("reference"))  # fmt: skip
     if scorer.cutoff != manifest.get("cutoff"):
         raise ModelRefused(f"the cut-off of the model in {folder} is not the one in manifest.json")
     return replace(scorer, version=manifest.get("version"))
@@ -306,7 +365,8 @@ def scorer_of_artifact(files: dict[str, bytes], source: str) -> Scorer:
     pipeline = _opened(
         lambda content: skops.io.loads(content, trusted=TRUSTED_TYPES), files["model.skops"], source
     )
-    return make_scorer(pipeline, contract, sha256=hashlib.sha256(files["model.skops"]).hexdigest())
+    sha256 = hashlib.sha256(files["model.skops"]).hexdigest()
+    return make_scorer(pipeline, contract, "", sha256, manifest.get("reference"))
 
 
 def _manifest(content: bytes, path: str) -> tuple[dict, Contract]:

@@ -1,0 +1,137 @@
+"""The scorecard on paper and in SQL says what the model says."""
+
+import math
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import skops.io
+
+from creditrisk import models, scorecard, scoring
+from creditrisk.contract import parse_contract, read_contract
+from creditrisk.data import encoder, read_raw, target
+
+ROOT = Path(__file__).resolve().parent.parent
+CONTRACT = read_contract(ROOT / "data/raw/datapackage.json")
+TABLE = read_raw(ROOT / "data/raw/german_credit_data.csv", CONTRACT)
+
+
+def fit(contract, frame, y, name="WoE Scorecard"):
+    ready = encoder(contract)
+    X = ready.transform(frame)
+    model = models.decision_model(ready, models.estimator(name, contract, 7), 0.7)
+    model["decide"].fit(X, y)
+    return model, X
+
+
+def run_sql(query, frame, table):
+    """What a query makes of a table in SQLite."""
+    with closing(sqlite3.connect(":memory:")) as database:
+        [built_in] = database.execute(
+            "SELECT COUNT(*) FROM pragma_function_list WHERE name = 'exp'"
+        ).fetchone()
+        if not built_in:
+            database.create_function("EXP", 1, math.exp)
+        frame.to_sql(table, database, index=False)
+        return pd.read_sql(query, database)
+
+
+def test_sql_and_points_are_the_model_on_every_row():
+    X_raw, y = TABLE[[field.name for field in CONTRACT.fields]], target(TABLE, CONTRACT)
+    model, X = fit(CONTRACT, X_raw, y)
+    places = scoring.make_scorer(model, CONTRACT).domain
+    drawn = places.frame(scoring.golden_places(places))
+    frame = pd.concat([X_raw, drawn], ignore_index=True)
+    answers = run_sql(scorecard.to_sql(model, CONTRACT), frame, "applications")
+    expected = model.predict_proba(frame)[:, 1]
+    assert list(answers) == [*frame, "log_odds", "points", "probability_of_good"]
+    assert np.abs(answers.probability_of_good - expected).max() < 1e-9
+    odds = expected / (1 - expected)
+    # 600 points at 50:1, 20 more for twice the odds
+    assert np.abs(answers.points - (600 + 20 * np.log2(odds / 50))).max() < 1e-9
+    table = scorecard.scorecard(model, CONTRACT, X=X, y=y)
+    assert list(table.field.unique()) == list(X_raw)
+    by_field = table.groupby("field")
+    assert (by_field.applicants.sum() == 1000).all()
+    assert np.allclose((table.bad_rate * table.applicants).groupby(table.field).sum(), 300)
+    best, worst = by_field.points.max().sum(), by_field.points.min().sum()
+    assert answers.points.max() <= best + 1e-9 and answers.points.min() >= worst - 1e-9
+    checking = table[table.field == "Checking account"].set_index("bin")
+    assert checking.applicants.to_dict() == {
+        "little": 274, "moderate": 269, "rich": 63, "missing": 394
+    }  # fmt: skip
+    stored = skops.io.loads(skops.io.dumps(model), trusted=scoring.TRUSTED_TYPES)
+    assert (stored.predict_proba(frame)[:, 1] == expected).all()
+    # What the contract does not allow gets no score.
+    odd = frame.head(3).assign(Age=[17, 35, 35], Purpose=["car", "yacht", None])
+    assert run_sql(scorecard.to_sql(model, CONTRACT), odd, "applications").points.isna().all()
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    """Forty applicants of level x's, 30 good; twenty of level y, 10 good; N tells nothing."""
+    package = {
+        "title": "tiny", "sources": [{"title": "made up"}], "licenses": [{"title": "none"}],
+        "resources": [{
+            "target": {"field": "Risk", "positive": "good"},
+            "schema": {"fields": [
+                {"name": 'a "group"', "type": "string",
+                 "constraints": {"required": True, "enum": ["x's", "y"]}},
+                {"name": "N", "type": "integer", "unit": "coins",
+                 "constraints": {"required": True, "minimum": 1, "maximum": 100}},
+                {"name": "Risk", "type": "string",
+                 "constraints": {"required": True, "enum": ["good", "bad"]}},
+            ]},
+        }],
+    }  # fmt: skip
+    contract = parse_contract(package)
+    frame = pd.DataFrame({
+        'a "group"': ["x's"] * 30 + ["y"] * 10 + ["x's"] * 10 + ["y"] * 10,
+        "N": [10, 20, 30, 40] * 15,
+    })  # fmt: skip
+    y = pd.Series([1] * 40 + [0] * 20)
+    return (contract, frame, y, *fit(contract, frame, y))
+
+
+def test_points_of_a_card_worked_out_by_hand(tiny):
+    contract, frame, y, model, X = tiny
+    table = scorecard.scorecard(model, contract, X=X, y=y)
+    # Quartiles of N lie at 17.5, 25 and 32.5.
+    assert table.bin.tolist() == [
+        "x's", "y", "1 to 17 coins", "18 to 24 coins", "25 to 32 coins", "33 to 100 coins"
+    ]  # fmt: skip
+    assert table.applicants.tolist() == [40, 20, 15, 15, 15, 15]
+    assert table.bad_rate.tolist() == [10 / 40, 10 / 20, *[5 / 15] * 4]
+    # 40 of 60 are good: odds 2. With 20 average applicants added, x's has 30 + 40/3 good of 60,
+    # odds 2.6, and y has 10 + 40/3 of 40, odds 1.4; N has 10 + 40/3 of 35 everywhere, odds 2.
+    assert table.woe.tolist() == pytest.approx([math.log(1.3), math.log(0.7), 0, 0, 0, 0])
+    # One unit of the regression's log-odds is 20 / ln 2 points, and 487.12 points are odds of 1:1.
+    regression = model["decide"].estimator_["regression"]
+    weight = dict(zip(["N", "group"], regression.coef_[0]))["group"]
+    base = regression.intercept_[0] + regression.coef_[0].sum() * math.log(2)
+    half = (487.1228762045055 + 20 / math.log(2) * base) / 2
+    by_hand = [half + 20 * weight * math.log2(share) for share in (1.3, 0.7, 1, 1, 1, 1)]
+    assert table.points.tolist() == pytest.approx(by_hand, abs=1e-9)
+    other = scorecard.scorecard(model, contract, scorecard.Scale(0, 1, math.log(2)))
+    log_odds = np.log(np.divide(*model.predict_proba(frame.head(1))[0, ::-1]))
+    assert other.points[[0, 2]].sum() == pytest.approx(log_odds)
+
+
+def test_names_and_text_are_escaped_and_the_table_is_written(tiny, tmp_path):
+    contract, frame, _, model, _ = tiny
+    query = scorecard.to_sql(model, contract, 'my "table"; drop')
+    found = run_sql(query, frame, 'my "table"; drop').probability_of_good
+    assert np.abs(found - model.predict_proba(frame)[:, 1]).max() < 1e-9
+    table = scorecard.scorecard(model, contract)
+    scorecard.write_csv(table, tmp_path / "card.csv")
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "card.csv"), table, check_dtype=False)
+
+
+def test_another_model_has_no_points(tiny):
+    contract, frame, y, *_ = tiny
+    forest, _ = fit(contract, frame, y, "Random Forest")
+    with pytest.raises(ValueError, match="a Pipeline is no WoE scorecard"):
+        scorecard.scorecard(forest, contract)
