@@ -33,8 +33,7 @@ def auc_interval(y: np.ndarray, score: np.ndarray, level: float = 0.95) -> Inter
     ValueError
         If there are fewer than two applicants of a class.
     """
-    by_good, by_bad = _placements(y, score)
-    return _delong(by_good, by_bad, level, (0.0, 1.0))
+    return _delong(_wins(y, score), level, (0.0, 1.0))
 
 
 def auc_difference(
@@ -44,23 +43,22 @@ def auc_difference(
 
     The p-value is that of no difference. Luck with the applicants, which both share, cancels out.
     """
-    (good, bad), (other_good, other_bad) = _placements(y, score), _placements(y, other)
-    return _delong(good - other_good, bad - other_bad, level, (-1.0, 1.0))
+    return _delong(_wins(y, score) - _wins(y, other), level, (-1.0, 1.0))
 
 
-def _placements(y: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each good the share of bad it outranks, for each bad the share of good above it."""
+def _wins(y: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """For each good, against each bad: 1 if it is ranked above, 1/2 if beside, 0 if below."""
     y, score = np.asarray(y), np.asarray(score)
     good, bad = score[y == 1][:, None], score[y == 0][None, :]
     if min(good.size, bad.size) < 2:
         raise ValueError(f"ROC-AUC needs two good and two bad; here are {good.size} and {bad.size}")
-    wins = (good > bad) + 0.5 * (good == bad)
-    return wins.mean(axis=1), wins.mean(axis=0)
+    return (good > bad) + 0.5 * (good == bad)
 
 
-def _delong(by_good, by_bad, level: float, bounds: tuple[float, float]) -> Interval:
+def _delong(wins: np.ndarray, level: float, bounds: tuple[float, float]) -> Interval:
+    by_good, by_bad = wins.mean(axis=1), wins.mean(axis=0)
     error = np.sqrt(by_good.var(ddof=1) / len(by_good) + by_bad.var(ddof=1) / len(by_bad))
-    estimate, half = float(by_good.mean()), float(stats.norm.ppf((1 + level) / 2) * error)
+    estimate, half = float(wins.mean()), float(stats.norm.ppf((1 + level) / 2) * error)
     low, high = max(bounds[0], estimate - half), min(bounds[1], estimate + half)
     p = float(2 * stats.norm.sf(abs(estimate) / error)) if error > 0 else float(estimate == 0)
     return Interval(estimate, low, high, p)
