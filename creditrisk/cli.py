@@ -12,7 +12,7 @@ EXAMPLES = """examples:
   creditrisk serve                                          the model in models/, on port 8000
   creditrisk serve --models models:/Credit_Risk_Model@production --decision-log decisions.jsonl
   creditrisk predict                                        three made-up applicants
-  creditrisk predict data/raw/german_credit_data.csv
+  creditrisk predict --reasons data/raw/german_credit_data.csv
   echo '{"Age": 35, ...}' | creditrisk predict -
   mlflow models serve -m models:/Credit_Risk_Model@production --env-manager local -p 5000
   creditrisk predict --mlflow applicants.json               asks that server instead
@@ -94,6 +94,9 @@ def _add_predict(commands) -> None:
         nargs="?",
         metavar="FILE",
         help="JSON or CSV, - for standard input; without it three made-up applicants",
+    )
+    predict.add_argument(
+        "--reasons", action="store_true", help="also ask what holds each score down"
     )
     predict.add_argument(
         "--mlflow", action="store_true", help="the server is `mlflow models serve`"
@@ -178,7 +181,7 @@ def _predict(chosen: argparse.Namespace) -> int:
     url = chosen.url or f"http://127.0.0.1:{5000 if chosen.mlflow else 8000}"
     token = client.token_from_environment()
     try:
-        return client.predict(chosen.file, url, door, chosen.contract, token)
+        return client.predict(chosen.file, url, door, chosen.contract, token, chosen.reasons)
     except (client.Unreadable, client.NoAnswer) as error:
         return _say(str(error))
 

@@ -17,6 +17,7 @@ from creditrisk.contract import Contract, parse_contract, read_contract
 from creditrisk.examples import applications
 
 BATCH = 500  # applications in one request
+REASONED = 100  # in one that asks for reasons
 TRIES = 5
 WAIT = 0.25  # seconds before the second try, doubled before each further one
 TIMEOUT = 30.0  # seconds without an answer
@@ -42,9 +43,16 @@ class Door:
     path: str
     mlflow: bool
 
-    def packed(self, records: list) -> bytes:
+    def asked(self, reasons: bool) -> str:
+        """The path, with the query that asks for reasons."""
+        return self.path + "?reasons=true" * (reasons and not self.mlflow)
+
+    def packed(self, records: list, reasons: bool) -> bytes:
         """A request's body."""
-        return json.dumps({"dataframe_records": records} if self.mlflow else records).encode()
+        if not self.mlflow:
+            return json.dumps(records).encode()
+        params = {"params": {"reasons": True}} if reasons else {}
+        return json.dumps({"dataframe_records": records, **params}).encode()
 
     def decisions(self, answer: object) -> list[dict]:
         """The decisions in a good answer, in the order of the applications."""
@@ -75,7 +83,9 @@ class Outcome:
     refusal: list[str]
 
 
-def post(records: list, url: str, door: Door, token: str | None = None) -> Iterator[Outcome]:
+def post(
+    records: list, url: str, door: Door, token: str | None = None, reasons: bool = False
+) -> Iterator[Outcome]:
     """Send applications, some hundred a request; one outcome a request.
 
     Raises
@@ -83,10 +93,10 @@ def post(records: list, url: str, door: Door, token: str | None = None) -> Itera
     NoAnswer
         If the connection is lost again and again, or the answer cannot be understood.
     """
-    for start in range(0, len(records), BATCH):
-        status, answer = _exchange(
-            url, door.path, door.packed(records[start : start + BATCH]), token
-        )
+    path, batch = door.asked(reasons), REASONED if reasons else BATCH
+    for start in range(0, len(records), batch):
+        body = door.packed(records[start : start + batch], reasons)
+        status, answer = _exchange(url, path, body, token)
         try:
             if status == 200:
                 yield Outcome(start + 1, _complete(door.decisions(answer)), [])
@@ -98,19 +108,21 @@ def post(records: list, url: str, door: Door, token: str | None = None) -> Itera
 
 
 def table(outcomes: list[Outcome]) -> str:
-    """The decisions as lines of text."""
+    """The decisions as lines of text, each with its reasons below it if there are any."""
     lines = [f"{'record':>6}  {'prediction':<12}  {'decision':<8}  {'P(good risk)':>12}"]
     for outcome in outcomes:
         for number, decision in enumerate(outcome.decisions, outcome.first):
             prediction = f"{decision['prediction']} ({'good' if decision['prediction'] else 'bad'})"
             lines.append(f"{number:>6}  {prediction:<12}  {decision['decision']:<8}"
                          f"  {decision['probability']:>12.4f}")  # fmt: skip
+            lines += [f"{'':8}- {reason['words']}" for reason in decision.get("reasons", ())]
     return "\n".join(lines)
 
 
 def predict(
-    path: str | None, url: str, door: Door, contract: str | None, token: str | None = None
-) -> int:
+    path: str | None, url: str, door: Door, contract: str | None, token: str | None = None,
+    reasons: bool = False,
+) -> int:  # fmt: skip
     """Send a file's applications, print the decisions, and return the exit code.
 
     Parameters
@@ -125,7 +137,7 @@ def predict(
     Unreadable, NoAnswer
     """
     records = applications(find_contract(contract)) if path is None else read(path, contract)
-    outcomes = list(post(records, url, door, token))
+    outcomes = list(post(records, url, door, token, reasons))
     if any(outcome.decisions for outcome in outcomes):
         print(table(outcomes))
     for line in (line for outcome in outcomes for line in outcome.refusal):

@@ -13,6 +13,7 @@ differences of its weights, and in which an effect means as much near the cut-of
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 from math import comb
 
 import numpy as np
@@ -25,7 +26,7 @@ from creditrisk.flat import Domain
 #: At most so many reasons for one application.
 MOST = 4
 
-#: Up to so many fields that differ from the reference all mixtures are scored, beyond them a sample.
+#: If more fields differ from the reference, not all mixtures are scored but a sample.
 EXACT = 12
 
 #: Orders of the fields in the sample, each walked forwards and backwards; the draw is fixed.
@@ -78,9 +79,7 @@ def reference(applications: pd.DataFrame, approved: np.ndarray, contract: Contra
     return {field.name: _usual(usual[field.name], field) for field in contract.fields}
 
 
-def effects(
-    places: np.ndarray, typical: np.ndarray, many: Many
-) -> tuple[np.ndarray, np.ndarray]:
+def effects(places: np.ndarray, typical: np.ndarray, many: Many) -> tuple[np.ndarray, np.ndarray]:
     """What each field of an application does to its log-odds, seen from the reference.
 
     Parameters
@@ -151,8 +150,7 @@ def _words(value: int | str | None, field: Field, given: str = "not") -> str:
 
 def _exact(count: int, score: Callable) -> tuple[np.ndarray, np.ndarray]:
     """Contributions and gains from the scores of all mixtures."""
-    corners = np.indices((2,) * count).reshape(count, -1).T.astype(bool)
-    cube = score(corners).reshape((2,) * count)
+    cube = score(_corners(count)).reshape((2,) * count)
     weights = _weights(count)
     # Differences first: a field that changes nothing gets 0 and not the rounding of a sum.
     found = [np.diff(cube, axis=player).ravel() @ weights for player in range(count)]
@@ -163,12 +161,16 @@ def _exact(count: int, score: Callable) -> tuple[np.ndarray, np.ndarray]:
 
 
 @lru_cache
+def _corners(count: int) -> np.ndarray:
+    """The corners of a cube, (2 ** count, count), the last side alternating fastest."""
+    return np.array(list(product((False, True), repeat=count)), bool).reshape(2**count, count)
+
+
+@lru_cache
 def _weights(count: int) -> np.ndarray:
-    """Shapley's weight of each set of the other players, in the order of a cube's corners."""
-    if not count:
-        return np.empty(0)
-    sizes = np.indices((2,) * (count - 1)).reshape(count - 1, -1).sum(axis=0)
-    return np.array([1 / (count * comb(count - 1, size)) for size in sizes])
+    """Shapley's weight of each set of a player's ``count - 1`` fellows, in the corners' order."""
+    sizes = _corners(max(count - 1, 0)).sum(axis=1).tolist()
+    return np.array([1 / (count * comb(count - 1, size)) for size in sizes if count])
 
 
 def _sampled(count: int, score: Callable) -> tuple[np.ndarray, np.ndarray]:

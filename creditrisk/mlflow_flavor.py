@@ -14,12 +14,15 @@ What MLflow 3.17 does to an application before a model sees it, and what follows
   ``dataframe_split`` go through pandas, where NaN counts as null, as does a field that some
   records have and others lack; all else is told apart. ``instances`` are joined to one array a
   field, in which true is 1: refused.
+- Parameters come beside the applications and are checked on their own: ``{"inputs": [...],
+  "params": {"reasons": true}}``. One that the signature does not name is dropped.
 - The server puts the whole request before the message of an error that a model raises, and a
   stack trace after it if the error is not MLflow's own: hence :class:`RefusedApplications`.
 """
 
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # a bank's requests are nobody's business
@@ -30,7 +33,7 @@ import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
-from mlflow.types import ColSpec, DataType, Schema
+from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from sklearn.pipeline import Pipeline
 
 from creditrisk import scoring
@@ -54,26 +57,35 @@ class RefusedApplications(MlflowException):
 
 
 class ServedModel:
-    """What MLflow calls: applications in, one row of prediction, decision and probability each."""
+    """What MLflow calls: applications in, one row of prediction, decision and probability each.
+
+    With the parameter ``reasons`` the row has what holds the score down as well.
+    """
 
     def __init__(self, scorer: scoring.Scorer):
         self.scorer = scorer
 
-    def predict(self, data: pd.DataFrame | list[dict] | dict) -> pd.DataFrame:
+    def predict(
+        self, data: pd.DataFrame | list[dict] | dict, params: dict | None = None
+    ) -> pd.DataFrame:
         """Decide on each application.
 
         Raises
         ------
         RefusedApplications
-            If the contract does not allow one of them.
+            If the contract does not allow one of them, or the model cannot tell reasons.
         """
+        reasons = bool(params and params.get("reasons"))
         try:
-            decisions = self.scorer.score(_applications(data))
-        except scoring.InvalidRecords as error:
+            decisions = self.scorer.score(_applications(data), reasons)
+        except (scoring.InvalidRecords, scoring.NoReasons) as error:
             raise RefusedApplications(str(error)) from None
         index = data.index if isinstance(data, pd.DataFrame) else None
         rows = [(each.prediction, each.decision, each.probability) for each in decisions]
-        return pd.DataFrame(rows, index, columns=["prediction", "decision", "probability"])
+        answer = pd.DataFrame(rows, index, columns=["prediction", "decision", "probability"])
+        if reasons:
+            answer["reasons"] = [[asdict(reason) for reason in each.reasons] for each in decisions]
+        return answer
 
 
 def signature() -> ModelSignature:
@@ -83,12 +95,13 @@ def signature() -> ModelSignature:
         ColSpec(DataType.string, "decision"),
         ColSpec(DataType.double, "probability"),
     ]
-    return ModelSignature(outputs=Schema(answer))
+    reasons = ParamSpec("reasons", DataType.boolean, default=False)
+    return ModelSignature(outputs=Schema(answer), params=ParamSchema([reasons]))
 
 
 def save_model(
     path: str, model: Pipeline, contract: Contract, libraries: dict[str, str],
-    input_example: pd.DataFrame, mlflow_model: Model | None = None,
+    input_example: pd.DataFrame, reference: dict | None = None, mlflow_model: Model | None = None,
 ) -> None:  # fmt: skip
     """Save the pipeline with skops, which runs no code on loading, and its manifest beside it.
 
@@ -96,6 +109,8 @@ def save_model(
     ----------
     libraries
         The packages the saved model needs, with their versions.
+    reference
+        The application that reasons compare with; without it the model cannot tell any.
     mlflow_model
         Filled in with what is saved; MLflow passes it.
     """
@@ -112,6 +127,8 @@ def save_model(
         skops_trusted_types=scoring.TRUSTED_TYPES,
     )
     manifest = {"libraries": libraries, "contract": contract.package}
+    if reference is not None:
+        manifest["reference"] = reference
     Path(path, "manifest.json").write_text(json.dumps(manifest, ensure_ascii=False), "utf-8")
     mlflow_model.flavors["python_function"]["loader_module"] = __name__
     mlflow_model.save(str(Path(path, "MLmodel")))

@@ -2,6 +2,7 @@
 
 from creditrisk.contract import Contract, Field
 from creditrisk.examples import applications
+from creditrisk.explain import MOST
 from creditrisk.scoring import Scorer
 
 _ERRORS = {
@@ -17,7 +18,9 @@ _ERRORS = {
 _PROBABILITY = {"type": "number", "minimum": 0, "maximum": 1}
 
 
-def document(scorer: Scorer, max_records: int, max_body: int, needs_token: bool) -> dict:
+def document(
+    scorer: Scorer, max_records: int, max_reasoned: int, max_body: int, needs_token: bool
+) -> dict:
     """The description of the API as it is served now."""
     errors = {status: _problem(words) for status, words in _ERRORS.items()
               if needs_token or status != "401"}  # fmt: skip
@@ -31,7 +34,8 @@ def document(scorer: Scorer, max_records: int, max_body: int, needs_token: bool)
             f"{scorer.contract.title}.",
         },
         "paths": {
-            "/predict": {"post": _predict(scorer.contract, max_records, max_body, errors)},
+            "/predict": {"post": _predict(scorer.contract, max_records, max_reasoned, max_body,
+                                          errors)},
             "/health": {"get": _get("Whether the server lives", "The server lives.")},
             "/ready": {"get": _get("Which model answers, and which newer one was refused",
                                    "The server decides.") },
@@ -76,14 +80,23 @@ def _property(field: Field) -> dict:
     return schema
 
 
-def _predict(contract: Contract, max_records: int, max_body: int, errors: dict) -> dict:
+def _predict(
+    contract: Contract, max_records: int, max_reasoned: int, max_body: int, errors: dict
+) -> dict:
     one, several = _reference("Application"), _reference("Decision")
     examples = applications(contract)
     return {
         "summary": "Decide on one application or several",
         "description": f"An object is answered by a decision, a list of 1 to {max_records} by the "
-        f"list of decisions in the same order. All or none are decided. At most {max_body} bytes.",
+        f"list of decisions in the same order. All or none are decided. At most {max_body} bytes. "
+        f"With ?reasons=true, for at most {max_reasoned} applications, each decision tells what "
+        "holds its score down.",
         "operationId": "predict",
+        "parameters": [{
+            "name": "reasons", "in": "query", "schema": {"type": "boolean", "default": False},
+            "description": "Whether to tell reasons; a model saved without a reference "
+            "application cannot.",
+        }],
         "requestBody": {
             "required": True,
             **_content(
@@ -115,12 +128,26 @@ def _schemas(contract: Contract) -> dict:
                           "alias": {"type": ["string", "null"]}}),
         "request_id": text,
     }  # fmt: skip
+    value = {"type": ["string", "integer", "null"]}
+    reason = {
+        "field": text,
+        "value": value | {"description": "The applicant's."},
+        "better": value | {"description": "What is usual among approved applicants."},
+        "effect": {"type": "number", "exclusiveMaximum": 0, "description": "On the log-odds."},
+        "words": text,
+    }
+    reasons = {
+        "type": "array", "maxItems": MOST, "items": _object(reason),
+        "description": "What holds the score down, the strongest first; only if asked.",
+    }  # fmt: skip
+    answer = _object(decision)
+    answer["properties"]["reasons"] = reasons
     fault = _object({"record": number | {"minimum": 1}, "field": text, "message": text})
     problem = {"type": text, "title": text, "status": number, "detail": text, "request_id": text}
     problems = {"type": "array", "items": fault}
     return {
         "Application": application_schema(contract),
-        "Decision": _object(decision),
+        "Decision": answer,
         "Problem": _object(problem) | {
             "description": "RFC 9457. No message repeats a value that was sent.",
             "properties": problem | {"problems": problems, "limit": number},

@@ -115,7 +115,7 @@ def track_candidates(
 
 def register(
     client: MlflowClient, model: Pipeline, contract: Contract, example: pd.DataFrame,
-    description: str, tags: dict[str, str],
+    description: str, tags: dict[str, str], reference: dict | None = None,
 ) -> ModelVersion:  # fmt: skip
     """Log the fitted model to the active run and register it as a new challenger version.
 
@@ -125,6 +125,8 @@ def register(
         Raw applications in, decisions out; saved with skops, which runs no code on loading.
     example
         A few raw applications, stored as the model's input example.
+    reference
+        The application that reasons compare with, see :func:`creditrisk.explain.reference`.
 
     Raises
     ------
@@ -133,7 +135,7 @@ def register(
     """
     logged = Model.log(
         artifact_path=None, name="model", flavor=mlflow_flavor, model=model, contract=contract,
-        libraries=libraries(), input_example=example,
+        libraries=libraries(), input_example=example, reference=reference,
     )  # fmt: skip
     tags = {**tags, "artifact_sha256": artifact_sha256(_files(logged.model_uri))}
     if not client.search_registered_models(f"name='{MODEL_NAME}'"):

@@ -48,7 +48,7 @@ class Decision:
     probability: float  # of a good risk
     prediction: int  # 1 = good risk, 0 = bad risk
     decision: str  # "approve" or "decline"
-    reasons: tuple[explain.Reason, ...] | None = None  # what holds the score down, if that was asked
+    reasons: tuple[explain.Reason, ...] | None = None  # if asked: what holds the score down
 
 
 class RecordProblem(NamedTuple):

@@ -13,7 +13,7 @@ import secrets
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 
@@ -31,13 +31,14 @@ from werkzeug.exceptions import HTTPException
 from creditrisk.decisions import DecisionLog, LogError, entry
 from creditrisk.jsontext import NoJson, parse
 from creditrisk.openapi import document
-from creditrisk.scoring import Decision, InvalidRecords, Scorer
+from creditrisk.scoring import Decision, InvalidRecords, NoReasons, Scorer
 from creditrisk.swap import Served
 
 log = logging.getLogger("creditrisk")
 
 MAX_BODY = 1_000_000  # bytes
 MAX_RECORDS = 1000  # in one request
+MAX_REASONED = 100  # in one request for reasons, each of which takes some hundred answers
 TOKEN = "CREDITRISK_TOKEN"  # environment variable that holds the bearer token, if one is wanted
 
 LOCAL = ("localhost", "127.0.0.1", "[::1]")
@@ -119,10 +120,13 @@ def create_app(
     @app.post("/predict")
     def predict() -> Response:
         scorer = served.scorer  # the same for the whole request, whatever is swapped meanwhile
-        sent = _sent()
+        reasons = _wants_reasons()
+        sent = _sent(MAX_REASONED if reasons else MAX_RECORDS)
         records = sent if type(sent) is list else [sent]
         try:
-            decisions = scorer.score(records)
+            decisions = scorer.score(records, reasons)
+        except NoReasons as error:
+            raise Refused(422, f"Nothing was decided: {error}.") from None
         except InvalidRecords as error:
             listed = [problem._asdict() for problem in error.problems]
             raise Refused(422, "Nothing was decided: the contract does not allow what was sent.",
@@ -194,8 +198,24 @@ def create_app(
     return app
 
 
-def _sent() -> object:
-    """What the request's body holds.
+def _wants_reasons() -> bool:
+    """Whether the query asks for reasons.
+
+    Raises
+    ------
+    Refused
+        If it says neither true nor false.
+    """
+    if not request.environ.get("QUERY_STRING"):
+        return False
+    sent = request.args.get("reasons", "false")
+    if sent not in ("true", "false"):
+        raise Refused(422, "The query's reasons is true or false.")
+    return sent == "true"
+
+
+def _sent(most: int) -> object:
+    """What the request's body holds; a list of so many applications at most.
 
     Raises
     ------
@@ -215,11 +235,12 @@ def _sent() -> object:
         sent = parse(request.get_data(cache=False))
     except NoJson as error:
         raise Refused(400, str(error)) from None
-    if type(sent) is list and not 0 < len(sent) <= MAX_RECORDS:
+    if type(sent) is list and not 0 < len(sent) <= most:
         if not sent:
             raise Refused(422, "The list holds no application.")
-        raise Refused(422, f"The list holds {len(sent)} applications; send at most {MAX_RECORDS} "
-                      "in one request.", limit=MAX_RECORDS)  # fmt: skip
+        asked = " for reasons" if most < MAX_RECORDS else ""
+        raise Refused(422, f"The list holds {len(sent)} applications; send at most {most} in one "
+                      f"request{asked}.", limit=most)  # fmt: skip
     return sent
 
 
@@ -235,9 +256,17 @@ def _answers(scorer: Scorer, decisions: list[Decision], one: bool) -> list[dict]
             "cutoff": scorer.cutoff,
             "model": model,
             "request_id": request_id,
+            **_reasons(decision),
         }
         for number, decision in enumerate(decisions, 1)
     ]
+
+
+def _reasons(decision: Decision) -> dict:
+    """What holds the score down, if that was asked."""
+    if decision.reasons is None:
+        return {}
+    return {"reasons": [asdict(reason) for reason in decision.reasons]}
 
 
 def _keep(decision_log: DecisionLog, scorer: Scorer, records: list, answers: list[dict]) -> None:
@@ -250,9 +279,9 @@ def _keep(decision_log: DecisionLog, scorer: Scorer, records: list, answers: lis
     """
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     model = _model(scorer) | {"sha256": scorer.sha256}
-    told = ("prediction", "decision", "probability", "cutoff")
+    told = ("prediction", "decision", "probability", "cutoff", "reasons")
     lines = [
-        entry(answer["id"], now, model, record, {name: answer[name] for name in told})
+        entry(answer["id"], now, model, record, {n: answer[n] for n in told if n in answer})
         for record, answer in zip(records, answers)
     ]
     try:
@@ -282,7 +311,7 @@ def _model(scorer: Scorer) -> dict:
 
 
 def _document(served: Served, wanted: bytes | None) -> dict:
-    return document(served.scorer, MAX_RECORDS, MAX_BODY, needs_token=wanted is not None)
+    return document(served.scorer, MAX_RECORDS, MAX_REASONED, MAX_BODY, wanted is not None)
 
 
 def _json(content: object, status: int = 200, kind: str = "application/json") -> Response:

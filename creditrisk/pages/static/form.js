@@ -7,7 +7,8 @@ form.addEventListener("submit", async (event) => {
   event.preventDefault();
   clear();
   try {
-    const answer = await fetch("/predict", {
+    const path = "reasons" in form.dataset ? "/predict?reasons=true" : "/predict";
+    const answer = await fetch(path, {
       method: "POST", headers: headers(), body: JSON.stringify(application()),
     });
     const content = await answer.json();
@@ -48,6 +49,19 @@ function showDecision(answer) {
   meter.optimum = 1;
   meter.setAttribute("aria-label", "Probability of good risk");
   result.append(meter);
+  if (answer.reasons && answer.reasons.length) showReasons(answer.reasons);
+}
+
+function showReasons(reasons) {
+  const heading = document.createElement("h3");
+  heading.textContent = "What holds the score down";
+  const list = document.createElement("ol");
+  list.append(...reasons.map(({ words }) => {
+    const item = document.createElement("li");
+    item.textContent = words + ".";
+    return item;
+  }));
+  result.append(heading, list);
 }
 
 function showProblem(problem) {

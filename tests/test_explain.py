@@ -1,0 +1,274 @@
+"""Reasons are exact, keep their word and read the same at every door; what moves the model."""
+
+import os
+import warnings
+from dataclasses import asdict, replace
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit, logit
+from sklearn.metrics import roc_auc_score
+
+from creditrisk import explain, influence, models, scoring
+from creditrisk.contract import read_contract
+from creditrisk.data import encoder, read_raw, target
+from creditrisk.scoring import make_scorer
+
+ROOT = Path(__file__).resolve().parent.parent
+CONTRACT = read_contract(ROOT / "data/raw/datapackage.json")
+TABLE = read_raw(ROOT / "data/raw/german_credit_data.csv", CONTRACT)
+RAW, Y = TABLE[[field.name for field in CONTRACT.fields]], target(TABLE, CONTRACT)
+TRAIN, TEST = RAW.index[::5].symmetric_difference(RAW.index), RAW.index[::5]
+NAMES = list(RAW)
+
+
+@pytest.fixture(scope="module")
+def scorer():
+    """Name -> the scorer of a candidate that has seen four of five applicants."""
+    made = {}
+
+    def fit(name):
+        if name not in made:
+            ready = encoder(CONTRACT)
+            model = models.decision_model(ready, models.estimator(name, CONTRACT, 7), 0.75)
+            model["decide"].fit(ready.transform(RAW.loc[TRAIN]), Y[TRAIN])
+            approved = (model.predict(RAW.loc[TRAIN]) == 1) & (Y[TRAIN] == 1)
+            usual = explain.reference(RAW.loc[TRAIN], approved, CONTRACT)
+            made[name] = make_scorer(model, CONTRACT, name, reference=usual)
+        return made[name]
+
+    return fit
+
+
+def declined(scorer, rows=RAW):
+    return rows[scorer.probabilities(rows) < scorer.cutoff]
+
+
+def test_contributions_of_two_fields_worked_out_by_hand():
+    # Log-odds: none 2, the first field only 1, the second only -1, both 0; the third is ignored.
+    score = {(1, 1): 2.0, (0, 1): 1.0, (1, 0): -1.0, (0, 0): 0.0}
+
+    def many(places):
+        return expit([score[tuple(row)] for row in places[:, :2].tolist()])
+
+    found, gains = explain.effects(np.array([0, 0, 0]), np.array([1, 1, 1]), many)
+    # First field: it changes 1 - 2 = -1 if it comes first and 0 - -1 = 1 after the second: mean 0.
+    # Second field: -1 - 2 = -3 first and 0 - 1 = -1 after the first: mean -2. Together 0 - 2.
+    assert found == pytest.approx([0, -2, 0]) and found[2] == 0
+    # Alone back at the reference: the first leads to -1 from 0, the second to 1.
+    assert gains == pytest.approx([-1, 1, 0])
+    same, _ = explain.effects(np.array([1, 1, 1]), np.array([1, 1, 1]), many)
+    assert same.tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("name", ["Logistic Regression", "WoE Scorecard"])
+def test_a_linear_models_contributions_are_differences_of_its_weights(scorer, name):
+    additive = scorer(name)
+    shares, places = additive.flat.members[0].shares, additive.domain.places
+    typical = shares[places(additive.reference)]
+    expected = shares[[places(record) for record in as_records(RAW.head(60))]] - typical
+    found, gains = additive.effects(RAW.head(60))
+    assert np.abs(found - expected).max() < 1e-9
+    assert np.abs(gains + expected).max() < 1e-9
+    assert (found[expected == 0] == 0).all()
+
+
+def as_records(frame):
+    columns = {name: [None if pd.isna(v) else v for v in frame[name].tolist()] for name in frame}
+    return [dict(zip(columns, row)) for row in zip(*columns.values())]
+
+
+@pytest.mark.parametrize("name", ["Tuned Random Forest", "Soft-Voting Blend"])
+def test_contributions_are_those_of_a_library(scorer, name, monkeypatch):
+    monkeypatch.setitem(os.environ, "NUMBA_DISABLE_JIT", "1")  # compiling takes longer than that
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what shap does to its own dependencies is its own
+        from shap import maskers
+        from shap.explainers import Exact
+
+        model = scorer(name)
+        typical = np.array(model.domain.places(model.reference))
+        rows = np.array([model.domain.places(r) for r in as_records(RAW.head(12))])
+
+        def log_odds(places):
+            return logit(model.flat.many(np.asarray(places, int)))
+
+        other = Exact(log_odds, maskers.Independent(typical[None]))(rows, silent=True).values
+    assert np.abs(model.effects(RAW.head(12))[0] - other).max() < 1e-9
+
+
+@pytest.mark.parametrize("name", ["Soft-Voting Blend", "Gradient Boosting"])
+def test_contributions_add_up_with_tables_or_without_exact_or_sampled(scorer, name, monkeypatch):
+    model, rows = scorer(name), RAW.head(25)
+    assert model.fast == (name == "Soft-Voting Blend")
+    usual = pd.DataFrame([model.reference])
+    apart = logit(model.probabilities(rows)) - logit(model.probabilities(usual))
+    exact, gains = model.effects(rows)
+    monkeypatch.setattr(explain, "EXACT", 2)
+    sampled, same_gains = model.effects(rows)
+    again, _ = model.effects(rows)
+    for found in (exact, sampled):
+        assert np.abs(found.sum(axis=1) - apart).max() < 1e-9
+    assert (sampled == again).all() and np.allclose(gains, same_gains, atol=1e-12)
+    assert 0 < np.abs(sampled - exact).max() < 0.2
+    for number, field in enumerate(NAMES):
+        changed = rows.assign(**{field: model.reference[field]})
+        gained = logit(model.probabilities(changed)) - logit(model.probabilities(rows))
+        assert np.abs(gained - gains[:, number]).max() < 1e-9
+
+
+def test_a_walk_through_all_orders_gives_the_same(scorer):
+    model = scorer("Tuned Random Forest")
+    differ = (RAW != pd.Series(model.reference).where(pd.notna)) & ~(
+        RAW.isna() & pd.Series(model.reference).isna()
+    )
+    row = RAW[differ.sum(axis=1) == 4].head(1)
+    players = [name for name in NAMES if differ.loc[row.index[0], name]]
+    walks = []
+    for order in permutations(players):
+        record, scores = dict(model.reference), []
+        for name in (None, *order):
+            if name is not None:
+                record[name] = as_records(row)[0][name]
+            scores.append(logit(model.score(record)[0].probability))
+        walks.append(dict(zip(order, np.diff(scores))))
+    expected = pd.DataFrame(walks).mean().reindex(NAMES, fill_value=0)
+    assert np.abs(model.effects(row)[0][0] - expected).max() < 1e-9
+
+
+@pytest.mark.parametrize("name", ["Soft-Voting Blend", "Tuned Random Forest", "WoE Scorecard"])
+def test_the_top_reason_keeps_its_word_for_declined_test_applicants(scorer, name):
+    model = scorer(name)
+    measured = influence.top_reasons(model, RAW.loc[TEST])
+    assert len(measured) == len(declined(model, RAW.loc[TEST])) > 50
+    assert measured.rises.mean() >= 0.95
+    row = measured.iloc[0]
+    before = RAW.loc[[measured.index[0]]]
+    after = before.assign(**{row.field: model.reference[row.field]})
+    change = logit(model.probabilities(after)) - logit(model.probabilities(before))
+    assert change[0] == pytest.approx(row.gain)
+
+
+def test_every_reason_that_is_told_is_true(scorer):
+    model = scorer("Soft-Voting Blend")
+    rows = declined(model).head(60)
+    decisions = model.score(rows, reasons=True)
+    assert decisions == model.score(as_records(rows), reasons=True)
+    assert [replace(d, reasons=None) for d in decisions] == model.score(rows)
+    assert 0 < max(len(d.reasons) for d in decisions) <= 4
+    for record, decision in zip(as_records(rows), decisions):
+        effects = [reason.effect for reason in decision.reasons]
+        assert effects == sorted(effects) and all(effect < 0 for effect in effects)
+        for reason in decision.reasons:
+            assert record[reason.field] == reason.value != reason.better
+            assert reason.better == model.reference[reason.field]
+            changed = model.score(record | {reason.field: reason.better})[0]
+            assert changed.probability > decision.probability
+    assert model.score(model.reference, reasons=True)[0].reasons == ()
+
+
+def test_reasons_in_words(scorer):
+    model = scorer("WoE Scorecard")
+    usual = dict(zip(NAMES, (35, "male", 2, "own", "little", None, 2000, 12, "car")))
+    model = replace(model, reference=usual)
+    poor = usual | {"Checking account": "little", "Duration": 36, "Age": 22}
+    [decision] = model.score(poor, reasons=True)
+    assert [reason.words for reason in decision.reasons] == [
+        "Checking account is little; no value given, as is usual among approved applicants, would "
+        "score higher",
+        "Duration is 36 months; 12 months, as is usual among approved applicants, would score "
+        "higher",
+        "Age is 22 years; 35 years, as is usual among approved applicants, would score higher",
+    ]
+    [other] = replace(model, reference=usual | {"Saving accounts": "rich"}).score(
+        usual | {"Saving accounts": "little"}, reasons=True
+    )
+    assert other.reasons[0].words.startswith("Savings is little; rich, as is usual")
+    gap = replace(model, reference=usual | {"Checking account": "little"})
+    [better] = gap.score(usual, reasons=True)  # a gap scores higher here, so nothing hurts
+    assert better.reasons == ()
+
+
+def test_the_reference_is_what_is_usual():
+    rows = RAW.head(6).assign(Age=[20, 30, 40, 50, 99, 99])
+    rows["Checking account"] = [None, None, "little", "rich", "rich", "rich"]
+    rows["Housing"] = ["own", "free", "free", "own", "rent", "rent"]
+    usual = explain.reference(rows, np.array([1, 1, 1, 1, 0, 0]), CONTRACT)
+    # Of 20, 30, 40, 50 the lower median; two gaps of four; own and free tie, free stands first.
+    assert (usual["Age"], usual["Checking account"], usual["Housing"]) == (30, None, "free")
+    assert not scoring.record_problems(usual, CONTRACT)
+    with pytest.raises(ValueError, match="no good applicant is approved"):
+        explain.reference(rows, np.zeros(6), CONTRACT)
+
+
+def test_a_model_without_a_reference_says_so(scorer):
+    model = scorer("WoE Scorecard")
+    with pytest.raises(scoring.NoReasons, match="saved without a reference application"):
+        replace(model, reference=None).score(as_records(RAW.head(1)), reasons=True)
+    with pytest.raises(scoring.ModelRefused, match="does not allow the model's reference"):
+        make_scorer(model.pipeline, CONTRACT, reference=model.reference | {"Age": 7})
+
+
+def test_mlflow_tells_the_same_reasons_and_only_if_asked(scorer, tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import mlflow
+
+        from creditrisk import mlflow_flavor, registry
+
+        model, rows = scorer("WoE Scorecard"), RAW.head(5)
+        expected = [[asdict(r) for r in d.reasons] for d in model.score(rows, reasons=True)]
+        for place, usual in ((tmp_path / "a", model.reference), (tmp_path / "b", None)):
+            mlflow_flavor.save_model(str(place), model.pipeline, CONTRACT, registry.libraries(),
+                                     rows, usual)  # fmt: skip
+        served = mlflow.pyfunc.load_model(str(tmp_path / "a"))
+        assert served.predict(rows, params={"reasons": True}).reasons.tolist() == expected
+        assert "reasons" not in served.predict(rows)
+        with pytest.raises(mlflow_flavor.RefusedApplications, match="without a reference"):
+            mlflow.pyfunc.load_model(str(tmp_path / "b")).predict(rows, params={"reasons": True})
+
+
+def test_importance_is_the_loss_of_area_by_dealing_out(scorer):
+    model, rows, y = scorer("Soft-Voting Blend"), RAW.loc[TEST], Y[TEST]
+    found = influence.importance(model, rows, y, repeats=5).set_index("field")
+    assert found.index[0] == "Checking account" and found.low.iloc[0] > 0
+    assert ((found.low < found.loss) & (found.loss < found.high)).all()
+    generator, whole = np.random.default_rng(7), roc_auc_score(y, model.probabilities(rows))
+    losses = []
+    for _ in range(5):  # Age comes first in the contract, so these are its draws
+        dealt = rows.assign(Age=rows.Age.to_numpy()[generator.permutation(len(rows))])
+        losses.append(whole - roc_auc_score(y, model.probabilities(dealt)))
+    assert found.loss["Age"] == pytest.approx(np.mean(losses))
+
+
+def test_dependence_sensitivity_and_edges(scorer):
+    model, rows = scorer("Logistic Regression"), RAW.loc[TEST]
+    checking = influence.dependence(model, rows, "Checking account")
+    assert checking.value.tolist() == ["little", "moderate", "rich", None]
+    nobody = rows.assign(**{"Checking account": None})
+    assert checking.probability.iloc[-1] == pytest.approx(model.probabilities(nobody).mean())
+    duration = influence.dependence(model, rows, "Duration")
+    assert (duration.value.iloc[0], duration.value.iloc[-1]) == (1, 120)
+    assert duration.probability.is_monotonic_decreasing and (duration.low < duration.high).all()
+
+    steady = influence.sensitivity(model, rows).set_index(["field", "change"])
+    longer = rows.assign(Duration=[round(value * 1.1) for value in rows.Duration])
+    before, after = model.probabilities(rows), model.probabilities(longer)
+    row = steady.loc[("Duration", "+10%")]
+    assert row.applicants == (longer.Duration != rows.Duration).sum()
+    assert row.mean_change * row.applicants == pytest.approx((after - before).sum())
+    turned = ((before >= 0.75) != (after >= 0.75)).sum()
+    assert row.flipped * row.applicants == pytest.approx(turned)
+    # Up from little and moderate; rich has no better level, a gap none beside it.
+    movable = rows["Checking account"].isin(["little", "moderate"]).sum()
+    assert steady.applicants[("Checking account", "+1 level")] == movable
+    assert not {"Sex", "Housing", "Purpose"} & set(steady.index.get_level_values(0))
+
+    ends = influence.edges(model, rows, RAW.loc[TRAIN]).set_index(["field", "limit"])
+    end = ends.loc[("Duration", 120)]
+    ninety = [model.probabilities(rows.assign(Duration=v)).mean() for v in (120, int(end.seen))]
+    assert end.seen == RAW.Duration[TRAIN].max()
+    assert end.mean_change == pytest.approx(ninety[0] - ninety[1]) and end.mean_change < -0.1
