@@ -42,6 +42,15 @@ CHAIN = [
             "model_card_html": "models/model_card.html",
         },
     ),
+    Stage(
+        "06_explanation",
+        reads=TEST | TRAIN | CONTRACT | REGISTRATION | MODEL,
+        writes={
+            "explanation": "experiments/explanation.json",
+            "scorecard": "models/scorecard.csv",
+            "scorecard_sql": "models/scorecard.sql",
+        },
+    ),
 ]
 
 

@@ -9,6 +9,7 @@ from scipy import stats
 
 from creditrisk.contract import Field
 from creditrisk.scoring import Scorer
+from creditrisk.validation import wins
 
 #: Values at which the dependence on a quantity is shown.
 POINTS = 50
@@ -191,6 +192,5 @@ def _near(value, field: Field, step: int, share: float):
 
 def _outranked(score: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """By good risk the share of bad ones it outranks, by bad risk the share that outrank it."""
-    good, bad = score[y == 1][:, None], score[y == 0][None, :]
-    wins = (good > bad) + 0.5 * (good == bad)
-    return wins.mean(axis=1), wins.mean(axis=0)
+    won = wins(y, score)
+    return won.mean(axis=1), won.mean(axis=0)

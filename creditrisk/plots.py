@@ -322,3 +322,24 @@ def score_distributions(ax: Axes, y: np.ndarray, score: np.ndarray, cutoff: floa
     ax.axvline(cutoff, color="black", linestyle="--", linewidth=1.2)
     ax.annotate(f"approve from {cutoff:.2f}", (cutoff, ax.get_ylim()[1]), (-6, -4), ha="right",
                 va="top", textcoords="offset points", fontsize=10)  # fmt: skip
+
+
+def dependence(ax: Axes, table: pd.DataFrame, label: str, scale: str = "linear") -> None:
+    """Mean probability over one field's values, and the central 80 % of the applicants.
+
+    Parameters
+    ----------
+    table
+        From :func:`creditrisk.influence.dependence`.
+    """
+    if table.value.dtype.kind == "i" and len(table) > 10:
+        ax.fill_between(table.value, table.low, table.high, color=GOOD, alpha=0.18, linewidth=0)
+        ax.plot(table.value, table.probability, color=GOOD, linewidth=2)
+        ax.set_xscale(scale)
+    else:
+        place, spread = np.arange(len(table)), [table.probability - table.low, table.high - table.probability]
+        ax.errorbar(place, table.probability, yerr=spread, fmt="D", color=GOOD, capsize=3)
+        names = ["missing" if pd.isna(value) else str(value) for value in table.value]
+        ax.set_xticks(place, names, rotation=20 if len(names) > 4 else 0)
+    ax.set(xlabel=label, ylim=(0, 1))
+    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))

@@ -33,7 +33,7 @@ def auc_interval(y: np.ndarray, score: np.ndarray, level: float = 0.95) -> Inter
     ValueError
         If there are fewer than two applicants of a class.
     """
-    return _delong(_wins(y, score), level, (0.0, 1.0))
+    return _delong(wins(y, score), level, (0.0, 1.0))
 
 
 def auc_difference(
@@ -43,11 +43,11 @@ def auc_difference(
 
     The p-value is that of no difference. Luck with the applicants, which both share, cancels out.
     """
-    return _delong(_wins(y, score) - _wins(y, other), level, (-1.0, 1.0))
+    return _delong(wins(y, score) - wins(y, other), level, (-1.0, 1.0))
 
 
-def _wins(y: np.ndarray, score: np.ndarray) -> np.ndarray:
-    """For each good, against each bad: 1 if it is ranked above, 1/2 if beside, 0 if below."""
+def wins(y: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """For each good (rows), against each bad: 1 if it is ranked above, 1/2 if beside, else 0."""
     y, score = np.asarray(y), np.asarray(score)
     good, bad = score[y == 1][:, None], score[y == 0][None, :]
     if min(good.size, bad.size) < 2:
@@ -55,10 +55,10 @@ def _wins(y: np.ndarray, score: np.ndarray) -> np.ndarray:
     return (good > bad) + 0.5 * (good == bad)
 
 
-def _delong(wins: np.ndarray, level: float, bounds: tuple[float, float]) -> Interval:
-    by_good, by_bad = wins.mean(axis=1), wins.mean(axis=0)
+def _delong(won: np.ndarray, level: float, bounds: tuple[float, float]) -> Interval:
+    by_good, by_bad = won.mean(axis=1), won.mean(axis=0)
     error = np.sqrt(by_good.var(ddof=1) / len(by_good) + by_bad.var(ddof=1) / len(by_bad))
-    estimate, half = float(wins.mean()), float(stats.norm.ppf((1 + level) / 2) * error)
+    estimate, half = float(won.mean()), float(stats.norm.ppf((1 + level) / 2) * error)
     low, high = max(bounds[0], estimate - half), min(bounds[1], estimate + half)
     p = float(2 * stats.norm.sf(abs(estimate) / error)) if error > 0 else float(estimate == 0)
     return Interval(estimate, low, high, p)
