@@ -92,7 +92,8 @@ def impact_ratios(approve: np.ndarray, group: pd.Series) -> pd.DataFrame:
     -------
     DataFrame
         Indexed by group, lowest ratio first: against, the group compared with; ratio with its
-        95 % interval low and high (Katz and others 1978, Biometrics 34). Groups of fewer than
+        95 % interval low and high (Katz and others 1978, Biometrics 34; of a group never
+        approved, Wilson's upper bound on its rate). Groups of fewer than
         :data:`~creditrisk.validation.FEW` applicants are left out, and so is everything if
         fewer than two groups are left or nobody was approved.
     """
@@ -104,7 +105,8 @@ def impact_ratios(approve: np.ndarray, group: pd.Series) -> pd.DataFrame:
         for name, (count, size) in approved.drop(index=best).iterrows():
             risk = relative_risk(int(count), int(size), *map(int, approved.loc[best]))
             low, high = risk.confidence_interval(0.95)
-            # Nobody of a group approved: the ratio is 0, and its interval has no lower end.
-            rows[name] = (best, risk.relative_risk, 0.0 if np.isnan(low) else low, high)
+            if not count:  # Katz has no interval then; Wilson's bound on the group's own rate has
+                low, high = 0.0, share_interval(0, size).high * approved["size"][best] / approved["sum"][best]
+            rows[name] = (best, risk.relative_risk, low, high)
     table = pd.DataFrame.from_dict(rows, orient="index", columns=["against", "ratio", "low", "high"])
     return table.sort_values("ratio", kind="stable")

@@ -252,13 +252,13 @@ def verify(version: ModelVersion) -> None:
 
 
 def promote(
-    client: MlflowClient, number: str | int, reason: str, log: str | Path,
+    client: MlflowClient, number: str | int, reason: str, log: str | Path | None = None,
     figures: dict[str, float] | None = None,
 ) -> dict:  # fmt: skip
     """Put a version into production; the one that was there gets the alias ``previous``.
 
     Who did it, when, from and to which version, why, and on which figures is kept as a tag of
-    the version and as a line of a file. Promoting what is in production already changes nothing.
+    the version, and as a line of a file if one is given. Promoting what is in production already changes nothing.
 
     Parameters
     ----------
@@ -298,14 +298,15 @@ def promote(
     # a line about a promotion that was cut short, which a second try completes.
     line = json.dumps(entry, ensure_ascii=False)
     client.set_model_version_tag(MODEL_NAME, version.version, f"promotion.{now:%Y%m%dT%H%M%S%f}", line)
-    _append(Path(log), line)
+    if log is not None:
+        _append(Path(log), line)
     if before is not None:
         client.set_registered_model_alias(MODEL_NAME, PREVIOUS, before.version)
     client.set_registered_model_alias(MODEL_NAME, PRODUCTION, version.version)
     return entry
 
 
-def roll_back(client: MlflowClient, reason: str, log: str | Path) -> dict:
+def roll_back(client: MlflowClient, reason: str, log: str | Path | None = None) -> dict:
     """Put the version that was in production before back there; see :func:`promote`.
 
     Raises

@@ -1,0 +1,246 @@
+"""Who may go into production: groups, rules, and the record of every promotion."""
+
+import json
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT
+
+from creditrisk import cli, fairness, gate, models
+from creditrisk.contract import read_contract
+from creditrisk.data import encoder, read_raw, target
+from creditrisk.evaluation import Interval
+from creditrisk.validation import CalibrationLine
+
+CONTRACT = read_contract(ROOT / "data/raw/datapackage.json")
+TABLE = read_raw(ROOT / "data/raw/german_credit_data.csv", CONTRACT)
+RAW, GOOD = TABLE.drop(columns=CONTRACT.target.name), target(TABLE, CONTRACT)
+
+
+# --- groups ---------------------------------------------------------------------------------
+
+
+def test_groupings_follow_from_the_contract():
+    groups = fairness.groupings(RAW, CONTRACT)
+    assert list(groups) == ["Age", "Sex", "Age and Sex"]
+    # 190 applicants are 25 or younger; counted in the file with another tool
+    assert groups["Age"].value_counts().to_dict() == {"age over 25": 810, "age to 25": 190}
+    assert groups["Sex"].value_counts().to_dict() == {"male": 690, "female": 310}
+    assert groups["Age and Sex"].value_counts().sum() == 1000
+    assert (groups["Age and Sex"][RAW.Age == 25].str.startswith("age to 25, ")).all()
+
+
+def test_rates_by_group_by_hand():
+    # 20 a: 10 good (6 approved), 10 bad (2 approved); 12 b: 12 good (3 approved), no bad; 4 c
+    group = pd.Series(["a"] * 20 + ["b"] * 12 + ["c"] * 4)
+    y = np.array([1] * 10 + [0] * 10 + [1] * 12 + [1, 0, 1, 0])
+    approve = np.array([1] * 6 + [0] * 4 + [1] * 2 + [0] * 8 + [1] * 3 + [0] * 9 + [1] * 4) == 1
+    score = np.linspace(0.1, 0.9, 36)
+    table = fairness.by_group(y, score, approve, group)
+    assert table.index.to_list() == ["a", "b", "c"]  # largest first
+    a = table.loc["a"]
+    assert (a.applicants, a.bad, a.approved, a.tpr, a.fpr) == (20, 10, 8 / 20, 6 / 10, 2 / 10)
+    assert a.roc_auc == 0 and a.observed == 0.5  # the good have the lowest ten scores
+    assert a.tpr_low < a.tpr < a.tpr_high
+    assert table.note["b"] == "only good risks" and table.approved["b"] == 3 / 12
+    assert table.loc["b", ["fpr", "roc_auc"]].isna().all()
+    assert table.note["c"] == "too few: 2 good, 2 bad" and np.isnan(table.approved["c"])
+
+    ratios = fairness.impact_ratios(approve, group)
+    # b against a: (3/12) / (8/20); ln ratio +- 1.96 sqrt(1/3 - 1/12 + 1/8 - 1/20); c is too small
+    half = 1.959964 * np.sqrt(1 / 3 - 1 / 12 + 1 / 8 - 1 / 20)
+    assert ratios.against.to_dict() == {"b": "a"}
+    assert ratios.ratio["b"] == pytest.approx(0.625)
+    assert ratios.low["b"] == pytest.approx(0.625 * np.exp(-half), rel=1e-5)
+    assert ratios.high["b"] == pytest.approx(0.625 * np.exp(half), rel=1e-5)
+
+
+@pytest.mark.parametrize("approved", [0, 1])
+def test_one_decision_for_all_is_no_disparity_and_no_crash(approved):
+    group = pd.Series(["a"] * 15 + ["b"] * 15)
+    decided = np.full(30, approved == 1)
+    table = fairness.by_group(np.tile([0, 1], 15), np.full(30, 0.5), decided, group)
+    assert (table.approved == approved).all() and table.roc_auc.isna().all()
+    ratios = fairness.impact_ratios(decided, group)
+    assert ratios.ratio.to_list() == ([1.0] if approved else [])
+
+
+def test_a_group_that_is_never_approved_has_the_ratio_zero():
+    group = pd.Series(["a"] * 15 + ["b"] * 15)
+    ratios = fairness.impact_ratios(group.to_numpy() == "a", group)
+    # Wilson's upper bound of 0 of 15 is z²/(15 + z²), over an approval rate of 1
+    assert ratios.loc["b", ["ratio", "low"]].to_list() == [0, 0]
+    assert ratios.high["b"] == pytest.approx(3.841459 / 18.841459)
+
+
+# --- rules ----------------------------------------------------------------------------------
+
+SURE, UNSURE = Interval(0.76, 0.68, 0.84), Interval(0.55, 0.47, 0.63)
+LINE = CalibrationLine(Interval(1.1, 0.7, 1.5), Interval(0, -1, 1))
+
+
+@pytest.mark.parametrize(
+    ("rule", "verdict"),
+    [
+        (gate.better_than_chance(SURE), "passed"),
+        (gate.better_than_chance(UNSURE), "stop"),
+        (gate.better_than_base_rate(Interval(0.02, -0.001, 0.04)), "stop"),
+        (gate.not_too_good(SURE, 0.95), "passed"),
+        (gate.not_too_good(Interval(1.0, 1.0, 1.0), 0.95), "stop"),
+        (gate.calibrated(LINE, 1.25), "passed"),
+        (gate.calibrated(CalibrationLine(Interval(2, 1.3, 2.7), None), 1.25), "stop"),
+        (gate.calibrated(CalibrationLine(Interval(0.5, 0.2, 0.79), None), 1.25), "stop"),
+        (gate.calibrated(CalibrationLine(None, None, "not defined, all scores are equal"), 1.25), "stop"),
+        (gate.same_data("a" * 64, "a" * 64), "passed"),
+        (gate.same_data("a" * 64, "b" * 64), "stop"),
+        (gate.fair(None, 0.8, True), "passed"),
+        (gate.fair(pd.Series({"against": "m", "ratio": 0.7, "low": 0.5, "high": 0.9}, name="f"), 0.8, False), "warning"),
+        (gate.fair(pd.Series({"against": "m", "ratio": 0.7, "low": 0.5, "high": 0.9}, name="f"), 0.8, True), "stop"),
+        (gate.not_worse(Interval(-0.05, -0.09, -0.01), 1, 0.0), "stop"),
+        (gate.not_worse(Interval(-0.05, -0.09, -0.01), 1, 0.02), "passed"),
+        (gate.not_worse(Interval(-0.05, -0.11, 0.01), 1, 0.0), "passed"),
+        (gate.not_dearer(Interval(0.1, 0.02, 0.2), 1, 0.0), "stop"),
+        (gate.not_dearer(Interval(0.1, 0.02, 0.2), 1, 0.05), "passed"),
+    ],
+)  # fmt: skip
+def test_rules_at_their_edges(rule, verdict):
+    assert rule.verdict == verdict and rule.rule and rule.figure
+
+
+def test_verdict_names_what_stops_and_what_stays():
+    stop, warn = gate.better_than_chance(UNSURE), gate.Rule("is kind", "it is not", False, False)
+    assert gate.passed([warn]) and not gate.passed([warn, stop])
+    said = gate.verdict([warn, stop], 4, 3)
+    assert said == (
+        "Version 4 is not promoted: it breaks the rule “ranks better than chance”. "
+        "Version 3 stays in production. Warning: it breaks the rule “is kind”."
+    )
+    assert "Nothing is in production" in gate.verdict([stop], 1, None)
+    assert gate.verdict([], 4, 3) == "Version 4 is in production."
+
+
+# --- a registry with three versions -----------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """A registry: 1 and 2 alike but for the training rows, 3 of a contract without Age."""
+    import mlflow
+
+    from creditrisk import registry
+
+    folder = tmp_path_factory.mktemp("registry")
+    before = mlflow.get_tracking_uri()
+    with warnings.catch_warnings(), pytest.MonkeyPatch.context() as environment:
+        warnings.simplefilter("ignore")
+        environment.delenv("MLFLOW_TRACKING_URI", raising=False)
+        client = registry.connect(folder / "mlflow.db")
+        package = json.loads(json.dumps(CONTRACT.package))
+        fields = package["resources"][0]["schema"]["fields"]
+        package["resources"][0]["schema"]["fields"] = [f for f in fields if f["name"] != "Age"]
+        (folder / "other.json").write_text(json.dumps(package), "utf-8")
+        other = read_contract(folder / "other.json")
+        for contract, rows in ((CONTRACT, slice(0, 500)), (CONTRACT, slice(0, 400)), (other, slice(0, 500))):
+            raw = RAW[[field.name for field in contract.fields]].iloc[rows]
+            pipeline = models.decision_model(
+                encoder(contract), models.estimator("Logistic Regression", contract, 7), 0.7
+            )
+            pipeline["decide"].fit(pipeline["encode"].transform(raw), GOOD.iloc[rows])
+            with mlflow.start_run():
+                registry.register(client, pipeline, contract, raw.head(2), "", {"training_sha256": "a"})
+        yield registry, client, folder
+        mlflow.set_tracking_uri(before)
+
+
+def aliases(client):
+    return {name: int(v) for name, v in client.get_registered_model("Credit_Risk_Model").aliases.items()}
+
+
+def test_promotion_and_rollback_leave_a_record(store, capsys, monkeypatch):
+    registry, client, folder = store
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # which MLflow itself has set
+    assert cli.main(["rollback", "--reason", "x"]) == 1
+    assert "no version of Credit_Risk_Model has the alias previous" in capsys.readouterr().err
+    assert cli.main(["history"]) == 0 and "nothing was ever" in capsys.readouterr().out
+
+    assert cli.main(["promote", "1", "--reason", "first"]) == 0
+    assert cli.main(["promote", "2", "--reason", "fewer rows"]) == 0
+    assert aliases(client) == {"challenger": 3, "production": 2, "previous": 1}
+    assert "it was never validated" in capsys.readouterr().out
+    assert cli.main(["promote", "2", "--reason", "again"]) == 0
+    assert "in production already" in capsys.readouterr().out
+    assert cli.main(["rollback", "--reason", "worse after all"]) == 0
+    assert aliases(client) == {"challenger": 3, "production": 1, "previous": 2}
+
+    capsys.readouterr()
+    assert cli.main(["history"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    lines = [json.loads(line) for line in (folder / "experiments/promotions.jsonl").read_text("utf-8").splitlines()]
+    assert [(line["from"], line["to"]) for line in lines] == [(None, 1), (1, 2), (2, 1)]
+    assert [line["reason"] for line in lines] == ["first", "fewer rows", "rollback: worse after all"]
+    assert all(line["who"] and len(line["artifact_sha256"]) == 64 for line in lines)
+    assert registry.history(client) == lines and len(told) == 3 and "version 1 -> version 2" in told[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["promote", "9", "--reason", "x"], "has no version 9"),
+        (["promote", "2", "--reason", " "], "say why in words"),
+        (["promote", "2", "--reason", "x", "--store", "elsewhere.db"], "elsewhere.db does not exist"),
+    ],
+)
+def test_what_cannot_be_promoted_changes_nothing(words, said, store, capsys, monkeypatch):
+    registry, client, folder = store
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # which MLflow itself has set
+    before = aliases(client)
+    assert cli.main(words) != 0
+    assert said in capsys.readouterr().err and aliases(client) == before
+    assert not (folder / "elsewhere.db").exists()
+
+
+def test_a_version_whose_files_are_gone_or_changed_is_not_promoted(store, capsys, monkeypatch):
+    registry, client, folder = store
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # which MLflow itself has set
+    before = aliases(client)
+    model_id = client.get_model_version("Credit_Risk_Model", "3").source.rpartition("/")[2]
+    [model] = folder.glob(f"mlartifacts/**/{model_id}/artifacts/model.skops")
+    content = model.read_bytes()
+    for damage, said in (
+        (lambda: model.write_bytes(content[:-1]), "sha256 differs"),
+        (lambda: [path.unlink() for path in model.parent.iterdir()], "version 3"),
+    ):
+        kept = {path: path.read_bytes() for path in model.parent.iterdir()}
+        damage()
+        assert cli.main(["promote", "3", "--reason", "x"]) == 1
+        assert said in capsys.readouterr().err and aliases(client) == before
+        for path, data in kept.items():
+            path.write_bytes(data)
+
+
+def test_challenger_meets_production_on_the_same_applicants(store):
+    registry, client, folder = store
+    from creditrisk.scoring import Scorer
+
+    rows = slice(500, 1000)
+    raw, y = RAW.iloc[rows], GOOD.iloc[rows].to_numpy()
+    versions = {n: client.get_model_version("Credit_Risk_Model", str(n)) for n in (1, 2, 3)}
+    challenger = Scorer.load("models:/Credit_Risk_Model/2")
+    how = {"allowed_loss": 0.0, "allowed_cost": 0.0, "draws": 200, "seed": 1}
+    against = gate.against_production(versions[1], challenger, raw, y, (5, 1), trained_on="a", **how)
+    assert [rule.verdict for rule in against] == ["passed", "passed"]
+    ours, theirs = challenger.probabilities(raw), Scorer.load("models:/Credit_Risk_Model/1").probabilities(raw)
+    cost = [(5 * ((p >= 0.7) & (y == 0)).sum() + ((p < 0.7) & (y == 1)).sum()) / 500 for p in (ours, theirs)]
+    assert f"{cost[0] - cost[1]:.3f} (" in against[1].figure
+    # the same model against itself: no difference at all
+    same = gate.against_production(versions[2], challenger, raw, y, (5, 1), trained_on="b", **how)
+    assert same[0].figure.startswith("ROC-AUC gained 0.000 (0.000 to 0.000); that version learned from other")
+    assert "0.000 (0.000 to 0.000)" in same[1].figure
+    # production was made for other columns: a warning in words, and no comparison
+    [rule] = gate.against_production(versions[3], challenger, raw, y, (5, 1), trained_on="a", **how)
+    assert rule.verdict == "warning" and "Age" in rule.figure and "is compared with version 3" in rule.rule
