@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from dataclasses import asdict, replace
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 
@@ -102,8 +102,9 @@ def test_contributions_are_those_of_a_library(scorer, name, monkeypatch):
 
 @pytest.mark.parametrize("name", ["Soft-Voting Blend", "Gradient Boosting"])
 def test_contributions_add_up_with_tables_or_without_exact_or_sampled(scorer, name, monkeypatch):
-    model, rows = scorer(name), RAW.head(25)
+    model = scorer(name)
     assert model.fast == (name == "Soft-Voting Blend")
+    rows = RAW.head(25 if model.fast else 3)
     usual = pd.DataFrame([model.reference])
     apart = logit(model.probabilities(rows)) - logit(model.probabilities(usual))
     exact, gains = model.effects(rows)
@@ -202,33 +203,6 @@ def test_the_reference_is_what_is_usual():
     assert not scoring.record_problems(usual, CONTRACT)
     with pytest.raises(ValueError, match="no good applicant is approved"):
         explain.reference(rows, np.zeros(6), CONTRACT)
-
-
-def test_a_model_without_a_reference_says_so(scorer):
-    model = scorer("WoE Scorecard")
-    with pytest.raises(scoring.NoReasons, match="saved without a reference application"):
-        replace(model, reference=None).score(as_records(RAW.head(1)), reasons=True)
-    with pytest.raises(scoring.ModelRefused, match="does not allow the model's reference"):
-        make_scorer(model.pipeline, CONTRACT, reference=model.reference | {"Age": 7})
-
-
-def test_mlflow_tells_the_same_reasons_and_only_if_asked(scorer, tmp_path):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import mlflow
-
-        from creditrisk import mlflow_flavor, registry
-
-        model, rows = scorer("WoE Scorecard"), RAW.head(5)
-        expected = [[asdict(r) for r in d.reasons] for d in model.score(rows, reasons=True)]
-        for place, usual in ((tmp_path / "a", model.reference), (tmp_path / "b", None)):
-            mlflow_flavor.save_model(str(place), model.pipeline, CONTRACT, registry.libraries(),
-                                     rows, usual)  # fmt: skip
-        served = mlflow.pyfunc.load_model(str(tmp_path / "a"))
-        assert served.predict(rows, params={"reasons": True}).reasons.tolist() == expected
-        assert "reasons" not in served.predict(rows)
-        with pytest.raises(mlflow_flavor.RefusedApplications, match="without a reference"):
-            mlflow.pyfunc.load_model(str(tmp_path / "b")).predict(rows, params={"reasons": True})
 
 
 def test_importance_is_the_loss_of_area_by_dealing_out(scorer):
