@@ -53,7 +53,7 @@ class Reason:
     words: str
 
 
-def reference(applications: pd.DataFrame, approved: np.ndarray, contract: Contract) -> dict:
+def reference(applications: pd.DataFrame, approved: np.ndarray, contract: Contract) -> dict | None:
     """What is usual: of each quantity the median, of each category the most frequent level.
 
     Parameters
@@ -65,17 +65,13 @@ def reference(applications: pd.DataFrame, approved: np.ndarray, contract: Contra
 
     Returns
     -------
-    dict
+    dict or None
         An application as plain values. A median is a value that occurs, the lower one of two.
-
-    Raises
-    ------
-    ValueError
-        If there is no such applicant.
+        None if the model approves no good applicant: then nothing is usual.
     """
     usual = applications[np.asarray(approved, bool)]
     if not len(usual):
-        raise ValueError("no good applicant is approved: there is nothing usual to compare with")
+        return None
     return {field.name: _usual(usual[field.name], field) for field in contract.fields}
 
 

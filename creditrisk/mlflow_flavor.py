@@ -15,7 +15,8 @@ What MLflow 3.17 does to an application before a model sees it, and what follows
   records have and others lack; all else is told apart. ``instances`` are joined to one array a
   field, in which true is 1: refused.
 - Parameters come beside the applications and are checked on their own: ``{"inputs": [...],
-  "params": {"reasons": true}}``. One that the signature does not name is dropped.
+  "params": {"reasons": true}}``. One that the signature does not name is dropped; one of another
+  type is refused by MLflow itself, which quotes the request then, as it does if that is no JSON.
 - The server puts the whole request before the message of an error that a model raises, and a
   stack trace after it if the error is not MLflow's own: hence :class:`RefusedApplications`.
 """

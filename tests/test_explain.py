@@ -1,8 +1,7 @@
 """Reasons are exact, keep their word and read the same at every door; what moves the model."""
 
-import os
 import warnings
-from dataclasses import asdict, replace
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 
@@ -83,7 +82,7 @@ def as_records(frame):
 
 @pytest.mark.parametrize("name", ["Tuned Random Forest", "Soft-Voting Blend"])
 def test_contributions_are_those_of_a_library(scorer, name, monkeypatch):
-    monkeypatch.setitem(os.environ, "NUMBA_DISABLE_JIT", "1")  # compiling takes longer than that
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")  # compiling takes longer than that
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what shap does to its own dependencies is its own
         from shap import maskers
@@ -100,10 +99,12 @@ def test_contributions_are_those_of_a_library(scorer, name, monkeypatch):
     assert np.abs(model.effects(RAW.head(12))[0] - other).max() < 1e-9
 
 
-@pytest.mark.parametrize("name", ["Soft-Voting Blend", "Gradient Boosting"])
-def test_contributions_add_up_with_tables_or_without_exact_or_sampled(scorer, name, monkeypatch):
-    model, rows = scorer(name), RAW.head(25)
-    assert model.fast == (name == "Soft-Voting Blend")
+@pytest.mark.parametrize("tables", [True, False])
+def test_contributions_add_up_with_tables_or_without_exact_or_sampled(scorer, tables, monkeypatch):
+    model, rows = scorer("Soft-Voting Blend"), RAW.head(25)
+    if not tables:  # the pipeline answers; the forest of the blend would only take longer
+        model, rows = replace(scorer("Spline Logistic Regression"), flat=None), RAW.head(10)
+    assert model.fast == tables
     usual = pd.DataFrame([model.reference])
     apart = logit(model.probabilities(rows)) - logit(model.probabilities(usual))
     exact, gains = model.effects(rows)
@@ -113,7 +114,9 @@ def test_contributions_add_up_with_tables_or_without_exact_or_sampled(scorer, na
     for found in (exact, sampled):
         assert np.abs(found.sum(axis=1) - apart).max() < 1e-9
     assert (sampled == again).all() and np.allclose(gains, same_gains, atol=1e-12)
-    assert 0 < np.abs(sampled - exact).max() < 0.2
+    assert np.abs(sampled - exact).max() < 0.2
+    # An additive field changes the score alike in every order, so sampling cannot miss.
+    assert (np.abs(sampled - exact).max() > 1e-9) == tables
     for number, field in enumerate(NAMES):
         changed = rows.assign(**{field: model.reference[field]})
         gained = logit(model.probabilities(changed)) - logit(model.probabilities(rows))
@@ -200,35 +203,7 @@ def test_the_reference_is_what_is_usual():
     # Of 20, 30, 40, 50 the lower median; two gaps of four; own and free tie, free stands first.
     assert (usual["Age"], usual["Checking account"], usual["Housing"]) == (30, None, "free")
     assert not scoring.record_problems(usual, CONTRACT)
-    with pytest.raises(ValueError, match="no good applicant is approved"):
-        explain.reference(rows, np.zeros(6), CONTRACT)
-
-
-def test_a_model_without_a_reference_says_so(scorer):
-    model = scorer("WoE Scorecard")
-    with pytest.raises(scoring.NoReasons, match="saved without a reference application"):
-        replace(model, reference=None).score(as_records(RAW.head(1)), reasons=True)
-    with pytest.raises(scoring.ModelRefused, match="does not allow the model's reference"):
-        make_scorer(model.pipeline, CONTRACT, reference=model.reference | {"Age": 7})
-
-
-def test_mlflow_tells_the_same_reasons_and_only_if_asked(scorer, tmp_path):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import mlflow
-
-        from creditrisk import mlflow_flavor, registry
-
-        model, rows = scorer("WoE Scorecard"), RAW.head(5)
-        expected = [[asdict(r) for r in d.reasons] for d in model.score(rows, reasons=True)]
-        for place, usual in ((tmp_path / "a", model.reference), (tmp_path / "b", None)):
-            mlflow_flavor.save_model(str(place), model.pipeline, CONTRACT, registry.libraries(),
-                                     rows, usual)  # fmt: skip
-        served = mlflow.pyfunc.load_model(str(tmp_path / "a"))
-        assert served.predict(rows, params={"reasons": True}).reasons.tolist() == expected
-        assert "reasons" not in served.predict(rows)
-        with pytest.raises(mlflow_flavor.RefusedApplications, match="without a reference"):
-            mlflow.pyfunc.load_model(str(tmp_path / "b")).predict(rows, params={"reasons": True})
+    assert explain.reference(rows, np.zeros(6), CONTRACT) is None
 
 
 def test_importance_is_the_loss_of_area_by_dealing_out(scorer):

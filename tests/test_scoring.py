@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,14 @@ from hypothesis import strategies as st
 from creditrisk import models, scoring
 from creditrisk.contract import read_contract, record_problems
 from creditrisk.data import encoder, read_raw, target
-from creditrisk.scoring import InvalidRecords, ModelRefused, Scorer, golden_places, make_scorer
+from creditrisk.scoring import (
+    InvalidRecords,
+    ModelRefused,
+    NoReasons,
+    Scorer,
+    golden_places,
+    make_scorer,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 CONTRACT = read_contract(ROOT / "data/raw/datapackage.json")
@@ -35,6 +43,7 @@ APPLICATION = {
     "Age": 35, "Sex": "male", "Job": 2, "Housing": "own", "Saving accounts": None,
     "Checking account": "little", "Credit amount": 3000, "Duration": 24, "Purpose": "car",
 }  # fmt: skip
+USUAL = APPLICATION | {"Saving accounts": "little", "Checking account": None, "Duration": 12}
 AGES, SAVINGS = "allowed 18 to 120 years", "allowed little, moderate, quite rich, rich, or null"
 REFUSED = [  # field, value as JSON, words
     ("Age", '"35"', f"Age is not a whole number; {AGES}"),
@@ -84,7 +93,7 @@ def fitted():
 
 @pytest.fixture(scope="module")
 def blend(fitted):
-    return make_scorer(fitted("Soft-Voting Blend"), CONTRACT, "blend")
+    return make_scorer(fitted("Soft-Voting Blend"), CONTRACT, "blend", reference=USUAL)
 
 
 def as_json_gives_it(frame):
@@ -343,7 +352,7 @@ def registered(fitted, tmp_path_factory):
         with mlflow.start_run():
             version = registry.register(
                 client, fitted("Soft-Voting Blend"), CONTRACT, RAW.head(3), "",
-                {"model_sha256": "ab" * 32},
+                {"model_sha256": "ab" * 32}, USUAL,
             )  # fmt: skip
         registry.promote(client, version.version, "for the test")
         yield registry, client, version, store
@@ -448,6 +457,41 @@ def test_mlflow_serves_the_same_answers(mlflow_server, blend):
     csv = RAW.head(200).to_csv(index=False, na_rep="NA")
     assert mlflow_server(csv, "text/csv") == (200, {"predictions": expected})
     assert mlflow_server(json.dumps({"inputs": APPLICATION}))[0] == 200
+
+
+@mlflow_warns
+def test_mlflow_tells_the_same_reasons_if_asked(mlflow_server, registered, blend):
+    import mlflow
+
+    records = as_json_gives_it(RAW.head(20))
+    expected = [asdict(decision) for decision in blend.score(records, reasons=True)]
+    assert any(each["reasons"] for each in expected)
+    told = [{name: each[name] for name in ("prediction", "decision", "probability", "reasons")}
+            | {"reasons": list(each["reasons"])} for each in expected]  # fmt: skip
+    for way in ("inputs", "dataframe_records"):
+        body = {way: records, "params": {"reasons": True}}
+        assert mlflow_server(json.dumps(body)) == (200, {"predictions": told})
+    plain = mlflow_server(json.dumps({"inputs": records, "params": {"reasons": False}}))
+    assert "reasons" not in plain[1]["predictions"][0]
+    assert mlflow_server(json.dumps({"inputs": records, "params": {"reasons": "yes"}}))[0] == 400
+    served = mlflow.pyfunc.load_model(URI)
+    frame = served.predict(RAW.head(20), params={"reasons": True})
+    assert frame.reasons.tolist() == [each["reasons"] for each in told]
+
+
+@mlflow_warns
+def test_a_model_saved_without_a_reference_refuses_to_reason_at_both_doors(fitted):
+    from creditrisk.mlflow_flavor import RefusedApplications, ServedModel
+
+    scorer = make_scorer(fitted("Logistic Regression"), CONTRACT)
+    words = "the model was saved without a reference application, so it cannot tell reasons"
+    with pytest.raises(NoReasons, match=words):
+        scorer.score([APPLICATION], reasons=True)
+    with pytest.raises(RefusedApplications, match=words):
+        ServedModel(scorer).predict([APPLICATION], {"reasons": True})
+    assert scorer.score([APPLICATION])[0].reasons is None
+    with pytest.raises(ModelRefused, match="does not allow the model's reference application"):
+        make_scorer(fitted("Logistic Regression"), CONTRACT, reference=USUAL | {"Age": 7})
 
 
 @pytest.mark.parametrize(("field", "value", "words"), REFUSED)

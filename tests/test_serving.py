@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
@@ -27,6 +27,7 @@ from creditrisk.data import encoder, read_raw, target
 from creditrisk.examples import applications
 from creditrisk.registry import libraries
 from creditrisk.scoring import Scorer
+from creditrisk.server import create_app
 from creditrisk.swap import serve_from
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,6 +53,7 @@ def publish(folder: Path, name: str, version: int) -> Path:
     content["manifest.json"] = json.dumps({
         "model": "Credit_Risk_Model", "version": version, "cutoff": 0.7, "model_sha256": hashes[0],
         "model_columns_sha256": hashes[1], "libraries": libraries(), "contract": CONTRACT.package,
+        "reference": TWO,
     }).encode()  # fmt: skip
     for file, what in content.items():
         (folder / file).write_bytes(what)
@@ -91,8 +93,8 @@ class Running:
         answer = self.ask("GET", path)
         return answer.status, json.loads(answer.content)
 
-    def post(self, content: object) -> tuple[int, object]:
-        answer = self.ask("POST", "/predict", json.dumps(content).encode(),
+    def post(self, content: object, query: str = "") -> tuple[int, object]:
+        answer = self.ask("POST", f"/predict{query}", json.dumps(content).encode(),
                           {"Content-Type": "application/json"})  # fmt: skip
         return answer.status, json.loads(answer.content)
 
@@ -211,6 +213,38 @@ def test_the_answer_mirrors_the_question(server, first):
     assert server.post([ONE])[1][0]["probability"] == one["probability"]
 
 
+def test_reasons_are_told_if_asked_and_if_the_model_can(server, first, tmp_path):
+    expected = Scorer.load(first).score([ONE, TWO, THREE], reasons=True)
+    assert expected[0].reasons and expected[1].reasons == ()  # the second is the reference
+    status, several = server.post([ONE, TWO, THREE], "?reasons=true")
+    assert status == 200
+    told = [[asdict(reason) for reason in each.reasons] for each in expected]
+    assert [each.pop("reasons") for each in several] == told
+    plain = server.post([ONE, TWO, THREE], "?reasons=false")[1]
+    assert [list(each) for each in plain] == [list(each) for each in several]
+    assert server.post(ONE, "?reasons=true")[1]["reasons"] == told[0]
+    assert server.post(ONE, "?reasons=1")[1]["detail"] == "The query's reasons is true or false."
+    status, problem = server.post([ONE] * 101, "?reasons=true")
+    assert (status, problem["limit"]) == (422, 100) and "for reasons" in problem["detail"]
+    assert server.post([ONE] * 101)[0] == 200
+    assert server.post(ONE | {"Age": 5}, "?reasons=true")[1]["problems"][0]["field"] == "Age"
+    done = creditrisk("predict", "--url", server.url, "--reasons", "-", cwd=tmp_path,
+                      given=json.dumps([ONE, TWO] * 60))  # fmt: skip
+    words = [f"        - {reason['words']}" for reason in told[0]]
+    assert done.stdout.splitlines()[2 : 2 + len(words)] == words
+    assert done.stdout.count(words[0]) == 60 and done.stdout.splitlines()[-1].startswith("   120")
+    shutil.copytree(first, tmp_path / "old")
+    manifest = json.loads((first / "manifest.json").read_text())
+    del manifest["reference"]
+    (tmp_path / "old/manifest.json").write_text(json.dumps(manifest))
+    asked = create_app(serve_from(str(tmp_path / "old"))).test_client()
+    assert asked.post("/predict", json=ONE).status_code == 200
+    refused = asked.post("/predict?reasons=true", json=ONE)
+    assert refused.status_code == 422
+    assert "saved without a reference application" in refused.json["detail"]
+    assert "data-reasons" not in asked.get("/").text
+
+
 def test_all_problems_of_all_records_are_told_and_no_value(server):
     bad = ONE | {"Age": "zz-secret", "Job": 77123, "Housing": None}
     status, problem = server.post([ONE, bad, {**TWO, "Income": "zz-secret"}])
@@ -313,9 +347,10 @@ def test_the_form_is_used_in_a_browser(server, first, tmp_path):
         assert "Please correct" in words and focused == "Age"
         assert "is out of range; allowed 18 to 120 years" in faults and "is null" in faults
         words, _, faults = decide(THREE)
-        expected = Scorer.load(first).score([THREE])[0]
+        expected = Scorer.load(first).score([THREE], reasons=True)[0]
         assert words.startswith(expected.decision.capitalize()) and faults == ""
         assert f"good risk: {100 * expected.probability:.1f} %" in words
+        assert all(reason.words in words for reason in expected.reasons) and expected.reasons
     finally:
         if page is not None:
             page.close()
@@ -653,12 +688,15 @@ def test_every_decision_is_logged_verified_and_replayed(
     log = tmp_path / "decisions.jsonl"
     server = serve(first, "--decision-log", str(log))
     status, one = server.post(ONE)
-    status, several = server.post([TWO, THREE])
+    status, several = server.post([TWO, THREE], "?reasons=true")
     server.post(ONE | {"Age": 5})
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert [line["id"] for line in lines] == [one["id"], several[0]["id"], several[1]["id"]]
     assert [line["input"] for line in lines] == [ONE, TWO, THREE]
     assert lines[0]["probability"] == one["probability"] and lines[0]["cutoff"] == 0.7
+    assert [line.get("reasons") for line in lines] == [
+        None, several[0]["reasons"], several[1]["reasons"]
+    ]  # fmt: skip
     assert lines[0]["model"]["sha256"] == Scorer.load(first).sha256
     state = server.get("/ready")[1]["decision_log"]
     assert state == {"decisions": 3, "sha256": lines[-1]["sha256"]}
