@@ -3,8 +3,8 @@
 An application is compared with a reference application, made of what is usual among those whom
 the model approves and who paid. The fields in which the two differ share the difference of their
 scores by Shapley's rule: a field gets the mean of what it changes, over all orders in which the
-fields could change from the reference's value to the applicant's. With tables for a model,
-scoring all mixtures of the two takes no longer than a page takes to load, so nothing is estimated.
+fields could change from the reference's value to the applicant's. From a model's tables all mixtures
+of the two are scored in a few milliseconds, so nothing is estimated.
 
 The score is the log-odds of a good risk, on which a linear model's contributions are just the
 differences of its weights, and in which an effect means as much near the cut-off as far from it.
