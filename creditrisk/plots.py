@@ -75,7 +75,8 @@ def bad_rates(ax: Axes, table: pd.DataFrame, overall: float) -> None:
 def intervals(ax: Axes, names, middle, low, high, reference: float, colour: str = GOOD) -> None:
     """One mark a row with its interval, against a dashed line."""
     place = np.arange(len(names))
-    spread = [np.asarray(middle) - low, high - np.asarray(middle)]
+    # An end may lie a rounding on the wrong side of a share of 0 or 1.
+    spread = np.clip([np.asarray(middle) - low, high - np.asarray(middle)], 0, None)
     ax.axvline(reference, color=QUIET, linestyle="--", linewidth=1.2, zorder=1)
     ax.errorbar(middle, place, xerr=spread, fmt="D", color=colour, capsize=3, markersize=6)
     ax.set_yticks(place, list(names))
@@ -337,8 +338,9 @@ def dependence(ax: Axes, table: pd.DataFrame, label: str, scale: str = "linear")
         ax.plot(table.value, table.probability, color=GOOD, linewidth=2)
         ax.set_xscale(scale)
     else:
-        place, spread = np.arange(len(table)), [table.probability - table.low, table.high - table.probability]
-        ax.errorbar(place, table.probability, yerr=spread, fmt="D", color=GOOD, capsize=3)
+        place = np.arange(len(table))
+        ax.vlines(place, table.low, table.high, color=GOOD, alpha=0.4, linewidth=6)
+        ax.plot(place, table.probability, "D", color=GOOD)
         names = ["missing" if pd.isna(value) else str(value) for value in table.value]
         ax.set_xticks(place, names, rotation=20 if len(names) > 4 else 0)
     ax.set(xlabel=label, ylim=(0, 1))
