@@ -8,6 +8,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.pyplot import subplots
 from matplotlib.ticker import PercentFormatter
 from sklearn.metrics import roc_curve
@@ -153,6 +154,29 @@ def fold_scores(ax: Axes, folds: pd.DataFrame, order: list[str], label: str) -> 
                     textcoords="offset points", fontsize=10)  # fmt: skip
     ax.set_yticks(range(len(order)), order)
     ax.set(xlabel=label, ylim=(len(order) - 0.5, -0.6))
+
+
+def differences(ax: Axes, pairs: pd.DataFrame, order: list[str]) -> None:
+    """What each model (row) gains over each other (column); framed and dark where it is real.
+
+    Parameters
+    ----------
+    pairs
+        From :func:`creditrisk.evaluation.compare_pairs`.
+    order
+        Names, best first.
+    """
+    place = {name: number for number, name in enumerate(order)}
+    for pair in pairs.itertuples():
+        real = pair.verdict == "better"
+        look = {"weight": "bold", "color": "white"} if real else {"color": QUIET}
+        x, y = place[pair.other] - 1, place[pair.model]
+        ax.add_patch(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, color=GOOD if real else "#f0f0f0"))
+        ax.text(x, y, f"{pair.gained:+.3f}", ha="center", va="center", fontsize=10, **look)
+    ax.set_yticks(range(len(order) - 1), order[:-1])
+    ax.set_xticks(range(len(order) - 1), order[1:], rotation=25, ha="right")
+    ax.set(xlim=(-0.5, len(order) - 1.5), ylim=(len(order) - 1.5, -0.5), xlabel="compared with")
+    ax.grid(visible=False)
 
 
 def means(ax: Axes, names, mean: pd.Series, spread: pd.Series, label: str) -> None:
@@ -305,7 +329,7 @@ def calibration(ax: Axes, table: pd.DataFrame) -> None:
     table
         From :func:`creditrisk.validation.calibration_table`.
     """
-    spread = [table.observed - table.low, table.high - table.observed]
+    spread = np.clip([table.observed - table.low, table.high - table.observed], 0, None)
     ax.plot([0, 1], [0, 1], color=QUIET, linestyle=":", linewidth=1.2, label="ideal")
     ax.errorbar(table.predicted, table.observed, yerr=spread, fmt="o", color=GOOD, capsize=3,
                 label="applicants in equal bins, 95 % interval")  # fmt: skip

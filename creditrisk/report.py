@@ -19,6 +19,13 @@ def show(figure: Figure, alt: str) -> None:
     display(Image(picture.getvalue(), format="png", width=width, alt=alt))
 
 
+def between(middle, low, high, form: str = "{:.3f}") -> list[str]:
+    """Estimates with their intervals, one text each, empty where there is none."""
+    rows = zip(middle, low, high, strict=True)
+    return ["" if row[0] != row[0] else "{0} ({1} to {2})".format(*map(form.format, row))
+            for row in rows]  # fmt: skip
+
+
 def say(markdown: str) -> None:
     """Show a sentence or list that code has computed, as prose."""
     display(Markdown(markdown))
