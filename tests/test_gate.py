@@ -84,8 +84,10 @@ LINE = CalibrationLine(Interval(1.1, 0.7, 1.5), Interval(0, -1, 1))
 @pytest.mark.parametrize(
     ("rule", "verdict"),
     [
-        (gate.better_than_chance(SURE), "passed"),
-        (gate.better_than_chance(UNSURE), "stop"),
+        (gate.better_than_chance(SURE, UNSURE)[0], "passed"),
+        (gate.better_than_chance(SURE, UNSURE)[1], "stop"),
+        (gate.better_than_chance(UNSURE, SURE)[0], "stop"),
+        (gate.better_than_chance(UNSURE, SURE)[1], "passed"),
         (gate.better_than_base_rate(Interval(0.02, -0.001, 0.04)), "stop"),
         (gate.not_too_good(SURE, 0.95), "passed"),
         (gate.not_too_good(Interval(1.0, 1.0, 1.0), 0.95), "stop"),
@@ -110,7 +112,7 @@ def test_rules_at_their_edges(rule, verdict):
 
 
 def test_verdict_names_what_stops_and_what_stays():
-    stop, warn = gate.better_than_chance(UNSURE), gate.Rule("is kind", "it is not", False, False)
+    stop, warn = gate.better_than_chance(UNSURE, SURE)[0], gate.Rule("is kind", "it is not", False, False)
     assert gate.passed([warn]) and not gate.passed([warn, stop])
     said = gate.verdict([warn, stop], 4, 3)
     assert said == (
