@@ -125,14 +125,13 @@ class Scorer:
         if isinstance(applications, pd.DataFrame):
             return [self._decision(p) for p in self.probabilities(applications).tolist()]
         records = [applications] if isinstance(applications, dict) else applications
-        problems = [
-            RecordProblem(number, *problem)
-            for number, record in enumerate(records, 1)
-            for problem in record_problems(record, self.contract)
-        ]
-        if problems:
-            raise InvalidRecords(problems)
         places = [self.domain.places(record) for record in records]
+        if None in places:
+            raise InvalidRecords([
+                RecordProblem(number, *problem)
+                for number, (record, found) in enumerate(zip(records, places), 1) if found is None
+                for problem in record_problems(record, self.contract)
+            ])  # fmt: skip
         if self.flat is not None and len(places) <= FEW:
             return [self._decision(self.flat.one(each)) for each in places]
         return [self._decision(p) for p in self._many(np.array(places)).tolist()]

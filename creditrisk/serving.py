@@ -10,6 +10,7 @@ refused as the API promises; and its own errors come as problem JSON like all ot
 One process serves. More cores are used by more servers, on ports of their own behind a proxy.
 """
 
+import gc
 import json
 import logging
 import select
@@ -40,6 +41,7 @@ WRITERS = 8  # threads that share the wait for the disk if decisions are logged
 CONNECTIONS = 2000  # open at once; each costs memory, not a thread
 REQUEST_SECONDS = 30  # to send one request completely
 DRAIN_SECONDS = 30  # to finish what is in flight when asked to stop
+SENT_AT_ONCE = 65536  # bytes of an answer up to which it goes out whole
 MOST_READ = 32 * MAX_BODY  # of a refused body, so that its sender gets to see the answer
 
 _WORDS = {
@@ -50,6 +52,7 @@ _WORDS = {
     501: "That transfer coding is not known here.",
 }
 
+_encode = json.JSONEncoder(default=str).encode
 _OWN = set(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
@@ -71,7 +74,9 @@ class Inline:
     def run(self) -> None:
         """Answer all requests that have come."""
         while self.waiting:
-            self.waiting.popleft().service()
+            channel = self.waiting.popleft()
+            channel.service()
+            channel.handle_write()  # header and body in one, and not only on the next turn
 
 
 def serve(
@@ -102,7 +107,7 @@ def serve(
     token = token_from_environment()
     app = create_app(served, hosts=LOCAL + hosts, decision_log=book, token=token)
     sockets, stopping = {}, threading.Event()
-    listeners = _listeners(app, sockets, stopping, host, port, threads=WRITERS if book else 1)
+    listeners = _listeners(app, sockets, stopping, host, port, threads=WRITERS if book else 0)
     inline = Inline()
     for listener in listeners if not book else ():
         listener.task_dispatcher = inline
@@ -110,6 +115,8 @@ def serve(
     _on_signals(served, stopping, listeners)
     watch(served, watch_seconds)
     _announce(listeners, served, host, token)
+
+    gc.freeze()  # what has been loaded stays: no need to look through it again and again
 
     def turn(seconds: float) -> None:
         wasyncore.loop(timeout=seconds, map=sockets, use_poll=True, count=1)
@@ -126,9 +133,14 @@ def serve(
 def _listeners(
     app: Flask, sockets: dict, stopping: threading.Event, host: str, port: int, threads: int
 ) -> list[BaseWSGIServer]:
-    """Waitress' listening sockets, one for each address of the host, entered into ``sockets``."""
+    """Waitress' listening sockets, one for each address of the host, entered into ``sockets``.
+
+    Without threads nobody else is there to send what an answer has so far: :class:`Inline` does,
+    once it is complete.
+    """
     create_server(
-        app, map=sockets, host=host, port=port, threads=threads, ident=None,
+        app, map=sockets, host=host, port=port, threads=threads or 1, ident=None,
+        send_bytes=1 if threads else SENT_AT_ONCE,
         connection_limit=_connections(), backlog=1024, max_request_body_size=MOST_READ,
         max_request_header_size=32768, channel_timeout=60, cleanup_interval=5,
         asyncore_use_poll=True, clear_untrusted_proxy_headers=True,
@@ -277,6 +289,9 @@ def _log_lines() -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     log.setLevel(logging.INFO)
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a queue is what it is for
+    # Documented under "Optimization": nothing that our lines tell.
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.raiseExceptions = False  # a reader of the log who has gone stops no decision
 
 
@@ -286,4 +301,4 @@ def _line(record: logging.LogRecord) -> str:
     line |= {name: value for name, value in vars(record).items() if name not in _OWN}
     if record.exc_info and record.exc_info[0]:
         line["kind"] = record.exc_info[0].__name__
-    return json.dumps(line, default=str)
+    return _encode(line)
