@@ -144,8 +144,9 @@ def create_app(
         if decision_log is not None:
             _keep(decision_log, scorer, records, answers)
         request.environ[EXCHANGE].records = len(answers)
-        for decision in decisions:
-            figures.decisions[decision.decision].inc()
+        good = sum(decision.prediction for decision in decisions)
+        figures.decisions["approve"].inc(good)
+        figures.decisions["decline"].inc(len(decisions) - good)
         return _json(answers if sent is records else answers[0])
 
     @app.get("/health")

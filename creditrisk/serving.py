@@ -39,8 +39,9 @@ log = logging.getLogger("creditrisk")
 
 WRITERS = 8  # threads that share the wait for the disk if decisions are logged
 CONNECTIONS = 2000  # open at once; each costs memory, not a thread
-REQUEST_SECONDS = 30  # to send one request completely
+REQUEST_SECONDS = 30  # to send one request completely, or to read some of an answer
 DRAIN_SECONDS = 30  # to finish what is in flight when asked to stop
+READ_AT_ONCE = 65536  # bytes
 SENT_AT_ONCE = 65536  # bytes of an answer up to which it goes out whole
 MOST_READ = 32 * MAX_BODY  # of a refused body, so that its sender gets to see the answer
 
@@ -71,12 +72,25 @@ class Inline:
         """Take a connection that has a request to answer; Waitress calls this."""
         self.waiting.append(channel)
 
+    @property
+    def ready(self) -> bool:
+        """Whether a request can be answered now."""
+        return not all(map(_clogged, self.waiting))
+
     def run(self) -> None:
-        """Answer all requests that have come."""
-        while self.waiting:
+        """Answer one request of each connection, so that none keeps the others waiting."""
+        for _ in range(len(self.waiting)):
             channel = self.waiting.popleft()
+            if _clogged(channel):
+                self.waiting.append(channel)
+                continue
             channel.service()
             channel.handle_write()  # header and body in one, and not only on the next turn
+
+
+def _clogged(channel: HTTPChannel) -> bool:
+    """Whether the other side does not read its answers; it gets no more before it does."""
+    return channel.connected and channel.total_outbufs_len >= SENT_AT_ONCE
 
 
 def serve(
@@ -119,6 +133,7 @@ def serve(
     gc.freeze()  # what has been loaded stays: no need to look through it again and again
 
     def turn(seconds: float) -> None:
+        seconds = 0 if inline.ready else seconds
         wasyncore.loop(timeout=seconds, map=sockets, use_poll=True, count=1)
         inline.run()
 
@@ -140,7 +155,7 @@ def _listeners(
     """
     create_server(
         app, map=sockets, host=host, port=port, threads=threads or 1, ident=None,
-        send_bytes=1 if threads else SENT_AT_ONCE,
+        send_bytes=1 if threads else SENT_AT_ONCE, recv_bytes=READ_AT_ONCE,
         connection_limit=_connections(), backlog=1024, max_request_body_size=MOST_READ,
         max_request_header_size=32768, channel_timeout=60, cleanup_interval=5,
         asyncore_use_poll=True, clear_untrusted_proxy_headers=True,
@@ -257,7 +272,7 @@ def _error_task(channel: HTTPChannel, request: HTTPRequestParser) -> ErrorTask:
 
 
 def _maintenance(listener: BaseWSGIServer, usual):
-    """Waitress' closing of idle connections, and of those that send one request for too long."""
+    """Waitress' closing of idle connections, and of those that send or read for too long."""
 
     def maintenance(now: float) -> None:
         usual(now)
@@ -265,6 +280,8 @@ def _maintenance(listener: BaseWSGIServer, usual):
             request = channel.request
             if request is not None and now - request.begun > REQUEST_SECONDS:
                 channel.will_close = True
+            if channel.total_outbufs_len and now - channel.last_activity > REQUEST_SECONDS:
+                channel.handle_close()  # Waitress would wait until it can be written to
 
     return maintenance
 
