@@ -309,17 +309,6 @@ def test_a_model_for_another_world_is_refused(folder, fitted, tmp_path):
         Scorer.load(tmp_path)
 
 
-def test_a_folder_is_scored_without_mlflow_and_without_plotting(folder):
-    program = (
-        "import sys; from creditrisk.scoring import Scorer\n"
-        f"print(Scorer.load({str(folder())!r}).score([{APPLICATION!r}])[0].decision)\n"
-        "assert not {'mlflow', 'skops', 'seaborn', 'matplotlib', 'papermill'} & set(sys.modules)"
-    )
-    command = [sys.executable, "-c", program]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() in ("approve", "decline")
-
-
 # What MLflow and the libraries under it deprecate is theirs to mend.
 mlflow_warns = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning",
                                           "ignore::ResourceWarning")  # fmt: skip
