@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import pickle
+import signal
 import socket
 import subprocess
 import sys
@@ -19,11 +20,13 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from servers import load, start
 
 from creditrisk import models, scoring
 from creditrisk.contract import read_contract, record_problems
 from creditrisk.data import encoder, read_raw, target
 from creditrisk.scoring import InvalidRecords, ModelRefused, Scorer, golden_places, make_scorer
+from creditrisk.swap import serve_from
 
 ROOT = Path(__file__).resolve().parent.parent
 CONTRACT = read_contract(ROOT / "data/raw/datapackage.json")
@@ -382,6 +385,70 @@ def test_registered_files_that_were_changed_are_refused(registered):
     with pytest.raises(ModelRefused, match="cannot be fetched|sha256 differs"):
         Scorer.load(URI)
     gone.rename(place)
+
+
+@mlflow_warns
+def test_a_moved_alias_is_taken_under_load_and_a_bad_one_is_not(registered, fitted, tmp_path):
+    import mlflow
+
+    registry, client, first, store = registered
+    with mlflow.start_run():
+        regression = fitted("Logistic Regression")
+        second = registry.register(client, regression, CONTRACT, RAW.head(3), "", {})
+    expected = {1: Scorer.load("models:/Credit_Risk_Model/1").score(APPLICATION)[0].probability,
+                2: Scorer.load("models:/Credit_Risk_Model/2").score(APPLICATION)[0].probability}  # fmt: skip
+    # SQLite's file is the registry; the alias is moved by this process, as a notebook would.
+    environment = {"MLFLOW_TRACKING_URI": f"sqlite:///{store}"}
+    server = start(URI, tmp_path / "log", **environment)
+    try:
+        with load(server, json.dumps(APPLICATION).encode(), connections=2) as answers:
+            registry.promote(client, second.version, "for the test")
+            moved = time.monotonic()
+            server.until("/ready", lambda found: found["model"]["version"] == 2)
+            assert time.monotonic() - moved < 10
+            number = first.source.removeprefix("models:/")
+            model = store.parent / "mlartifacts/models" / number / "artifacts/model.skops"
+            whole = model.read_bytes()
+            model.write_bytes(whole[:-1])
+            registry.promote(client, first.version, "cut short meanwhile")
+            server.process.send_signal(signal.SIGHUP)
+            state = server.until("/ready", lambda found: found["refused_swap"])
+            assert "sha256 differs" in state["refused_swap"]["reason"]
+            client.delete_registered_model_alias("Credit_Risk_Model", "production")
+            server.process.send_signal(signal.SIGHUP)
+            state = server.until("/ready", lambda found: "alias" in found["refused_swap"]["reason"])
+            assert state["model"]["version"] == 2 and state["model"]["alias"] == "production"
+            model.write_bytes(whole)
+            registry.promote(client, first.version, "for the test")
+            server.process.send_signal(signal.SIGHUP)
+            server.until("/ready", lambda found: not found["refused_swap"])
+    finally:
+        server.process.kill()
+        server.process.wait()
+    assert {status for status, _ in answers} == {200}
+    by_version = {}
+    for _, answer in answers:
+        by_version.setdefault(answer["model"]["version"], set()).add(answer["probability"])
+    assert by_version == {number: {probability} for number, probability in expected.items()}
+    assert answers[-1][1]["model"]["version"] == 1
+
+
+@mlflow_warns
+def test_a_registry_out_of_reach_is_said_once(registered, monkeypatch):
+    import mlflow
+
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    served, store = serve_from(URI), mlflow.get_tracking_uri()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        nobody = f"http://127.0.0.1:{free.getsockname()[1]}"
+    mlflow.set_tracking_uri(nobody)
+    served.renew()
+    served.renew()
+    assert served.refusals == 1 and "Connection" in served.refused.reason
+    assert served.scorer.score(APPLICATION)[0].probability > 0
+    mlflow.set_tracking_uri(store)
+    served.renew()
+    assert served.refused is None and served.scorer.alias == "production"
 
 
 @pytest.fixture(scope="module")
