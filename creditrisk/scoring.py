@@ -180,7 +180,8 @@ def make_scorer(pipeline: Pipeline, contract: Contract, name: str = "", sha256: 
         raise ModelRefused("the model's columns are not those of its contract")
     places = domain(contract)
     scorer = Scorer(name, None, None, sha256, cutoff, contract, pipeline, places, None)
-    fault = _difference(scorer)
+    reference = _reference(scorer)
+    fault = _difference(scorer, reference)
     if fault:
         raise ModelRefused(f"the model reads applications otherwise than its contract: {fault}")
     try:
@@ -188,7 +189,7 @@ def make_scorer(pipeline: Pipeline, contract: Contract, name: str = "", sha256: 
     except NotFlat as reason:
         _log.warning("The fast path is not used, scikit-learn answers: %s.", reason)
         return scorer
-    fault = _difference(fast)
+    fault = _difference(fast, reference)
     if fault:
         _log.warning("THE FAST PATH IS REFUSED, scikit-learn answers: %s.", fault)
         return scorer
@@ -211,11 +212,25 @@ def golden_places(places: Domain, draws: int = 300, seed: int = 7) -> np.ndarray
     return np.vstack([*edges, np.column_stack(drawn)])
 
 
-def _difference(scorer: Scorer) -> str | None:
-    """How a scorer's answers to the golden applications differ from its pipeline's, if they do."""
+@dataclass(frozen=True)
+class _Reference:
+    """The golden applications as places, and what scikit-learn says of them."""
+
+    golden: np.ndarray
+    expected: np.ndarray  # probability of a good risk
+    approved: np.ndarray
+
+
+def _reference(scorer: Scorer) -> _Reference:
     golden = golden_places(scorer.domain)
     frame = scorer.domain.frame(golden)
     expected, approved = _good(scorer.pipeline, frame), scorer.pipeline.predict(frame) == 1
+    return _Reference(golden, expected, approved)
+
+
+def _difference(scorer: Scorer, reference: _Reference) -> str | None:
+    """How a scorer's answers to the golden applications differ from its pipeline's, if they do."""
+    golden = reference.golden
     answers, bound = {"together": scorer._many(golden)}, BOUND
     if scorer.flat is not None:
         one_by_one = [scorer.flat.one(places) for places in golden.tolist()]
@@ -223,10 +238,10 @@ def _difference(scorer: Scorer) -> str | None:
         if all(type(member) is Forest for member in scorer.flat.members):
             bound = 0.0
     for way, found in answers.items():
-        apart = np.abs(found - expected).max()
+        apart = np.abs(found - reference.expected).max()
         if not apart <= bound:
             return f"asked {way}, it is off by up to {apart:.1e}"
-        if ((found >= scorer.cutoff) != approved).any():
+        if ((found >= scorer.cutoff) != reference.approved).any():
             return f"asked {way}, it decides otherwise"
     return None
 
