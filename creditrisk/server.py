@@ -61,6 +61,8 @@ PAGE_HEADERS = {
 
 #: Where an application finds the :class:`Exchange` that it answers.
 EXCHANGE = "creditrisk.exchange"
+#: And where it finds what went wrong with a decision.
+ERROR = "creditrisk.error"
 
 WSGI = Callable[[dict, Callable], Iterable[bytes]]
 
@@ -98,7 +100,7 @@ class Figures:
 
 def create_app(
     served: Served, *, hosts: tuple[str, ...] = LOCAL, decision_log: DecisionLog | None = None,
-    token: str | None = None,
+    token: str | None = None, tell: Callable[[dict], None] | None = None,
 ) -> Flask:  # fmt: skip
     """The API over a served model.
 
@@ -111,28 +113,32 @@ def create_app(
         Where each decision is recorded before it is answered.
     token
         If given, decisions and metrics need it as a bearer token.
+    tell
+        Takes what may be told of each answered request; by default it is logged.
     """
     app = Flask(__name__, template_folder="pages", static_folder="pages/static")
     allowed = frozenset(host.lower() for host in hosts)
     wanted = f"Bearer {token}".encode() if token else None
     figures = _figures(served)
-    app.wsgi_app = _accounted(app.wsgi_app, figures)
 
-    @app.before_request
-    def admit() -> None:
-        environ, rule = request.environ, request.url_rule
-        exchange = environ[EXCHANGE]
-        if rule is not None:
-            exchange.method, exchange.route = environ["REQUEST_METHOD"], rule.rule
+    def admit(environ: dict, endpoint: str | None) -> None:
         _check_host(environ.get("HTTP_HOST"), allowed)
-        if wanted is not None and request.endpoint not in OPEN:
+        if wanted is not None and endpoint not in OPEN:
             # A wrong path is answered like a right one: nobody learns without the token.
             _check_token(environ.get("HTTP_AUTHORIZATION", ""), wanted)
 
-    @app.post("/predict")
-    def predict() -> Response:
+    @app.before_request
+    def begin() -> None:
+        environ, rule = request.environ, request.url_rule
+        if rule is not None:
+            exchange = environ[EXCHANGE]
+            exchange.method, exchange.route = environ["REQUEST_METHOD"], rule.rule
+        admit(environ, request.endpoint)
+
+    def decide(environ: dict) -> bytes:
+        admit(environ, "predict")
         scorer = served.scorer  # the same for the whole request, whatever is swapped meanwhile
-        sent = _sent()
+        exchange, sent = environ[EXCHANGE], _sent(environ)
         records = sent if type(sent) is list else [sent]
         try:
             decisions = scorer.score(records)
@@ -140,14 +146,20 @@ def create_app(
             listed = [problem._asdict() for problem in error.problems]
             raise Refused(422, "Nothing was decided: the contract does not allow what was sent.",
                           problems=listed) from None  # fmt: skip
-        answers = _answers(scorer, decisions, one=sent is not records)
+        answers = _answers(scorer, decisions, exchange.id, one=sent is not records)
         if decision_log is not None:
             _keep(decision_log, scorer, records, answers)
-        request.environ[EXCHANGE].records = len(answers)
+        exchange.records = len(answers)
         good = sum(decision.prediction for decision in decisions)
         figures.decisions["approve"].inc(good)
         figures.decisions["decline"].inc(len(decisions) - good)
-        return _json(answers if sent is records else answers[0])
+        return _encode(answers if sent is records else answers[0]).encode()
+
+    app.wsgi_app = _direct(app.wsgi_app, decide, figures, tell or _log_request)
+
+    @app.post("/predict")
+    def predict() -> Response:
+        raise request.environ[ERROR]  # all else has been answered by then
 
     @app.get("/health")
     def health() -> Response:
@@ -208,7 +220,7 @@ def create_app(
     return app
 
 
-def _sent() -> object:
+def _sent(environ: dict) -> object:
     """What the request's body holds.
 
     Raises
@@ -216,7 +228,6 @@ def _sent() -> object:
     Refused
         If it is no JSON of acceptable size.
     """
-    environ = request.environ
     length = environ.get("CONTENT_LENGTH") or ""
     if "HTTP_TRANSFER_ENCODING" in environ or not length.isdigit():
         raise Refused(411, "Send the body with its Content-Length, not in chunks.")
@@ -237,9 +248,11 @@ def _sent() -> object:
     return sent
 
 
-def _answers(scorer: Scorer, decisions: list[Decision], one: bool) -> list[dict]:
+def _answers(
+    scorer: Scorer, decisions: list[Decision], request_id: str, one: bool
+) -> list[dict]:  # fmt: skip
     """What is answered for each decision, in the order of the applications."""
-    model, request_id = _model(scorer), _request_id()
+    model = _model(scorer)
     return [
         {
             "id": request_id if one else f"{request_id}-{number}",
@@ -272,7 +285,7 @@ def _keep(decision_log: DecisionLog, scorer: Scorer, records: list, answers: lis
     try:
         decision_log.append(lines)
     except LogError as error:
-        log.error("decision log", extra={"id": _request_id(), "reason": str(error)})
+        log.error("decision log", extra={"id": answers[0]["request_id"], "reason": str(error)})
         raise Refused(503, "Nothing was decided: decisions cannot be recorded now.") from None
 
 
@@ -323,11 +336,14 @@ def _page(template: str, **content) -> Response:
     return response
 
 
-def _accounted(application: WSGI, figures: Figures) -> WSGI:
-    """The application, each of whose answers is numbered, counted and logged.
+def _direct(
+    application: WSGI, decide: Callable[[dict], bytes], figures: Figures, tell: Callable
+) -> WSGI:
+    """The application, each of whose answers is numbered, counted and told of.
 
-    Around Flask and not in its hooks: these headers need none of the care that Werkzeug takes of
-    headers from elsewhere, which costs more time than the decision.
+    What is asked all day is answered here. The way through Flask, with a context, a route and
+    headers that might come from anywhere, takes longer than decision and answer together. Whatever
+    goes wrong goes that way all the same and is put in words there, as for all other paths.
     """
 
     def answer(environ: dict, start_response: Callable) -> Iterable[bytes]:
@@ -340,22 +356,30 @@ def _accounted(application: WSGI, figures: Figures) -> WSGI:
             headers = [*headers, *HEADERS, ("X-Request-ID", exchange.id)]
             return start_response(line, headers, *error)
 
-        body = application(environ, start)
-        _record(figures, exchange, status)
+        body = None
+        if environ["PATH_INFO"] == "/predict" and environ["REQUEST_METHOD"] == "POST":
+            try:
+                body = [decide(environ)]
+            except Exception as error:  # refused or failed: Flask tells the one from the other
+                environ[ERROR] = error
+            else:
+                exchange.method, exchange.route = "POST", "/predict"
+                start("200 OK", [("Content-Type", "application/json"),
+                                 ("Content-Length", str(len(body[0])))])  # fmt: skip
+        body = body or application(environ, start)
+        seconds = time.perf_counter() - exchange.started
+        figures.requests.labels(exchange.route, status).inc()
+        figures.seconds.labels(exchange.route).observe(seconds)
+        tell({"id": exchange.id, "method": exchange.method, "route": exchange.route,
+              "status": int(status), "ms": round(1000 * seconds, 3),
+              "records": exchange.records})  # fmt: skip
         return body
 
     return answer
 
 
-def _record(figures: Figures, exchange: Exchange, status: str) -> None:
-    """Count and log an answered request."""
-    seconds = time.perf_counter() - exchange.started
-    figures.requests.labels(exchange.route, status).inc()
-    figures.seconds.labels(exchange.route).observe(seconds)
-    log.info("request", extra={
-        "id": exchange.id, "method": exchange.method, "route": exchange.route,
-        "status": int(status), "ms": round(1000 * seconds, 3), "records": exchange.records,
-    })  # fmt: skip
+def _log_request(told: dict) -> None:
+    log.info("request", extra=told)
 
 
 def _figures(served: Served) -> Figures:
