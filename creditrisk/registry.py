@@ -4,7 +4,6 @@ import hashlib
 import logging
 import os
 import pickle
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from importlib.metadata import version as installed
@@ -21,10 +20,9 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
-from mlflow.store.artifact.models_artifact_repo import REGISTERED_MODEL_META_FILE_NAME
 from sklearn.pipeline import Pipeline
 
-from creditrisk import mlflow_flavor
+from creditrisk import artifacts, mlflow_flavor
 from creditrisk.contract import Contract
 
 MODEL_NAME = "Credit_Risk_Model"
@@ -129,7 +127,8 @@ def register(
         artifact_path=None, name="model", flavor=mlflow_flavor, model=model, contract=contract,
         libraries=libraries(), input_example=example,
     )  # fmt: skip
-    tags = {**tags, "artifact_sha256": artifact_sha256(_files(logged.model_uri))}
+    files = artifacts.files_of(logged.model_uri)
+    tags = {**tags, "artifact_sha256": artifacts.sha256_of(files)}
     if not client.search_registered_models(f"name='{MODEL_NAME}'"):
         client.create_registered_model(
             MODEL_NAME,
@@ -162,47 +161,6 @@ def current(client: MlflowClient, alias: str) -> ModelVersion | None:
 def load(version: str | int) -> Pipeline:
     """The model of a registered version, as scikit-learn pipeline."""
     return mlflow.sklearn.load_model(f"models:/{MODEL_NAME}/{version}")
-
-
-def fetch(uri: str) -> tuple[ModelVersion, str | None, dict[str, bytes]]:
-    """A registered version, the alias it was asked by if any, and its files' content by name.
-
-    Parameters
-    ----------
-    uri
-        ``models:/<name>@<alias>`` or ``models:/<name>/<version>``.
-
-    Raises
-    ------
-    MlflowException
-        If there is no such version, or its files cannot be had.
-    """
-    client, wanted = MlflowClient(), uri.removeprefix("models:/")
-    if "@" in wanted:
-        name, alias = wanted.split("@", 1)
-        version = client.get_model_version_by_alias(name, alias)
-    else:
-        name, _, number = wanted.partition("/")
-        alias, version = None, client.get_model_version(name, number)
-    # By number: the alias may move on while the files are under way.
-    return version, alias, _files(f"models:/{name}/{version.version}")
-
-
-def artifact_sha256(files: dict[str, bytes]) -> str:
-    """One hash over the names and the content of a model's files."""
-    lines = [f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files)]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def _files(uri: str) -> dict[str, bytes]:
-    """The files of a logged model by name, without the note MLflow adds to what it fetches."""
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder))
-        return {
-            path.relative_to(root).as_posix(): path.read_bytes()
-            for path in root.rglob("*")
-            if path.is_file() and path.name != REGISTERED_MODEL_META_FILE_NAME
-        }
 
 
 def promote(client: MlflowClient, version: str | int, why: str) -> None:

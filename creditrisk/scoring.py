@@ -279,14 +279,18 @@ def _from_folder(folder: Path) -> Scorer:
 
 
 def _from_registry(uri: str) -> Scorer:
-    from creditrisk import registry  # MLflow takes seconds to import; a folder needs none of it
+    from mlflow.exceptions import MlflowException  # takes seconds; a folder needs none of it
+
+    from creditrisk import artifacts
 
     try:
-        version, alias, files = registry.fetch(uri)
-    except (registry.MlflowException, OSError) as error:
+        version, alias = artifacts.version_of(uri)
+        # By number: the alias may move on while the files are under way.
+        files = artifacts.files_of(f"models:/{version.name}/{version.version}")
+    except (MlflowException, OSError) as error:
         reason = getattr(error, "message", type(error).__name__)
         raise ModelRefused(f"{uri} cannot be fetched ({reason})") from error
-    found = registry.artifact_sha256(files)
+    found = artifacts.sha256_of(files)
     if found != version.tags.get("artifact_sha256"):
         raise ModelRefused(
             f"the files of {uri} are not those that were registered (sha256 differs)"

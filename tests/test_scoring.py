@@ -21,6 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from servers import load, start
+from threadpoolctl import threadpool_limits
 
 from creditrisk import models, scoring
 from creditrisk.contract import read_contract, record_problems
@@ -114,6 +115,7 @@ def test_fast_answers_are_the_pipelines_all_over_the_contract(name, fitted):
         assert [d.prediction for d in together] == pipeline.predict(frame).tolist()
 
 
+@threadpool_limits.wrap(limits=1)  # its threads would wait for those of other tests
 def test_a_model_the_tables_do_not_know_is_answered_by_its_pipeline(fitted, caplog):
     pipeline = fitted("Gradient Boosting")
     scorer = make_scorer(pipeline, CONTRACT)
@@ -373,6 +375,8 @@ def test_registered_files_that_were_changed_are_refused(registered):
     for uri in (f"{name}@nobody", f"{name}/99", "models:/x"):
         with pytest.raises(ModelRefused, match="cannot be fetched"):
             Scorer.load(uri)
+        with pytest.raises(ModelRefused, match="cannot be fetched"):
+            serve_from(uri)
     place = next(registered[-1].parent.glob("mlartifacts/models/*/artifacts"))
     for name in ("model.skops", "manifest.json", "MLmodel"):
         whole = (place / name).read_bytes()
