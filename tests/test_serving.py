@@ -556,6 +556,10 @@ def test_no_model_no_server(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert cli.main(["serve", "--port", "0"]) == 2
     assert "models/manifest.json cannot be read" in capsys.readouterr().err
+    for never in ("-1", "0", "nan"):
+        with pytest.raises(SystemExit):
+            cli.main(["serve", "--watch", never])
+        assert "give 0.1 to 86400 seconds" in capsys.readouterr().err
 
 
 # The decision log
@@ -775,6 +779,9 @@ def test_the_client_tries_again_and_speaks_mlflow(monkeypatch, capsys):
     assert shown.out.count("approve") == 3 and "record 2: Age is null" in shown.err
     with pytest.raises(client.NoAnswer, match="tried 5 times"):
         client.predict(None, url, client.FLASK, package)
+    for nowhere in ("http://127.0.0.1:99999", "ftp://x", "127.0.0.1:8000", "http://[::1"):
+        with pytest.raises(client.NoAnswer, match="is no address of a server"):
+            client.predict(None, nowhere, client.FLASK, package)
 
 
 # The command line
