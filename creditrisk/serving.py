@@ -29,7 +29,7 @@ from types import SimpleNamespace
 from flask import Flask
 from waitress import create_server, wasyncore
 from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser
+from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import BaseWSGIServer
 from waitress.task import ErrorTask, WSGITask
 
@@ -248,7 +248,10 @@ def _parser(adjustments) -> HTTPRequestParser:
     parse_header = parser.parse_header
 
     def checked(header: bytes) -> None:
-        parse_header(header)
+        try:
+            parse_header(header)
+        except ValueError:  # a length of thousands of digits, an address with half a bracket
+            raise ParsingError("malformed") from None
         if parser.chunked or parser.content_length > MAX_BODY:
             parser.error = SimpleNamespace(code=411 if parser.chunked else 413)
             # Read to the end and forgotten: a connection closed on a client that is still

@@ -309,6 +309,8 @@ REFUSED = {
     "one byte too many": (posted(b" " * 1_000_001), 413),
     "length in words": (head(JSON, "Content-Length: ten"), 400),
     "negative length": (head(JSON, "Content-Length: -1"), 400),
+    "length of five thousand digits": (head(JSON, "Content-Length: " + "9" * 5000), 400),
+    "half a bracket": (head(first="GET http://[ HTTP/1.1"), 400),
     "two lengths": (head(JSON, "Content-Length: 2", "Content-Length: 3") + b"{}", 400),
     "waits to be asked": (head(JSON, "Expect: 100-continue", "Content-Length: 5000000"), 413),
     "unknown coding": (head(JSON, "Transfer-Encoding: zz-secret"), 501),
