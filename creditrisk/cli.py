@@ -78,9 +78,16 @@ def _add_serve(commands) -> None:
     serve.add_argument(
         "--decision-log", metavar="FILE", help="record each decision in FILE before it is answered"
     )
-    serve.add_argument("--watch", type=float, default=3.0, metavar="SECONDS",
+    serve.add_argument("--watch", type=_seconds, default=3.0, metavar="SECONDS",
                        help="how often to look for a newer model (default: 3)")  # fmt: skip
     serve.set_defaults(run=_serve)
+
+
+def _seconds(text: str) -> float:
+    found = float(text)
+    if not 0.1 <= found <= 86_400:
+        raise argparse.ArgumentTypeError("give 0.1 to 86400 seconds")
+    return found
 
 
 def _add_predict(commands) -> None:

@@ -61,7 +61,7 @@ class Door:
     def words(self, answer: object, first: int) -> list[str]:
         """The server's words in a refusal, record by record; ``first`` is the first's number."""
         if self.mlflow:
-            words = str(answer.get("message", "refused without a word"))
+            words = str(answer.get("message") or answer.get("detail") or "refused without a word")
             return _RECORD.sub(lambda m: f"record {first + int(m[1]) - 1}:", words).splitlines()
         problems = answer.get("problems") or []
         return [answer.get("detail", "refused without a word")] + [
@@ -246,11 +246,15 @@ def _exchange(url: str, path: str, body: bytes, token: str | None) -> tuple[int,
 
 
 def _request(url: str, path: str, body: bytes, token: str | None) -> tuple[int, bytes]:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise NoAnswer(f"{url} is no address of a server ({error})") from None
     kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
     if parts.scheme not in kinds or not parts.hostname:
         raise NoAnswer(f"{url} is no address of a server, such as http://127.0.0.1:8000")
-    connection = kinds[parts.scheme](parts.hostname, parts.port, timeout=TIMEOUT)
+    connection = kinds[parts.scheme](parts.hostname, port, timeout=TIMEOUT)
     headers = {"Content-Type": "application/json"}
     if token:
         headers["Authorization"] = f"Bearer {token}"

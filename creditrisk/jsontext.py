@@ -8,7 +8,10 @@ import re
 MAX_DEPTH = 16
 
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[{\]}]', re.DOTALL)
-_OBJECT_IN_OBJECT = re.compile(rb"\{[^{}]*\{")
+#: What is left of a text that is one flat object or a list of those, without all but these marks.
+#: A bracket within a string does not fit: a quotation mark would stand before the next real one.
+_FLAT = re.compile(rb'\[?(?:\{"*+\})*+\]?')
+_ALL_BUT_MARKS = bytes(set(range(256)) - set(b'"[{]}'))
 
 
 class NoJson(ValueError):
@@ -41,9 +44,8 @@ def parse(body: bytes) -> object:
 
 
 def _check_depth(body: bytes) -> None:
-    # What is usually sent has one list at most and no object in an object: nothing to count.
-    if body.count(b"[") < 2 and not _OBJECT_IN_OBJECT.search(body):
-        return
+    if _FLAT.fullmatch(body.translate(None, _ALL_BUT_MARKS)):
+        return  # what is usually sent, and told in a tenth of the time
     depth = 0
     for token in _TOKEN.finditer(body):
         first = token[0][:1]

@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import pickle
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
@@ -24,10 +23,9 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
-from mlflow.store.artifact.models_artifact_repo import REGISTERED_MODEL_META_FILE_NAME
 from sklearn.pipeline import Pipeline
 
-from creditrisk import mlflow_flavor
+from creditrisk import artifacts, mlflow_flavor
 from creditrisk.contract import Contract
 
 MODEL_NAME = "Credit_Risk_Model"
@@ -137,7 +135,8 @@ def register(
         artifact_path=None, name="model", flavor=mlflow_flavor, model=model, contract=contract,
         libraries=libraries(), input_example=example, reference=reference,
     )  # fmt: skip
-    tags = {**tags, "artifact_sha256": artifact_sha256(_files(logged.model_uri))}
+    files = artifacts.files_of(logged.model_uri)
+    tags = {**tags, "artifact_sha256": artifacts.sha256_of(files)}
     if not client.search_registered_models(f"name='{MODEL_NAME}'"):
         client.create_registered_model(
             MODEL_NAME,
@@ -172,47 +171,6 @@ def load(version: str | int) -> Pipeline:
     return mlflow.sklearn.load_model(f"models:/{MODEL_NAME}/{version}")
 
 
-def fetch(uri: str) -> tuple[ModelVersion, str | None, dict[str, bytes]]:
-    """A registered version, the alias it was asked by if any, and its files' content by name.
-
-    Parameters
-    ----------
-    uri
-        ``models:/<name>@<alias>`` or ``models:/<name>/<version>``.
-
-    Raises
-    ------
-    MlflowException
-        If there is no such version, or its files cannot be had.
-    """
-    client, wanted = MlflowClient(), uri.removeprefix("models:/")
-    if "@" in wanted:
-        name, alias = wanted.split("@", 1)
-        version = client.get_model_version_by_alias(name, alias)
-    else:
-        name, _, number = wanted.partition("/")
-        alias, version = None, client.get_model_version(name, number)
-    # By number: the alias may move on while the files are under way.
-    return version, alias, _files(f"models:/{name}/{version.version}")
-
-
-def artifact_sha256(files: dict[str, bytes]) -> str:
-    """One hash over the names and the content of a model's files."""
-    lines = [f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files)]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def _files(uri: str) -> dict[str, bytes]:
-    """The files of a logged model by name, without the note MLflow adds to what it fetches."""
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder))
-        return {
-            path.relative_to(root).as_posix(): path.read_bytes()
-            for path in root.rglob("*")
-            if path.is_file() and path.name != REGISTERED_MODEL_META_FILE_NAME
-        }
-
-
 class NotPromoted(Exception):
     """Why a version was not put into production, in one sentence."""
 
@@ -243,11 +201,11 @@ def verify(version: ModelVersion) -> None:
     """
     name = f"{version.name} version {version.version}"
     try:
-        _, _, files = fetch(f"models:/{version.name}/{version.version}")
+        files = artifacts.files_of(f"models:/{version.name}/{version.version}")
     except (MlflowException, OSError) as error:
         reason = getattr(error, "message", None) or error.strerror or type(error).__name__
         raise NotPromoted(f"the files of {name} cannot be fetched ({reason})") from error
-    if artifact_sha256(files) != version.tags.get("artifact_sha256"):
+    if artifacts.sha256_of(files) != version.tags.get("artifact_sha256"):
         raise NotPromoted(f"the files of {name} are not those that were registered (sha256 differs)")
 
 
@@ -258,7 +216,8 @@ def promote(
     """Put a version into production; the one that was there gets the alias ``previous``.
 
     Who did it, when, from and to which version, why, and on which figures is kept as a tag of
-    the version, and as a line of a file if one is given. Promoting what is in production already changes nothing.
+    the version, and as a line of a file if one is given. Promoting what is in production already
+    changes nothing.
 
     Parameters
     ----------

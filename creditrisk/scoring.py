@@ -140,14 +140,13 @@ class Scorer:
         if isinstance(applications, pd.DataFrame):
             return [self._decision(p) for p in self.probabilities(applications).tolist()]
         records = [applications] if isinstance(applications, dict) else applications
-        problems = [
-            RecordProblem(number, *problem)
-            for number, record in enumerate(records, 1)
-            for problem in record_problems(record, self.contract)
-        ]
-        if problems:
-            raise InvalidRecords(problems)
         places = [self.domain.places(record) for record in records]
+        if None in places:
+            raise InvalidRecords([
+                RecordProblem(number, *problem)
+                for number, (record, found) in enumerate(zip(records, places), 1) if found is None
+                for problem in record_problems(record, self.contract)
+            ])  # fmt: skip
         if self.flat is not None and len(places) <= FEW:
             return [self._decision(self.flat.one(each)) for each in places]
         return [self._decision(p) for p in self._many(np.array(places)).tolist()]
@@ -241,7 +240,8 @@ def make_scorer(
         raise ModelRefused("the model's columns are not those of its contract")
     places = domain(contract)
     scorer = Scorer(name, None, None, sha256, cutoff, contract, pipeline, places, None, reference)
-    fault = _difference(scorer)
+    expected = _reference(scorer)
+    fault = _difference(scorer, expected)
     if fault:
         raise ModelRefused(f"the model reads applications otherwise than its contract: {fault}")
     try:
@@ -249,7 +249,7 @@ def make_scorer(
     except NotFlat as reason:
         _log.warning("The fast path is not used, scikit-learn answers: %s.", reason)
         return scorer
-    fault = _difference(fast)
+    fault = _difference(fast, expected)
     if fault:
         _log.warning("THE FAST PATH IS REFUSED, scikit-learn answers: %s.", fault)
         return scorer
@@ -272,11 +272,25 @@ def golden_places(places: Domain, draws: int = 300, seed: int = 7) -> np.ndarray
     return np.vstack([*edges, np.column_stack(drawn)])
 
 
-def _difference(scorer: Scorer) -> str | None:
-    """How a scorer's answers to the golden applications differ from its pipeline's, if they do."""
+@dataclass(frozen=True)
+class _Reference:
+    """The golden applications as places, and what scikit-learn says of them."""
+
+    golden: np.ndarray
+    expected: np.ndarray  # probability of a good risk
+    approved: np.ndarray
+
+
+def _reference(scorer: Scorer) -> _Reference:
     golden = golden_places(scorer.domain)
     frame = scorer.domain.frame(golden)
     expected, approved = _good(scorer.pipeline, frame), scorer.pipeline.predict(frame) == 1
+    return _Reference(golden, expected, approved)
+
+
+def _difference(scorer: Scorer, reference: _Reference) -> str | None:
+    """How a scorer's answers to the golden applications differ from its pipeline's, if they do."""
+    golden = reference.golden
     answers, bound = {"together": scorer._many(golden)}, BOUND
     if scorer.flat is not None:
         one_by_one = [scorer.flat.one(places) for places in golden.tolist()]
@@ -284,10 +298,10 @@ def _difference(scorer: Scorer) -> str | None:
         if all(type(member) is Forest for member in scorer.flat.members):
             bound = 0.0
     for way, found in answers.items():
-        apart = np.abs(found - expected).max()
+        apart = np.abs(found - reference.expected).max()
         if not apart <= bound:
             return f"asked {way}, it is off by up to {apart:.1e}"
-        if ((found >= scorer.cutoff) != approved).any():
+        if ((found >= scorer.cutoff) != reference.approved).any():
             return f"asked {way}, it decides otherwise"
     return None
 
@@ -326,14 +340,18 @@ def _from_folder(folder: Path) -> Scorer:
 
 
 def _from_registry(uri: str) -> Scorer:
-    from creditrisk import registry  # MLflow takes seconds to import; a folder needs none of it
+    from mlflow.exceptions import MlflowException  # takes seconds; a folder needs none of it
+
+    from creditrisk import artifacts
 
     try:
-        version, alias, files = registry.fetch(uri)
-    except (registry.MlflowException, OSError) as error:
+        version, alias = artifacts.version_of(uri)
+        # By number: the alias may move on while the files are under way.
+        files = artifacts.files_of(f"models:/{version.name}/{version.version}")
+    except (MlflowException, OSError) as error:
         reason = getattr(error, "message", type(error).__name__)
         raise ModelRefused(f"{uri} cannot be fetched ({reason})") from error
-    found = registry.artifact_sha256(files)
+    found = artifacts.sha256_of(files)
     if found != version.tags.get("artifact_sha256"):
         raise ModelRefused(
             f"the files of {uri} are not those that were registered (sha256 differs)"

@@ -12,12 +12,13 @@ import os
 import secrets
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
+from urllib.parse import parse_qs
 
-from flask import Flask, Response, g, render_template, request
+from flask import Flask, Response, render_template, request
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
@@ -46,11 +47,11 @@ LOCAL = ("localhost", "127.0.0.1", "[::1]")
 #: What answers without a token: whether the server lives, and how to use it.
 OPEN = {"home", "docs", "openapi", "health", "ready", "static"}
 
-HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
-}
+HEADERS = [
+    ("X-Content-Type-Options", "nosniff"),
+    ("Cache-Control", "no-store"),
+    ("Referrer-Policy", "no-referrer"),
+]
 PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -59,6 +60,13 @@ PAGE_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 
+
+#: Where an application finds the :class:`Exchange` that it answers.
+EXCHANGE = "creditrisk.exchange"
+#: And where it finds what went wrong with a decision.
+ERROR = "creditrisk.error"
+
+WSGI = Callable[[dict, Callable], Iterable[bytes]]
 
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
@@ -69,6 +77,17 @@ class Refused(Exception):
     def __init__(self, status: int, detail: str, headers: dict | None = None, **more):
         self.status, self.detail, self.headers, self.more = status, detail, headers or {}, more
         super().__init__(detail)
+
+
+@dataclass(slots=True)
+class Exchange:
+    """What may be told of a request: nothing that the applicant or a prober has sent."""
+
+    id: str
+    started: float
+    method: str = "-"  # these two only if the path is one of ours
+    route: str = "none"
+    records: int = 0  # decided
 
 
 @dataclass(frozen=True)
@@ -83,7 +102,7 @@ class Figures:
 
 def create_app(
     served: Served, *, hosts: tuple[str, ...] = LOCAL, decision_log: DecisionLog | None = None,
-    token: str | None = None,
+    token: str | None = None, tell: Callable[[dict], None] | None = None,
 ) -> Flask:  # fmt: skip
     """The API over a served model.
 
@@ -96,32 +115,33 @@ def create_app(
         Where each decision is recorded before it is answered.
     token
         If given, decisions and metrics need it as a bearer token.
+    tell
+        Takes what may be told of each answered request; by default it is logged.
     """
     app = Flask(__name__, template_folder="pages", static_folder="pages/static")
     allowed = frozenset(host.lower() for host in hosts)
     wanted = f"Bearer {token}".encode() if token else None
     figures = _figures(served)
 
-    @app.before_request
-    def admit() -> None:
-        g.id, g.started, g.records = secrets.token_hex(12), time.perf_counter(), 0
-        _check_host(request.environ.get("HTTP_HOST"), allowed)
-        if wanted is not None and request.endpoint not in OPEN:
+    def admit(environ: dict, endpoint: str | None) -> None:
+        _check_host(environ.get("HTTP_HOST"), allowed)
+        if wanted is not None and endpoint not in OPEN:
             # A wrong path is answered like a right one: nobody learns without the token.
-            _check_token(request.environ.get("HTTP_AUTHORIZATION", ""), wanted)
+            _check_token(environ.get("HTTP_AUTHORIZATION", ""), wanted)
 
-    @app.after_request
-    def conclude(response: Response) -> Response:
-        response.headers.extend(HEADERS)
-        response.headers["X-Request-ID"] = g.id
-        _record(figures, response.status_code)
-        return response
+    @app.before_request
+    def begin() -> None:
+        environ, rule = request.environ, request.url_rule
+        if rule is not None:
+            exchange = environ[EXCHANGE]
+            exchange.method, exchange.route = environ["REQUEST_METHOD"], rule.rule
+        admit(environ, request.endpoint)
 
-    @app.post("/predict")
-    def predict() -> Response:
+    def decide(environ: dict) -> bytes:
+        admit(environ, "predict")
         scorer = served.scorer  # the same for the whole request, whatever is swapped meanwhile
-        reasons = _wants_reasons()
-        sent = _sent(MAX_REASONED if reasons else MAX_RECORDS)
+        reasons = _wants_reasons(environ)
+        exchange, sent = environ[EXCHANGE], _sent(environ, MAX_REASONED if reasons else MAX_RECORDS)
         records = sent if type(sent) is list else [sent]
         try:
             decisions = scorer.score(records, reasons)
@@ -131,13 +151,20 @@ def create_app(
             listed = [problem._asdict() for problem in error.problems]
             raise Refused(422, "Nothing was decided: the contract does not allow what was sent.",
                           problems=listed) from None  # fmt: skip
-        answers = _answers(scorer, decisions, one=sent is not records)
+        answers = _answers(scorer, decisions, exchange.id, one=sent is not records)
         if decision_log is not None:
             _keep(decision_log, scorer, records, answers)
-        g.records = len(answers)
-        for decision in decisions:
-            figures.decisions[decision.decision].inc()
-        return _json(answers if sent is records else answers[0])
+        exchange.records = len(answers)
+        good = sum(decision.prediction for decision in decisions)
+        figures.decisions["approve"].inc(good)
+        figures.decisions["decline"].inc(len(decisions) - good)
+        return _encode(answers if sent is records else answers[0]).encode()
+
+    app.wsgi_app = _direct(app.wsgi_app, decide, figures, tell or _log_request)
+
+    @app.post("/predict")
+    def predict() -> Response:
+        raise request.environ[ERROR]  # all else has been answered by then
 
     @app.get("/health")
     def health() -> Response:
@@ -191,14 +218,14 @@ def create_app(
     @app.errorhandler(Exception)
     def failure(error: Exception) -> Response:
         # Where and what kind, but not the message: it may quote the application.
-        trace = "".join(traceback.format_tb(error.__traceback__))
-        log.error("failure", extra={"id": g.id, "kind": type(error).__name__, "trace": trace})
+        kind, trace = type(error).__name__, "".join(traceback.format_tb(error.__traceback__))
+        log.error("failure", extra={"id": _request_id(), "kind": kind, "trace": trace})
         return _problem(500, "The server failed here. The request id finds it in the log.")
 
     return app
 
 
-def _wants_reasons() -> bool:
+def _wants_reasons(environ: dict) -> bool:
     """Whether the query asks for reasons.
 
     Raises
@@ -206,15 +233,15 @@ def _wants_reasons() -> bool:
     Refused
         If it says neither true nor false.
     """
-    if not request.environ.get("QUERY_STRING"):
+    if not environ.get("QUERY_STRING"):
         return False
-    sent = request.args.get("reasons", "false")
-    if sent not in ("true", "false"):
+    sent = parse_qs(environ["QUERY_STRING"], keep_blank_values=True).get("reasons", ["false"])
+    if sent[-1] not in ("true", "false"):
         raise Refused(422, "The query's reasons is true or false.")
-    return sent == "true"
+    return sent[-1] == "true"
 
 
-def _sent(most: int) -> object:
+def _sent(environ: dict, most: int) -> object:
     """What the request's body holds; a list of so many applications at most.
 
     Raises
@@ -222,7 +249,6 @@ def _sent(most: int) -> object:
     Refused
         If it is no JSON of acceptable size.
     """
-    environ = request.environ
     length = environ.get("CONTENT_LENGTH") or ""
     if "HTTP_TRANSFER_ENCODING" in environ or not length.isdigit():
         raise Refused(411, "Send the body with its Content-Length, not in chunks.")
@@ -232,7 +258,7 @@ def _sent(most: int) -> object:
     if kind != "application/json" or "HTTP_CONTENT_ENCODING" in environ:
         raise Refused(415, "Send application/json, not compressed.", {"Accept": "application/json"})
     try:
-        sent = parse(request.get_data(cache=False))
+        sent = parse(environ["wsgi.input"].read(int(length)))
     except NoJson as error:
         raise Refused(400, str(error)) from None
     if type(sent) is list and not 0 < len(sent) <= most:
@@ -244,9 +270,11 @@ def _sent(most: int) -> object:
     return sent
 
 
-def _answers(scorer: Scorer, decisions: list[Decision], one: bool) -> list[dict]:
+def _answers(
+    scorer: Scorer, decisions: list[Decision], request_id: str, one: bool
+) -> list[dict]:  # fmt: skip
     """What is answered for each decision, in the order of the applications."""
-    model, request_id = _model(scorer), g.id
+    model = _model(scorer)
     return [
         {
             "id": request_id if one else f"{request_id}-{number}",
@@ -287,7 +315,7 @@ def _keep(decision_log: DecisionLog, scorer: Scorer, records: list, answers: lis
     try:
         decision_log.append(lines)
     except LogError as error:
-        log.error("decision log", extra={"id": g.id, "reason": str(error)})
+        log.error("decision log", extra={"id": answers[0]["request_id"], "reason": str(error)})
         raise Refused(503, "Nothing was decided: decisions cannot be recorded now.") from None
 
 
@@ -306,6 +334,10 @@ def _check_token(sent: str, wanted: bytes) -> None:
                       {"WWW-Authenticate": "Bearer"})  # fmt: skip
 
 
+def _request_id() -> str:
+    return request.environ[EXCHANGE].id
+
+
 def _model(scorer: Scorer) -> dict:
     return {"name": scorer.name, "version": scorer.version, "alias": scorer.alias}
 
@@ -321,7 +353,7 @@ def _json(content: object, status: int = 200, kind: str = "application/json") ->
 def _problem(status: int, detail: str, headers: dict | None = None, **more) -> Response:
     """An error in the form of RFC 9457."""
     content = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status,
-               "detail": detail, "request_id": g.id, **more}  # fmt: skip
+               "detail": detail, "request_id": _request_id(), **more}  # fmt: skip
     response = _json(content, status, "application/problem+json")
     response.headers.extend(headers or {})
     return response
@@ -334,16 +366,50 @@ def _page(template: str, **content) -> Response:
     return response
 
 
-def _record(figures: Figures, status: int) -> None:
-    """Count and log an answered request; neither holds anything the applicant sent."""
-    seconds = time.perf_counter() - g.started
-    route = request.url_rule.rule if request.url_rule else "none"
-    figures.requests.labels(route, status).inc()
-    figures.seconds.labels(route).observe(seconds)
-    log.info("request", extra={
-        "id": g.id, "method": request.method if request.url_rule else "-", "route": route,
-        "status": status, "ms": round(1000 * seconds, 3), "records": g.records,
-    })  # fmt: skip
+def _direct(
+    application: WSGI, decide: Callable[[dict], bytes], figures: Figures, tell: Callable
+) -> WSGI:
+    """The application, each of whose answers is numbered, counted and told of.
+
+    What is asked all day is answered here. The way through Flask, with a context, a route and
+    headers that might come from anywhere, takes longer than decision and answer together. Whatever
+    goes wrong goes that way all the same and is put in words there, as for all other paths.
+    """
+
+    def answer(environ: dict, start_response: Callable) -> Iterable[bytes]:
+        exchange = environ[EXCHANGE] = Exchange(secrets.token_hex(12), time.perf_counter())
+        status = ""
+
+        def start(line: str, headers: list, *error) -> Callable:
+            nonlocal status
+            status = line[:3]
+            headers = [*headers, *HEADERS, ("X-Request-ID", exchange.id)]
+            return start_response(line, headers, *error)
+
+        body = None
+        if environ["PATH_INFO"] == "/predict" and environ["REQUEST_METHOD"] == "POST":
+            try:
+                body = [decide(environ)]
+            except Exception as error:  # refused or failed: Flask tells the one from the other
+                environ[ERROR] = error
+            else:
+                exchange.method, exchange.route = "POST", "/predict"
+                start("200 OK", [("Content-Type", "application/json"),
+                                 ("Content-Length", str(len(body[0])))])  # fmt: skip
+        body = body or application(environ, start)
+        seconds = time.perf_counter() - exchange.started
+        figures.requests.labels(exchange.route, status).inc()
+        figures.seconds.labels(exchange.route).observe(seconds)
+        tell({"id": exchange.id, "method": exchange.method, "route": exchange.route,
+              "status": int(status), "ms": round(1000 * seconds, 3),
+              "records": exchange.records})  # fmt: skip
+        return body
+
+    return answer
+
+
+def _log_request(told: dict) -> None:
+    log.info("request", extra=told)
 
 
 def _figures(served: Served) -> Figures:

@@ -10,14 +10,17 @@ refused as the API promises; and its own errors come as problem JSON like all ot
 One process serves. More cores are used by more servers, on ports of their own behind a proxy.
 """
 
+import gc
 import json
 import logging
+import os
 import select
 import signal
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -26,7 +29,7 @@ from types import SimpleNamespace
 from flask import Flask
 from waitress import create_server, wasyncore
 from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser
+from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import BaseWSGIServer
 from waitress.task import ErrorTask, WSGITask
 
@@ -36,10 +39,13 @@ from creditrisk.swap import Served, serve_from, watch
 
 log = logging.getLogger("creditrisk")
 
+STDERR = 2  # its descriptor
 WRITERS = 8  # threads that share the wait for the disk if decisions are logged
 CONNECTIONS = 2000  # open at once; each costs memory, not a thread
-REQUEST_SECONDS = 30  # to send one request completely
+REQUEST_SECONDS = 30  # to send one request completely, or to read some of an answer
 DRAIN_SECONDS = 30  # to finish what is in flight when asked to stop
+READ_AT_ONCE = 65536  # bytes
+SENT_AT_ONCE = 65536  # bytes of an answer up to which it goes out whole
 MOST_READ = 32 * MAX_BODY  # of a refused body, so that its sender gets to see the answer
 
 _WORDS = {
@@ -50,6 +56,7 @@ _WORDS = {
     501: "That transfer coding is not known here.",
 }
 
+_encode = json.JSONEncoder(default=str).encode
 _OWN = set(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
@@ -68,10 +75,25 @@ class Inline:
         """Take a connection that has a request to answer; Waitress calls this."""
         self.waiting.append(channel)
 
+    @property
+    def ready(self) -> bool:
+        """Whether a request can be answered now."""
+        return not all(map(_clogged, self.waiting))
+
     def run(self) -> None:
-        """Answer all requests that have come."""
-        while self.waiting:
-            self.waiting.popleft().service()
+        """Answer one request of each connection, so that none keeps the others waiting."""
+        for _ in range(len(self.waiting)):
+            channel = self.waiting.popleft()
+            if _clogged(channel):
+                self.waiting.append(channel)
+                continue
+            channel.service()
+            channel.handle_write()  # header and body in one, and not only on the next turn
+
+
+def _clogged(channel: HTTPChannel) -> bool:
+    """Whether the other side does not read its answers; it gets no more before it does."""
+    return channel.connected and channel.total_outbufs_len >= SENT_AT_ONCE
 
 
 def serve(
@@ -100,9 +122,9 @@ def serve(
             "unfinished decision cut off", extra={"log": str(book.path), "bytes": book.torn}
         )
     token = token_from_environment()
-    app = create_app(served, hosts=LOCAL + hosts, decision_log=book, token=token)
+    app = create_app(served, hosts=LOCAL + hosts, decision_log=book, token=token, tell=_tell)
     sockets, stopping = {}, threading.Event()
-    listeners = _listeners(app, sockets, stopping, host, port, threads=WRITERS if book else 1)
+    listeners = _listeners(app, sockets, stopping, host, port, threads=WRITERS if book else 0)
     inline = Inline()
     for listener in listeners if not book else ():
         listener.task_dispatcher = inline
@@ -111,7 +133,10 @@ def serve(
     watch(served, watch_seconds)
     _announce(listeners, served, host, token)
 
+    gc.freeze()  # what has been loaded stays: no need to look through it again and again
+
     def turn(seconds: float) -> None:
+        seconds = 0 if inline.ready else seconds
         wasyncore.loop(timeout=seconds, map=sockets, use_poll=True, count=1)
         inline.run()
 
@@ -126,9 +151,14 @@ def serve(
 def _listeners(
     app: Flask, sockets: dict, stopping: threading.Event, host: str, port: int, threads: int
 ) -> list[BaseWSGIServer]:
-    """Waitress' listening sockets, one for each address of the host, entered into ``sockets``."""
+    """Waitress' listening sockets, one for each address of the host, entered into ``sockets``.
+
+    Without threads nobody else is there to send what an answer has so far: :class:`Inline` does,
+    once it is complete.
+    """
     create_server(
-        app, map=sockets, host=host, port=port, threads=threads, ident=None,
+        app, map=sockets, host=host, port=port, threads=threads or 1, ident=None,
+        send_bytes=1 if threads else SENT_AT_ONCE, recv_bytes=READ_AT_ONCE,
         connection_limit=_connections(), backlog=1024, max_request_body_size=MOST_READ,
         max_request_header_size=32768, channel_timeout=60, cleanup_interval=5,
         asyncore_use_poll=True, clear_untrusted_proxy_headers=True,
@@ -218,7 +248,10 @@ def _parser(adjustments) -> HTTPRequestParser:
     parse_header = parser.parse_header
 
     def checked(header: bytes) -> None:
-        parse_header(header)
+        try:
+            parse_header(header)
+        except ValueError:  # a length of thousands of digits, an address with half a bracket
+            raise ParsingError("malformed") from None
         if parser.chunked or parser.content_length > MAX_BODY:
             parser.error = SimpleNamespace(code=411 if parser.chunked else 413)
             # Read to the end and forgotten: a connection closed on a client that is still
@@ -240,12 +273,12 @@ def _error_task(channel: HTTPChannel, request: HTTPRequestParser) -> ErrorTask:
                ("X-Content-Type-Options", "nosniff")]  # fmt: skip
     answer = f"{code} {phrase}", headers, json.dumps(content).encode()
     request.error = SimpleNamespace(code=code, to_response=lambda ident: answer)
-    log.info("request", extra={"route": "none", "status": code})
+    _tell({"route": "none", "status": code})
     return ErrorTask(channel, request)
 
 
 def _maintenance(listener: BaseWSGIServer, usual):
-    """Waitress' closing of idle connections, and of those that send one request for too long."""
+    """Waitress' closing of idle connections, and of those that send or read for too long."""
 
     def maintenance(now: float) -> None:
         usual(now)
@@ -253,6 +286,8 @@ def _maintenance(listener: BaseWSGIServer, usual):
             request = channel.request
             if request is not None and now - request.begun > REQUEST_SECONDS:
                 channel.will_close = True
+            if channel.total_outbufs_len and now - channel.last_activity > REQUEST_SECONDS:
+                channel.handle_close()  # Waitress would wait until it can be written to
 
     return maintenance
 
@@ -280,10 +315,24 @@ def _log_lines() -> None:
     logging.raiseExceptions = False  # a reader of the log who has gone stops no decision
 
 
+def _tell(told: dict) -> None:
+    """The line about a request: the same, but without the way through logging.
+
+    There is one for each decision, and that way takes longer than the decision.
+    """
+    line = {"time": _time(time.time()), "level": "info", "event": "request", **told}
+    with suppress(OSError):  # whoever reads the log has gone
+        os.write(STDERR, _encode(line).encode() + b"\n")
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
 def _line(record: logging.LogRecord) -> str:
-    time_ = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-    line = {"time": time_, "level": record.levelname.lower(), "event": record.getMessage()}
+    line = {"time": _time(record.created), "level": record.levelname.lower(),
+            "event": record.getMessage()}  # fmt: skip
     line |= {name: value for name, value in vars(record).items() if name not in _OWN}
     if record.exc_info and record.exc_info[0]:
         line["kind"] = record.exc_info[0].__name__
-    return json.dumps(line, default=str)
+    return _encode(line)

@@ -1,8 +1,8 @@
 """The model being served, and how a newer version takes its place while requests go on."""
 
 import logging
-import re
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,8 +14,6 @@ log = logging.getLogger("creditrisk")
 
 #: Any of these changing means that somebody has put another model into the folder.
 FILES = ("manifest.json", "credit_risk_model.pkl", "model_columns.pkl")
-
-_BY_ALIAS = re.compile(r"models:/(?P<name>[^/@]+)@(?P<alias>[^/@]+)")
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,9 @@ def serve_from(source: str) -> Served:
     ModelRefused
         If there is none, or none that can be trusted.
     """
-    found = mark(source)  # before loading: what changes while we load is seen by the next look
+    found = None
+    with suppress(Exception):  # loading has the words for what is wrong
+        found = mark(source)  # before loading: what changes while we load is seen by the next look
     return Served(source, checked(Scorer.load(source)), found)
 
 
@@ -102,14 +102,12 @@ def checked(scorer: Scorer) -> Scorer:
 
 def mark(source: str) -> object:
     """What tells one state of a source from the next: an alias' version, or the files' dates."""
-    alias = _BY_ALIAS.fullmatch(source)
-    if alias:
-        from creditrisk import registry  # MLflow takes seconds to import; a folder needs none of it
-
-        client = registry.MlflowClient()
-        return client.get_model_version_by_alias(alias["name"], alias["alias"]).version
     if source.startswith("models:/"):
-        return source  # a version by number never changes
+        if "@" not in source:
+            return source  # a version by number never changes
+        from creditrisk import artifacts  # MLflow takes seconds to import; a folder needs none
+
+        return artifacts.version_of(source)[0].version
     return tuple(_stamp(Path(source, name)) for name in FILES)
 
 

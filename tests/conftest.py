@@ -9,6 +9,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+# Tests start many processes. Where this is set, each of them compiles all it imports anew, which
+# takes longer than what most of them are started for.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 PARTS = ["notebooks", "creditrisk", "papermill_chain", "data/raw", "run_all.py", "uv.lock"]
 
 

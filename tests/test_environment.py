@@ -39,7 +39,7 @@ def test_core_holds_no_package_of_a_later_feature():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     core = {re.match(r"[\w-]+", line)[0] for line in project["dependencies"]}
     assert {"jupyterlab", "papermill", "pandas", "scikit-learn", "matplotlib", "seaborn", "mlflow"} <= core
-    assert not core & {"dask", "distributed", "fairlearn", "shap", "optbinning", "pytest"}
+    assert not core & {"dask", "distributed", "shap", "optbinning", "statsmodels", "pytest"}
     assert project["requires-python"] == ">=3.11,<3.14"
 
 

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import pickle
+import signal
 import socket
 import subprocess
 import sys
@@ -20,6 +21,8 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from servers import load, start
+from threadpoolctl import threadpool_limits
 
 from creditrisk import models, scoring
 from creditrisk.contract import read_contract, record_problems
@@ -32,6 +35,7 @@ from creditrisk.scoring import (
     golden_places,
     make_scorer,
 )
+from creditrisk.swap import serve_from
 
 ROOT = Path(__file__).resolve().parent.parent
 CONTRACT = read_contract(ROOT / "data/raw/datapackage.json")
@@ -120,6 +124,7 @@ def test_fast_answers_are_the_pipelines_all_over_the_contract(name, fitted):
         assert [d.prediction for d in together] == pipeline.predict(frame).tolist()
 
 
+@threadpool_limits.wrap(limits=1)  # its threads would wait for those of other tests
 def test_a_model_the_tables_do_not_know_is_answered_by_its_pipeline(fitted, caplog):
     pipeline = fitted("Gradient Boosting")
     scorer = make_scorer(pipeline, CONTRACT)
@@ -318,17 +323,6 @@ def test_a_model_for_another_world_is_refused(folder, fitted, tmp_path):
         Scorer.load(tmp_path)
 
 
-def test_a_folder_is_scored_without_mlflow_and_without_plotting(folder):
-    program = (
-        "import sys; from creditrisk.scoring import Scorer\n"
-        f"print(Scorer.load({str(folder())!r}).score([{APPLICATION!r}])[0].decision)\n"
-        "assert not {'mlflow', 'skops', 'seaborn', 'matplotlib', 'papermill'} & set(sys.modules)"
-    )
-    command = [sys.executable, "-c", program]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() in ("approve", "decline")
-
-
 # What MLflow and the libraries under it deprecate is theirs to mend.
 mlflow_warns = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning",
                                           "ignore::ResourceWarning")  # fmt: skip
@@ -390,6 +384,8 @@ def test_registered_files_that_were_changed_are_refused(registered):
     for uri in (f"{name}@nobody", f"{name}/99", "models:/x"):
         with pytest.raises(ModelRefused, match="cannot be fetched"):
             Scorer.load(uri)
+        with pytest.raises(ModelRefused, match="cannot be fetched"):
+            serve_from(uri)
     place = next(registered[-1].parent.glob("mlartifacts/models/*/artifacts"))
     for name in ("model.skops", "manifest.json", "MLmodel"):
         whole = (place / name).read_bytes()
@@ -402,6 +398,71 @@ def test_registered_files_that_were_changed_are_refused(registered):
     with pytest.raises(ModelRefused, match="cannot be fetched|sha256 differs"):
         Scorer.load(URI)
     gone.rename(place)
+
+
+@mlflow_warns
+def test_a_moved_alias_is_taken_under_load_and_a_bad_one_is_not(registered, fitted, tmp_path):
+    import mlflow
+
+    registry, client, first, store = registered
+    with mlflow.start_run():
+        regression = fitted("Logistic Regression")
+        second = registry.register(client, regression, CONTRACT, RAW.head(3), "", {})
+    expected = {1: Scorer.load("models:/Credit_Risk_Model/1").score(APPLICATION)[0].probability,
+                2: Scorer.load("models:/Credit_Risk_Model/2").score(APPLICATION)[0].probability}  # fmt: skip
+    # SQLite's file is the registry; the alias is moved by this process, as a notebook would.
+    environment = {"MLFLOW_TRACKING_URI": f"sqlite:///{store}"}
+    server = start(URI, tmp_path / "log", **environment)
+    try:
+        with load(server, json.dumps(APPLICATION).encode(), connections=2) as answers:
+            registry.promote(client, second.version, "for the test")
+            moved = time.monotonic()
+            server.until("/ready", lambda found: found["model"]["version"] == 2)
+            assert time.monotonic() - moved < 10
+            number = first.source.removeprefix("models:/")
+            model = store.parent / "mlartifacts/models" / number / "artifacts/model.skops"
+            whole = model.read_bytes()
+            model.write_bytes(whole[:-1])
+            # by hand, since promote() refuses such a version
+            client.set_registered_model_alias("Credit_Risk_Model", "production", first.version)
+            server.process.send_signal(signal.SIGHUP)
+            state = server.until("/ready", lambda found: found["refused_swap"])
+            assert "sha256 differs" in state["refused_swap"]["reason"]
+            client.delete_registered_model_alias("Credit_Risk_Model", "production")
+            server.process.send_signal(signal.SIGHUP)
+            state = server.until("/ready", lambda found: "alias" in found["refused_swap"]["reason"])
+            assert state["model"]["version"] == 2 and state["model"]["alias"] == "production"
+            model.write_bytes(whole)
+            registry.promote(client, first.version, "for the test")
+            server.process.send_signal(signal.SIGHUP)
+            server.until("/ready", lambda found: not found["refused_swap"])
+    finally:
+        server.process.kill()
+        server.process.wait()
+    assert {status for status, _ in answers} == {200}
+    by_version = {}
+    for _, answer in answers:
+        by_version.setdefault(answer["model"]["version"], set()).add(answer["probability"])
+    assert by_version == {number: {probability} for number, probability in expected.items()}
+    assert answers[-1][1]["model"]["version"] == 1
+
+
+@mlflow_warns
+def test_a_registry_out_of_reach_is_said_once(registered, monkeypatch):
+    import mlflow
+
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    served, store = serve_from(URI), mlflow.get_tracking_uri()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        nobody = f"http://127.0.0.1:{free.getsockname()[1]}"
+    mlflow.set_tracking_uri(nobody)
+    served.renew()
+    served.renew()
+    assert served.refusals == 1 and "Connection" in served.refused.reason
+    assert served.scorer.score(APPLICATION)[0].probability > 0
+    mlflow.set_tracking_uri(store)
+    served.renew()
+    assert served.refused is None and served.scorer.alias == "production"
 
 
 @pytest.fixture(scope="module")
