@@ -105,9 +105,13 @@ class Warm:
         own = {k: v for k, v in environment.items() if self.environment.get(k) != v}
         return self._fork({"stage": stage, "arguments": arguments, "environment": own}, output)
 
-    def call(self, function: tuple[str, str], argument: Any, output: IO[bytes]) -> Fork:
+    def call(
+        self, function: tuple[str, str], argument: Any, output: IO[bytes],
+        patience: float | None = None,
+    ) -> Fork:  # fmt: skip
         """A process that calls a function; if that raises, `output` tells what, as JSON."""
-        return self._fork({"call": function, "argument": pickle.dumps(argument).hex()}, output)
+        asked = {"call": function, "argument": pickle.dumps(argument).hex(), "path": sys.path}
+        return self._fork(asked, output, patience)
 
     def close(self) -> None:
         """End the warm process and all else of the run; on return nothing of it is left."""
@@ -118,15 +122,14 @@ class Warm:
             self.life.recv(1)  # the watcher holds the other end until it is through
         self.life.close()
 
-    def _fork(self, asked: dict, output: IO[bytes]) -> Fork:
+    def _fork(self, asked: dict, output: IO[bytes], patience: float | None = None) -> Fork:
         fork = Fork()
         self.forks[id(fork)] = fork
         try:
             self._send({"number": id(fork), **asked}, output.fileno())
         except OSError:
             raise NoFork from None
-        fork.born.wait()
-        if not fork.pid:
+        if not (fork.born.wait(patience) and fork.pid):
             raise NoFork
         return fork
 
@@ -240,6 +243,7 @@ def _begin(asked: dict, channel: socket.socket, output: int) -> None:
     if numpy := sys.modules.get("numpy"):
         numpy.random.seed()  # else all kernels would draw the same "random" numbers
     if "call" in asked:
+        sys.path += [folder for folder in asked.get("path", []) if folder not in sys.path]
         return _call(asked["call"], asked.get("argument"))
     os.environ.update(asked["environment"], JPY_PARENT_PID=str(warm))
     sys.argv = ["ipykernel_launcher.py", *asked["arguments"]]

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from papermill_chain import Stage, main
-from papermill_chain.record import publish
+from papermill_chain.files import publish, take_back
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 HEADLINE = "application/vnd.chain.headline+json"
@@ -126,7 +126,7 @@ def ready(tmp_path_factory) -> Path:
     (root / "data" / "raw.csv").write_text("raw\n")
     abandoned = {"status": "running", "finished": None, "stages": [{"status": "running"}]}
     killed = root / "experiments" / "runs" / "20200101-000000" / "manifest.json"
-    killed.parent.mkdir(parents=True)
+    (killed.parent / "staged").mkdir(parents=True)
     killed.write_text(json.dumps(abandoned))
     seen = []
     arguments = ["--set", "meet=true", "--set", "seed=11"]
@@ -217,7 +217,7 @@ def test_manifest_tells_what_was_read_written_set_and_found(ready):
     [
         ("bad", "ValueError: the model is bad", 4),
         ("leaving", "SystemExit: 0, so the cells below did not run", 5),
-        ("killed", "KernelDied: the kernel died", 5),
+        ("killed", "KernelDied: the kernel ended by itself with exit code 1", 5),
         ("forgetful", "MissingOutput: 03_model finished but did not write model.txt", None),
     ],
 )
@@ -368,7 +368,7 @@ def test_a_set_of_files_is_published_whole_or_not_at_all(tmp_path):
         (folder / name).write_text(f"{folder.name} {name}")
     (old / "c").mkdir()
     with pytest.raises(OSError, match="c"):
-        publish({new / name: old / name for name in "abc"})
+        publish({new / name: old / name for name in "abc"}, tmp_path / "journal")
     assert {path.name for path in old.iterdir()} == {"a", "c"}
     assert (old / "a").read_text() == "old a"
 
@@ -401,7 +401,7 @@ def test_kernel_of_the_next_notebook_is_warm_and_clean(tmp_path):
     )
     chain = [Stage("01_slow", writes={"out": "a"}), Stage("02_next", reads={"out": "a"})]
     seen = []
-    assert main(chain, tmp_path, "Toy", prepare=seen.append, argv=["--quiet"]) == 1
+    assert main(chain, tmp_path, "Toy", argv=["--quiet"]) == 1
     (told,) = manifests(tmp_path)
     # the kernel kept the missing module to itself; the notebook's own cell complains
     assert told["stages"][1]["error"]["ename"] == "ModuleNotFoundError"
