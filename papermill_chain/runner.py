@@ -269,8 +269,9 @@ class Conductor:
             told.writes = {stage.writes[name]: sha256(file) for name, file in staged.items()}
             places = {file: self.plan.root / stage.writes[name] for name, file in staged.items()}
             publish(places, self.plan.experiments / ".publishing.json")
-            kept = {"status": "succeeded", "report": f"{stage.name}.html"}  # which will be there soon
-            remember(self.plan.experiments, replace(told, **kept))
+            # its report is still to come; should that fail, the next run finds none and runs it again
+            files = {"notebook": f"{stage.name}.ipynb", "report": f"{stage.name}.html"}
+            remember(self.plan.experiments, replace(told, status="succeeded", **files))
         except OSError as error:
             return _failure(error)
         return None

@@ -31,7 +31,11 @@ from typing import IO, Any
 MARK_OF_RUN, MARK_OF_STAGE = "CHAIN_RUN_FOLDER", "CHAIN_STAGE"  # in the environment of a process
 POSSIBLE = sys.platform == "linux"  # macOS has fork, but its own libraries do not survive it
 LARGEST = 1 << 17  # bytes of a message; a call carries a whole run as its argument
-KERNEL = ["ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell"]
+KERNEL = [  # what every kernel imports when it starts
+    "ipykernel.debugger", "ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell",
+    "IPython.core.completerlib", "IPython.core.debugger", "IPython.core.oinspect",
+    "IPython.extensions.storemagic", "psutil", "pydoc", "sqlite3", "tornado.platform.asyncio",
+]  # fmt: skip
 
 
 class NoFork(Exception):
@@ -195,10 +199,12 @@ def serve(channel: socket.socket, life: socket.socket) -> Callable[[], None]:
     imported: list[str] = []  # the stages whose modules are there
     numbers: dict[int, int] = {}  # of the forks, by process id
     kernels = 0
+    sys.modules["debugpy"] = None  # who runs a chain attaches no debugger, and it takes long to import
     _import(KERNEL)
+    del sys.modules["debugpy"]
     while True:
         ahead = len(imported) < len(groups) and len(imported) <= kernels
-        if select.select([channel], [], [], 0 if ahead or waiting else 0.05)[0]:
+        if select.select([channel], [], [], 0 if ahead or waiting else 0.02)[0]:
             message, files, _, _ = socket.recv_fds(channel, LARGEST, 1)
             if not message:
                 sys.exit()
