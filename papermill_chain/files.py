@@ -76,9 +76,8 @@ def take_back(journal: Path, places: Iterable[Path]) -> None:
                     place.unlink()
         journal.unlink()
     for place in places:
-        for leftover in _aside(place), _near(place):
-            with suppress(FileNotFoundError, NotADirectoryError):
-                leftover.unlink()
+        for leftover in filter(Path.exists, [_aside(place), _near(place)]):
+            leftover.unlink()
 
 
 def saying(error: OSError, file: Path | None = None) -> str:

@@ -5,6 +5,7 @@ import os
 import platform
 import shutil
 import subprocess
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -194,13 +195,21 @@ def only_run(experiments: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system drops it with the process
         except BlockingIOError:
-            lock.seek(0)
-            raise Busy(lock.read().strip() or "another run") from None
+            raise Busy(_holder(experiments)) from None
         _note_holder(experiments, "a run that is starting")
         try:
             yield
         finally:
             lock.truncate(0)
+
+
+def _holder(experiments: Path) -> str:
+    """Who holds the checkout; whoever has just taken it needs a moment to say so."""
+    for _ in range(20):
+        if told := (experiments / ".lock").read_text(encoding="utf-8").strip():
+            return told
+        time.sleep(0.02)
+    return "another run"
 
 
 def _note_holder(experiments: Path, what: str) -> None:
