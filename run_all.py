@@ -66,6 +66,18 @@ def _told(written: dict[str, str]) -> dict:
     return json.loads((ROOT / path).read_text("utf-8"))
 
 
+# What MLflow and skops import only when they are used; two notebooks and the reports use them.
+MLFLOW = (
+    "mlflow.sklearn",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "mlflow.store.model_registry.sqlalchemy_store",
+    "mlflow.tracing.processor.base_mlflow",
+    "alembic.config",
+    "git",
+    "skops.io",
+    "sqlalchemy.dialects.sqlite",
+)
+
 # The order follows from who reads what. The test set goes to the validation and to nobody else.
 CHAIN = [
     Stage("01_eda", reads=RAW | CONTRACT),
@@ -75,12 +87,14 @@ CHAIN = [
         "04_registration",
         reads=TRAIN | CONTRACT | COMPARISON,
         writes=MODEL | BESIDE | REGISTRATION,
+        imports=MLFLOW,
         elsewhere=Elsewhere(ready=open_registry, missing=what_registration_lacks, close=close_runs),
     ),
     Stage(
         "05_validation",
         reads=TEST | CONTRACT | REGISTRATION | MODEL,
         writes=VALIDATION | {"model_card": "models/model_card.md"},
+        imports=MLFLOW,
         elsewhere=Elsewhere(missing=what_validation_lacks),
     ),
 ]

@@ -149,8 +149,9 @@ class Conductor:
         for stage in self.plan.stages:
             if upstream(stage, self.plan.stages) & to_run:
                 to_run.add(stage.name)
+        imports = {name: notebook.imports for name, notebook in self.plan.notebooks.items()}
         groups = [
-            (stage.name, self.plan.notebooks[stage.name].imports, named(stage.elsewhere.ready))
+            (stage.name, [*imports[stage.name], *stage.imports], named(stage.elsewhere.ready))
             for stage in self.plan.stages
             if stage.name in to_run
         ]

@@ -26,13 +26,15 @@ class Stage:
     """One notebook of a chain.
 
     `reads` and `writes` map a parameter to a path below the root; `secrets` map one to the
-    environment variable from which alone it comes.
+    environment variable from which alone it comes. `imports` are modules that libraries of the
+    notebook import only when they are used: its kernel finds them ready with those it asks for.
     """
 
     name: str
     reads: Mapping[str, str] = field(default_factory=dict)
     writes: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
+    imports: Sequence[str] = ()
     elsewhere: Elsewhere = field(default_factory=Elsewhere)
 
 

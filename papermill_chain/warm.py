@@ -30,6 +30,7 @@ from typing import IO, Any
 
 MARK_OF_RUN, MARK_OF_STAGE = "CHAIN_RUN_FOLDER", "CHAIN_STAGE"  # in the environment of a process
 POSSIBLE = sys.platform == "linux"  # macOS has fork, but its own libraries do not survive it
+NONE = -1  # the process id where there can be no fork, since a library has started a thread
 LARGEST = 1 << 17  # bytes of a message; a call carries a whole run as its argument
 KERNEL = [  # what every kernel imports when it starts
     "ipykernel.debugger", "ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell",
@@ -133,7 +134,7 @@ class Warm:
             self._send({"number": id(fork), **asked}, output.fileno())
         except OSError:
             raise NoFork from None
-        if not (fork.born.wait(patience) and fork.pid):
+        if not (fork.born.wait(patience) and fork.pid > 0):
             raise NoFork
         return fork
 
@@ -211,7 +212,8 @@ def serve(channel: socket.socket, life: socket.socket) -> Callable[[], None]:
             waiting.append((json.loads(message), files[0]))
         for asked, output in list(waiting):
             if asked.get("stage") in [None, *imported]:
-                if not (pid := os.fork()):
+                # A fork has one thread; what others were at stays half done in it for ever.
+                if not (pid := os.fork() if threading.active_count() == 1 else NONE):
                     return partial(_begin, asked, channel, output)
                 waiting.remove((asked, output))
                 os.close(output)
