@@ -187,7 +187,7 @@ def rivals(rounds: int) -> int:
 
 def real() -> int:
     """Faults that need MLflow; how many are not borne."""
-    light = ["--set", "repeats=1", "--set", "folds=2", "--quiet"]
+    light = ["--set", "repeats=1", "--set", "folds=2"]
     bad = 0
 
     def told(what: str, well: bool, more: object = "") -> None:
@@ -202,8 +202,10 @@ def real() -> int:
         shared = plain | {"MLFLOW_TRACKING_URI": f"sqlite:///{store}"}
 
         def begin(project: Path, *arguments: str, environment=plain) -> subprocess.Popen:
-            return subprocess.Popen([sys.executable, "run_all.py", *light, *arguments], cwd=project,
-                                    env=environment, stderr=subprocess.PIPE, text=True)  # fmt: skip
+            command = [sys.executable, "run_all.py", "--quiet", *(arguments or light)]
+            return subprocess.Popen(
+                command, cwd=project, env=environment, stderr=subprocess.PIPE, text=True
+            )
 
         both = [begin(project, environment=shared) for project in (one, other)]
         errors = [process.communicate()[1] for process in both]
@@ -236,7 +238,7 @@ def real() -> int:
 
         with sqlite3.connect(one / "mlflow.db") as database:
             database.execute("delete from registered_model_aliases where alias = 'challenger'")
-        dry = subprocess.run([sys.executable, "run_all.py", *light[:4], "--dry-run"], cwd=one, env=plain,
+        dry = subprocess.run([sys.executable, "run_all.py", *light, "--dry-run"], cwd=one, env=plain,
                              capture_output=True, text=True)  # fmt: skip
         told("a deleted alias is noticed", "alias challenger is gone" in dry.stdout, dry.stdout)
         lock = sqlite3.connect(one / "mlflow.db", isolation_level=None)
