@@ -76,13 +76,13 @@ def _run(plan: Plan, asked: Namespace, next_steps: Iterable[str]) -> int:
         mark_interrupted(folder)
     view = view_for(quiet=asked.quiet, json=asked.json)
     last = last_good(plan.experiments)
-    why = {stage.name: plan.why(stage, last.get(stage.name)) for stage in plan.stages}
-    if not any(why.values()):
+    to_run = [stage.name for stage in plan.stages if plan.why(stage, last.get(stage.name))]
+    if not to_run:
         view.nothing_to_do([last[stage.name] for stage in plan.stages], plan.experiments)
         return 0
     from papermill_chain.runner import run_chain
 
-    run, code = run_chain(plan, last, why, view)
+    run, code = run_chain(plan, last, to_run, view)
     view.closed(run, next_steps)
     show_failures(run)
     return code

@@ -1,18 +1,14 @@
 """Run the stages of a chain side by side where they can be, and publish what they write."""
 
-import json
-import logging
-import os
 import signal
-import tempfile
 import threading
 import time
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from shutil import rmtree
@@ -24,72 +20,32 @@ from papermill_chain.plan import Plan
 from papermill_chain.progress import View
 from papermill_chain.record import CUT, GOOD, Failure, Run, StageRun, new_run, remember
 from papermill_chain.session import Outcome, Session
+from papermill_chain.signals import Interrupted, quiet_libraries, signals_put_into
 from papermill_chain.stages import Stage, notebook_path, upstream
-from papermill_chain.warm import MARK_OF_RUN, MARK_OF_STAGE, POSSIBLE, NoFork, Warm, kill_family, named
+from papermill_chain.workplace import Workplace
 
 SECONDS_TO_STOP = 3.5  # for threads to tell what became of their notebooks, and for their reports
 SECONDS_TO_CLOSE = 1.0  # for what killed stages have left open elsewhere; else the next run does it
 
 
-class Interrupted(Exception):
-    """A signal asks the run to end."""
-
-
 def run_chain(
-    plan: Plan, last: dict[str, StageRun], why: dict[str, list[str]], view: View
+    plan: Plan, last: dict[str, StageRun], to_run: list[str], view: View
 ) -> tuple[Run, int]:
     """Run the stages of a plan; the run as recorded, and the exit code.
 
     Parameters
     ----------
     last : the record of each stage's last success.
-    why : the reasons known by now for which stages have to run.
+    to_run : the stages that have a reason to run as things are now.
     """
     events: SimpleQueue[Callable[[], None]] = SimpleQueue()
-    with _signals_put_into(events), _quiet_libraries():
+    with signals_put_into(events), quiet_libraries():
         stages = [plan.planned(stage) for stage in plan.stages]
         for told in stages:
             told.basis = basis_of(plan.notebooks[told.name], plan.root)
         run = new_run(plan.root, plan.title, plan.given, stages)
-        return run, Conductor(plan, run, last, why, view, events).run_all()
-
-
-@contextmanager
-def _signals_put_into(events: SimpleQueue) -> Iterator[None]:
-    """Have the signals that ask a program to end wait in line with all other events."""
-    before = {}
-    if threading.current_thread() is threading.main_thread():
-        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-            number = getattr(signal, name, None)
-            if number and signal.getsignal(number) != signal.SIG_IGN:  # as nohup wants it
-                handler = lambda number, _: events.put(partial(_interrupt, number))  # noqa: E731
-                before[number] = signal.signal(number, handler)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _interrupt(number: int) -> None:
-    raise Interrupted(number)
-
-
-@contextmanager
-def _quiet_libraries() -> Iterator[None]:
-    """Keep the tools' own chatter off the terminal; what a notebook says is in its report."""
-    names = ("papermill", "nbclient", "traitlets", "asyncio")
-    loggers = [logging.getLogger(name) for name in names]
-    levels = [logger.level for logger in loggers]
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.CRITICAL + 1)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        conductor = Conductor(plan, run, last, view, events, Workplace(plan, run))
+        return run, conductor.run_all(to_run)
 
 
 @dataclass
@@ -104,29 +60,29 @@ class Conductor:
     plan: Plan
     run: Run
     last: dict[str, StageRun]
-    why: dict[str, list[str]]
     view: View
     events: SimpleQueue[Callable[[], None]]
-    warm: Warm | None = None
+    workplace: Workplace
     sessions: dict[str, Session] = field(default_factory=dict)  # of the stages that are running
     began: dict[str, float] = field(default_factory=dict)
     busy: int = 0  # threads that have not reported back
     stopped_by: str = ""  # the name of a signal
-    tidy: bool | None = None  # whether nothing is left to be repaired, once that is known
     rendering: threading.Lock = field(default_factory=threading.Lock)
 
-    def run_all(self) -> int:
+    def run_all(self, to_run: list[str]) -> int:
         """Run the chain to its end, good or bad, and leave a true record; the exit code."""
         began, run = time.monotonic(), self.run
         code = 1
         try:
             run.save()
-            self.warm = self._warm()
+            self.workplace.open(to_run)
+            threading.Thread(target=_import_what_reports_need, daemon=True).start()
             self._take_events(starting=True)
             if all(stage.status in GOOD for stage in run.stages) and not run.troubles:
                 run.status = "succeeded"
                 if self.plan.after:
-                    self._in_background(partial(self._call, self.plan.after, run), self._followed)
+                    after = partial(self.workplace.call, self.plan.after, run)
+                    self._in_background(after, self._followed)
                     self._take_events()
                 code = int(run.status != "succeeded")
         except Interrupted as asked:
@@ -140,23 +96,6 @@ class Conductor:
             run.troubles.append(f"no index of all runs: {_failure(error)}")
             code = code or 1
         return code
-
-    def _warm(self) -> Warm | None:
-        """The process that does the imports of the stages to come, where there can be one."""
-        if not POSSIBLE:
-            return None
-        to_run = {name for name, reasons in self.why.items() if reasons}
-        for stage in self.plan.stages:
-            if upstream(stage, self.plan.stages) & to_run:
-                to_run.add(stage.name)
-        imports = {name: notebook.imports for name, notebook in self.plan.notebooks.items()}
-        groups = [
-            (stage.name, [*imports[stage.name], *stage.imports], named(stage.elsewhere.ready))
-            for stage in self.plan.stages
-            if stage.name in to_run
-        ]
-        with suppress(OSError):
-            return Warm(groups, self.plan.root / "notebooks", self._environment())
 
     def _take_events(self, starting: bool = False) -> None:
         """Take events, and if asked start whatever can start, until nothing goes on any more."""
@@ -183,7 +122,7 @@ class Conductor:
     def _start_or_skip(self, stage: Stage) -> None:
         """Send a notebook off, or take over what it made the last time if that still stands."""
         told, last = self._told(stage.name), self.last.get(stage.name)
-        told.why = self.why[stage.name] or self.plan.why(stage, last)
+        told.why = self.plan.why(stage, last)  # once more: what came before it may have changed all
         if told.why:
             self._start(stage, told)
         else:
@@ -207,11 +146,11 @@ class Conductor:
         session = self.sessions[stage.name] = Session(
             stage.name,
             folder=self.plan.root / "notebooks",
-            environment=self._environment(stage),
+            environment=self.workplace.environment(stage),
             follow=lambda *cell: self.events.put(partial(self.view.at_cell, stage.name, *cell)),
             secrets=stage.secrets,
             timeout=self.plan.cell_timeout,
-            warm=self.warm,
+            warm=self.workplace.warm,
         )
         work = partial(self._execute, stage, told, session)
         self._in_background(work, partial(self._executed, stage, told))
@@ -316,17 +255,6 @@ class Conductor:
         if result:
             self.run.after, self.run.status = str(result), "failed"
 
-    def _call(self, function: Callable, argument: Any) -> Failure | None:
-        """In a thread: call a function where its imports are done, else here; what it has raised."""
-        if not (self.warm and (name := named(function))):
-            return function(argument)
-        with tempfile.TemporaryFile() as told:
-            if self.warm.call(name, argument, told).wait() == 0:
-                return None
-            told.seek(0)
-            *_, last = told.read().decode().splitlines() or [""]
-            return Failure(*json.loads(last)) if last else Failure("Killed", "it was stopped")
-
     def _in_background(self, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
         """Do some work in a thread; what it returns or raises is then given to the main thread."""
 
@@ -346,38 +274,22 @@ class Conductor:
 
     def _stop(self, signal_name: str) -> None:
         """Kill the kernels, and give their threads the time to tell how far they have come."""
-        self.stopped_by = signal_name
+        self.stopped_by, deadline = signal_name, time.monotonic() + SECONDS_TO_STOP
         for session in self.sessions.values():
             session.kill()
-        self._kill_all(patience=SECONDS_TO_CLOSE)
-        deadline = time.monotonic() + SECONDS_TO_STOP
+        self._leave(SECONDS_TO_CLOSE)
         while self.busy and time.monotonic() < deadline:
             with suppress(Empty, Interrupted):
                 self.events.get(timeout=0.1)()
 
-    def _kill_all(self, patience: float) -> None:
-        """End the warm process and all that belongs to the run, after a last service of it."""
-        if self.tidy is not None:
-            return
-        cut = {stage.name for stage in self.run.stages if stage.status in CUT}
-        left_open = [s.elsewhere.close for s in self.plan.stages if s.name in cut and s.elsewhere.close]
-        self.tidy = all(self._closed(close, patience) for close in left_open)
-        if self.warm:
-            self.warm.close()
-        else:
-            kill_family({MARK_OF_RUN: str(self.run.folder)})
-
-    def _closed(self, close: Callable, patience: float) -> bool:
-        """Whether what stages have left open elsewhere is ended; else the next run will do it."""
-        if not (self.warm and (name := named(close))):
-            return False
-        with tempfile.TemporaryFile() as told, suppress(NoFork):
-            return self.warm.call(name, [self.run.id], told, patience).wait(patience) == 0
-        return False
+    def _leave(self, patience: float) -> None:
+        """Leave no process of the run."""
+        cut = [stage.name for stage in self.run.stages if stage.status in CUT]
+        self.workplace.close(cut, patience)
 
     def _end(self, seconds: float) -> None:
         """Leave nothing running, and a record that says how it ended."""
-        self._kill_all(patience=10)
+        self._leave(patience=10)
         for stage in self.run.stages:
             if stage.status == "running":
                 stage.status, stage.seconds = "interrupted", self._seconds_since(stage.name)
@@ -385,7 +297,7 @@ class Conductor:
         self.run.finished = datetime.now(UTC).isoformat(timespec="seconds")
         self.run.seconds = seconds
         self.run.save()
-        if self.tidy:  # as long as the folder is there, the next run has something to repair
+        if self.workplace.tidy:  # as long as the folder is there, the next run has something to repair
             rmtree(self.run.staged, ignore_errors=True)
 
     def _staged(self, stage: Stage) -> dict[str, Path]:
@@ -404,21 +316,14 @@ class Conductor:
     def _seconds_since(self, stage: str) -> float:
         return round(time.monotonic() - self.began[stage], 1)
 
-    def _environment(self, stage: Stage | None = None) -> dict[str, str]:
-        """What a kernel finds in its environment: this checkout's packages first, and the run.
 
-        Secrets are for the stage that lists them, and for no other.
-        """
-        secret = {name for other in self.plan.stages for name in other.secrets.values()}
-        secret -= set(stage.secrets.values()) if stage else set()
-        path = os.pathsep.join(filter(None, [str(self.plan.root), os.environ.get("PYTHONPATH")]))
-        return {name: value for name, value in os.environ.items() if name not in secret} | {
-            "PYTHONPATH": path,
-            "CHAIN_RUN_ID": self.run.id,
-            "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # else a kernel may warn of frozen modules
-            MARK_OF_RUN: str(self.run.folder),
-            **({MARK_OF_STAGE: stage.name} if stage else {}),
-        }
+def _import_what_reports_need() -> None:
+    """In a thread, while the warm process is at its imports: else the first report would be late."""
+    import papermill_chain.kernels  # noqa: F401  first, for what it keeps from being imported
+
+    with suppress(ImportError):  # the report shall complain
+        for module in "nbconvert", "bs4", "bleach", "jinja2":
+            import_module(module)
 
 
 def _failure(error: BaseException, file: Path | None = None) -> Failure:

@@ -1,6 +1,5 @@
 """Signals, deaths, full disks and rivals: the last good files stay, and nothing is left behind."""
 
-import json
 import os
 import shutil
 import signal

@@ -11,7 +11,7 @@ import nbformat
 import pytest
 from toy import REPOSITORY, family, manifests, write_notebook
 
-from papermill_chain import Stage, main, runner
+from papermill_chain import Stage, main, workplace
 
 # A module that, like numpy, draws a seed when it is imported, and a figure left open in a cell.
 LOOK = """
@@ -41,7 +41,7 @@ def look(root: Path, names: tuple[str, ...]) -> list[dict]:
 
 def test_a_forked_kernel_is_as_clean_as_a_cold_one(tmp_path, monkeypatch):
     first, second = look(tmp_path / "warm", ("1", "2"))
-    monkeypatch.setattr(runner, "POSSIBLE", False)  # as where there is no fork
+    monkeypatch.setattr(workplace, "POSSIBLE", False)  # as where there is no fork
     (cold,) = look(tmp_path / "cold", ("1",))
     assert first["names"] == second["names"] == cold["names"]
     assert "pickle" not in cold["names"] and "np" in cold["names"]
