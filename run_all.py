@@ -4,9 +4,10 @@ import json
 import sys
 from pathlib import Path
 
-from papermill_chain import Run, Stage, main
+from papermill_chain import Elsewhere, Run, Stage, main
 
 ROOT = Path(__file__).resolve().parent
+STORE = ROOT / "mlflow.db"  # unless MLFLOW_TRACKING_URI names another
 
 RAW = {"raw": "data/raw/german_credit_data.csv"}
 CONTRACT = {"datapackage": "data/raw/datapackage.json"}
@@ -23,6 +24,69 @@ MODEL = {"model": "models/credit_risk_model.pkl"}
 BESIDE = {"model_columns": "models/model_columns.pkl", "manifest": "models/manifest.json"}
 REGISTRATION = {"registration": "experiments/registration.json"}
 
+VALIDATION = {"validation": "experiments/validation.json"}
+CARD = {"model_card": "models/model_card.md", "model_card_html": "models/model_card.html"}
+EXPLANATION = {"explanation": "experiments/explanation.json"}
+SCORECARD = {"scorecard": "models/scorecard.csv", "scorecard_sql": "models/scorecard.sql"}
+
+
+# MLflow is imported when it is needed: `run_all.py --help` and an unchanged rerun need it not.
+def open_registry() -> None:
+    """Make MLflow's store, if it is not there yet, while the first notebooks run."""
+    from creditrisk import registry
+
+    registry.connect(STORE)
+
+
+def close_runs(chain_runs: list[str]) -> None:
+    """End the MLflow runs that killed runs of the chain have left open."""
+    from creditrisk import registry
+
+    registry.close_runs(registry.connect(STORE), chain_runs)
+
+
+def what_registration_lacks() -> str:
+    """Whether the version is still registered, and still the one put forward."""
+    from creditrisk.registered import what_is_gone
+
+    return what_is_gone(_told(REGISTRATION), STORE, points_to_it="challenger")
+
+
+def what_validation_lacks() -> str:
+    """Whether production is as gone as it can be only by hand; moved by hand, it is left alone."""
+    from creditrisk.registered import what_is_gone
+
+    promoted = "production" if _told(VALIDATION)["promoted"] else None
+    return what_is_gone(_told(REGISTRATION), STORE, exists=promoted)
+
+
+def attach_reports(run: Run) -> None:
+    """Store the reports of a run beside the model it has registered, if it has registered one."""
+    registered = _told(REGISTRATION)
+    if registered["chain_run"] != run.id:
+        return
+    from creditrisk import registry
+
+    registry.attach_reports(registry.connect(STORE), registered["run_id"], run.reports)
+
+
+def _told(written: dict[str, str]) -> dict:
+    (path,) = written.values()
+    return json.loads((ROOT / path).read_text("utf-8"))
+
+
+# What MLflow and skops import only when they are used; two notebooks and the reports use them.
+MLFLOW = (
+    "mlflow.sklearn",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "mlflow.store.model_registry.sqlalchemy_store",
+    "mlflow.tracing.processor.base_mlflow",
+    "alembic.config",
+    "git",
+    "skops.io",
+    "sqlalchemy.dialects.sqlite",
+)
+
 # The order follows from who reads what. The test set goes to nobody who could learn from it.
 CHAIN = [
     Stage("01_eda", reads=RAW | CONTRACT),
@@ -32,46 +96,22 @@ CHAIN = [
         "04_registration",
         reads=TRAIN | CONTRACT | COMPARISON,
         writes=MODEL | BESIDE | REGISTRATION,
+        imports=MLFLOW,
+        elsewhere=Elsewhere(ready=open_registry, missing=what_registration_lacks, close=close_runs),
     ),
     Stage(
         "05_validation",
         reads=TEST | TRAIN | OUT_OF_FOLD | CONTRACT | REGISTRATION | MODEL,
-        writes={
-            "validation": "experiments/validation.json",
-            "model_card": "models/model_card.md",
-            "model_card_html": "models/model_card.html",
-        },
+        writes=VALIDATION | CARD,
+        imports=MLFLOW,
+        elsewhere=Elsewhere(missing=what_validation_lacks),
     ),
     Stage(
         "06_explanation",
         reads=TEST | TRAIN | CONTRACT | REGISTRATION | MODEL,
-        writes={
-            "explanation": "experiments/explanation.json",
-            "scorecard": "models/scorecard.csv",
-            "scorecard_sql": "models/scorecard.sql",
-        },
+        writes=EXPLANATION | SCORECARD,
     ),
 ]
-
-
-def open_registry(run: Run) -> None:
-    """Get MLflow ready while the first notebooks run, if this run will register a model."""
-    if "04_registration" in [stage.name for stage in run.stages]:
-        from creditrisk import (
-            registry,  # imports MLflow, which `run_all.py --help` need not wait for
-        )
-
-        registry.connect(ROOT / "mlflow.db")
-
-
-def attach_reports(run: Run) -> None:
-    """Store the reports of a run beside the model it has registered, if it has registered one."""
-    registered = json.loads((ROOT / REGISTRATION["registration"]).read_text("utf-8"))
-    if registered["chain_run"] != run.id:
-        return
-    from creditrisk import registry
-
-    registry.attach_reports(registry.connect(ROOT / "mlflow.db"), registered["run_id"], run.reports)
 
 
 if __name__ == "__main__":
@@ -80,7 +120,6 @@ if __name__ == "__main__":
             CHAIN,
             root=ROOT,
             title="Credit risk",
-            prepare=open_registry,
             after=attach_reports,
             next_steps=[
                 "uv run mlflow ui --workers 1    # runs, reports and the registered model",

@@ -166,6 +166,31 @@ def current(client: MlflowClient, alias: str) -> ModelVersion | None:
         raise
 
 
+def standing(client: MlflowClient, registration: dict) -> tuple[bool, dict[str, int]]:
+    """Whether a version is registered for its run, and which version each alias points to."""
+    try:
+        found = client.get_model_version(registration["model"], str(registration["version"]))
+        aliases = client.get_registered_model(registration["model"]).aliases
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return False, {}
+        raise
+    return found.run_id == registration["run_id"], {k: int(v) for k, v in aliases.items()}
+
+
+def close_runs(client: MlflowClient, chain_runs: list[str]) -> None:
+    """End what killed runs of the chain have left open: their MLflow runs and nested ones."""
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    places = [experiment.experiment_id] if experiment else []
+    for chain_run in chain_runs:
+        left = client.search_runs(places, f"tags.chain_run = '{chain_run}'") if places else []
+        for run in list(left):
+            left += client.search_runs(places, f"tags.mlflow.parentRunId = '{run.info.run_id}'")
+        for run in left:
+            if run.info.status == "RUNNING":
+                client.set_terminated(run.info.run_id, "KILLED")
+
+
 def load(version: str | int) -> Pipeline:
     """The model of a registered version, as scikit-learn pipeline."""
     return mlflow.sklearn.load_model(f"models:/{MODEL_NAME}/{version}")

@@ -2,6 +2,6 @@
 
 from papermill_chain.cli import main
 from papermill_chain.record import Run
-from papermill_chain.stages import ChainError, Stage
+from papermill_chain.stages import ChainError, Elsewhere, Stage
 
-__all__ = ["ChainError", "Run", "Stage", "main"]
+__all__ = ["ChainError", "Elsewhere", "Run", "Stage", "main"]

@@ -1,12 +1,14 @@
 """What a notebook says of itself before it runs: its title, its kernel and its parameters."""
 
 import ast
+import hashlib
 import io
 import json
 import math
 import re
 import tokenize
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,14 @@ class Notebook:
     title: str
     kernel: str
     parameters: dict[str, Parameter]
-    imports: tuple[str, ...] = ()  # the modules its cells ask for, in order
+    code: tuple[str, ...]  # of its cells
+    sha256: str  # of its cells and its kernel; outputs do not count
+
+    @cached_property
+    def imports(self) -> tuple[str, ...]:
+        """The modules its cells ask for, in order."""
+        modules = (module for cell in self.code for module in imported_modules(cell))
+        return tuple(dict.fromkeys(modules))
 
 
 def read_notebook(path: Path) -> Notebook:
@@ -54,9 +63,9 @@ def read_notebook(path: Path) -> Notebook:
         )
     titles = (re.search(r"^# +(.+)$", text, re.M) for kind, text in cells if kind == "markdown")
     title = next((match[1].strip() for match in titles if match), path.stem)
-    imports = dict.fromkeys(module for kind, text in cells if kind == "code"
-                            for module in _imports(text))  # fmt: skip
-    return Notebook(title, kernel, _parameters(tagged[0], name), tuple(imports))
+    code = tuple(_without_magics(text) for kind, text in cells if kind == "code")
+    content = hashlib.sha256(json.dumps([cells, tags, kernel]).encode()).hexdigest()
+    return Notebook(title, kernel, _parameters(tagged[0], name), code, content)
 
 
 def value_of(text: str, type: str) -> Any:
@@ -83,20 +92,26 @@ def value_of(text: str, type: str) -> Any:
     raise ValueError(text)
 
 
-def _imports(source: str) -> list[str]:
-    """The modules that a cell imports; of `from a import b`, where b may be one, both."""
+def imported_modules(source: str, package: str = "") -> list[str]:
+    """The modules that some code of a package imports; of `from a import b`, where b may be one, both."""
     try:
         statements = ast.walk(ast.parse(source))
-    except SyntaxError:  # magics and shell lines are not Python
+    except SyntaxError:
         return []
     modules = []
     for statement in statements:
         if isinstance(statement, ast.Import):
             modules += [name.name for name in statement.names]
-        elif isinstance(statement, ast.ImportFrom) and statement.module and not statement.level:
-            modules.append(statement.module)
-            modules += [f"{statement.module}.{name.name}" for name in statement.names]
+        elif isinstance(statement, ast.ImportFrom):
+            above = package.split(".")[: 1 - statement.level or None] if statement.level else []
+            origin = ".".join(filter(None, [*above, statement.module]))
+            modules += [origin, *(f"{origin}.{name.name}" for name in statement.names)]
     return modules
+
+
+def _without_magics(source: str) -> str:
+    """The Python of a cell, whose lines may also be for IPython or the shell."""
+    return re.sub(r"^\s*[%!].*$", "pass", source, flags=re.M)
 
 
 def _parameters(source: str, name: str) -> dict[str, Parameter]:

@@ -1,20 +1,74 @@
-"""What a run shows in the terminal: a line for each notebook that runs, and what came of it."""
+"""What a run shows: lines for people, or JSON for machines, while it runs and when it has ended."""
 
+import json
+import os
+import shutil
+import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from textwrap import fill, indent
-
-from rich.console import Console, Group
-from rich.live import Live
-from rich.text import Text
+from typing import Any, Protocol
 
 from papermill_chain.record import Run, StageRun
 
 SECONDS_OF_SILENCE = 15
-COLOURS = {"succeeded": "green", "failed": "bold red", "interrupted": "yellow"}
+COLOURS = {
+    "succeeded": "32", "up to date": "32", "failed": "1;31", "interrupted": "33",
+    "bold": "1", "dim": "2", "link": "36",
+}  # fmt: skip
+
+
+class View(Protocol):
+    """Whoever shows a run is told of it by these."""
+
+    def started(self, stage: StageRun, expected: float | None) -> None: ...
+    def at_cell(self, stage: str, number: int, total: int, heading: str | None) -> None: ...
+    def ended(self, stage: StageRun) -> None: ...
+    def tick(self) -> None: ...
+    def closed(self, run: Run, next_steps: Iterable[str]) -> None: ...
+    def nothing_to_do(self, stages: Sequence[StageRun], experiments: Path) -> None: ...
+
+
+def view_for(quiet: bool, json: bool) -> View:
+    """The view that a user has asked for."""
+    return Events() if json else Lines(quiet)
+
+
+@dataclass
+class Events:
+    """A run as JSON, one object a line, for a program to read."""
+
+    def started(self, stage: StageRun, expected: float | None) -> None:
+        self._tell("stage started", stage=stage.name, why=stage.why, expected_seconds=expected)
+
+    def at_cell(self, stage: str, number: int, total: int, heading: str | None) -> None:
+        self._tell("cell started", stage=stage, number=number, of=total, heading=heading)
+
+    def ended(self, stage: StageRun) -> None:
+        told = asdict(stage)
+        shown = "status", "why", "seconds", "headline", "figures", "error", "run"
+        self._tell("stage ended", stage=stage.name, **{name: told[name] for name in shown})
+
+    def tick(self) -> None:
+        """Nothing: a program sees by itself that time passes."""
+
+    def closed(self, run: Run, next_steps: Iterable[str]) -> None:
+        manifest = str(run.folder / "manifest.json")
+        told = {"status": run.status, "seconds": run.seconds, "troubles": run.troubles}
+        self._tell("run ended", run=run.id, manifest=manifest, after=run.after, **told)
+
+    def nothing_to_do(self, stages: Sequence[StageRun], experiments: Path) -> None:
+        for stage in stages:
+            self.ended(_taken_over(stage))
+        self._tell("run ended", run=None, status="up to date")
+
+    def _tell(self, event: str, **facts: Any) -> None:
+        line = json.dumps({"event": event, "time": round(time.time(), 3)} | facts, default=str)
+        with suppress(OSError):  # nobody reads any more
+            print(line, flush=True)
 
 
 @dataclass
@@ -22,126 +76,140 @@ class Running:
     """A notebook that is running, and the cell it is at."""
 
     name: str
-    began: float
-    shown: float
+    expected: float | None
+    began: float = field(default_factory=time.monotonic)
+    shown: float = field(default_factory=time.monotonic)
     cell: str = "starting"
 
-    def line(self) -> Text:
-        """Where it is and since when, in one line however narrow the terminal."""
-        seconds = duration(time.monotonic() - self.began)
-        parts = (self.name, "bold"), "  ", self.cell, " · ", seconds
-        return Text.assemble(*parts, no_wrap=True, overflow="ellipsis")
+    def line(self) -> str:
+        """Where it is, since when, and how long it took last time."""
+        passed = duration(time.monotonic() - self.began)
+        about = f" of about {duration(self.expected)}" if self.expected else ""
+        return f"{self.name}  {self.cell} · {passed}{about}"
 
 
-class View:
-    """The progress of a run: lines that move on a terminal, a few lines anywhere else."""
+class Lines:
+    """A run as lines: one a running notebook, kept up to date on a terminal, else now and then."""
 
-    def __init__(self, quiet: bool = False):
-        self.console = Console(quiet=quiet, highlight=False, markup=False, emoji=False)
+    def __init__(self, quiet: bool = False) -> None:
+        with suppress(AttributeError, OSError):  # a terminal that cannot show ± or → shows ?
+            sys.stdout.reconfigure(errors="replace")
+        self.quiet = quiet
+        self.moving = not quiet and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
         self.running: dict[str, Running] = {}
-        self.live = Live(
-            console=self.console, get_renderable=self._lines, transient=True,
-            refresh_per_second=4, redirect_stdout=False, redirect_stderr=False,
-        )  # fmt: skip
+        self.drawn = 0  # lines that move, now on the screen
 
-    def __enter__(self) -> "View":
-        if self.console.is_terminal:
-            self.live.start()
-        return self
-
-    def __exit__(self, *_) -> None:
-        with suppress(OSError, SystemExit):
-            self.live.stop()
-
-    def started(self, stage: str) -> None:
-        """A notebook has been sent off."""
-        now = time.monotonic()
-        self.running[stage] = Running(stage, now, now)
-        if not self.console.is_terminal:
-            self.print(f"{stage}  started")
+    def started(self, stage: StageRun, expected: float | None) -> None:
+        self.running[stage.name] = Running(stage.name, expected)
+        if not self.moving:
+            about = f" (about {duration(expected)})" if expected else ""
+            self._print(f"{stage.name}  started: {', '.join(stage.why)}{about}")
+        self._redraw()
 
     def at_cell(self, stage: str, number: int, total: int, heading: str | None) -> None:
-        """A notebook has come to a cell, counted among its code cells."""
         if stage in self.running:
-            self.running[stage].cell = f"cell {number}/{total}" + (
-                f" · {heading}" if heading else ""
-            )
+            self.running[stage].cell = f"cell {number}/{total}" + (f" · {heading}" if heading else "")
+        self._redraw()
+
+    def ended(self, stage: StageRun) -> None:
+        self.running.pop(stage.name, None)
+        seconds = "" if stage.status == "up to date" else f" after {duration(stage.seconds)}"
+        status = self._in(COLOURS[stage.status], stage.status)
+        self._print(f"{self._in(COLOURS['bold'], stage.name)}  {status}{seconds}")
 
     def tick(self) -> None:
         """Time passes; where lines cannot move, say now and then that something still does."""
         for running in self.running.values():
-            if time.monotonic() - running.shown >= SECONDS_OF_SILENCE:
+            if not self.moving and time.monotonic() - running.shown >= SECONDS_OF_SILENCE:
                 running.shown = time.monotonic()
-                if not self.console.is_terminal:
-                    self.print(running.line())
+                self._print(running.line())
+        self._redraw()
 
-    def ended(self, stage: str, status: str, seconds: float) -> None:
-        """A notebook has come to an end."""
-        self.running.pop(stage, None)
-        self.print(
-            Text.assemble(
-                (stage, "bold"), "  ", (status, COLOURS[status]), f" after {duration(seconds)}"
-            )
-        )
+    def closed(self, run: Run, next_steps: Iterable[str]) -> None:
+        self.running.clear()
+        self._print()
+        self._table([(stage, run.folder) for stage in run.stages])
+        index = shown_path(run.folder.parent.parent / "index.html")
+        status = self._in(COLOURS[run.status], run.status)
+        self._print(f"Run {run.id} {status} after {duration(run.seconds)}; all runs: "
+                    + self._in(COLOURS["link"], index))  # fmt: skip
+        for number, step in enumerate(next_steps if run.status == "succeeded" else ()):
+            self._print("     " if number else "Next:", step)
 
-    def print(self, *what: object, **how: object) -> None:
-        """Print, and run on in silence when nobody listens any more."""
+    def nothing_to_do(self, stages: Sequence[StageRun], experiments: Path) -> None:
+        self._table([(_taken_over(stage), experiments / "runs" / stage.run) for stage in stages])
+        index = self._in(COLOURS["link"], shown_path(experiments / "index.html"))
+        self._print(f"Nothing to do; all runs: {index}")
+
+    def _table(self, stages: Sequence[tuple[StageRun, Path]]) -> None:
+        """Of each stage, what came of it, why it ran, what it found, and where to read it."""
+        width = max(len(stage.name) for stage, _ in stages)
+        for stage, folder in stages:
+            seconds = "" if stage.seconds is None or not stage.why else duration(stage.seconds)
+            status = self._in(COLOURS.get(stage.status, COLOURS["dim"]), f"{stage.status:<11}")
+            name = self._in(COLOURS["bold"], f"{stage.name:<{width}}")
+            why = f"   {', '.join(stage.why)}" if stage.why else ""
+            self._print(f"{name}  {status}{seconds:>9}{why}".rstrip())
+            if stage.headline:
+                columns = shutil.get_terminal_size().columns
+                self._print(indent(fill(stage.headline, max(columns, 40) - 5), "    "))
+            if stage.report and not stage.error:
+                self._print(f"    {self._in(COLOURS['link'], shown_path(folder / stage.report))}")
+        self._print()
+
+    def _print(self, *words: str) -> None:
+        """Print above the lines that move, and run on in silence when nobody listens any more."""
+        if not self.quiet:
+            self._redraw(" ".join(words) + "\n")
+
+    def _redraw(self, above: str = "") -> None:
+        """Put the lines of what is running below all else, in the place where they stood."""
+        if not above and not self.moving:
+            return
+        columns = shutil.get_terminal_size().columns - 1
+        lines = [running.line()[:columns] + "\n" for running in self.running.values()]
+        lines = lines if self.moving else []
+        back = f"\x1b[{self.drawn}F\x1b[J" if self.drawn else ""
+        self.drawn = len(lines)
         try:
-            self.console.print(*what, **how)
-        except (OSError, SystemExit):  # rich ends the program when a pipe is closed
-            self.console.quiet = True
+            print(back + above + "".join(lines), end="", flush=True)
+        except OSError:
+            self.quiet, self.moving = True, False
 
-    def _lines(self) -> Group:
-        return Group(*(running.line() for running in list(self.running.values())))
-
-
-def show_closing(view: View, run: Run, next_steps: Iterable[str]) -> None:
-    """Tell what came of each stage, where the reports are, and what to do next."""
-    width = max(len(stage.name) for stage in run.stages)
-    view.print()
-    for stage in run.stages:
-        seconds = "" if stage.seconds is None else duration(stage.seconds)
-        status = (f"{stage.status:<11}", COLOURS.get(stage.status, "dim"))
-        view.print(Text.assemble((f"{stage.name:<{width}}", "bold"), "  ", status, f"{seconds:>9}"))
-        if stage.headline:
-            view.print(indent(fill(stage.headline, view.console.width - 5), "    "))
-        if stage.report and not stage.error:
-            view.print(Text(f"    {shown_path(run.folder / stage.report)}", "cyan"), soft_wrap=True)
-    view.print()
-    outcome = Text.assemble(f"Run {run.id} ", (run.status, COLOURS[run.status]))
-    view.print(outcome, f"after {duration(run.seconds)}; all runs: ", end="")
-    view.print(Text(shown_path(run.folder.parent.parent / "index.html"), "cyan"), soft_wrap=True)
-    if run.status == "succeeded":
-        for number, step in enumerate(next_steps):
-            view.print("Next:" if number == 0 else "     ", step, soft_wrap=True)
+    def _in(self, colour: str, words: str) -> str:
+        coloured = self.moving and "NO_COLOR" not in os.environ
+        return f"\x1b[{colour}m{words}\x1b[0m" if coloured else words
 
 
 def show_failures(run: Run) -> None:
     """Tell on stderr what went wrong, also when all else is to be quiet."""
-    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
-    with suppress(OSError, SystemExit):
-        for stage in run.stages:
-            if stage.error:
-                console.print()
-                console.print(Text(failure_sentence(stage), COLOURS["failed"]))
-                for line in stage.error.traceback.splitlines():
-                    console.print(f"    {line}", soft_wrap=True)
-                if stage.report:
-                    console.print(f"    {shown_path(run.folder / stage.report)}", soft_wrap=True)
-        for trouble in run.troubles:
-            console.print(Text(trouble, COLOURS["failed"]))
-        if run.after:
-            console.print(
-                Text(f"what follows the last stage failed: {run.after}", COLOURS["failed"])
-            )
+    lines = []
+    for stage in run.stages:
+        if stage.error and stage.status == "failed":
+            lines += ["", _failure_sentence(stage)]
+            lines += [f"    {line}" for line in stage.error.traceback.splitlines()]
+            lines += [f"    {shown_path(run.folder / stage.report)}"] if stage.report else []
+    lines += run.troubles
+    lines += [f"what follows the last stage failed: {run.after}"] if run.after else []
+    with suppress(OSError, AttributeError):
+        sys.stderr.reconfigure(errors="replace")
+    with suppress(OSError):
+        for line in lines:
+            print(line, file=sys.stderr)
 
 
-def failure_sentence(stage: StageRun) -> str:
+def _failure_sentence(stage: StageRun) -> str:
     """Where a stage failed and why."""
     error = stage.error
     cell = f" in cell {error.number}" if error.number else ""
     heading = f", under “{error.heading}”" if error.heading else ""
     return f"{stage.name} failed{cell}{heading}: {error}"
+
+
+def _taken_over(stage: StageRun) -> StageRun:
+    """A stage's last success as what this run has made of it: nothing."""
+    stage.status, stage.why = "up to date", []
+    return stage
 
 
 def shown_path(path: Path) -> str:

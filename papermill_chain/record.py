@@ -1,19 +1,23 @@
-"""What is kept of a run: its folder, its manifest and the files it puts in their places."""
+"""What is kept of a run: its folder, its manifest, and of each stage the last good record."""
 
-import errno
-import hashlib
 import json
 import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
+
+from papermill_chain.files import sha256, take_back, write_whole
+
+GOOD = ("succeeded", "up to date")
+CUT = ("running", "interrupted", "failed")
 
 
 class Busy(Exception):
@@ -43,11 +47,15 @@ class StageRun:
     title: str
     parameters: dict[str, Any]
     status: str = "not run"
+    why: list[str] = field(default_factory=list)  # it ran, rather than be taken as it was
+    run: str | None = None  # the id of the run that executed it
     seconds: float | None = None
+    basis: dict[str, Any] = field(default_factory=dict)  # notebook, code, lock and Python
     reads: dict[str, str] = field(default_factory=dict)
     writes: dict[str, str] = field(default_factory=dict)
     headline: str = ""
     figures: dict[str, Any] = field(default_factory=dict)
+    cells: list[dict[str, Any]] = field(default_factory=list)  # time and peak memory of each
     error: Failure | None = None
     notebook: str | None = None
     report: str | None = None
@@ -88,6 +96,11 @@ class Run:
         """The HTML reports that have been made so far."""
         return [self.folder / stage.report for stage in self.stages if stage.report]
 
+    @property
+    def staged(self) -> Path:
+        """Where stages write until all they write is there; it is gone when a run has ended well."""
+        return self.folder / "staged"
+
     def save(self) -> None:
         """Write the manifest, whole or not at all."""
         told = asdict(self) | {"figures": self.figures}
@@ -105,25 +118,68 @@ def new_run(root: Path, title: str, parameters: dict[str, Any], stages: list[Sta
         with suppress(FileExistsError):
             folder.mkdir(parents=True)
             break
+    (folder / "staged").mkdir()
     lock = root / "uv.lock"
+    _note_holder(root / "experiments", f"run {id}")
     return Run(
         folder, id, title, now.isoformat(timespec="seconds"), parameters, stages,
         git=_git_state(root), lock_sha256=sha256(lock) if lock.is_file() else None,
     )  # fmt: skip
 
 
-def close_abandoned(experiments: Path) -> None:
-    """Mark runs that a killed runner has left at "running" as interrupted."""
-    for manifest in experiments.glob("runs/*/manifest.json"):
-        with suppress(ValueError, KeyError, TypeError, AttributeError):
-            told = json.loads(manifest.read_text(encoding="utf-8"))
-            for record in [told, *told["stages"]]:
-                if record["status"] == "running":
-                    record["status"] = "interrupted"
-            if told["status"] == "interrupted" and told["finished"] is None:
-                ended = datetime.fromtimestamp(manifest.stat().st_mtime, UTC)
-                told["finished"] = ended.isoformat(timespec="seconds")
-                _write_json(manifest, told)
+def last_good(experiments: Path) -> dict[str, StageRun]:
+    """The record of each stage's last success; nothing of what cannot be read."""
+    try:
+        told = json.loads((experiments / "stages.json").read_text(encoding="utf-8"))
+        return {name: StageRun(**record) for name, record in told.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def remember(experiments: Path, stage: StageRun) -> None:
+    """Keep a success as the stage's last."""
+    good = last_good(experiments) | {stage.name: stage}
+    _write_json(experiments / "stages.json", {name: asdict(good[name]) for name in sorted(good)})
+
+
+def unfinished(experiments: Path) -> list[Path]:
+    """The folders of runs whose runner was killed before it could tidy up."""
+    return [staged.parent for staged in sorted(experiments.glob("runs/*/staged"))]
+
+
+def repair(experiments: Path, places: Iterable[Path]) -> None:
+    """Undo what a killed runner has left half done, and kill what it has left running."""
+    from papermill_chain.warm import MARK_OF_RUN, kill_family
+
+    for folder in unfinished(experiments):
+        kill_family({MARK_OF_RUN: str(folder)})
+    take_back(experiments / ".publishing.json", places)
+
+
+def stages_cut(folder: Path) -> list[str]:
+    """The stages that were running when the runner of a run was killed."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        told = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        return [stage["name"] for stage in told["stages"] if stage["status"] in CUT]
+    return []
+
+
+
+def mark_interrupted(folder: Path) -> None:
+    """Say of a run that its runner was killed, and take away what it has staged."""
+    manifest = folder / "manifest.json"
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        told = json.loads(manifest.read_text(encoding="utf-8"))
+        for record in [told, *told["stages"]]:
+            if record["status"] == "running":
+                record["status"] = "interrupted"
+        if told["finished"] is None:
+            ended = datetime.fromtimestamp(manifest.stat().st_mtime, UTC)
+            told["finished"] = ended.isoformat(timespec="seconds")
+        _write_json(manifest, told)
+    shutil.rmtree(folder / "staged", ignore_errors=True)
+    with suppress(OSError):
+        folder.rmdir()  # it was killed before there was anything to tell
 
 
 @contextmanager
@@ -139,8 +195,7 @@ def only_run(experiments: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system drops it with the process
         except BlockingIOError:
-            lock.seek(0)
-            raise Busy(lock.read().strip() or "another run") from None
+            raise Busy(_holder(experiments)) from None
         _note_holder(experiments, "a run that is starting")
         try:
             yield
@@ -148,99 +203,22 @@ def only_run(experiments: Path) -> Iterator[None]:
             lock.truncate(0)
 
 
-def note_run(run: Run) -> None:
-    """Let others who find the checkout busy know with which run."""
-    _note_holder(run.folder.parent.parent, f"run {run.id}")
+def _holder(experiments: Path) -> str:
+    """Who holds the checkout; whoever has just taken it needs a moment to say so."""
+    for _ in range(20):
+        if told := (experiments / ".lock").read_text(encoding="utf-8").strip():
+            return told
+        time.sleep(0.02)
+    return "another run"
 
 
 def _note_holder(experiments: Path, what: str) -> None:
+    """Let others who find the checkout busy know with what."""
     (experiments / ".lock").write_text(f"{what}, process {os.getpid()}", encoding="utf-8")
 
 
-def sha256(path: Path) -> str:
-    """The hash of what is in a file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def publish(outputs: dict[Path, Path]) -> None:
-    """Put new files in their places as one set: if one cannot be, the old ones are put back."""
-    kept: dict[Path, Path | None] = {}
-    try:
-        for new, place in outputs.items():
-            _flush(new)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            kept[place] = _kept_aside(place)
-            _move(new, place)
-    except OSError:
-        for place, old in kept.items():
-            if old:
-                os.replace(old, place)
-            else:
-                place.unlink(missing_ok=True)
-        raise
-    finally:
-        for old in filter(None, kept.values()):
-            old.unlink(missing_ok=True)
-
-
-def remove_empty_folders(folder: Path) -> None:
-    """Remove a folder and those below it, as far as they hold no file."""
-    for below in [*sorted(folder.rglob("*/"), reverse=True), folder]:
-        with suppress(OSError):
-            below.rmdir()
-
-
-def saying(error: OSError, file: Path | None = None) -> str:
-    """An error of the file system with the path it is about, which a full disk leaves out."""
-    path = error.filename2 or error.filename or file
-    reason = error.strerror or str(error)
-    return f"{reason}: {path}" if path else reason
-
-
-def _kept_aside(place: Path) -> Path | None:
-    """A second name for the file in a place, if there is one; the place never stands empty."""
-    old = place.with_name(f".{place.name}.old")
-    old.unlink(missing_ok=True)
-    if not place.exists():
-        return None
-    try:
-        os.link(place, old)
-    except OSError:  # a file system without hard links, or no file
-        shutil.copy2(place, old)
-    return old
-
-
-def _move(new: Path, place: Path) -> None:
-    """Move a file to its place in one step, also to another disk."""
-    try:
-        os.replace(new, place)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        near = place.with_name(f".{place.name}.new")
-        shutil.copy2(new, near)
-        _flush(near)
-        os.replace(near, place)
-        new.unlink()
-
-
-def _flush(path: Path) -> None:
-    """Have a file on the disk before its name is, so that a power cut leaves no empty one."""
-    if os.name != "nt":  # Windows flushes only what is open for writing
-        with open(path, "rb") as file:
-            os.fsync(file.fileno())
-
-
 def _write_json(path: Path, told: dict[str, Any]) -> None:
-    """Write a file so that readers find either the old one or all of the new one."""
-    half = path.with_name(f".{path.name}.new")
-    text = json.dumps(told, indent=2, ensure_ascii=False, default=str)
-    try:
-        half.write_text(text, encoding="utf-8")
-        os.replace(half, path)
-    finally:
-        half.unlink(missing_ok=True)
+    write_whole(path, json.dumps(told, indent=2, ensure_ascii=False, default=str))
 
 
 def _git_state(root: Path) -> dict[str, Any] | None:

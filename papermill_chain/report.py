@@ -1,13 +1,12 @@
 """What a reader gets to see: one self-contained HTML page a notebook, and one index of all runs."""
 
-import os
 import re
-import secrets
 from base64 import b64encode
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 
+from papermill_chain.files import write_whole
 from papermill_chain.history import read_runs
 from papermill_chain.sanitize import picture, safe_html
 
@@ -57,7 +56,7 @@ def render(
         error=error,
         failing=_failing_cell(executed, error),
     )
-    _write_whole(html, page)
+    write_whole(html, page)
 
 
 def write_index(experiments: Path, title: str) -> Path:
@@ -66,7 +65,7 @@ def write_index(experiments: Path, title: str) -> Path:
     latest = next((run for run in runs if not run.unreadable), None)
     earlier = [run for run in runs if run is not latest]
     index = experiments / "index.html"
-    _write_whole(index, _page("runs.html.j2", title=title, latest=latest, earlier=earlier))
+    write_whole(index, _page("runs.html.j2", title=title, latest=latest, earlier=earlier))
     return index
 
 
@@ -204,13 +203,3 @@ def _duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02} s"
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Write a file so that readers find either the old one or all of the new one."""
-    half = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        half.write_text(text, encoding="utf-8")
-        os.replace(half, path)
-    finally:
-        half.unlink(missing_ok=True)

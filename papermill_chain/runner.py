@@ -1,92 +1,51 @@
 """Run the stages of a chain side by side where they can be, and publish what they write."""
 
-import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from shutil import rmtree
 from typing import Any
 
-from papermill_chain import record, report
-from papermill_chain.kernels import (
-    Outcome,
-    Session,
-    dismiss,
-    execute,
-    own_loop,
-    start_ahead,
-)  # fmt: skip
-from papermill_chain.notebooks import Notebook
+from papermill_chain.files import link, publish, relative, saying, sha256
+from papermill_chain.freshness import basis_of, report_of
+from papermill_chain.plan import Plan
 from papermill_chain.progress import View
-from papermill_chain.record import Failure, Run, StageRun
+from papermill_chain.record import CUT, GOOD, Failure, Run, StageRun, new_run, remember
+from papermill_chain.session import Outcome, Session
+from papermill_chain.signals import Interrupted, quiet_libraries, signals_put_into
 from papermill_chain.stages import Stage, notebook_path, upstream
+from papermill_chain.workplace import Workplace
 
-SECONDS_TO_STOP = 3.0
-
-
-class Interrupted(Exception):
-    """A signal asks the run to end."""
+SECONDS_TO_STOP = 3.5  # for threads to tell what became of their notebooks, and for their reports
+SECONDS_TO_CLOSE = 1.0  # for what killed stages have left open elsewhere; else the next run does it
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What to run and how."""
+def run_chain(
+    plan: Plan, last: dict[str, StageRun], to_run: list[str], view: View
+) -> tuple[Run, int]:
+    """Run the stages of a plan; the run as recorded, and the exit code.
 
-    root: Path
-    title: str
-    stages: Sequence[Stage]  # in order
-    notebooks: dict[str, Notebook]
-    settings: dict[str, dict[str, Any]]  # stage: parameter: value, as the user wants it
-    given: dict[str, Any]  # the same, whatever the stage
-    jobs: int = 2
-    cell_timeout: int | None = None
-    prepare: Callable[[Run], None] | None = None
-    after: Callable[[Run], None] | None = None
-
-
-def run_chain(plan: Plan, view: View) -> tuple[Run, int]:
-    """Run the stages of a plan; the run as recorded, and the exit code."""
-    experiments = plan.root / "experiments"
-    record.close_abandoned(experiments)
-    stages = [_not_yet_run(plan, stage) for stage in plan.stages]
-    run = record.new_run(plan.root, plan.title, plan.given, stages)
-    record.note_run(run)
-    conductor = Conductor(plan, run, view)
-    with signals_put_into(conductor.events), view:
-        code = conductor.run_all()
-    try:
-        report.write_index(experiments, plan.title)
-    except Exception as error:
-        run.troubles.append(f"no index of all runs: {_failure(error)}")
-        code = code or 1
-    return run, code
-
-
-@contextmanager
-def signals_put_into(events: SimpleQueue) -> Iterator[None]:
-    """Have the signals that ask a program to end wait in line with all other events."""
-    before = {}
-    if threading.current_thread() is threading.main_thread():
-        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-            number = getattr(signal, name, None)
-            if number and signal.getsignal(number) != signal.SIG_IGN:  # as nohup wants it
-                handler = lambda number, _: events.put(partial(_interrupt, number))  # noqa: E731
-                before[number] = signal.signal(number, handler)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _interrupt(number: int) -> None:
-    raise Interrupted(number)
+    Parameters
+    ----------
+    last : the record of each stage's last success.
+    to_run : the stages that have a reason to run as things are now.
+    """
+    events: SimpleQueue[Callable[[], None]] = SimpleQueue()
+    with signals_put_into(events), quiet_libraries():
+        stages = [plan.planned(stage) for stage in plan.stages]
+        for told in stages:
+            told.basis = basis_of(plan.notebooks[told.name], plan.root)
+        run = new_run(plan.root, plan.title, plan.given, stages)
+        conductor = Conductor(plan, run, last, view, events, Workplace(plan, run))
+        return run, conductor.run_all(to_run)
 
 
 @dataclass
@@ -100,160 +59,143 @@ class Conductor:
 
     plan: Plan
     run: Run
+    last: dict[str, StageRun]
     view: View
-    events: SimpleQueue[Callable[[], None]] = field(default_factory=SimpleQueue)
+    events: SimpleQueue[Callable[[], None]]
+    workplace: Workplace
     sessions: dict[str, Session] = field(default_factory=dict)  # of the stages that are running
-    ahead: dict[str, Session] = field(default_factory=dict)  # of the one that waits for its turn
     began: dict[str, float] = field(default_factory=dict)
     busy: int = 0  # threads that have not reported back
+    stopped_by: str = ""  # the name of a signal
     rendering: threading.Lock = field(default_factory=threading.Lock)
 
-    def run_all(self) -> int:
+    def run_all(self, to_run: list[str]) -> int:
         """Run the chain to its end, good or bad, and leave a true record; the exit code."""
         began, run = time.monotonic(), self.run
         code = 1
         try:
             run.save()
-            self._prepare()
+            self.workplace.open(to_run)
+            threading.Thread(target=_import_what_reports_need, daemon=True).start()
             self._take_events(starting=True)
-            if all(stage.status == "succeeded" for stage in run.stages) and not run.troubles:
+            if all(stage.status in GOOD for stage in run.stages) and not run.troubles:
                 run.status = "succeeded"
                 if self.plan.after:
-                    self._in_background(partial(self.plan.after, run), self._followed)
+                    after = partial(self.workplace.call, self.plan.after, run)
+                    self._in_background(after, self._followed)
                     self._take_events()
                 code = int(run.status != "succeeded")
         except Interrupted as asked:
             run.status, code = "interrupted", 128 + asked.args[0]
+            self._stop(signal.Signals(asked.args[0]).name)
         finally:
-            self._stop_kernels()
-            for stage in run.stages:
-                if stage.status == "running":
-                    stage.status, stage.seconds = "interrupted", self._seconds_since(stage.name)
-            run.status = "failed" if run.status == "running" else run.status
-            run.finished = datetime.now(UTC).isoformat(timespec="seconds")
-            run.seconds = round(time.monotonic() - began, 1)
-            record.remove_empty_folders(run.folder / "staged")
-            run.save()
+            self._end(round(time.monotonic() - began, 1))
+        try:
+            self._write_index()
+        except Exception as error:
+            run.troubles.append(f"no index of all runs: {_failure(error)}")
+            code = code or 1
         return code
-
-    def _prepare(self) -> None:
-        """Have the work done that `after` would have to wait for; nobody waits for this thread."""
-
-        def job() -> None:
-            with suppress(Exception):  # what is wrong shows when `after` needs it
-                self.plan.prepare(self.run)
-
-        if self.plan.prepare:
-            threading.Thread(target=job, daemon=True).start()
 
     def _take_events(self, starting: bool = False) -> None:
         """Take events, and if asked start whatever can start, until nothing goes on any more."""
         while True:
-            if starting:
-                for stage in self._ready():
-                    self._start(stage)
-                self._look_ahead()
+            while starting and (stage := self._ready()):
+                self._start_or_skip(stage)
             if not self.busy:
                 return
             with suppress(Empty):
-                self.events.get(timeout=1)()
+                self.events.get(timeout=0.5)()
             self.view.tick()
 
-    def _ready(self) -> list[Stage]:
-        """The stages that can start now; none after a failure."""
+    def _ready(self) -> Stage | None:
+        """A stage that can start now; none after a failure."""
         status = {stage.name: stage.status for stage in self.run.stages}
-        if "failed" in status.values():
-            return []
-        ready = [
-            stage
-            for stage in self.plan.stages
-            if status[stage.name] == "not run"
-            and all(status[name] == "succeeded" for name in upstream(stage, self.plan.stages))
-        ]
-        return ready[: self.plan.jobs - len(self.sessions)]
+        if "failed" in status.values() or len(self.sessions) == self.plan.jobs:
+            return None
+        for stage in self.plan.stages:
+            before = upstream(stage, self.plan.stages)
+            if status[stage.name] == "not run" and all(status[name] in GOOD for name in before):
+                return stage
+        return None
 
-    def _start(self, stage: Stage) -> None:
-        """Send a notebook off."""
-        told = self._told(stage.name)
-        told.status = "running"
-        self.began[stage.name] = time.monotonic()
-        self.view.started(stage.name)
+    def _start_or_skip(self, stage: Stage) -> None:
+        """Send a notebook off, or take over what it made the last time if that still stands."""
+        told, last = self._told(stage.name), self.last.get(stage.name)
+        told.why = self.plan.why(stage, last)  # once more: what came before it may have changed all
+        if told.why:
+            self._start(stage, told)
+        else:
+            self._take_over(told, last)
         self.run.save()
-        session = self.ahead.pop(stage.name, None) or self._session(stage, started_ahead=False)
-        self.sessions[stage.name] = session
-        session.may_begin.set()
 
-    def _look_ahead(self) -> None:
-        """Keep one kernel warm for the stage that comes next; after a failure, none."""
-        status = {stage.name: stage.status for stage in self.run.stages}
-        if "failed" in status.values():
-            for session in self.ahead.values():
-                session.kill()
-            self.ahead.clear()
-        elif not self.ahead:
-            waiting = (stage for stage in self.plan.stages if status[stage.name] == "not run")
-            if stage := next(waiting, None):
-                self.ahead[stage.name] = self._session(stage, started_ahead=True)
+    def _take_over(self, told: StageRun, last: StageRun) -> None:
+        """Have the last success of a stage in this run as well, with its report."""
+        for shown in last.notebook, last.report:
+            if (file := report_of(last, self.plan.root).with_name(shown)).is_file():
+                link(file, self.run.folder / shown)
+        kept = {**vars(last), "status": "up to date", "why": []}
+        vars(told).update(kept)
+        self.view.ended(told)
 
-    def _session(self, stage: Stage, started_ahead: bool) -> Session:
-        """A thread with a kernel that runs a notebook as soon as it may begin."""
-        session = Session(
+    def _start(self, stage: Stage, told: StageRun) -> None:
+        told.status, told.run = "running", self.run.id
+        self.began[stage.name] = time.monotonic()
+        last = self.last.get(stage.name)
+        self.view.started(told, last and last.seconds)
+        session = self.sessions[stage.name] = Session(
+            stage.name,
             folder=self.plan.root / "notebooks",
-            environment=self._environment(stage),
+            environment=self.workplace.environment(stage),
             follow=lambda *cell: self.events.put(partial(self.view.at_cell, stage.name, *cell)),
+            secrets=stage.secrets,
             timeout=self.plan.cell_timeout,
+            warm=self.workplace.warm,
         )
-        told = self._told(stage.name)
-
-        def work() -> tuple[dict, Outcome] | None:
-            with own_loop():
-                if started_ahead:
-                    notebook = self.plan.notebooks[stage.name]
-                    start_ahead(notebook.kernel, notebook.imports, session)
-                if session.wait():
-                    return self._execute(stage, told, session)
-                dismiss(session)
-
+        work = partial(self._execute, stage, told, session)
         self._in_background(work, partial(self._executed, stage, told))
-        return session
 
     def _execute(self, stage: Stage, told: StageRun, session: Session) -> tuple[dict, Outcome]:
         """In a thread: run a notebook; the hashes of what it has read, and what came of it."""
-        root = self.plan.root
-        files = [session.folder / told.parameters[name] for name in stage.reads]
-        reads = {_relative(file, root): record.sha256(file) for file in files}
+        from papermill_chain.kernels import execute  # imports papermill; the main thread is free
+
+        reads = {path: sha256(file) for path, file in self.plan.files_read(stage).items()}
         staged = self._staged(stage)
         for file in staged.values():
             file.parent.mkdir(parents=True, exist_ok=True)
         taken = {*stage.reads, *self.plan.settings[stage.name]}
         outcome = execute(
-            notebook_path(root, stage.name),
+            notebook_path(self.plan.root, stage.name),
             self.run.folder / f"{stage.name}.ipynb",
             {name: told.parameters[name] for name in sorted(taken)}
-            | {name: _relative(file, session.folder) for name, file in staged.items()},
+            | {name: relative(file, session.folder) for name, file in staged.items()},
             self.plan.notebooks[stage.name].kernel,
             session,
         )
         return reads, outcome
 
     def _executed(
-        self, stage: Stage, told: StageRun, result: tuple[dict, Outcome] | BaseException | None
+        self, stage: Stage, told: StageRun, result: tuple[dict, Outcome] | BaseException
     ) -> None:
         """Publish what a notebook has written, or record why there is nothing to publish."""
-        if result is None:  # it never began
-            return
         del self.sessions[stage.name]
         if isinstance(result, BaseException):
             result = {}, Outcome(_failure(result))
         told.reads, outcome = result
         told.headline, told.figures = outcome.headline, outcome.figures
-        told.error = outcome.error or self._publish(stage, told)
-        told.status = "failed" if told.error else "succeeded"
+        told.cells = outcome.cells
         told.seconds = self._seconds_since(stage.name)
-        self.view.ended(stage.name, told.status, told.seconds)
+        if self.stopped_by:
+            stopped = {"ename": "Interrupted", "evalue": f"stopped by {self.stopped_by}"}
+            told.error = outcome.error and replace(outcome.error, traceback="", **stopped)
+            told.status = "interrupted"
+        else:
+            told.error = outcome.error or self._publish(stage, told)
+            told.status = "failed" if told.error else "succeeded"
         if (self.run.folder / f"{stage.name}.ipynb").is_file():
             told.notebook = f"{stage.name}.ipynb"
             self._in_background(partial(self._render, told), partial(self._rendered, told))
+        self.view.ended(told)
         self.run.save()
 
     def _publish(self, stage: Stage, told: StageRun) -> Failure | None:
@@ -264,20 +206,24 @@ class Conductor:
             files = " and ".join(absent)
             return Failure("MissingOutput", f"{stage.name} finished but did not write {files}")
         try:
-            hashes = {stage.writes[name]: record.sha256(file) for name, file in staged.items()}
+            told.writes = {stage.writes[name]: sha256(file) for name, file in staged.items()}
             places = {file: self.plan.root / stage.writes[name] for name, file in staged.items()}
-            record.publish(places)
+            publish(places, self.plan.experiments / ".publishing.json")
+            # its report is still to come; should that fail, the next run finds none and runs it again
+            files = {"notebook": f"{stage.name}.ipynb", "report": f"{stage.name}.html"}
+            remember(self.plan.experiments, replace(told, status="succeeded", **files))
         except OSError as error:
             return _failure(error)
-        told.writes = hashes
         return None
 
     def _render(self, told: StageRun) -> None:
         """In a thread: make the report of a stage; one at a time, since that is all processor."""
+        from papermill_chain.report import render
+
         names = [stage.name for stage in self.run.stages]
         at = names.index(told.name)
         with self.rendering:
-            report.render(
+            render(
                 self.run.folder / f"{told.name}.ipynb",
                 self.run.folder / f"{told.name}.html",
                 title_of_run=self.run.title,
@@ -295,12 +241,19 @@ class Conductor:
             why = _failure(result, self.run.folder / f"{told.name}.html")
             self.run.troubles.append(f"no report of {told.name}: {why}")
         self.run.save()
-        with suppress(OSError):  # who waits can begin to read; at the end it is written in any case
-            report.write_index(self.run.folder.parent.parent, self.plan.title)
+        with suppress(Exception):  # who waits can begin to read; at the end it is written anyway
+            self._write_index()
 
-    def _followed(self, result: BaseException | None) -> None:
-        if result is not None:
-            self.run.after, self.run.status = str(_failure(result)), "failed"
+    def _write_index(self) -> None:
+        from papermill_chain.report import write_index
+
+        write_index(self.plan.experiments, self.plan.title)
+
+    def _followed(self, result: BaseException | Failure | None) -> None:
+        if isinstance(result, BaseException):
+            result = _failure(result)
+        if result:
+            self.run.after, self.run.status = str(result), "failed"
 
     def _in_background(self, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
         """Do some work in a thread; what it returns or raises is then given to the main thread."""
@@ -319,21 +272,37 @@ class Conductor:
         self.busy -= 1
         then(result)
 
-    def _stop_kernels(self) -> None:
-        """Kill the kernels that still run, and those that are just about to."""
-        deadline = time.monotonic() + SECONDS_TO_STOP
-        while time.monotonic() < deadline:
-            sessions = [*self.sessions.values(), *self.ahead.values()]
-            alive = [session for session in sessions if not session.ended]
-            for session in alive:
-                session.kill()
-            if not alive:
-                return
-            time.sleep(0.2)
+    def _stop(self, signal_name: str) -> None:
+        """Kill the kernels, and give their threads the time to tell how far they have come."""
+        self.stopped_by, deadline = signal_name, time.monotonic() + SECONDS_TO_STOP
+        for session in self.sessions.values():
+            session.kill()
+        self._leave(SECONDS_TO_CLOSE)
+        while self.busy and time.monotonic() < deadline:
+            with suppress(Empty, Interrupted):
+                self.events.get(timeout=0.1)()
+
+    def _leave(self, patience: float) -> None:
+        """Leave no process of the run."""
+        cut = [stage.name for stage in self.run.stages if stage.status in CUT]
+        self.workplace.close(cut, patience)
+
+    def _end(self, seconds: float) -> None:
+        """Leave nothing running, and a record that says how it ended."""
+        self._leave(patience=10)
+        for stage in self.run.stages:
+            if stage.status == "running":
+                stage.status, stage.seconds = "interrupted", self._seconds_since(stage.name)
+        self.run.status = "failed" if self.run.status == "running" else self.run.status
+        self.run.finished = datetime.now(UTC).isoformat(timespec="seconds")
+        self.run.seconds = seconds
+        self.run.save()
+        if self.workplace.tidy:  # as long as the folder is there, the next run has something to repair
+            rmtree(self.run.staged, ignore_errors=True)
 
     def _staged(self, stage: Stage) -> dict[str, Path]:
         """Where a stage writes to until all it writes is there."""
-        folder = self.run.folder / "staged" / stage.name
+        folder = self.run.staged / stage.name
         return {name: folder / path for name, path in stage.writes.items()}
 
     def _changed(self, told: StageRun) -> dict[str, Any]:
@@ -347,40 +316,18 @@ class Conductor:
     def _seconds_since(self, stage: str) -> float:
         return round(time.monotonic() - self.began[stage], 1)
 
-    def _environment(self, stage: Stage) -> dict[str, str]:
-        """What a kernel finds in its environment: this checkout's packages first, and the run."""
-        path = os.pathsep.join(filter(None, [str(self.plan.root), os.environ.get("PYTHONPATH")]))
-        return os.environ | {
-            "PYTHONPATH": path,
-            "CHAIN_RUN_ID": self.run.id,
-            "CHAIN_RUN_FOLDER": str(self.run.folder),
-            "CHAIN_STAGE": stage.name,
-            "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # else a kernel may warn of frozen modules
-        }
 
+def _import_what_reports_need() -> None:
+    """In a thread, while the warm process is at its imports: else the first report would be late."""
+    import papermill_chain.kernels  # noqa: F401  first, for what it keeps from being imported
 
-def _not_yet_run(plan: Plan, stage: Stage) -> StageRun:
-    """A stage with the parameters it will have; of what it writes, the places it ends up in."""
-    notebook = plan.notebooks[stage.name]
-    defaults = {name: parameter.default for name, parameter in notebook.parameters.items()}
-    wired = {
-        name: _relative(plan.root / path, plan.root / "notebooks")
-        for name, path in {**stage.reads, **stage.writes}.items()
-    }
-    parameters = defaults | wired | plan.settings[stage.name]
-    return StageRun(stage.name, notebook.title, parameters)
-
-
-def _relative(file: Path, folder: Path) -> str:
-    """A path as seen from a folder, written the same on all systems."""
-    try:
-        return Path(os.path.relpath(file, folder)).as_posix()
-    except ValueError:  # on another drive of Windows
-        return file.as_posix()
+    with suppress(ImportError):  # the report shall complain
+        for module in "nbconvert", "bs4", "bleach", "jinja2":
+            import_module(module)
 
 
 def _failure(error: BaseException, file: Path | None = None) -> Failure:
-    said = record.saying(error, file) if isinstance(error, OSError) else str(error)
+    said = saying(error, file) if isinstance(error, OSError) else str(error)
     return Failure(type(error).__name__, said)
 
 

@@ -1,6 +1,6 @@
 """The chain as a table of stages: who comes after whom, and what is wrong with the table."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -10,12 +10,32 @@ from papermill_chain.notebooks import ChainError, Notebook, read_notebook
 
 
 @dataclass(frozen=True)
+class Elsewhere:
+    """What a stage keeps outside of the project's files, such as in a registry.
+
+    The functions are best ones that another process can import by name.
+    """
+
+    ready: Callable[[], object] | None = None  # called ahead of the notebook, beside the others
+    missing: Callable[[], str] | None = None  # what is not there any more, in words; "" if all is
+    close: Callable[[list[str]], object] | None = None  # ends what these killed runs left open
+
+
+@dataclass(frozen=True)
 class Stage:
-    """One notebook of a chain; its reads and writes map a parameter to a path below the root."""
+    """One notebook of a chain.
+
+    `reads` and `writes` map a parameter to a path below the root; `secrets` map one to the
+    environment variable from which alone it comes. `imports` are modules that libraries of the
+    notebook import only when they are used: its kernel finds them ready with those it asks for.
+    """
 
     name: str
     reads: Mapping[str, str] = field(default_factory=dict)
     writes: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    imports: Sequence[str] = ()
+    elsewhere: Elsewhere = field(default_factory=Elsewhere)
 
 
 def writers(stages: Iterable[Stage]) -> dict[str, str]:
@@ -49,7 +69,7 @@ def read_notebooks(stages: Sequence[Stage], root: Path) -> dict[str, Notebook]:
     notebooks = {}
     for stage in stages:
         notebook = notebooks[stage.name] = read_notebook(notebook_path(root, stage.name))
-        for name in [*stage.reads, *stage.writes]:
+        for name in [*stage.reads, *stage.writes, *stage.secrets]:
             if name not in notebook.parameters:
                 raise ChainError(
                     f"{stage.name} is handed {name}, but notebooks/{stage.name}.ipynb "

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from hashlib import sha256
@@ -33,7 +34,7 @@ def in_project(project, code):
     """What a Python process in the project prints, as JSON."""
     ran = subprocess.run(
         [sys.executable, "-c", code], cwd=project, capture_output=True, text=True, timeout=120,
-        env=os.environ | {"MLFLOW_TRACKING_URI": "sqlite:///mlflow.db"},
+        env=os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{project}/mlflow.db"},
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     return json.loads(ran.stdout.splitlines()[-1])
@@ -201,6 +202,63 @@ def test_manifest_beside_the_model_describes_it(finished):
     assert manifest["model_columns_sha256"] == made["models/model_columns.pkl"]
     package = json.loads((project / "data/raw/datapackage.json").read_text("utf-8"))
     assert manifest["contract"] == package
+
+
+def test_an_unchanged_rerun_runs_nothing_and_imports_nothing_heavy(finished):
+    project, ran = finished
+    found = in_project(project, """
+import contextlib, io, json, runpy, sys
+sys.argv = ["run_all.py"]
+with contextlib.redirect_stdout(io.StringIO()) as said:
+    try:
+        runpy.run_path("run_all.py", run_name="__main__")
+    except SystemExit as end:
+        code = end.code
+heavy = {"mlflow", "pandas", "papermill", "numpy", "nbformat", "sqlalchemy"} & set(sys.modules)
+print(json.dumps({"code": code, "said": said.getvalue(), "heavy": sorted(heavy)}))
+""")  # fmt: skip
+    assert (found["code"], found["heavy"]) == (0, [])
+    assert found["said"].count("up to date") == len(STAGES) and "Nothing to do" in found["said"]
+    assert len(list((project / "experiments/runs").iterdir())) == 1
+
+
+def test_what_is_gone_from_the_registry_is_noticed_and_open_runs_are_closed(finished, tmp_path):
+    source, _ = finished
+    project = tmp_path / "project"
+    shutil.copytree(source, project)
+    found = in_project(project, """
+import json, mlflow, sys
+sys.path.insert(0, ".")
+import run_all
+client = mlflow.MlflowClient()
+place = client.get_experiment_by_name("Credit risk").experiment_id
+parent = client.create_run(place, tags={"chain_run": "killed"}).info.run_id
+nested = client.create_run(place, tags={"mlflow.parentRunId": parent}).info.run_id
+other = client.create_run(place, tags={"chain_run": "going on"}).info.run_id
+run_all.close_runs(["killed"])
+lacks = lambda: [run_all.what_registration_lacks(), run_all.what_validation_lacks()]
+found = {"whole": lacks(), "status": [client.get_run(run).info.status for run in (parent, nested, other)]}
+client.set_registered_model_alias("Credit_Risk_Model", "production", 1)
+client.delete_registered_model_alias("Credit_Risk_Model", "production")
+found["no production"] = lacks()
+client.delete_registered_model_alias("Credit_Risk_Model", "challenger")
+found["no challenger"] = lacks()
+client.delete_model_version("Credit_Risk_Model", 1)
+found["no version"] = lacks()
+from pathlib import Path
+Path("mlflow.db").unlink()
+found["no store"] = lacks()
+print(json.dumps(found))
+""")  # fmt: skip
+    gone = "Credit_Risk_Model version 1 is not in the registry"
+    assert found == {
+        "whole": ["", ""],
+        "status": ["KILLED", "KILLED", "RUNNING"],
+        "no production": ["", "the alias production is gone"],
+        "no challenger": ["the alias challenger is gone or points elsewhere"] + ["the alias production is gone"],
+        "no version": [gone, gone],
+        "no store": [gone, gone],
+    }  # fmt: skip
 
 
 def plain_papermill(project, notebook, output, *arguments):

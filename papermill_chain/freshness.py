@@ -1,0 +1,109 @@
+"""Whether a stage is up to date, and if not, why."""
+
+import sys
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+from papermill_chain.files import sha256
+from papermill_chain.notebooks import Notebook, imported_modules
+from papermill_chain.record import StageRun
+from papermill_chain.stages import Stage
+
+PYTHON = ".".join(map(str, sys.version_info[:3]))
+
+
+def basis_of(notebook: Notebook, root: Path) -> dict:
+    """All that a stage's result rests on, apart from parameters and the files it reads."""
+    return {
+        "notebook": notebook.sha256,
+        "code": _hashes(_code_behind(notebook.imports, root), root),
+        "lock": _lock(root),
+        "python": PYTHON,
+    }
+
+
+def why_stale(
+    stage: Stage, notebook: Notebook, parameters: dict, reads: Iterable[str], root: Path,
+    last: StageRun | None,
+) -> list[str]:  # fmt: skip
+    """Why a stage has to run, in words; nothing if its last good result still stands.
+
+    Parameters
+    ----------
+    parameters, reads : what it would be given, and the paths below the root it would read.
+    last : the record of its last success.
+    """
+    if last is None:
+        return ["no result yet"]
+    basis = last.basis
+    reasons = [
+        *(["notebook changed"] if notebook.sha256 != basis["notebook"] else []),
+        *_changed_parameters(parameters, last.parameters),
+        *_changed_files({path: last.reads.get(path, "") for path in reads}, root, "changed"),
+        *_changed_files(basis["code"], root, "changed"),
+        *(["uv.lock changed"] if _lock(root) != basis["lock"] else []),
+        *([f"Python {basis['python']} → {PYTHON}"] if basis["python"] != PYTHON else []),
+        *_changed_files(last.writes, root, "was altered"),
+        *([] if report_of(last, root).is_file() else ["its report is missing"]),
+    ]
+    if not reasons and stage.elsewhere.missing and (gone := stage.elsewhere.missing()):
+        reasons.append(gone)
+    return reasons
+
+
+def report_of(last: StageRun, root: Path) -> Path:
+    """The report of a stage's last success."""
+    return root / "experiments" / "runs" / str(last.run) / f"{last.name}.html"
+
+
+def _changed_parameters(now: dict, before: dict) -> list[str]:
+    reasons = [f"parameter {name} is new" for name in now.keys() - before.keys()]
+    reasons += [f"parameter {name} is gone" for name in before.keys() - now.keys()]
+    reasons += [
+        f"parameter {name} {before[name]} → {value}"
+        for name, value in now.items()
+        if name in before and before[name] != value
+    ]
+    return sorted(reasons)
+
+
+def _changed_files(before: dict[str, str], root: Path, changed: str) -> list[str]:
+    """What has become of files that once had these hashes; data by name, code by path."""
+    now = _hashes(before, root)
+    return [
+        f"{path if path.endswith('.py') else Path(path).name} {changed if now[path] else 'is gone'}"
+        for path, hash in before.items()
+        if now[path] != hash
+    ]
+
+
+def _hashes(paths: Iterable[str], root: Path) -> dict[str, str]:
+    """The hash of each file; none of one that is not there."""
+    return {path: sha256(root / path) if (root / path).is_file() else "" for path in paths}
+
+
+def _lock(root: Path) -> str:
+    return _hashes(["uv.lock"], root)["uv.lock"]
+
+
+def _code_behind(modules: Iterable[str], root: Path) -> list[str]:
+    """The files below the root that importing these modules executes, in alphabetical order."""
+    found, waiting = set(), list(modules)
+    while waiting:
+        parts = waiting.pop().split(".")
+        for length in range(1, len(parts) + 1):  # the packages above a module are executed as well
+            stem = root.joinpath(*parts[:length])
+            for file in stem.with_name(f"{stem.name}.py"), stem / "__init__.py":
+                if file not in found and file.is_file():
+                    found.add(file)
+                    package = parts[:length] if file.name == "__init__.py" else parts[: length - 1]
+                    source = file.read_bytes()
+                    waiting += _modules(source, ".".join(package))
+    return sorted(file.relative_to(root).as_posix() for file in found)
+
+
+@cache
+def _modules(source: bytes, package: str) -> list[str]:
+    """What a file imports; files are shared by many notebooks and read once."""
+    return imported_modules(source.decode("utf-8", errors="replace"), package)

@@ -1,0 +1,156 @@
+"""What an executed notebook tells, after its file has been made to tell the truth."""
+
+import math
+import re
+import signal
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from jupyter_client.kernelspec import NoSuchKernel
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from papermill.execute import ERROR_MARKER_TAG
+
+from papermill_chain.files import saying
+from papermill_chain.record import Failure
+from papermill_chain.session import Outcome, Session
+
+HEADLINE = "application/vnd.chain.headline+json"
+LINES_OF_TRACEBACK = 8
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def outcome_of(executed: Path, session: Session, broken: Exception | None) -> Outcome:
+    """Read an executed notebook, correct what it says of itself, and tell what came of it.
+
+    Papermill calls every cell completed whatever happened, and `sys.exit(0)` in a cell skips the
+    rest without an error; what counts is which cells the kernel has answered for.
+    """
+    nb = nbformat.read(executed, as_version=4)
+    nb.cells = [cell for cell in nb.cells if ERROR_MARKER_TAG not in cell.metadata.get("tags", [])]
+    for path in ("input_path", "output_path"):
+        nb.metadata.papermill[path] = Path(nb.metadata.papermill[path]).name
+    at, failure = _stop(nb.cells, session, broken)
+    if failure:
+        _mark_stopped(nb.cells, at)
+    cells = []
+    for index, measured in sorted(session.done.items()):
+        nb.cells[index].metadata["chain"] = measured
+        cells.append({"cell": index, "heading": heading_of(nb.cells, index), **measured})
+    nbformat.write(nb, executed)
+    headline, figures = _headline(nb.cells)
+    return Outcome(failure, headline, figures, cells)
+
+
+def failure_of(broken: Exception | None, session: Session, file: Path | None = None) -> Failure:
+    """The failure of a kernel or of a file, as a sentence."""
+    match broken:
+        case CellTimeoutError():
+            return Failure("Timeout", f"the cell took longer than {session.timeout} s")
+        case NoSuchKernel(name=name):
+            return Failure(
+                "NoSuchKernel", f"there is no kernel {name} here; choose another in the notebook"
+            )
+        case OSError():
+            return Failure(type(broken).__name__, saying(broken, file))
+        case DeadKernelError():
+            return Failure("KernelDied", f"the kernel {_end_of(session)}{_last_words(session)}")
+        case RuntimeError() if not session.done:
+            return Failure("KernelDied", f"the kernel did not start{_last_words(session)}")
+        case None:
+            return Failure("NotRun", "the notebook came to an end without this cell")
+    return Failure(type(broken).__name__, session.masked(str(broken)))
+
+
+def runnable(cells) -> list[int]:
+    """Where the cells are that a kernel is to execute."""
+    return [
+        index
+        for index, cell in enumerate(cells)
+        if cell.cell_type == "code"
+        and cell.source.strip()
+        and "skip-execution" not in cell.metadata.get("tags", [])
+    ]
+
+
+def heading_of(cells, index: int) -> str | None:
+    """The heading under which a cell stands."""
+    for cell in reversed(cells[:index]):
+        found = re.findall(r"^#{1,6} +(.+?)[ #]*$", cell.source, re.M)
+        if cell.cell_type == "markdown" and found:
+            return found[-1].replace("`", "").replace("*", "")
+    return None
+
+
+def _stop(cells, session: Session, broken: Exception | None) -> tuple[int | None, Failure | None]:
+    """The cell in which a notebook stopped, if it did, and why."""
+    for at in runnable(cells):
+        error = next((out for out in cells[at].outputs if out.output_type == "error"), None)
+        if at in session.done and error is None:
+            continue
+        if not session.done and broken and not isinstance(broken, CellTimeoutError):
+            break  # the kernel never got to work
+        failure = _failure_in(error) if at in session.done else failure_of(broken, session)
+        failure.cell = at
+        failure.number = len(runnable(cells[: at + 1]))
+        failure.heading = heading_of(cells, at)
+        return at, failure
+    return None, failure_of(broken, session) if broken else None
+
+
+def _failure_in(error) -> Failure:
+    """The failure that a cell's own error output tells of."""
+    value = ANSI.sub("", error.evalue)
+    if error.ename == "SystemExit":
+        return Failure(error.ename, f"{value}, so the cells below did not run")
+    said = ANSI.sub("", "\n".join(error.traceback)).strip().splitlines()
+    return Failure(error.ename, value, traceback="\n".join(said[-LINES_OF_TRACEBACK:]))
+
+
+def _end_of(session: Session) -> str:
+    """What kind of end a kernel has come to."""
+    code = session.kernel and session.kernel.poll()
+    if code is None:
+        return "died"
+    if code == -9:  # SIGKILL, which Windows does not know
+        return "was killed, as the system does when memory runs out"
+    if code < 0:
+        return f"died of {signal.Signals(-code).name}"
+    return f"ended by itself with exit code {code}"
+
+
+def _last_words(session: Session) -> str:
+    """The last line that a kernel has printed on its own, such as why it could not start."""
+    session.log.seek(0)
+    lines = session.log.read().decode(errors="replace").strip().splitlines()
+    words = [line for line in lines if not line.startswith("[IPKernelApp] WARNING")]
+    return f": {session.masked(words[-1])}" if words else ""
+
+
+def _mark_stopped(cells, at: int | None) -> None:
+    """Take back that papermill calls every cell completed, whatever happened."""
+    for index, cell in enumerate(cells):
+        if at is not None and index < at:
+            continue
+        if index == at:
+            cell.metadata.papermill |= {"status": "failed", "exception": True}
+            continue
+        cell.metadata.papermill |= {
+            "status": "pending", "exception": None,
+            "start_time": None, "end_time": None, "duration": None,
+        }  # fmt: skip
+        if cell.cell_type == "code":
+            cell.execution_count, cell.outputs = None, []
+
+
+def _headline(cells) -> tuple[str, dict[str, Any]]:
+    """The last sentence a notebook has put forward, and all figures it has named."""
+    text, figures = "", {}
+    for cell in cells:
+        for output in cell.get("outputs", []):
+            told = output.get("data", {}).get(HEADLINE)
+            if isinstance(told, dict):
+                text = str(told.get("text") or text)
+                figures |= dict(told.get("figures") or {})
+    finite = {k: v for k, v in figures.items() if not isinstance(v, float) or math.isfinite(v)}
+    return text, finite

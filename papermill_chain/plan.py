@@ -1,0 +1,203 @@
+"""What a run is to do: the stages it takes, what each is given, and what cannot be meant."""
+
+import os
+from argparse import Namespace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+from posixpath import normpath
+from typing import Any
+
+from papermill_chain.files import relative
+from papermill_chain.freshness import why_stale
+from papermill_chain.notebooks import ChainError, Notebook, value_of
+from papermill_chain.record import Run, StageRun
+from papermill_chain.stages import Stage, find_stage, notebook_path, refuse_missing, writers
+
+SHORTEST_SECRET = 6  # characters; a shorter one cannot be told from ordinary text
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to run and how."""
+
+    root: Path
+    title: str
+    stages: Sequence[Stage]  # in order
+    notebooks: dict[str, Notebook]
+    settings: dict[str, dict[str, Any]]  # stage: parameter: value, as the user wants it
+    given: dict[str, Any]  # the same, whatever the stage
+    asked_for: frozenset[str]  # stages to run whether they are up to date or not
+    jobs: int = 2
+    cell_timeout: int | None = None
+    after: Callable[[Run], None] | None = None
+
+    @property
+    def experiments(self) -> Path:
+        """The folder that keeps all runs."""
+        return self.root / "experiments"
+
+    @property
+    def places(self) -> list[Path]:
+        """The files that the chain writes."""
+        return [self.root / path for stage in self.stages for path in stage.writes.values()]
+
+    def planned(self, stage: Stage) -> StageRun:
+        """A stage that has not run, with what it would be given; files as its notebook sees them."""
+        notebook = self.notebooks[stage.name]
+        defaults = {name: parameter.default for name, parameter in notebook.parameters.items()}
+        wired = {
+            name: relative(self.root / path, self.root / "notebooks")
+            for name, path in {**stage.reads, **stage.writes}.items()
+        }
+        secrets = {name: f"from the environment: {of}" for name, of in stage.secrets.items()}
+        parameters = defaults | wired | self.settings[stage.name] | secrets
+        return StageRun(stage.name, notebook.title, parameters)
+
+    def files_read(self, stage: Stage) -> dict[str, Path]:
+        """The files a stage reads, by their paths below the root."""
+        parameters = self.planned(stage).parameters
+        files = [notebook_path(self.root, stage.name).parent / parameters[k] for k in stage.reads]
+        return {relative(file, self.root): file for file in files}
+
+    def why(self, stage: Stage, last: StageRun | None) -> list[str]:
+        """Why a stage has to run as things are now; nothing if it has not."""
+        if stage.name in self.asked_for:
+            return ["asked for"]
+        return why_stale(
+            stage, self.notebooks[stage.name], self.planned(stage).parameters,
+            self.files_read(stage), self.root, last,
+        )  # fmt: skip
+
+
+def plan_of(
+    asked: Namespace, stages: list[Stage], notebooks: dict[str, Notebook], root: Path, title: str,
+    command: str, after: Callable[[Run], None] | None,
+) -> Plan:  # fmt: skip
+    """The plan that a command line asks for; ChainError if it cannot be meant."""
+    selected = _selected(asked, stages)
+    given = _given(asked.set, stages, notebooks)
+    settings = {
+        stage.name: _settings(given, stage, notebooks[stage.name], root) for stage in selected
+    }
+    _refuse_idle(given, settings, notebooks)
+    _refuse_without_secrets(selected)
+    wired = [
+        replace(stage, reads={k: v for k, v in stage.reads.items() if k not in given})
+        for stage in selected
+    ]
+    refuse_missing(wired, stages, root, command)
+    named = asked.force or asked.only or asked.start
+    return Plan(
+        root, title, selected, notebooks, settings,
+        given={name: value for taken in settings.values() for name, value in taken.items()},
+        asked_for=frozenset(stage.name for stage in selected if named),
+        jobs=asked.jobs, cell_timeout=asked.cell_timeout, after=after,
+    )  # fmt: skip
+
+
+def _selected(asked: Namespace, stages: list[Stage]) -> list[Stage]:
+    """The stages to run, in order."""
+    if asked.only:
+        chosen = {find_stage(name, stages).name for name in asked.only}
+        return [stage for stage in stages if stage.name in chosen]
+    if asked.start:
+        return stages[stages.index(find_stage(asked.start, stages)) :]
+    return stages
+
+
+def _given(
+    assignments: Iterable[str], stages: list[Stage], notebooks: dict[str, Notebook]
+) -> dict[str, str]:
+    """What the user has set, name by name; ChainError for what nobody can set."""
+    given = {}
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if not equals:
+            raise ChainError(f"--set takes NAME=VALUE, not {assignment}")
+        if name in given:
+            raise ChainError(f"{name} is set twice")
+        _refuse_unknown(name, notebooks)
+        _refuse_wired(name, stages)
+        given[name] = text
+    return given
+
+
+def _settings(
+    given: dict[str, str], stage: Stage, notebook: Notebook, root: Path
+) -> dict[str, Any]:
+    """The values that a stage is given; those of its input files as its notebook sees them."""
+    settings = {}
+    for name, text in given.items():
+        if parameter := notebook.parameters.get(name):
+            try:
+                settings[name] = value_of(text, parameter.type)
+            except ValueError:
+                kind = parameter.type
+                raise ChainError(
+                    f"{name}={text}: {name} is of type {kind} in {stage.name}"
+                ) from None
+            if name in stage.reads:
+                settings[name] = _input_file(name, text, root)
+    return settings
+
+
+def _input_file(name: str, text: str, root: Path) -> str:
+    """The path of a file the user names from the current folder, as a notebook names it."""
+    file = Path(text).absolute()
+    if not file.is_file():
+        raise ChainError(f"{name}={text}: there is no such file")
+    return relative(file, root / "notebooks")
+
+
+def _refuse_unknown(name: str, notebooks: dict[str, Notebook]) -> None:
+    homes: dict[str, list[str]] = {}
+    for stage, notebook in notebooks.items():
+        for known in notebook.parameters:
+            homes.setdefault(known, []).append(stage)
+    if name not in homes:
+        near = get_close_matches(name, homes, n=1)
+        hint = (
+            f"did you mean {near[0]}, of {' and '.join(homes[near[0]])}?" if near else "see --list"
+        )
+        raise ChainError(f"no notebook has a parameter {name}; {hint}")
+
+
+def _refuse_wired(name: str, stages: list[Stage]) -> None:
+    """Raise ChainError for a secret, or a path that the chain itself hands on."""
+    writer = writers(stages)
+    for stage in stages:
+        if variable := stage.secrets.get(name):
+            raise ChainError(
+                f"{name} is a secret and cannot be set here, where others can read it; "
+                f"set the environment variable {variable}"
+            )
+        path = normpath({**stage.reads, **stage.writes}.get(name, ""))
+        if path in writer:
+            raise ChainError(f"{name} cannot be set: it is {path}, which {writer[path]} writes")
+
+
+def _refuse_idle(
+    given: dict[str, str], settings: dict[str, dict[str, Any]], notebooks: dict[str, Notebook]
+) -> None:
+    """Raise ChainError for a setting that no stage of this run would take up."""
+    for name in given:
+        if not any(name in taken for taken in settings.values()):
+            homes = [stage for stage, notebook in notebooks.items() if name in notebook.parameters]
+            raise ChainError(f"{name} is of {' and '.join(homes)}, which this run leaves out")
+
+
+def _refuse_without_secrets(stages: Sequence[Stage]) -> None:
+    """Raise ChainError for a secret that is not in the environment, or too short to be masked."""
+    for stage in stages:
+        for name, variable in stage.secrets.items():
+            if variable not in os.environ:
+                raise ChainError(
+                    f"{stage.name} needs the secret {name}; set the environment variable {variable}"
+                )
+            if len(os.environ[variable]) < SHORTEST_SECRET:
+                raise ChainError(
+                    f"the secret in {variable} has fewer than {SHORTEST_SECRET} characters, "
+                    "too few to be kept out of the reports; choose a longer one"
+                )

@@ -1,0 +1,299 @@
+"""A process that has done the heavy imports, and from which kernels are forked.
+
+It runs this very file, which is why nothing here needs the rest of the package. It imports what the
+first notebook needs, sends that one off, then imports for the next: nobody waits for what only a
+later notebook needs. It starts no thread, and a fork of it is like a process of its own but for the
+time the imports take: it has its own random state, environment, folder and session.
+
+Beside it sits a watcher. It waits for the end of the runner, whatever kind of end that is, and then
+kills all that the run has left behind.
+"""
+
+import gc
+import json
+import os
+import pickle
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import IO, Any
+
+MARK_OF_RUN, MARK_OF_STAGE = "CHAIN_RUN_FOLDER", "CHAIN_STAGE"  # in the environment of a process
+POSSIBLE = sys.platform == "linux"  # macOS has fork, but its own libraries do not survive it
+NONE = -1  # the process id where there can be no fork, since a library has started a thread
+LARGEST = 1 << 17  # bytes of a message; a call carries a whole run as its argument
+KERNEL = [  # what every kernel imports when it starts
+    "ipykernel.debugger", "ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell",
+    "IPython.core.completerlib", "IPython.core.debugger", "IPython.core.oinspect",
+    "IPython.extensions.storemagic", "psutil", "pydoc", "sqlite3", "tornado.platform.asyncio",
+]  # fmt: skip
+
+
+class NoFork(Exception):
+    """There is no warm process to fork from: what was asked for has to be had the plain way."""
+
+
+class Fork:
+    """A process forked from the warm one; it can be asked what a Popen can be asked."""
+
+    stdin = stdout = stderr = None
+
+    def __init__(self) -> None:
+        self.pid = 0
+        self.returncode: int | None = None
+        self.born, self.dead = threading.Event(), threading.Event()
+
+    def poll(self) -> int | None:
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        self.dead.wait(timeout)
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        if self.returncode is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+
+class Warm:
+    """The runner's end of the warm process.
+
+    Parameters
+    ----------
+    groups : of each stage, in order: its name, the modules that its notebook imports, and the
+        function (module, name) to call in a process of its own once they are, if any.
+    folder, environment : of the process and of all that is forked from it.
+    """
+
+    def __init__(
+        self,
+        groups: Sequence[tuple[str, Sequence[str], tuple[str, str] | None]],
+        folder: Path,
+        environment: Mapping[str, str],
+    ) -> None:
+        self.environment = {**environment, "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+        self.forks: dict[int, Fork] = {}
+        self.sending = threading.Lock()
+        self.channel, channel = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.life, life = socket.socketpair()  # either end sees when the other one is gone
+        self.process = subprocess.Popen(
+            [sys.executable, __file__, str(channel.fileno()), str(life.fileno())],
+            cwd=folder, env=self.environment, pass_fds=[channel.fileno(), life.fileno()],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True,  # a signal from the terminal is for the runner
+        )  # fmt: skip
+        channel.close()
+        life.close()
+        self._send({"groups": groups})
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def kernel(
+        self, stage: str, arguments: Sequence[str], environment: Mapping[str, str], output: IO[bytes]
+    ) -> Fork:
+        """A kernel for the notebook of a stage, as soon as its modules are imported."""
+        own = {k: v for k, v in environment.items() if self.environment.get(k) != v}
+        return self._fork({"stage": stage, "arguments": arguments, "environment": own}, output)
+
+    def call(
+        self, function: tuple[str, str], argument: Any, output: IO[bytes],
+        patience: float | None = None,
+    ) -> Fork:  # fmt: skip
+        """A process that calls a function; if that raises, `output` tells what, as JSON."""
+        asked = {"call": function, "argument": pickle.dumps(argument).hex(), "path": sys.path}
+        return self._fork(asked, output, patience)
+
+    def close(self) -> None:
+        """End the warm process and all else of the run; on return nothing of it is left."""
+        self.process.kill()
+        self.process.wait()
+        with suppress(OSError):
+            self.life.shutdown(socket.SHUT_WR)
+            self.life.recv(1)  # the watcher holds the other end until it is through
+        self.life.close()
+
+    def _fork(self, asked: dict, output: IO[bytes], patience: float | None = None) -> Fork:
+        fork = Fork()
+        self.forks[id(fork)] = fork
+        try:
+            self._send({"number": id(fork), **asked}, output.fileno())
+        except OSError:
+            raise NoFork from None
+        if not (fork.born.wait(patience) and fork.pid > 0):
+            raise NoFork
+        return fork
+
+    def _send(self, message: dict, *files: int) -> None:
+        with self.sending:
+            socket.send_fds(self.channel, [json.dumps(message).encode()], files)
+
+    def _listen(self) -> None:
+        """In a thread: take note of who is born and who has died."""
+        with self.channel:
+            while message := _received(self.channel):
+                told = json.loads(message)
+                fork = self.forks[told["number"]]
+                if "pid" in told:
+                    fork.pid = told["pid"]
+                    fork.born.set()
+                else:
+                    fork.returncode = told["code"]
+                    fork.dead.set()
+        for fork in list(self.forks.values()):  # the warm process is dead, and they with it
+            fork.returncode = -signal.SIGKILL if fork.returncode is None else fork.returncode
+            fork.born.set()
+            fork.dead.set()
+
+
+def named(function: Callable | None) -> tuple[str, str] | None:
+    """The module and the name by which another process finds a function, if it can."""
+    module, name = getattr(function, "__module__", ""), getattr(function, "__qualname__", "")
+    if module == "__main__":
+        module = Path(getattr(sys.modules["__main__"], "__file__", None) or "").stem
+    return (module, name) if module and name.isidentifier() else None
+
+
+def kill_family(marks: Mapping[str, str], session: int | None = None) -> int:
+    """Kill all processes with these marks in their environment, and all of a session; how many.
+
+    A fork keeps the environment of the warm process, whatever it sets itself, so that the stage of
+    a forked kernel shows in its session alone.
+    """
+    import psutil
+
+    killed = 0
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            environment = process.environ()
+            if process.pid != os.getpid() and (
+                os.getsid(process.pid) == session
+                or all(environment.get(name) == value for name, value in marks.items())
+            ):
+                process.kill()
+                killed += 1
+    return killed
+
+
+def serve(channel: socket.socket, life: socket.socket) -> Callable[[], None]:
+    """Import and fork until the runner is gone; in a fork, return what the fork is to do."""
+    if not os.fork():
+        channel.close()
+        return partial(_watch, life)
+    life.close()
+    groups = json.loads(_received(channel))["groups"]
+    waiting: list[tuple[dict, int]] = []  # what is to be forked, and where its output goes
+    imported: list[str] = []  # the stages whose modules are there
+    numbers: dict[int, int] = {}  # of the forks, by process id
+    kernels = 0
+    sys.modules["debugpy"] = None  # who runs a chain attaches no debugger, and it takes long to import
+    _import(KERNEL)
+    del sys.modules["debugpy"]
+    while True:
+        ahead = len(imported) < len(groups) and len(imported) <= kernels
+        if select.select([channel], [], [], 0 if ahead or waiting else 0.02)[0]:
+            message, files, _, _ = socket.recv_fds(channel, LARGEST, 1)
+            if not message:
+                sys.exit()
+            waiting.append((json.loads(message), files[0]))
+        for asked, output in list(waiting):
+            if asked.get("stage") in [None, *imported]:
+                # A fork has one thread; what others were at stays half done in it for ever.
+                if not (pid := os.fork() if threading.active_count() == 1 else NONE):
+                    return partial(_begin, asked, channel, output)
+                waiting.remove((asked, output))
+                os.close(output)
+                numbers[pid] = asked["number"]
+                kernels += "stage" in asked
+                _tell(channel, number=asked["number"], pid=pid)
+        if len(imported) < len(groups) and (ahead or waiting):
+            stage, modules, call = groups[len(imported)]
+            _import(modules)
+            imported.append(stage)
+            if call and not os.fork():
+                return partial(_begin, {"call": call}, channel, os.open(os.devnull, os.O_WRONLY))
+        with suppress(ChildProcessError):
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                if number := numbers.pop(ended[0], None):
+                    _tell(channel, number=number, code=os.waitstatus_to_exitcode(ended[1]))
+
+
+def _import(modules: Sequence[str]) -> None:
+    for module in modules:
+        with suppress(Exception):  # the notebook itself shall complain of a module that is not there
+            import_module(module)
+    gc.collect()
+    gc.freeze()  # what is there now is never looked at again, and its memory stays shared
+
+
+def _begin(asked: dict, channel: socket.socket, output: int) -> None:
+    """In a fork: leave the warm process behind, and become a kernel or call a function."""
+    warm = os.getppid()
+    channel.close()
+    os.setsid()
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.close(output)
+    if numpy := sys.modules.get("numpy"):
+        numpy.random.seed()  # else all kernels would draw the same "random" numbers
+    if "call" in asked:
+        sys.path += [folder for folder in asked.get("path", []) if folder not in sys.path]
+        return _call(asked["call"], asked.get("argument"))
+    os.environ.update(asked["environment"], JPY_PARENT_PID=str(warm))
+    sys.argv = ["ipykernel_launcher.py", *asked["arguments"]]
+    from ipykernel.kernelapp import launch_new_instance
+
+    launch_new_instance()
+
+
+def _call(function: tuple[str, str], argument: str | None) -> None:
+    try:
+        call = getattr(import_module(function[0]), function[1])
+        call(*([pickle.loads(bytes.fromhex(argument))] if argument else []))
+    except BaseException as error:
+        os.write(1, b"\n" + json.dumps([type(error).__name__, str(error)]).encode())
+        raise SystemExit(1) from None
+
+
+def _watch(life: socket.socket) -> None:
+    """Wait until the runner is gone, then kill what it has left, until there is nothing more."""
+    import psutil  # noqa: F401  now, while all is well
+
+    life.recv(1)
+    marks = {MARK_OF_RUN: os.environ[MARK_OF_RUN]}
+    while kill_family(marks):
+        time.sleep(0.02)
+
+
+def _tell(channel: socket.socket, **message: int) -> None:
+    with suppress(OSError):  # that the runner is gone shows at the next look
+        channel.send(json.dumps(message).encode())
+
+
+def _received(channel: socket.socket) -> bytes:
+    """The next message; nothing if the other end is gone."""
+    try:
+        return channel.recv(LARGEST)
+    except OSError:
+        return b""
+
+
+if __name__ == "__main__":
+    del sys.path[0]  # the folder of this file, whose modules are the package's own
+    warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+    job = serve(*(socket.socket(fileno=int(number)) for number in sys.argv[1:]))
+    job()

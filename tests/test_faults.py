@@ -1,0 +1,204 @@
+"""Signals, deaths, full disks and rivals: the last good files stay, and nothing is left behind."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from toy import family, make, manifests, registry_of, run, start, wait_for, write_notebook
+
+from papermill_chain import Stage, files, main
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="neither flock nor signals")
+
+
+def under_way(root: Path) -> subprocess.Popen:
+    """A run whose model is being made, with a fork of the kernel and a process of its own session."""
+    runner = start(root, "--only", "3", "--set", "mood=late", start_new_session=True)
+    wait_for(lambda: list(root.glob("experiments/runs/*/late")) or runner.poll() is not None)
+    assert runner.poll() is None, runner.communicate()
+    return runner
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory) -> Path:
+    """A project whose chain has run once; tests work on copies of it."""
+    root = make(tmp_path_factory.mktemp("good") / "project")
+    assert run(root, "--quiet") == 0
+    return root
+
+
+@pytest.fixture
+def copies(good, tmp_path):
+    """A function that makes copies of the good project."""
+
+    def copied(name: str) -> Path:
+        root = tmp_path / name / "project"
+        shutil.copytree(good.parent, root.parent)
+        return root
+
+    return copied
+
+
+def test_a_signal_ends_all_and_the_record_says_so(copies):
+    """Three runs at once, each stopped by a signal of its own; each answers with 128 + its number."""
+    roots = {name: copies(name) for name in ("SIGINT", "SIGTERM", "SIGHUP")}
+    runners = {name: under_way(root) for name, root in roots.items()}
+    # the warm process, its watcher, the kernel, its fork, and the process in a session of its own
+    assert all(len(family(root)) >= 5 for root in roots.values())
+    assert all(list(registry_of(root).glob("* open")) for root in roots.values())
+    for name, runner in runners.items():
+        asked = time.monotonic()
+        runner.send_signal(getattr(signal, name))
+        _, errors = runner.communicate(timeout=15)
+        assert time.monotonic() - asked < 5
+        assert (runner.returncode, errors) == (128 + getattr(signal, name), "")
+        assert not family(roots[name])
+    for name, root in roots.items():
+        told = manifests(root)[-1]
+        assert [told["status"], told["stages"][0]["status"]] == ["interrupted", "interrupted"]
+        assert told["stages"][0]["error"]["evalue"] == f"stopped by {name}"
+        folder = root / "experiments/runs" / told["id"]
+        assert f"stopped by {name}" in (folder / "03_model.html").read_text()
+        assert f"runs/{told['id']}/03_model.html" in (root / "experiments/index.html").read_text()
+        assert [path.name for path in registry_of(root).iterdir()] == ["model"]
+        assert (root / "models/model.txt").read_text() == "good"
+        assert not (folder / "staged").exists()
+
+
+@pytest.mark.parametrize("whole_group", [False, True])
+def test_a_killed_runner_leaves_no_process_and_the_next_run_repairs(copies, whole_group):
+    root = copies("killed")
+    runner = under_way(root)
+    kill = os.killpg if whole_group else os.kill
+    kill(runner.pid, signal.SIGKILL)
+    runner.communicate()
+    wait_for(lambda: not family(root), seconds=5)
+    told = manifests(root)[-1]
+    assert told["status"] == "running" and (root / "models/model.txt").read_text() == "good"
+    assert list(registry_of(root).glob("* open"))
+    assert run(root, "--quiet") == 0  # all is up to date: only the repairs are to be made
+    assert [manifest["id"] for manifest in manifests(root)][-1] == told["id"]
+    repaired = manifests(root)[-1]
+    assert [repaired["status"], repaired["stages"][0]["status"]] == ["interrupted", "interrupted"]
+    assert repaired["finished"] and not (root / "experiments/runs" / told["id"] / "staged").exists()
+    assert [path.name for path in registry_of(root).iterdir()] == ["model"]
+
+
+def test_of_eight_first_starts_one_runs_and_seven_refuse_at_once(tmp_path):
+    root = make(tmp_path / "project")
+    rivals = [start(root, "--set", "meet=true") for _ in range(8)]
+    answers = [rival.communicate(timeout=60) for rival in rivals]
+    assert sorted(rival.returncode for rival in rivals) == [0] + [75] * 7
+    winner = next(rival for rival in rivals if rival.returncode == 0)
+    for rival, (_, errors) in zip(rivals, answers, strict=True):
+        if rival is not winner:
+            assert f", process {winner.pid}, is going on in this checkout" in errors
+    assert [told["status"] for told in manifests(root)] == ["succeeded"]
+
+
+def test_a_refusal_names_the_run_that_holds_the_checkout(copies, capsys):
+    root = copies("held")
+    first = under_way(root)
+    asked = time.monotonic()
+    assert run(root, "--only", "4") == 75
+    assert time.monotonic() - asked < 1
+    told = manifests(root)[-1]
+    assert f"run {told['id']}, process {first.pid}, is going on" in capsys.readouterr().err
+    first.kill()
+    first.communicate()
+    assert run(root, "--only", "4", "--quiet") == 0  # the lock of the dead holds nobody up
+
+
+def test_a_set_of_files_is_published_whole_or_not_at_all(tmp_path):
+    new, old, journal = tmp_path / "new", tmp_path / "old", tmp_path / "journal"
+    for folder, name in [(new, "a"), (new, "b"), (new, "c"), (old, "a")]:
+        folder.mkdir(exist_ok=True)
+        (folder / name).write_text(f"{folder.name} {name}")
+    (old / "c").mkdir()
+    with pytest.raises(OSError, match="c"):
+        files.publish({new / name: old / name for name in "abc"}, journal)
+    assert {path.name for path in old.iterdir()} == {"a", "c"} and not journal.exists()
+    assert (old / "a").read_text() == "old a"
+
+
+def test_a_publication_cut_by_a_kill_is_taken_back(tmp_path, monkeypatch):
+    """Killed before each of its steps, from the first name kept aside to the last file moved."""
+    steps = ["_keep_aside", "_move", "_move", "_move"]  # a is there and kept aside; then a, b, c
+    for cut in range(len(steps)):
+        folder = tmp_path / str(cut)
+        new, old, journal = folder / "new", folder / "old", folder / "journal"
+        new.mkdir(parents=True)
+        old.mkdir()
+        places = {new / name: old / name for name in "abc"}
+        for file in new / "a", new / "b", new / "c", old / "a":
+            file.write_text(f"{file.parent.name} {file.name}")
+        if (child := os.fork()) == 0:
+            left = [cut]
+
+            def until_cut(step, left=left):
+                def counted(*arguments):
+                    if left[0] == 0:
+                        os.kill(os.getpid(), signal.SIGKILL)
+                    left[0] -= 1
+                    return step(*arguments)
+
+                return counted
+
+            for name in set(steps):
+                setattr(files, name, until_cut(getattr(files, name)))
+            files.publish(places, journal)
+            os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+        assert journal.exists()
+        files.take_back(journal, places.values())
+        assert [path.name for path in old.iterdir()] == ["a"] and not journal.exists()
+        assert (old / "a").read_text() == "old a"
+
+
+@pytest.mark.parametrize(
+    ("mount", "arguments", "cause"),
+    [
+        ("models", ["--only", "3", "--set", "mood=huge"], "No space left on device: "),
+        ("models read-only", ["--only", "3"], "Read-only file system: "),
+        ("experiments/runs", ["--force"], "No space left on device: "),
+        ("experiments read-only", ["--force"], "Read-only file system: "),
+    ],
+)
+def test_a_disk_that_takes_no_more_is_named_and_nothing_is_lost(copies, mount, arguments, cause):
+    """Each folder in turn is a disk of its own, read-only or with 60 KB left; the model has 400."""
+    root = copies("disk")
+    name, _, read_only = mount.partition(" ")
+    place = root / name
+    kept = {path.name: path.read_bytes() for path in (root / "models").iterdir()}
+    script = f'''
+        cp -r "{place}" "{place}.kept" && size=$(($(du -sk "{place}" | cut -f1) + 60)) &&
+        mount -t tmpfs -o size=${{size}}k tmpfs "{place}" &&
+        cp -r "{place}.kept/." "{place}" || exit 99
+        if [ "{read_only}" ]; then mount -o remount,ro "{place}"; fi
+        "{sys.executable}" "{Path(__file__).parent}/toy.py" "{root}" {" ".join(arguments)}
+        code=$?; cp -r "{root}/models" "{root}/seen"; ls -A "{root}/models" >&2; exit $code
+    '''
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 1, done
+    assert cause in " ".join(done.stderr.split()) and "Traceback" not in done.stderr, done
+    assert {path.name: path.read_bytes() for path in (root / "seen").iterdir()} == kept
+    assert not family(root)
+
+
+def test_a_missing_folder_is_made_and_a_file_in_its_place_is_named(tmp_path, capsys):
+    write_notebook(tmp_path / "notebooks/1.ipynb", 'out: str = "x"', "open(out, 'w').write('1')")
+    chain = [Stage("1", writes={"out": "deep/er/out"})]
+    (tmp_path / "deep").write_text("in the way")
+    assert main(chain, tmp_path, "Toy", argv=["--quiet"]) == 1
+    assert f"{tmp_path}/deep" in capsys.readouterr().err
+    (tmp_path / "deep").unlink()
+    assert main(chain, tmp_path, "Toy", argv=["--quiet"]) == 0
+    assert (tmp_path / "deep/er/out").read_text() == "1"

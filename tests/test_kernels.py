@@ -1,0 +1,163 @@
+"""Kernels: forked ones are as clean as cold ones; secrets stay out; what a cell takes is told."""
+
+import html
+import json
+import subprocess
+import sys
+from hashlib import sha256
+from pathlib import Path
+
+import nbformat
+import pytest
+from toy import REPOSITORY, family, manifests, write_notebook
+
+from papermill_chain import Stage, main, workplace
+
+# A module that, like numpy, draws a seed when it is imported, and a figure left open in a cell.
+LOOK = """
+import json, os, random, sys
+import matplotlib.pyplot as plt
+import numpy as np
+found = {
+    "names": sorted(name for name in globals() if not name.startswith("_")),
+    "drawn": [random.random(), float(np.random.rand()), float(np.random.default_rng().random())],
+    "folder": os.path.basename(os.getcwd()), "stage": os.environ["CHAIN_STAGE"],
+    "seeded": float(np.random.RandomState(7).standard_normal((300, 300)).dot(np.ones(300)).sum()),
+}
+json.dump(found, open(out, "w"))
+"""
+FIGURE = "plt.plot([1, 2])\nopen_figures = plt.get_fignums()"
+
+
+def look(root: Path, names: tuple[str, ...]) -> list[dict]:
+    """What the kernels of notebooks find that all look at the same things."""
+    chain = [Stage(name, writes={"out": f"{name}.json"}) for name in names]
+    for name in names:
+        write_notebook(root / f"notebooks/{name}.ipynb", 'out: str = "../out"', LOOK, FIGURE)
+    assert main(chain, root, "Toy", argv=["--quiet"]) == 0
+    assert not family(root)
+    return [json.loads((root / f"{name}.json").read_text()) for name in names]
+
+
+def test_a_forked_kernel_is_as_clean_as_a_cold_one(tmp_path, monkeypatch):
+    first, second = look(tmp_path / "warm", ("1", "2"))
+    monkeypatch.setattr(workplace, "POSSIBLE", False)  # as where there is no fork
+    (cold,) = look(tmp_path / "cold", ("1",))
+    assert first["names"] == second["names"] == cold["names"]
+    assert "pickle" not in cold["names"] and "np" in cold["names"]
+    # random numbers without a seed differ in all three, those with a seed agree to the last digit
+    draws = [*first["drawn"], *second["drawn"], *cold["drawn"]]
+    assert len(set(draws)) == 9
+    assert first["seeded"] == second["seeded"] == cold["seeded"]
+    assert (first["folder"], first["stage"], second["stage"]) == ("notebooks", "1", "2")
+    # a figure left open is shown below its cell, once, in both
+    for place in "warm", "cold":
+        (run,) = (tmp_path / place / "experiments/runs").iterdir()
+        last = nbformat.read(run / "1.ipynb", 4).cells[-1]
+        assert ["image/png" in output.data for output in last.outputs] == [True]
+
+
+def test_a_kernel_is_forked_from_a_process_that_has_its_imports_done(tmp_path):
+    """A module notes which process imported it: not the kernel's own, and one for both stages."""
+    note = "import os, pathlib\n(pathlib.Path(__file__).parent / f'by {os.getpid()}').touch()"
+    (tmp_path / "heavy.py").write_text(note)
+    for name in "12":
+        write_notebook(tmp_path / f"notebooks/{name}.ipynb", "x: int = 1", "import heavy")
+    write_notebook(tmp_path / "notebooks/3.ipynb", "x: int = 1", "import heavy, no_such_module")
+    chain = [Stage("1"), Stage("2"), Stage("3")]
+    assert main(chain, tmp_path, "Toy", argv=["--quiet"]) == 1
+    assert len(list(tmp_path.glob("by *"))) == 1
+    # what cannot be imported is for the notebook to tell
+    stages = {stage["name"]: stage for stage in manifests(tmp_path)[0]["stages"]}
+    assert stages["3"]["error"]["ename"] == "ModuleNotFoundError"
+
+
+SECRET = 'pa"ss\\w<o>rd &é'
+TELL = """
+print("token", token, repr(token), json.dumps(token))
+for letter in token:
+    print(letter, end="", flush=True)
+display(HTML(f"<b>{html.escape(token)}</b>"))
+display(Markdown(quote(token, "")))
+display({"application/vnd.chain.headline+json": {"text": "it is " + token, "figures": {"f": token}},
+         "text/plain": token}, raw=True)
+token
+"""
+
+
+@pytest.mark.parametrize("ending", ["pass", "raise ValueError(token)", "os._exit(1)"])
+def test_a_secret_is_known_to_its_notebook_and_stands_nowhere(tmp_path, capfd, monkeypatch, ending):
+    imports = (
+        "import html, json, os\nfrom hashlib import sha256\nfrom urllib.parse import quote\n"
+        "from IPython.display import HTML, Markdown, display"
+    )
+    last = f"os.write(2, token.encode() + b'\\n')\n{ending}"
+    parameters = 'token: str = ""  # of the registry\nout: str = "../out"'
+    write = "open(out, 'w').write(sha256(token.encode()).hexdigest())"
+    write_notebook(tmp_path / "notebooks/1.ipynb", parameters, imports, write, TELL, last)
+    other = "import os\nassert 'TOY_TOKEN' not in os.environ"
+    write_notebook(tmp_path / "notebooks/2.ipynb", "x: int = 1", other)
+    chain = [Stage("2"), Stage("1", writes={"out": "out"}, secrets={"token": "TOY_TOKEN"})]
+
+    monkeypatch.delenv("TOY_TOKEN", raising=False)
+    assert main(chain, tmp_path, "Toy", argv=[]) == 2
+    assert "1 needs the secret token; set the environment variable TOY_TOKEN" in capfd.readouterr().err
+    monkeypatch.setenv("TOY_TOKEN", SECRET)
+    assert main(chain, tmp_path, "Toy", argv=["--set", f"token={SECRET}"]) == 2
+    said = capfd.readouterr().err
+    assert "token is a secret and cannot be set here" in said and SECRET not in said
+
+    assert main(chain, tmp_path, "Toy", argv=["--json"]) == int(ending != "pass")
+    said = "".join(capfd.readouterr())
+    (run,) = (tmp_path / "experiments/runs").iterdir()
+    stages = {stage["name"]: stage for stage in manifests(tmp_path)[0]["stages"]}
+    assert stages["2"]["status"] == "succeeded"
+    if ending == "pass":
+        assert (tmp_path / "out").read_text() == sha256(SECRET.encode()).hexdigest()
+        assert stages["1"]["headline"] == "it is [secret token]"
+    texts = [said, *(path.read_text() for path in tmp_path.rglob("*") if path.is_file())]
+    spelt = [SECRET, repr(SECRET)[1:-1], json.dumps(SECRET)[1:-1], html.escape(SECRET)]
+    spelt += [json.dumps(form)[1:-1] for form in spelt] + ["pa%22ss", "w<o>rd", "w&lt;o&gt;rd"]
+    assert not [(form, text) for form in spelt for text in texts if form in text]
+    assert any("[secret token]" in path.read_text() for path in run.glob("1.*"))
+
+
+def test_time_and_memory_of_each_cell_are_kept_and_shown(tmp_path, capsys):
+    cells = "import time\ntime.sleep(0.3)", "x = bytearray(150_000_000)\ndel x", "1"
+    write_notebook(tmp_path / "notebooks/1.ipynb", "x: int = 1", *cells)
+    assert main([Stage("1")], tmp_path, "Toy", argv=["--set", "x=2"]) == 0
+    (told,) = manifests(tmp_path)
+    # cells 0 and 3 are prose; 1 and 2 are the parameters
+    _, _, slow, large, after = told["stages"][0]["cells"]
+    assert [cell["cell"] for cell in (slow, large, after)] == [4, 5, 6]
+    assert slow["heading"] == "What it does" and 0.3 <= slow["seconds"] < 3
+    if sys.platform == "linux":  # the peak is that of the cell, not of all before it
+        assert large["peak_mb"] > after["peak_mb"] + 140 > 140
+    report = (tmp_path / "experiments/runs" / told["id"] / "1.html").read_text()
+    assert f"{slow['seconds']:.1f} s" in report and f"{large['peak_mb']:.0f} MB" in report
+    # where lines cannot move, each is complete in itself, and a second run knows how long it takes
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "1  started: no result yet" and "\x1b" not in "".join(lines)
+    assert main([Stage("1")], tmp_path, "Toy", argv=["--force", "--json"]) == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [event["event"] for event in events] == [
+        "stage started", *["cell started"] * 4, "stage ended", "run ended",
+    ]  # fmt: skip
+    assert events[0]["expected_seconds"] == told["stages"][0]["seconds"]
+    assert events[-1]["status"] == "succeeded"
+    assert events[2] | {"time": 0} == {
+        "event": "cell started", "time": 0, "stage": "1", "number": 2, "of": 4,
+        "heading": "What it does",
+    }  # fmt: skip
+    assert main([Stage("1")], tmp_path, "Toy", argv=["--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_run_goes_on_when_nobody_reads_what_it_says(tmp_path):
+    write_notebook(tmp_path / "notebooks/1.ipynb", "x: int = 1", "1")
+    program = "import sys; from papermill_chain import Stage, main; "
+    program += f"sys.exit(main([Stage('1')], {str(tmp_path)!r}, 'Toy'))"
+    command = f'"{sys.executable}" -c "{program}" | true; exit ${{PIPESTATUS[0]}}'
+    done = subprocess.run(["bash", "-c", command], cwd=REPOSITORY, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert manifests(tmp_path)[0]["status"] == "succeeded"
