@@ -206,6 +206,7 @@ def serve(channel: socket.socket, life: socket.socket) -> Callable[[], None]:
     imported: list[str] = []  # the stages whose modules are there
     numbers: dict[int, int] = {}  # of the forks, by process id
     kernels = 0
+    gc.disable()  # imports make hardly any garbage, and to look for it takes a tenth of their time
     sys.modules["debugpy"] = None  # nobody debugs a kernel of a chain, and the import takes long
     _import(KERNEL)
     del sys.modules["debugpy"]
@@ -251,13 +252,13 @@ def _import(modules: Sequence[str]) -> None:
             Exception
         ):  # the notebook itself shall complain of a module that is not there
             import_module(module)
-    gc.collect()
     gc.freeze()  # what is there now is never looked at again, and its memory stays shared
 
 
 def _begin(asked: dict, channel: socket.socket, output: int) -> None:
     """In a fork: leave the warm process behind, and become a kernel or call a function."""
     warm = os.getppid()
+    gc.enable()
     channel.close()
     os.setsid()
     os.dup2(output, 1)
