@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -76,6 +76,7 @@ class Contestant:
     commands: Callable[[list[str], dict], list[list[str]]]  # for these notebooks and settings
     here: str = "notebooks"
     fresh: bool = True  # else in the copy that the one before it has run in
+    path: list[str] = field(default_factory=list)  # folders it imports from besides
     change: Callable[[Path], None] = lambda project: None
 
 
@@ -129,8 +130,9 @@ def contestants() -> list[Contestant]:
         Contestant("papermill and nbconvert, one process", one_process(ONE_PROCESS)),
         Contestant("jupyter nbconvert --execute in a loop", nbconvert),
     ]
-    if importlib.util.find_spec("ploomber_engine"):
-        found.append(Contestant("ploomber-engine, no HTML", one_process(PLOOMBER)))
+    if there := importlib.util.find_spec("ploomber_engine"):
+        path = [str(Path(there.origin).parent.parent)]
+        found.append(Contestant("ploomber-engine, no HTML", one_process(PLOOMBER), path=path))
     return found
 
 
@@ -175,7 +177,7 @@ def take(contestant: Contestant, project: Path, settings: dict) -> Taken:
     contestant.change(project)
     notebooks = sorted(path.name for path in (project / "notebooks").glob("*.ipynb"))
     environment = {name: value for name, value in os.environ.items() if "MLFLOW" not in name}
-    environment["PYTHONPATH"] = str(project)
+    environment["PYTHONPATH"] = os.pathsep.join([str(project), *contestant.path])
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     for command in contestant.commands(notebooks, settings):
         done = subprocess.run(
@@ -249,13 +251,17 @@ def main() -> None:
             if alike is None and all(name in projects for name in both):
                 alike = unlike(*(projects[name] for name in both))
     floor = taken[chosen[0].name]
-    print(f"\nsettings {settings or 'defaults'}, {asked.rounds} rounds, load {os.getloadavg()[0]:.1f}\n")
+    print(
+        f"\nsettings {settings or 'defaults'}, {asked.rounds} rounds, load {os.getloadavg()[0]:.1f}\n"
+    )
     print("| | wall, s | CPU, s | wall / floor | CPU / floor |\n|---|---|---|---|---|")
     for name, results in taken.items():
         walls, cpus = [r.wall for r in results], [r.cpu for r in results]
         per_floor = [r.wall / f.wall for r, f in zip(results, floor, strict=True)]
         cpu_per_floor = [r.cpu / f.cpu for r, f in zip(results, floor, strict=True)]
-        print(f"| {name} | {spread(walls)} | {spread(cpus)} | {spread(per_floor)} | {spread(cpu_per_floor)} |")
+        print(
+            f"| {name} | {spread(walls)} | {spread(cpus)} | {spread(per_floor)} | {spread(cpu_per_floor)} |"
+        )
     ours = taken.get("ours, cold run", [])
     print()
     for name, results in taken.items():

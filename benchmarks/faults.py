@@ -151,7 +151,9 @@ def kill_many(times: int) -> int:
             strike(kind, runner)
             wrong = wrong_after(kind, root, runner, {good, str(number)})
             again = start(root, number)
-            wrong += [f"rerun: {told}" for told in wrong_after("kernel", root, again, {str(number)})]
+            wrong += [
+                f"rerun: {told}" for told in wrong_after("kernel", root, again, {str(number)})
+            ]
             if again.returncode:
                 wrong.append(f"rerun: exit code {again.returncode}")
             if left := list(toy.registry_of(root).iterdir()):
@@ -160,8 +162,13 @@ def kill_many(times: int) -> int:
                 wrong.append(f"left over: {left}")
             good, kinds[kind], bad = str(number), kinds[kind] + 1, bad + bool(wrong)
             codes[f"{kind} {runner.returncode}"] += 1
-            print(f"{number:4}  {kind:<13} at {point:4.1f} s: {'; '.join(wrong) or 'well'}", flush=True)
-    print(f"\n{times - bad} of {times} kills left all well. Kills: {dict(kinds)}; exit codes: {dict(codes)}")
+            print(
+                f"{number:4}  {kind:<13} at {point:4.1f} s: {'; '.join(wrong) or 'well'}",
+                flush=True,
+            )
+    print(
+        f"\n{times - bad} of {times} kills left all well. Kills: {dict(kinds)}; exit codes: {dict(codes)}"
+    )
     return bad
 
 
@@ -246,7 +253,11 @@ def real() -> int:
         locked = begin(one, "--only", "04")
         _, errors = locked.communicate()
         lock.close()
-        told("a locked registry is named", locked.returncode == 1 and "database is locked" in errors, errors)
+        told(
+            "a locked registry is named",
+            locked.returncode == 1 and "database is locked" in errors,
+            errors,
+        )
         again = begin(one)
         again.communicate()
         told("and a plain rerun repairs", again.returncode == 0)
@@ -256,7 +267,10 @@ def real() -> int:
 def _statuses(project: Path, status: str) -> list[str]:
     """MLflow's runs that are in a state."""
     with suppress(sqlite3.Error), sqlite3.connect(project / "mlflow.db") as database:
-        return [row[0] for row in database.execute("select run_uuid from runs where status = ?", [status])]
+        return [
+            row[0]
+            for row in database.execute("select run_uuid from runs where status = ?", [status])
+        ]
     return []
 
 

@@ -56,6 +56,8 @@ def _in_sqlite(store: Path, registration: dict) -> tuple[bool, dict[str, int]]:
             aliases = dict(database.execute(ALIASES, asked))
     except sqlite3.Error:  # no such file, or not MLflow's
         return False, {}
-    place = urlsplit(found[0] or "") if found else None
-    local = place is not None and place.scheme in ("", "file")
-    return found is not None and (not local or Path(unquote(place.path), "MLmodel").exists()), aliases
+    if not found:
+        return False, aliases
+    place = urlsplit(found[0] or "")
+    elsewhere = place.scheme not in ("", "file")
+    return elsewhere or Path(unquote(place.path), "MLmodel").exists(), aliases

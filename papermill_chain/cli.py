@@ -143,16 +143,17 @@ def _show_plan(plan: Plan) -> None:
     width = max(len(stage.name) for stage in plan.stages)
     would = set()
     for stage in plan.stages:
-        why = plan.why(stage, last.get(stage.name))
-        before = [name for name in would if name in upstream(stage, plan.stages)]
+        good = last.get(stage.name)
+        why = plan.why(stage, good)
+        before = sorted(would & upstream(stage, plan.stages))
         if why:
-            before_that = last.get(stage.name)
-            about = f" (about {duration(before_that.seconds)})" if before_that else ""
-            print(f"{stage.name:<{width}}  would run: {', '.join(why)}{about}")
+            about = f" (about {duration(good.seconds)})" if good else ""
+            told = f"would run: {', '.join(why)}{about}"
         elif before:
-            print(f"{stage.name:<{width}}  would run if {' or '.join(sorted(before))} changes its files")
+            told = f"would run if {' or '.join(before)} changes its files"
         else:
-            print(f"{stage.name:<{width}}  up to date")
+            told = "up to date"
+        print(f"{stage.name:<{width}}  {told}")
         if why or before:
             would.add(stage.name)
 

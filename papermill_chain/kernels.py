@@ -1,6 +1,7 @@
 """One notebook in a kernel of its own, by way of papermill."""
 
 import sys
+from collections.abc import Callable
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
@@ -118,11 +119,18 @@ def _take_secrets_from_environment(cells, session: Session) -> None:
         tagged[-1].source += f'\n{name} = __import__("os").environ["{variable}"]'
 
 
-def _save_masked(nb_man, session: Session, save, **how: Any) -> None:
-    """Write the notebook as papermill does, without the secrets that outputs may have repeated."""
+def _save_masked(nb_man, session: Session, save: Callable, **how: Any) -> None:
+    """Write the notebook as papermill does, without the secrets that outputs may have repeated.
+
+    Papermill writes it twice a cell, figures and all; once a second is enough, and at the end.
+    """
+    ended = nb_man.end_time is not None
+    if not ended and (nb_man.now() - nb_man.last_save_time).total_seconds() < 1:
+        return
     if session.secrets:
         for cell in nb_man.nb.cells:
-            cell.update(outputs=_masked(cell.outputs, session)) if "outputs" in cell else None
+            if "outputs" in cell:
+                cell.outputs = _masked(cell.outputs, session)
     save(**how)
 
 

@@ -108,7 +108,8 @@ class Lines:
 
     def at_cell(self, stage: str, number: int, total: int, heading: str | None) -> None:
         if stage in self.running:
-            self.running[stage].cell = f"cell {number}/{total}" + (f" · {heading}" if heading else "")
+            below = f" · {heading}" if heading else ""
+            self.running[stage].cell = f"cell {number}/{total}{below}"
         self._redraw()
 
     def ended(self, stage: StageRun) -> None:

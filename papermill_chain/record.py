@@ -149,9 +149,9 @@ def unfinished(experiments: Path) -> list[Path]:
 
 def repair(experiments: Path, places: Iterable[Path]) -> None:
     """Undo what a killed runner has left half done, and kill what it has left running."""
-    from papermill_chain.warm import MARK_OF_RUN, kill_family
-
     for folder in unfinished(experiments):
+        from papermill_chain.warm import MARK_OF_RUN, kill_family  # a rare case; not for all to pay
+
         kill_family({MARK_OF_RUN: str(folder)})
     take_back(experiments / ".publishing.json", places)
 
@@ -162,7 +162,6 @@ def stages_cut(folder: Path) -> list[str]:
         told = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         return [stage["name"] for stage in told["stages"] if stage["status"] in CUT]
     return []
-
 
 
 def mark_interrupted(folder: Path) -> None:

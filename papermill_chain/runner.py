@@ -297,7 +297,7 @@ class Conductor:
         self.run.finished = datetime.now(UTC).isoformat(timespec="seconds")
         self.run.seconds = seconds
         self.run.save()
-        if self.workplace.tidy:  # as long as the folder is there, the next run has something to repair
+        if self.workplace.tidy:  # else the folder stays and tells the next run to repair
             rmtree(self.run.staged, ignore_errors=True)
 
     def _staged(self, stage: Stage) -> dict[str, Path]:

@@ -81,5 +81,11 @@ class Session:
 
 def _spellings(secret: str) -> list[str]:
     """A secret as it is, and as Python, JSON, HTML and URLs would have it; the longest first."""
-    forms = {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], escape(secret), quote(secret, "")}
+    forms = {
+        secret,
+        repr(secret)[1:-1],
+        json.dumps(secret)[1:-1],
+        escape(secret),
+        quote(secret, ""),
+    }
     return sorted(forms, key=len, reverse=True)

@@ -30,7 +30,7 @@ from typing import IO, Any
 
 MARK_OF_RUN, MARK_OF_STAGE = "CHAIN_RUN_FOLDER", "CHAIN_STAGE"  # in the environment of a process
 POSSIBLE = sys.platform == "linux"  # macOS has fork, but its own libraries do not survive it
-NONE = -1  # the process id where there can be no fork, since a library has started a thread
+NONE = -1  # for a process id
 LARGEST = 1 << 17  # bytes of a message; a call carries a whole run as its argument
 KERNEL = [  # what every kernel imports when it starts
     "ipykernel.debugger", "ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell",
@@ -87,7 +87,10 @@ class Warm:
         folder: Path,
         environment: Mapping[str, str],
     ) -> None:
-        self.environment = {**environment, "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+        self.environment = {
+            **environment,
+            "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+        }
         self.forks: dict[int, Fork] = {}
         self.sending = threading.Lock()
         self.channel, channel = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -104,7 +107,11 @@ class Warm:
         threading.Thread(target=self._listen, daemon=True).start()
 
     def kernel(
-        self, stage: str, arguments: Sequence[str], environment: Mapping[str, str], output: IO[bytes]
+        self,
+        stage: str,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        output: IO[bytes],
     ) -> Fork:
         """A kernel for the notebook of a stage, as soon as its modules are imported."""
         own = {k: v for k, v in environment.items() if self.environment.get(k) != v}
@@ -180,10 +187,9 @@ def kill_family(marks: Mapping[str, str], session: int | None = None) -> int:
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
             environment = process.environ()
-            if process.pid != os.getpid() and (
-                os.getsid(process.pid) == session
-                or all(environment.get(name) == value for name, value in marks.items())
-            ):
+            marked = all(environment.get(name) == value for name, value in marks.items())
+            of_session = session and hasattr(os, "getsid") and os.getsid(process.pid) == session
+            if process.pid != os.getpid() and (marked or of_session):
                 process.kill()
                 killed += 1
     return killed
@@ -200,7 +206,8 @@ def serve(channel: socket.socket, life: socket.socket) -> Callable[[], None]:
     imported: list[str] = []  # the stages whose modules are there
     numbers: dict[int, int] = {}  # of the forks, by process id
     kernels = 0
-    sys.modules["debugpy"] = None  # who runs a chain attaches no debugger, and it takes long to import
+    gc.disable()  # imports make hardly any garbage, and to look for it takes a tenth of their time
+    sys.modules["debugpy"] = None  # nobody debugs a kernel of a chain, and the import takes long
     _import(KERNEL)
     del sys.modules["debugpy"]
     while True:
@@ -212,8 +219,7 @@ def serve(channel: socket.socket, life: socket.socket) -> Callable[[], None]:
             waiting.append((json.loads(message), files[0]))
         for asked, output in list(waiting):
             if asked.get("stage") in [None, *imported]:
-                # A fork has one thread; what others were at stays half done in it for ever.
-                if not (pid := os.fork() if threading.active_count() == 1 else NONE):
+                if not (pid := _fork()):
                     return partial(_begin, asked, channel, output)
                 waiting.remove((asked, output))
                 os.close(output)
@@ -224,7 +230,7 @@ def serve(channel: socket.socket, life: socket.socket) -> Callable[[], None]:
             stage, modules, call = groups[len(imported)]
             _import(modules)
             imported.append(stage)
-            if call and not os.fork():
+            if call and not _fork():
                 return partial(_begin, {"call": call}, channel, os.open(os.devnull, os.O_WRONLY))
         with suppress(ChildProcessError):
             while (ended := os.waitpid(-1, os.WNOHANG))[0]:
@@ -232,17 +238,27 @@ def serve(channel: socket.socket, life: socket.socket) -> Callable[[], None]:
                     _tell(channel, number=number, code=os.waitstatus_to_exitcode(ended[1]))
 
 
+def _fork() -> int:
+    """A fork's process id, 0 in the fork itself; none if a library has started a thread.
+
+    A fork has one thread only, and what others were at would stay half done in it for ever.
+    """
+    return os.fork() if threading.active_count() == 1 else NONE
+
+
 def _import(modules: Sequence[str]) -> None:
     for module in modules:
-        with suppress(Exception):  # the notebook itself shall complain of a module that is not there
+        with suppress(
+            Exception
+        ):  # the notebook itself shall complain of a module that is not there
             import_module(module)
-    gc.collect()
     gc.freeze()  # what is there now is never looked at again, and its memory stays shared
 
 
 def _begin(asked: dict, channel: socket.socket, output: int) -> None:
     """In a fork: leave the warm process behind, and become a kernel or call a function."""
     warm = os.getppid()
+    gc.enable()
     channel.close()
     os.setsid()
     os.dup2(output, 1)
@@ -253,8 +269,9 @@ def _begin(asked: dict, channel: socket.socket, output: int) -> None:
     if "call" in asked:
         sys.path += [folder for folder in asked.get("path", []) if folder not in sys.path]
         return _call(asked["call"], asked.get("argument"))
-    os.environ.update(asked["environment"], JPY_PARENT_PID=str(warm))
-    sys.argv = ["ipykernel_launcher.py", *asked["arguments"]]
+    os.environ.update(asked["environment"])
+    parent = f"--IPKernelApp.parent_handle={warm}"  # the kernel ends with it
+    sys.argv = ["ipykernel_launcher.py", *asked["arguments"], parent]
     from ipykernel.kernelapp import launch_new_instance
 
     launch_new_instance()

@@ -45,7 +45,9 @@ def test_an_unchanged_rerun_is_quick_and_links_the_last_reports(project):
     assert time.monotonic() - began < 3  # 0.1 s where nothing else is going on
     lines = done.stdout.split("\n")
     assert lines[-2] == "0 set()", done
-    assert [line.split(maxsplit=1)[1] for line in lines if "up to date" in line] == ["up to date"] * 4
+    assert [line.split(maxsplit=1)[1] for line in lines if "up to date" in line] == [
+        "up to date"
+    ] * 4
     assert f"    experiments/runs/{ran}/03_model.html" in lines
     assert "    published early: False" in lines  # the headline of 02
     assert "Nothing to do; all runs: experiments/index.html" in lines

@@ -101,7 +101,9 @@ def test_a_secret_is_known_to_its_notebook_and_stands_nowhere(tmp_path, capfd, m
 
     monkeypatch.delenv("TOY_TOKEN", raising=False)
     assert main(chain, tmp_path, "Toy", argv=[]) == 2
-    assert "1 needs the secret token; set the environment variable TOY_TOKEN" in capfd.readouterr().err
+    assert (
+        "1 needs the secret token; set the environment variable TOY_TOKEN" in capfd.readouterr().err
+    )
     monkeypatch.setenv("TOY_TOKEN", SECRET)
     assert main(chain, tmp_path, "Toy", argv=["--set", f"token={SECRET}"]) == 2
     said = capfd.readouterr().err

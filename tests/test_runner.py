@@ -8,7 +8,18 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from toy import CHAIN, NOTEBOOKS, RAW, REPOSITORY, family, make, manifests, registry_of, run, write_notebook
+from toy import (
+    CHAIN,
+    NOTEBOOKS,
+    RAW,
+    REPOSITORY,
+    family,
+    make,
+    manifests,
+    registry_of,
+    run,
+    write_notebook,
+)
 
 from papermill_chain import Stage, main
 
@@ -113,7 +124,9 @@ def test_a_stage_that_fails_publishes_nothing_and_ends_the_run(project, capsys, 
     assert (executed.cells[-1].execution_count is None) == (cell is not None)
     assert (executed.cells[-1].metadata.papermill.status == "pending") == (cell is not None)
     assert not family(project) and not (folder / "staged").exists()
-    assert [path.name for path in registry_of(project).iterdir()] == ["model"]  # nothing is left open
+    assert [path.name for path in registry_of(project).iterdir()] == [
+        "model"
+    ]  # nothing is left open
 
 
 def test_what_follows_the_last_stage_can_fail_the_run(project, capsys):
