@@ -28,12 +28,13 @@ def write_card(contract: Contract, registration: dict, validation: dict, owner: 
         Markdown. A figure that is missing raises KeyError: no card with a gap.
     """
     test = validation["test"]
-    verdict = "In production" if validation["promoted"] else "Not in production"
+    verdict = "It passed the gate" if validation["promoted"] else "It did not pass the gate"
     left_out = ", ".join(registration["exclude"]) or "none"
     answers = owner or "*to be filled in: `run_all.py --set owner=\"Name, address\"`*"
     return f"""# {registration["model"]} version {registration["version"]}
 
-{registration["champion"]}, trained on {registration["training_rows"]} loan applications. {verdict}.
+{registration["champion"]}, trained on {registration["training_rows"]} loan applications. {verdict}; the
+registry says what is in production.
 
 Answers for it: {answers}
 
@@ -64,8 +65,7 @@ over the folds. Costs: {registration["cost_bad_accepted"]:g} for a bad loan appr
 
 {_groups(validation)}
 
-A column that was left out of the features is audited all the same.
-
+{_protected(contract)}
 ## Gate
 
 {_gate(validation["rules"])}
@@ -75,8 +75,10 @@ A column that was left out of the features is audited all the same.
 ## Limits
 
 {test["rows"]} applicants, {test["bad"]} of them bad, tell good models from useless ones, not good ones
-from each other. Nothing here was checked on loans of another bank, country or decade. Where another
-share of applicants is bad, probabilities have to be corrected before they are used as such.
+from each other. They had no part in any fit, in the choice of the model or in its cut-off; but the recipe as
+such was developed on the whole file, so the figures are a little flattered. Nothing here was checked on loans of
+another bank, country or decade. Where another share of applicants is bad, probabilities have to be corrected
+before they are used as such.
 """
 
 
@@ -100,30 +102,47 @@ def _caveats(contract: Contract) -> str:
 def _performance(test: dict) -> str:
     gini = f"{2 * test['roc_auc_low'] - 1:.3f} to {2 * test['roc_auc_high'] - 1:.3f}"
     slope = test["calibration_slope"]
-    slopes = ("not defined", "") if slope is None else (
-        f"{slope:.3f}", f"{test['calibration_slope_low']:.3f} to {test['calibration_slope_high']:.3f}"
-    )  # fmt: skip
+    slopes = ("not defined", "not defined") if slope is None else (
+        f"{slope:.3f}", _ends(test, "calibration_slope"))  # fmt: skip
     rows = [
         ("ROC-AUC", f"{test['roc_auc']:.3f}", f"{test['roc_auc_low']:.3f} to {test['roc_auc_high']:.3f}"),
         ("Gini", f"{test['gini']:.3f}", gini),
-        ("KS", f"{test['ks']:.3f}", ""),
-        ("Brier score", f"{test['brier']:.3f}", ""),
+        ("KS", f"{test['ks']:.3f}", _ends(test, "ks")),
+        ("Brier score", f"{test['brier']:.3f}", _ends(test, "brier")),
         ("calibration slope", *slopes),
         ("cost per applicant at the cut-off", f"{test['cost']:.2f}",
          f"{test['cost_low']:.2f} to {test['cost_high']:.2f}"),
-        ("approved at the cut-off", f"{test['approved']:.0%}", ""),
-        ("bad among the approved", f"{test['bad_among_approved']:.0%}", ""),
+        ("approved at the cut-off", f"{test['approved']:.0%}", _ends(test, "approved", "{:.0%}")),
+        ("bad among the approved", *_bad(test)),
     ]  # fmt: skip
     return _table(("measure", "value", "95 % interval"), rows)
+
+
+def _ends(figures: dict, name: str, form: str = "{:.3f}") -> str:
+    return f"{form.format(figures[f'{name}_low'])} to {form.format(figures[f'{name}_high'])}"
+
+
+def _bad(test: dict) -> tuple[str, str]:
+    if test["bad_among_approved"] is None:
+        return "nobody is approved", "not defined"
+    return f"{test['bad_among_approved']:.0%}", _ends(test, "bad_among_approved", "{:.0%}")
+
+
+def _protected(contract: Contract) -> str:
+    lines = [f"- {field.title}: {field.description}" for field in contract.protected]
+    return "\n".join([*lines, "- A column that was left out of the features is audited all the same."])
 
 
 def _groups(validation: dict) -> str:
     rows = [
         (group["grouping"], group["group"], str(group["applicants"]), str(group["bad"]),
-         _share(group, "approved"), _share(group, "tpr"), _share(group, "fpr"), group["note"])
+         _share(group, "approved"), _share(group, "tpr"), _share(group, "fpr"),
+         _share(group, "roc_auc", "{:.2f}") if group["roc_auc"] is not None else group["note"],
+         f"{group['predicted']:.0%}", _share(group, "observed"))
         for group in validation["groups"]
     ]  # fmt: skip
-    names = ("by", "group", "applicants", "bad", "approved", "good approved", "bad approved", "note")
+    names = ("by", "group", "applicants", "bad", "approved", "good approved", "bad approved",
+             "ROC-AUC", "predicted good", "observed good")  # fmt: skip
     ratios = "\n".join(
         f"- {ratio['index']} against {ratio['against']}: approval ratio {ratio['ratio']:.2f} "
         f"({ratio['low']:.2f} to {ratio['high']:.2f})"
@@ -132,10 +151,10 @@ def _groups(validation: dict) -> str:
     return f"{_table(names, rows)}\n\n{ratios}" if rows else "The contract names no protected column."
 
 
-def _share(group: dict, name: str) -> str:
-    if group[name] is None:
+def _share(group: dict, name: str, form: str = "{:.0%}") -> str:
+    if group[name] is None or group[f"{name}_low"] is None:
         return "too few"
-    return f"{group[name]:.0%} ({group[f'{name}_low']:.0%} to {group[f'{name}_high']:.0%})"
+    return f"{form.format(group[name])} ({_ends(group, name, form)})"
 
 
 def _gate(rules: list[dict]) -> str:

@@ -57,6 +57,23 @@ def decisions_by_cutoff(y: np.ndarray, score: np.ndarray, cutoffs: np.ndarray) -
     return pd.DataFrame(columns, pd.Index(cutoffs, name="cutoff"))
 
 
+def refuse_odd(bad_accepted: float, good_rejected: float, bad_rate: float) -> None:
+    """Refuse costs and a bad rate with which nothing can be decided.
+
+    Raises
+    ------
+    ValueError
+        If a cost is negative or both are 0, or the bad rate is not between 0 and 1.
+    """
+    if min(bad_accepted, good_rejected) < 0 or bad_accepted + good_rejected <= 0:
+        raise ValueError(
+            f"cost_bad_accepted is {bad_accepted:g}, cost_good_rejected {good_rejected:g}; "
+            "neither may be negative, nor both 0"
+        )
+    if not 0 < bad_rate < 1:
+        raise ValueError(f"real_bad_rate is {bad_rate:g}; it lies between 0 and 1")
+
+
 def break_even(bad_accepted: float, good_rejected: float) -> float:
     """The probability of good from which on approving costs less, if probabilities are right.
 

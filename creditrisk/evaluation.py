@@ -84,7 +84,7 @@ class OutOfFold:
             for name in self.scores
             for number, (y, score) in enumerate(self.held_out(name))
         ]
-        return pd.DataFrame(rows)
+        return pd.DataFrame(rows, columns=["model", "fold", *MEASURES])
 
 
 def cross_validate(
@@ -114,8 +114,10 @@ def cross_validate(
     Raises
     ------
     ValueError
-        If there are fewer applicants of a class than folds.
+        If there are fewer applicants of a class than folds, or no candidate could be fitted.
     """
+    if folds < 2 or repeats < 1:
+        raise ValueError(f"it takes two folds and one repeat at least, not {folds} and {repeats}")
     rarest = int(np.bincount(y, minlength=2).min())
     if rarest < folds:
         raise ValueError(
@@ -150,6 +152,9 @@ def cross_validate(
         elif not broken:
             table.scores[model.name] = np.mean([scores[part] for part in parts], axis=0)
             table.fit_seconds[model.name] = float(sum(np.mean(seconds[part]) for part in parts))
+    if not table.scores:
+        reasons = "; ".join(f"{name}: {error}" for name, error in table.errors.items())
+        raise ValueError(f"no candidate could be fitted: {reasons}")
     return table
 
 
@@ -187,7 +192,7 @@ def results(fold_measures: pd.DataFrame, errors: dict[str, str] | None = None) -
 
 def read_results(path: str | Path) -> pd.DataFrame:
     """Read ``experiments/results.csv``; the error of a model that ran is an empty text."""
-    return pd.read_csv(path).fillna({"error": ""}).astype({"error": "str"})
+    return pd.read_csv(path, dtype={"error": "str"}).fillna({"error": ""})
 
 
 @dataclass(frozen=True)
@@ -201,6 +206,13 @@ class Interval:
 
     def __str__(self) -> str:
         return f"{self.estimate:.3f} ({self.low:.3f} to {self.high:.3f})"
+
+
+def as_figures(intervals: dict[str, Interval | None]) -> dict[str, float | None]:
+    """Estimates and bounds by name: ``name``, ``name_low``, ``name_high``; None if not defined."""
+    ends = {"": "estimate", "_low": "low", "_high": "high"}
+    return {f"{name}{end}": getattr(interval, which, None)
+            for name, interval in intervals.items() for end, which in ends.items()}  # fmt: skip
 
 
 def corrected_difference(
@@ -373,7 +385,15 @@ def split_luck(
     Returns
     -------
     DataFrame, shape (splits, estimators)
+
+    Raises
+    ------
+    ValueError
+        If there is no split.
     """
+
+    if splits < 1:
+        raise ValueError(f"splits is {splits}; it takes one at least")
 
     def one(number: int) -> list[float]:
         parts = train_test_split(X, y, test_size=test_size, stratify=y, random_state=seed + number)

@@ -54,7 +54,7 @@ def by_group(y: np.ndarray, score: np.ndarray, approve: np.ndarray, group: pd.Se
     DataFrame
         Indexed by group, the largest first: applicants, bad; approved (selection rate), tpr (good
         approved) and fpr (bad approved), each with Wilson bounds ``_low`` and ``_high``; roc_auc
-        with DeLong bounds; predicted and observed share of good. A rate over fewer than
+        with DeLong bounds; predicted and observed share of good, the latter with Wilson bounds. A rate over fewer than
         :data:`~creditrisk.validation.FEW` applicants is NaN, and ``note`` says so.
     """
     y, approve = np.asarray(y), np.asarray(approve)
@@ -73,15 +73,17 @@ def by_group(y: np.ndarray, score: np.ndarray, approve: np.ndarray, group: pd.Se
         if not row["note"]:
             auc = auc_interval(y[inside], np.asarray(score)[inside])
         row |= {"roc_auc": auc.estimate, "roc_auc_low": auc.low, "roc_auc_high": auc.high}
-        row |= {"predicted": float(np.asarray(score)[inside].mean()), "observed": float(y[inside].mean())}
+        row["predicted"] = float(np.asarray(score)[inside].mean())
+        row |= _rate("observed", float(y[inside].mean()), y[inside])
         rows[name] = row
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def _rate(name: str, rate: float, approved: np.ndarray) -> dict[str, float]:
-    if len(approved) < FEW:
+def _rate(name: str, rate: float, counted: np.ndarray) -> dict[str, float]:
+    """A rate with its bounds, from what it counts: ones and zeros."""
+    if len(counted) < FEW:
         return {name: np.nan, f"{name}_low": np.nan, f"{name}_high": np.nan}
-    interval = share_interval(approved.sum(), len(approved))
+    interval = share_interval(counted.sum(), len(counted))
     return {name: rate, f"{name}_low": interval.low, f"{name}_high": interval.high}
 
 

@@ -68,7 +68,7 @@ def same_data(registered: str, found: str) -> Rule:
     return Rule("was trained on the data at hand", figure, registered == found)
 
 
-def fair(lowest: pd.Series | None, floor: float, stops: bool) -> Rule:
+def fair(lowest: pd.Series | str, floor: float, stops: bool) -> Rule:
     """No group is approved at less than a share of the best group's rate (the four-fifths rule).
 
     It is judged by the ratio itself and not by its interval, as the rule is: doubt does not excuse.
@@ -76,12 +76,12 @@ def fair(lowest: pd.Series | None, floor: float, stops: bool) -> Rule:
     Parameters
     ----------
     lowest
-        The row of :func:`creditrisk.fairness.impact_ratios` with the lowest ratio, None if no
-        two groups can be compared.
+        The row of :func:`creditrisk.fairness.impact_ratios` with the lowest ratio, or why no two
+        groups can be compared; the rule then warns.
     """
     words = f"approves every group at no less than {floor:g} of the best group's rate"
-    if lowest is None:
-        return Rule(words, "no two groups are large enough to compare", True, stops)
+    if isinstance(lowest, str):
+        return Rule(words, f"not judged: {lowest}", False, stops=False)
     interval = Interval(lowest.ratio, lowest.low, lowest.high)
     doubt = "; its interval allows both" if interval.low < floor <= interval.high else ""
     figure = f"{lowest.name} against {lowest.against}: {interval}{doubt}"
@@ -153,14 +153,13 @@ def passed(rules: Sequence[Rule]) -> bool:
     return all(rule.passed or not rule.stops for rule in rules)
 
 
-def verdict(rules: Sequence[Rule], version: int, holder: int | None) -> str:
-    """What becomes of the version, and why, in a few sentences."""
-    warned = _broken(rules, "warning")
+def verdict(rules: Sequence[Rule], version: int) -> str:
+    """Whether the version passes, and why not, in a sentence or two."""
+    stopped, warned = _broken(rules, "stop"), _broken(rules, "warning")
     warning = f" Warning: it {warned}." if warned else ""
-    if passed(rules):
-        return f"Version {version} is in production.{warning}"
-    keeps = f"Version {holder} stays in production." if holder else "Nothing is in production."
-    return f"Version {version} is not promoted: it {_broken(rules, 'stop')}. {keeps}{warning}"
+    if not stopped:
+        return f"Version {version} passed the gate.{warning}"
+    return f"Version {version} did not pass the gate: it {stopped}.{warning}"
 
 
 def _broken(rules: Sequence[Rule], verdict: str) -> str:

@@ -197,11 +197,11 @@ def split_luck(ax: Axes, splits: pd.DataFrame, overall: pd.Series) -> None:
     Parameters
     ----------
     splits
-        From :func:`creditrisk.evaluation.split_luck`, two columns.
+        From :func:`creditrisk.evaluation.split_luck`; its first and last column are drawn.
     overall
         By model, the ROC-AUC by cross-validation.
     """
-    a, b = splits.columns
+    a, b = splits.columns[0], splits.columns[-1]
     ends = splits.min().min() - 0.01, splits.max().max() + 0.01
     wins = splits[b] > splits[a]
     for chosen, colour, mark in ((wins, GOOD, "o"), (~wins, BAD, "^")):

@@ -247,7 +247,7 @@ def make_scorer(
     try:
         fast = replace(scorer, flat=flatten(decide.estimator_, places))
     except NotFlat as reason:
-        _log.warning("The fast path is not used, scikit-learn answers: %s.", reason)
+        _log.info("The fast path is not used, scikit-learn answers: %s.", reason)
         return scorer
     fault = _difference(fast, expected)
     if fault:

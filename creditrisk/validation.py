@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 from creditrisk.contract import Field
 from creditrisk.data import named_levels
-from creditrisk.evaluation import Interval, share_interval
+from creditrisk.evaluation import Interval, as_figures, share_interval
 
 #: Fewer applicants of a kind than this are not judged.
 FEW = 10
@@ -84,6 +84,33 @@ def bootstrap_interval(
     return Interval(float(statistic(y, *scores)), float(low), float(high))
 
 
+def ks(y: np.ndarray, score: np.ndarray) -> float:
+    """Kolmogorov-Smirnov distance: the largest between the score distributions of good and bad."""
+    y, score = np.asarray(y), np.asarray(score)
+    grid = np.sort(score)
+    shares = [np.searchsorted(np.sort(score[y == kind]), grid, side="right") / (y == kind).sum()
+              for kind in (0, 1)]  # fmt: skip
+    return float(np.abs(shares[0] - shares[1]).max())
+
+
+def bounded(
+    y: np.ndarray, score: np.ndarray, approve: np.ndarray, *, draws: int, seed: int
+) -> dict[str, Interval | None]:
+    """KS and Brier score with bootstrap intervals, shares approved and bad among them with Wilson's.
+
+    The last is None if nobody is approved.
+    """
+    y, approve = np.asarray(y), np.asarray(approve)
+    brier = bootstrap_interval(lambda y, s: float(((s - y) ** 2).mean()), y, score, draws=draws, seed=seed)
+    bad = share_interval((approve & (y == 0)).sum(), approve.sum()) if approve.any() else None
+    return {
+        "ks": bootstrap_interval(ks, y, score, draws=draws, seed=seed),
+        "brier": brier,
+        "approved": share_interval(approve.sum(), len(y)),
+        "bad_among_approved": bad,
+    }
+
+
 def brier_parts(y: np.ndarray, score: np.ndarray, bins: int = 10) -> dict[str, float]:
     """What the Brier score is made of; the parts add up to it.
 
@@ -142,9 +169,7 @@ class CalibrationLine:
     @property
     def figures(self) -> dict[str, float | None]:
         """Slope and intercept with their bounds, by name."""
-        ends = {"": "estimate", "_low": "low", "_high": "high"}
-        return {f"calibration_{name}{end}": getattr(getattr(self, name), which, None)
-                for name in ("slope", "intercept") for end, which in ends.items()}  # fmt: skip
+        return as_figures({f"calibration_{each}": getattr(self, each) for each in ("slope", "intercept")})
 
     def __str__(self) -> str:
         if self.slope is None:

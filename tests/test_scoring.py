@@ -126,6 +126,7 @@ def test_fast_answers_are_the_pipelines_all_over_the_contract(name, fitted):
 
 @threadpool_limits.wrap(limits=1)  # its threads would wait for those of other tests
 def test_a_model_the_tables_do_not_know_is_answered_by_its_pipeline(fitted, caplog):
+    caplog.set_level(logging.INFO)
     pipeline = fitted("Gradient Boosting")
     scorer = make_scorer(pipeline, CONTRACT)
     assert not scorer.fast and "HistGradientBoostingClassifier" in caplog.text
