@@ -10,6 +10,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from statsmodels.stats.multitest import multipletests
+from threadpoolctl import threadpool_limits
 
 from creditrisk import evaluation as ev
 from creditrisk import models
@@ -135,8 +136,19 @@ def test_more_folds_than_bad_loans_is_refused_with_a_remedy(real):
     few = np.r_[np.flatnonzero(y == 0)[:4], np.flatnonzero(y == 1)[:50]]
     with pytest.raises(ValueError, match="there are 4 of one kind; set folds to at most 4"):
         ev.cross_validate([], X.iloc[few], y.iloc[few], folds=5, repeats=1, seed=1)
+    for folds, repeats in ((1, 1), (2, 0)):
+        with pytest.raises(ValueError, match="two folds and one repeat at least"):
+            ev.cross_validate([], X, y, folds=folds, repeats=repeats, seed=1)
 
 
+def test_a_comparison_of_nothing_but_failures_says_why(real):
+    contract, X, y = real
+    broken = [models.Candidate("broken", "", LogisticRegression(C=-1))]
+    with pytest.raises(ValueError, match="no candidate could be fitted: broken: .*'C' parameter"):
+        ev.cross_validate(broken, X, y, folds=2, repeats=1, seed=1, workers=1)
+
+
+@threadpool_limits.wrap(limits=1)  # boosting's threads would wait for those of other tests
 def test_columns_left_out_change_nothing_when_they_change(real):
     """A model without Sex and Age answers the same when these alone are altered; with them, not."""
     contract, X, y = real
@@ -147,7 +159,7 @@ def test_columns_left_out_change_nothing_when_they_change(real):
                 continue  # the forest is one of the two above, and slow
             fitted = models.estimator(each.name, contract, 1, exclude).fit(X, y)
             before, after = fitted.predict_proba(X), fitted.predict_proba(altered)
-            assert (before == after).all() == same, (each.name, exclude)
+            assert np.allclose(before, after, rtol=0, atol=1e-12) == same, (each.name, exclude)
 
 
 def test_wilson_by_hand():

@@ -97,7 +97,7 @@ LINE = CalibrationLine(Interval(1.1, 0.7, 1.5), Interval(0, -1, 1))
         (gate.calibrated(CalibrationLine(None, None, "not defined, all scores are equal"), 1.25), "stop"),
         (gate.same_data("a" * 64, "a" * 64), "passed"),
         (gate.same_data("a" * 64, "b" * 64), "stop"),
-        (gate.fair(None, 0.8, True), "passed"),
+        (gate.fair("nobody is approved", 0.8, True), "warning"),
         (gate.fair(pd.Series({"against": "m", "ratio": 0.7, "low": 0.5, "high": 0.9}, name="f"), 0.8, False), "warning"),
         (gate.fair(pd.Series({"against": "m", "ratio": 0.7, "low": 0.5, "high": 0.9}, name="f"), 0.8, True), "stop"),
         (gate.not_worse(Interval(-0.05, -0.09, -0.01), 1, 0.0), "stop"),
@@ -114,13 +114,11 @@ def test_rules_at_their_edges(rule, verdict):
 def test_verdict_names_what_stops_and_what_stays():
     stop, warn = gate.better_than_chance(UNSURE, SURE)[0], gate.Rule("is kind", "it is not", False, False)
     assert gate.passed([warn]) and not gate.passed([warn, stop])
-    said = gate.verdict([warn, stop], 4, 3)
-    assert said == (
-        "Version 4 is not promoted: it breaks the rule “ranks better than chance”. "
-        "Version 3 stays in production. Warning: it breaks the rule “is kind”."
+    assert gate.verdict([warn, stop], 4) == (
+        "Version 4 did not pass the gate: it breaks the rule “ranks better than chance”. "
+        "Warning: it breaks the rule “is kind”."
     )
-    assert "Nothing is in production" in gate.verdict([stop], 1, None)
-    assert gate.verdict([], 4, 3) == "Version 4 is in production."
+    assert gate.verdict([], 4) == "Version 4 passed the gate."
 
 
 # --- a registry with three versions -----------------------------------------------------------

@@ -91,6 +91,16 @@ def test_probability_at_another_bad_rate_by_hand():
     assert costs.break_even(5, 1) == pytest.approx(5 / 6)
 
 
+@pytest.mark.parametrize(
+    ("odd", "said"),
+    [((-5, 1, 0.3), "neither may be negative"), ((0, 0, 0.3), "nor both 0"),
+     ((5, 1, 0), "real_bad_rate is 0"), ((5, 1, 1), "between 0 and 1")],
+)  # fmt: skip
+def test_costs_and_rates_that_decide_nothing_are_refused(odd, said):
+    with pytest.raises(ValueError, match=said):
+        costs.refuse_odd(*odd)
+
+
 @given(st.floats(0.001, 0.999), st.floats(0.01, 0.99), st.floats(0.01, 0.99))
 def test_prior_correction_can_be_undone_and_the_base_rate_becomes_the_other(p, here, there):
     moved = costs.at_bad_rate([p], here, there)
@@ -154,7 +164,7 @@ def test_bands_by_hand():
     assert bands.bad_so_far.tolist() == [1, 1] and bands.good_so_far.tolist() == pytest.approx([1 / 3, 1])
     assert (bands.bad_so_far - bands.good_so_far).max() == pytest.approx(ks_2samp(
         SCORE[Y == 1], SCORE[Y == 0]).statistic)  # fmt: skip
-    assert ev.measures(Y, SCORE)["ks"] == pytest.approx(2 / 3)
+    assert [va.ks(Y, SCORE), ev.measures(Y, SCORE)["ks"]] == pytest.approx([2 / 3, 2 / 3])
 
 
 def test_stability_by_hand():
