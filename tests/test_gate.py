@@ -251,6 +251,16 @@ def test_what_was_cut_short_is_completed_by_a_second_try(store, tmp_path, capsys
     assert aliases(client) == {**now, "previous": 3}
     assert [entry["to"] for entry in registry.history(client)[-2:]] == [3, now["production"]]
 
+    # so does a promotion of yet another version: it completes the record that was cut short first
+    killed_at(2, monkeypatch, registry.promote, client, 3, "y", log)
+    registry.promote(client, now["previous"], "z", log)
+    assert aliases(client) == {**now, "production": now["previous"], "previous": 3}
+    told = registry.history(client)[-2:]
+    assert [(entry["from"], entry["to"], "pending" in entry) for entry in told] == [
+        (now["production"], 3, False), (3, now["previous"], False),
+    ]  # fmt: skip
+    now = aliases(client)
+
     # what an older rollback left when it was cut short
     client.set_registered_model_alias("Credit_Risk_Model", "previous", str(now["production"]))
     capsys.readouterr()
