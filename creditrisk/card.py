@@ -1,5 +1,7 @@
 """The model card: one page on what a registered model is for, how good it is, and where it ends."""
 
+from html import escape
+
 from markdown_it import MarkdownIt
 
 from creditrisk.contract import Contract
@@ -91,7 +93,7 @@ def as_html(card: str) -> str:
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title}</title><style>{_STYLE}</style></head>\n<body>\n{text}</body></html>\n"
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>\n<body>\n{text}</body></html>\n"
     )
 
 
@@ -163,4 +165,9 @@ def _gate(rules: list[dict]) -> str:
 
 def _table(names: tuple, rows: list[tuple]) -> str:
     lines = [names, ["---"] * len(names), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    """A level may hold anything: a bar or a line break would end the cell."""
+    return " ".join(text.split()).replace("|", "\\|")

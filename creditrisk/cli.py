@@ -207,6 +207,8 @@ def _move_production(chosen: argparse.Namespace, version: int | None) -> int:
 
     if not chosen.reason.strip():
         return _say("--reason: say why in words")
+    if not chosen.reason.isprintable():
+        return _say("--reason: say why in one line, without control characters")
     try:
         client = registry.open_existing(chosen.store)
         if version is None:
@@ -217,7 +219,11 @@ def _move_production(chosen: argparse.Namespace, version: int | None) -> int:
         print(f"creditrisk: {error}; nothing was changed", file=sys.stderr)
         return 1
     except registry.MlflowException as error:
-        return _say(f"the registry does not answer as it should ({error.message})")
+        return _say(f"the registry does not answer as it should ({error.message}); "
+                    "the same command again completes what it has begun")  # fmt: skip
+    except OSError as error:
+        return _say(f"a file cannot be written ({error}); "
+                    "the same command again completes what it has begun")  # fmt: skip
     if not done:
         print(f"version {version} is in production already; nothing was changed")
         return 0
@@ -233,15 +239,22 @@ def _history(chosen: argparse.Namespace) -> int:
 
     try:
         entries = registry.history(registry.open_existing(chosen.store))
-    except (registry.NotPromoted, registry.MlflowException) as error:
+    except (registry.NotPromoted, registry.MlflowException, OSError) as error:
         return _say(str(error))
     for entry in entries:
         before = f"version {entry['from']}" if entry["from"] else "nothing"
         when = entry["time"][:19].replace("T", " ")
-        print(f"{when} UTC  {before} -> version {entry['to']}  by {entry['who']}: {entry['reason']}")
+        end = " (cut short)" if entry.get("pending") else ""
+        print(f"{when} UTC  {before} -> version {entry['to']}{end}  "
+              f"by {_in_line(entry['who'])}: {_in_line(entry['reason'])}")  # fmt: skip
     if not entries:
         print("nothing was ever put into production")
     return 0
+
+
+def _in_line(text: str) -> str:
+    """Anyone may write a tag: what could pass for another line is shown as its code."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _replay(chosen: argparse.Namespace) -> int:

@@ -1,11 +1,13 @@
 """What has become of a registered version, asked of MLflow's SQLite file without MLflow.
 
 An unchanged rerun asks this every time, and to import MLflow takes ten times as long as the rest.
+MLflow also fills any file that it opens with its tables, even somebody else's; this only reads.
 """
 
 import os
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -14,6 +16,7 @@ VERSION = """
     select storage_location from model_versions
     where name = :model and version = :version and run_id = :run_id
 """
+MODEL = "select 1 from registered_models where name = :model"
 ALIASES = "select alias, version from registered_model_aliases where name = :model"
 
 
@@ -31,9 +34,9 @@ def what_is_gone(
     points_to_it, exists
         An alias that must be this version's, and one that may be any version's.
     """
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{store}"
-    if uri.startswith("sqlite:///"):
-        there, aliases = _in_sqlite(Path(uri.removeprefix("sqlite:///")), registration)
+    file = sqlite_file(store)
+    if file:
+        there, aliases = _in_sqlite(file, registration)
     else:
         from creditrisk import registry
 
@@ -47,11 +50,35 @@ def what_is_gone(
     return ""
 
 
+def why_not_a_store_of(model: str, file: Path) -> str:
+    """Why a file is no store of MLflow's with that model, in words; nothing if it is one."""
+    if not file.exists():
+        return f"{file} does not exist here"
+    try:
+        with _reading(file) as database:
+            found = database.execute(MODEL, {"model": model}).fetchone()
+    except sqlite3.Error as error:
+        return f"{file} cannot be read as a store of MLflow's ({error})"
+    return "" if found else f"no {model} is registered in {file}"
+
+
+def sqlite_file(store: str | Path) -> Path | None:
+    """The SQLite file that MLflow keeps its store in, None if it is kept elsewhere."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{store}"
+    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+
+
+@contextmanager
+def _reading(file: Path) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as database:
+        yield database
+
+
 def _in_sqlite(store: Path, registration: dict) -> tuple[bool, dict[str, int]]:
     """Whether a version and its files are there, and which version each alias points to."""
     asked = {name: registration[name] for name in ("model", "version", "run_id")}
     try:
-        with closing(sqlite3.connect(f"{store.resolve().as_uri()}?mode=ro", uri=True)) as database:
+        with _reading(store) as database:
             found = database.execute(VERSION, asked).fetchone()
             aliases = dict(database.execute(ALIASES, asked))
     except sqlite3.Error:  # no such file, or not MLflow's

@@ -27,10 +27,12 @@ from sklearn.pipeline import Pipeline
 
 from creditrisk import artifacts, mlflow_flavor
 from creditrisk.contract import Contract
+from creditrisk.registered import sqlite_file, why_not_a_store_of
 
 MODEL_NAME = "Credit_Risk_Model"
 EXPERIMENT = "Credit risk"
 CHALLENGER, PRODUCTION, PREVIOUS = "challenger", "production", "previous"
+ROLLBACK = "rollback: "  # what the reason of one begins with
 
 #: What the saved model needs to run; pinned to what it was trained with.
 REQUIREMENTS = ["scikit-learn", "pandas", "numpy", "scipy", "skops"]
@@ -208,11 +210,13 @@ def open_existing(store: str | Path) -> MlflowClient:
     NotPromoted
         If it is not.
     """
-    if "MLFLOW_TRACKING_URI" not in os.environ and not Path(store).exists():
-        raise NotPromoted(f"{store} does not exist here; run the chain first, or give --store")
+    file = sqlite_file(store)
+    wrong = why_not_a_store_of(MODEL_NAME, file) if file else ""
+    if wrong:
+        raise NotPromoted(f"{wrong}; run the chain first, or give --store")
     client = connect(store)
     if not client.search_registered_models(f"name='{MODEL_NAME}'"):
-        raise NotPromoted(f"no {MODEL_NAME} is registered in {store}; run the chain first")
+        raise NotPromoted(f"no {MODEL_NAME} is registered in that store; run the chain first")
     return client
 
 
@@ -242,7 +246,7 @@ def promote(
 
     Who did it, when, from and to which version, why, and on which figures is kept as a tag of
     the version, and as a line of a file if one is given. Promoting what is in production already
-    changes nothing.
+    changes nothing, or completes the promotion that put it there if that was cut short.
 
     Parameters
     ----------
@@ -257,19 +261,25 @@ def promote(
     Raises
     ------
     NotPromoted
-        If there is no such version, or its files are missing or changed.
+        If there is no such version, its files are missing or changed, or the log cannot be
+        opened.
+    OSError
+        If the log could be opened but not written, on a full disk; the version is in production
+        then, and a second try writes the line.
     """
     try:
         version = client.get_model_version(MODEL_NAME, str(number))
     except MlflowException as error:
         raise NotPromoted(f"{MODEL_NAME} has no version {number}") from error
     before = current(client, PRODUCTION)
+    begun = _cut_short(client)
     if before is not None and int(before.version) == int(version.version):
-        return {}
+        return _carry_out(client, begun, log) if begun else {}
     verify(version)
-    now = datetime.now(UTC)
+    if begun:
+        _carry_out(client, begun, log)
     entry = {
-        "time": now.isoformat(timespec="milliseconds"),
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "who": _who(),
         "model": MODEL_NAME,
         "from": int(before.version) if before else None,
@@ -278,34 +288,64 @@ def promote(
         "figures": figures or {},
         "artifact_sha256": version.tags["artifact_sha256"],
     }
-    # The record comes first: a version in production that nobody put there would be worse than
-    # a line about a promotion that was cut short, which a second try completes.
+    return _carry_out(client, entry, log)
+
+
+def _carry_out(client: MlflowClient, entry: dict, log: str | Path | None) -> dict:
+    """Do what a record says, each step so that it may be done twice, and return the record."""
+    entry = {name: value for name, value in entry.items() if name != "pending"}
+    number = str(entry["to"])
+    tag = f"promotion.{datetime.fromisoformat(entry['time']):%Y%m%dT%H%M%S%f}"
     line = json.dumps(entry, ensure_ascii=False)
-    client.set_model_version_tag(MODEL_NAME, version.version, f"promotion.{now:%Y%m%dT%H%M%S%f}", line)
+    if log is not None:
+        _try_to_open(Path(log))
+    # First what is meant to be: a version in production that nobody put there would be worse than
+    # a record of a promotion that was cut short. That it was carried out is written last.
+    meant = json.dumps({**entry, "pending": True}, ensure_ascii=False)
+    client.set_model_version_tag(MODEL_NAME, number, tag, meant)
+    client.set_registered_model_alias(MODEL_NAME, PRODUCTION, number)
+    if entry["from"] is not None:
+        client.set_registered_model_alias(MODEL_NAME, PREVIOUS, str(entry["from"]))
     if log is not None:
         _append(Path(log), line)
-    if before is not None:
-        client.set_registered_model_alias(MODEL_NAME, PREVIOUS, before.version)
-    client.set_registered_model_alias(MODEL_NAME, PRODUCTION, version.version)
+    client.set_model_version_tag(MODEL_NAME, number, tag, line)
     return entry
+
+
+def _cut_short(client: MlflowClient) -> dict:
+    """The record of the last promotion if it reached production but was not completed."""
+    last, now = (history(client) or [{}])[-1], current(client, PRODUCTION)
+    reached = now is not None and last.get("to") == int(now.version)
+    return last if reached and last.get("pending") else {}
 
 
 def roll_back(client: MlflowClient, reason: str, log: str | Path | None = None) -> dict:
     """Put the version that was in production before back there; see :func:`promote`.
 
+    After a rollback that was cut short, this completes it and goes no further back.
+
     Raises
     ------
     NotPromoted
-        If there is none, or its files are missing or changed.
+        If there is none, or as in :func:`promote`.
     """
-    before = current(client, PREVIOUS)
+    begun = _cut_short(client)
+    if begun:
+        done = _carry_out(client, begun, log)
+        if done["reason"].startswith(ROLLBACK):
+            return done
+    before, now = current(client, PREVIOUS), current(client, PRODUCTION)
     if before is None:
         raise NotPromoted(f"no version of {MODEL_NAME} has the alias {PREVIOUS}")
-    return promote(client, before.version, f"rollback: {reason}", log)
+    if now is not None and now.version == before.version:
+        raise NotPromoted(
+            f"both {PRODUCTION} and {PREVIOUS} point to version {now.version}; promote by number"
+        )
+    return promote(client, before.version, ROLLBACK + reason, log)
 
 
 def history(client: MlflowClient) -> list[dict]:
-    """All promotions on record in the registry, oldest first."""
+    """All promotions on record in the registry, oldest first; ``pending`` if one was cut short."""
     versions = client.search_model_versions(f"name='{MODEL_NAME}'")
     lines = [text for version in versions for tag, text in version.tags.items()
              if tag.startswith("promotion.")]  # fmt: skip
@@ -319,12 +359,26 @@ def _who() -> str:
         return "unknown"
 
 
+def _try_to_open(log: Path) -> None:
+    try:
+        if log.exists() and not log.is_file():
+            raise NotPromoted(f"{log} is not a file that a line can be added to")
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.open("ab+").close()
+    except OSError as error:
+        raise NotPromoted(f"{log} cannot be written ({error.strerror})") from error
+
+
 def _append(log: Path, line: str) -> None:
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("a", encoding="utf-8") as file:
-        file.write(line + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    """Add a line unless it is there; what a full disk cut off before stays a line of its own."""
+    text = line.encode() + b"\n"
+    with log.open("ab+") as file:
+        file.seek(0)
+        content = file.read()
+        if text not in content:
+            file.write(text if content[-1:] in (b"", b"\n") else b"\n" + text)
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def record_validation(

@@ -1,6 +1,8 @@
 """Who may go into production: groups, rules, and the record of every promotion."""
 
 import json
+import os
+import sqlite3
 import warnings
 
 import numpy as np
@@ -8,7 +10,7 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 
-from creditrisk import cli, fairness, gate, models
+from creditrisk import card, cli, fairness, gate, models
 from creditrisk.contract import read_contract
 from creditrisk.data import encoder, read_raw, target
 from creditrisk.evaluation import Interval
@@ -185,11 +187,93 @@ def test_promotion_and_rollback_leave_a_record(store, capsys, monkeypatch):
     assert registry.history(client) == lines and len(told) == 3 and "version 1 -> version 2" in told[1]
 
 
+class Killed(BaseException):
+    """What no handler catches, as a killed process runs none."""
+
+
+def killed_at(step, monkeypatch, do, client, *args):
+    """Do something until it comes to its write number `step`, counted from 0."""
+    done = []
+
+    def until(write):
+        def counted(*args, **kwargs):
+            done.append(write)
+            if len(done) > step:
+                raise Killed
+            return write(*args, **kwargs)
+
+        return counted
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        for name in ("set_model_version_tag", "set_registered_model_alias"):
+            patch.setattr(client, name, until(getattr(client, name)))
+        patch.setattr(os, "fsync", until(os.fsync))  # the line is in the log, but not safely
+        do(client, *args)
+
+
+def test_what_was_cut_short_is_completed_by_a_second_try(store, tmp_path, capsys, monkeypatch):
+    registry, client, folder = store
+    log = tmp_path / "promotions.jsonl"
+    for number in (2, 1):
+        registry.promote(client, number, "for the test")
+    old = len(registry.history(client))
+    # the writes: what is meant, production, previous, the log, that it is done
+    for step in range(5):
+        now = aliases(client)
+        killed_at(step, monkeypatch, registry.roll_back, client, f"try {step}", log)
+        assert bool(registry.history(client)[-1].get("pending")) == (step > 0)
+        done = registry.roll_back(client, f"again {step}", log)
+        assert aliases(client) == {**now, "production": now["previous"], "previous": now["production"]}
+        assert (done["from"], done["to"]) == (now["production"], now["previous"])
+        assert registry.history(client)[-1] == done
+    # before production was moved, a second try is a promotion of its own; later it completes the first
+    record = [(entry["reason"].removeprefix("rollback: "), "pending" in entry) for entry in registry.history(client)]
+    assert record[old:] == [
+        ("again 0", False), ("try 1", True), ("again 1", False),
+        ("try 2", False), ("try 3", False), ("try 4", False),
+    ]  # fmt: skip
+    lines = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
+    assert lines == [entry for entry in registry.history(client)[old:] if "pending" not in entry]
+
+    # a rollback after a promotion that was cut short goes back to where that one came from
+    now = aliases(client)
+    killed_at(2, monkeypatch, registry.promote, client, 3, "x\n2026-01-01 forged", log)
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # which MLflow itself has set
+    capsys.readouterr()
+    assert cli.main(["history"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert len(told) == len(registry.history(client)) and "cut short" not in told[-2]
+    assert "-> version 3 (cut short)  by" in told[-1] and told[-1].endswith(r"x\n2026-01-01 forged")
+    assert cli.main(["rollback", "--reason", "x", "--log", str(log)]) == 0
+    assert aliases(client) == {**now, "previous": 3}
+    assert [entry["to"] for entry in registry.history(client)[-2:]] == [3, now["production"]]
+
+    # so does a promotion of yet another version: it completes the record that was cut short first
+    killed_at(2, monkeypatch, registry.promote, client, 3, "y", log)
+    registry.promote(client, now["previous"], "z", log)
+    assert aliases(client) == {**now, "production": now["previous"], "previous": 3}
+    told = registry.history(client)[-2:]
+    assert [(entry["from"], entry["to"], "pending" in entry) for entry in told] == [
+        (now["production"], 3, False), (3, now["previous"], False),
+    ]  # fmt: skip
+    now = aliases(client)
+
+    # what an older rollback left when it was cut short
+    client.set_registered_model_alias("Credit_Risk_Model", "previous", str(now["production"]))
+    capsys.readouterr()
+    assert cli.main(["rollback", "--reason", "x"]) == 1
+    assert f"both production and previous point to version {now['production']}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["promote", "9", "--reason", "x"], "has no version 9"),
         (["promote", "2", "--reason", " "], "say why in words"),
+        (["promote", "3", "--reason", "x\n2026-01-01 forged"], "in one line"),
+        (["promote", "3", "--reason", "x", "--log", "mlartifacts"], "mlartifacts is not a file"),
+        (["promote", "3", "--reason", "x", "--log", "mlflow.db/log"], "mlflow.db/log cannot be written"),
         (["promote", "2", "--reason", "x", "--store", "elsewhere.db"], "elsewhere.db does not exist"),
     ],
 )
@@ -197,10 +281,33 @@ def test_what_cannot_be_promoted_changes_nothing(words, said, store, capsys, mon
     registry, client, folder = store
     monkeypatch.chdir(folder)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # which MLflow itself has set
-    before = aliases(client)
+    before = aliases(client), registry.history(client)
     assert cli.main(words) != 0
-    assert said in capsys.readouterr().err and aliases(client) == before
+    assert said in capsys.readouterr().err and (aliases(client), registry.history(client)) == before
     assert not (folder / "elsewhere.db").exists()
+
+
+@pytest.mark.parametrize("command", [["history"], ["rollback", "--reason", "x"]])
+def test_somebody_elses_file_is_no_store_and_stays_as_it_is(command, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with sqlite3.connect("accounts.db") as database:
+        database.execute("create table accounts (id integer)")
+    database.close()
+    (tmp_path / "empty.db").touch()
+    (tmp_path / "notes.txt").write_text("loans\n" * 300, "utf-8")
+    (tmp_path / "folder").mkdir()
+    before = {path.name: path.is_file() and path.read_bytes() for path in tmp_path.iterdir()}
+    for name in before:
+        assert cli.main([*command, "--store", name]) != 0
+        assert f"{name} cannot be read as a store of MLflow's" in capsys.readouterr().err
+    assert {path.name: path.is_file() and path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_hostile_level_stays_in_its_cell_of_the_card():
+    page = card.as_html("# </title><script>x</script> & co\n\n" + card._table(("by", "note"), [("a\n\n| b", "c")]))
+    assert "<title>&lt;/title&gt;&lt;script&gt;x&lt;/script&gt; &amp; co</title>" in page
+    assert "<td>a | b</td>\n<td>c</td>" in page and page.count("<td>") == 2
 
 
 def test_a_version_whose_files_are_gone_or_changed_is_not_promoted(store, capsys, monkeypatch):
