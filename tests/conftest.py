@@ -16,13 +16,14 @@ ROOT = Path(__file__).resolve().parent.parent
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-# The files that take longest, and what nobody else may have to wait for, come first.
+# The files that take longest. test_evidence.py needs the chain that test_chain.py starts with, and
+# would have to wait for it if it came sooner.
 FIRST = ["test_chain.py", "test_tracking_server.py", "test_evaluation.py", "test_evidence.py"]
 PARTS = ["notebooks", "creditrisk", "papermill_chain", "data/raw", "run_all.py", "uv.lock"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Hand out long files first: workers end together, and no two of them wait for the chain."""
+    """Hand out long files first, so that the workers end together."""
     order = {name: place for place, name in enumerate(FIRST)}
     items.sort(key=lambda item: order.get(item.path.name, len(FIRST)))
 

@@ -304,7 +304,8 @@ def test_same_seed_same_files_other_seed_other_files(finished, project, tmp_path
     champions, held_out, scores = [], [], []
     X = pd.read_csv(first / "data/training/X_test.csv")
     for place in (first, project):
-        champions.append(json.loads((place / "experiments/champion.json").read_text("utf-8"))["model"])
+        champion = json.loads((place / "experiments/champion.json").read_text("utf-8"))
+        champions.append(champion["model"])
         # as text: every digit counts
         table = pd.read_csv(place / "experiments/out_of_fold.csv", dtype=str)
         held_out.append(table[["good", "repeat_1"]])

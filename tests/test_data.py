@@ -192,5 +192,3 @@ def test_any_allowed_application_is_encoded_without_loss(applications):
         assert (matrix[encoded_columns(CONTRACT, field)].sum(axis=1) == 1).all()
     back = decode(matrix, CONTRACT).to_dict("records")
     assert [{k: None if pd.isna(v) else v for k, v in row.items()} for row in back] == applications
-
-
