@@ -18,7 +18,8 @@ sys.dont_write_bytecode = False
 
 # The files that take longest. test_evidence.py needs the chain that test_chain.py starts with, and
 # would have to wait for it if it came sooner.
-FIRST = ["test_chain.py", "test_tracking_server.py", "test_evaluation.py", "test_evidence.py"]
+FIRST = ["test_chain.py", "test_tracking_server.py", "test_evaluation.py", "test_scoring.py",
+         "test_evidence.py"]  # fmt: skip
 PARTS = ["notebooks", "creditrisk", "papermill_chain", "data/raw", "run_all.py", "uv.lock"]
 
 
