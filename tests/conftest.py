@@ -1,9 +1,11 @@
 """Copies of the project in which the tests run the chain, so that the checkout stays untouched."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,17 @@ ROOT = Path(__file__).resolve().parent.parent
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
+# The files that take longest. test_evidence.py needs the chain that test_chain.py starts with, and
+# would have to wait for it if it came sooner.
+FIRST = ["test_chain.py", "test_tracking_server.py", "test_evaluation.py", "test_scoring.py",
+         "test_evidence.py"]  # fmt: skip
 PARTS = ["notebooks", "creditrisk", "papermill_chain", "data/raw", "run_all.py", "uv.lock"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Hand out long files first, so that the workers end together."""
+    order = {name: place for place, name in enumerate(FIRST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(FIRST)))
 
 
 def copy_project(place: Path) -> Path:
@@ -53,8 +65,30 @@ def project(tmp_path: Path) -> Path:
     return copy_project(tmp_path / "project")
 
 
+@contextmanager
+def only_one(lock: Path):
+    """Hold a lock that the workers of one test run share; each has its turn."""
+    if os.name == "nt":  # no flock: each worker makes what it needs
+        yield
+        return
+    import fcntl
+
+    with open(lock, "w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)  # the system drops it with the process
+        yield
+
+
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess]:
-    """A copy in which the whole chain has run once, with its defaults; tests only read it."""
-    place = copy_project(tmp_path_factory.mktemp("chain") / "project")
-    return place, run_all(place)
+def finished(tmp_path_factory, worker_id) -> tuple[Path, subprocess.CompletedProcess]:
+    """A copy in which the whole chain has run once, with its defaults; tests only read it.
+
+    It takes longer than all else: whichever worker needs it first makes it, for the others too.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base if worker_id == "master" or os.name == "nt" else base.parent
+    place, told = shared / "finished" / "project", shared / "finished.json"
+    with only_one(shared / "finished.lock"):
+        if not told.exists():
+            ran = run_all(copy_project(place))
+            told.write_text(json.dumps([ran.args, ran.returncode, ran.stdout, ran.stderr]), "utf-8")
+    return place, subprocess.CompletedProcess(*json.loads(told.read_text("utf-8")))

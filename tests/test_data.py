@@ -14,6 +14,7 @@ from creditrisk.data import decode, encoded_columns, encoder, read_raw, target
 
 DATA = ROOT / "data" / "raw"
 CONTRACT = read_contract(DATA / "datapackage.json")
+ENCODER = encoder(CONTRACT)
 CONTENT = (DATA / "german_credit_data.csv").read_bytes()
 LINES = CONTENT.decode().splitlines()
 
@@ -185,11 +186,9 @@ APPLICATIONS = st.lists(
 @given(APPLICATIONS)
 def test_any_allowed_application_is_encoded_without_loss(applications):
     """One level of each category applies, and decoding gives back what went in, gaps included."""
-    matrix = encoder(CONTRACT).transform(pd.DataFrame(applications))
+    matrix = ENCODER.transform(pd.DataFrame(applications))
     assert matrix.shape == (len(applications), 29)  # 3 quantities, 2+4+3+5+4+8 levels
     for field in CONTRACT.categories:
         assert (matrix[encoded_columns(CONTRACT, field)].sum(axis=1) == 1).all()
     back = decode(matrix, CONTRACT).to_dict("records")
     assert [{k: None if pd.isna(v) else v for k, v in row.items()} for row in back] == applications
-
-

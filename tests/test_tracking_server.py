@@ -108,8 +108,9 @@ def on_server(tmp_path_factory):
     folder = tmp_path_factory.mktemp("server")
     project = copy_project(tmp_path_factory.mktemp("chain") / "project")
     with database(folder) as store, tracking_server(folder, store) as address:
-        light = ["--from", "02", "--set", "repeats=1", "--set", "folds=2"]
-        yield project, run_all(project, *light, MLFLOW_TRACKING_URI=address), address, store
+        light = ["repeats=1", "folds=2", "splits=4", "draws=300", "deals=2"]
+        typed = ["--from", "02", *(word for each in light for word in ("--set", each))]
+        yield project, run_all(project, *typed, MLFLOW_TRACKING_URI=address), address, store
 
 
 def test_chain_runs_unchanged_against_a_server(on_server, record_property):
@@ -139,5 +140,6 @@ print(json.dumps({{
     )  # fmt: skip
     assert asked.returncode == 0, asked.stderr
     found = json.loads(asked.stdout.splitlines()[-1])
-    assert found["apart"] <= 1e-12 and found["reports"] == 4
+    # one report for each stage that ran: 02 to 06
+    assert found["apart"] <= 1e-12 and found["reports"] == 5
     assert found["place"].startswith("mlflow-artifacts:")
