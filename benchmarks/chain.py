@@ -24,10 +24,12 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.metadata import distribution
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = ["notebooks", "creditrisk", "papermill_chain", "data/raw", "run_all.py", "uv.lock"]
+SHARE = "../../../share/jupyter"  # with nbconvert's templates, which `uv run --with` hides
 LIGHT = {"repeats": 1}
 
 FLOOR = """
@@ -177,6 +179,7 @@ def take(contestant: Contestant, project: Path, settings: dict) -> Taken:
     contestant.change(project)
     notebooks = sorted(path.name for path in (project / "notebooks").glob("*.ipynb"))
     environment = {name: value for name, value in os.environ.items() if "MLFLOW" not in name}
+    environment["JUPYTER_PATH"] = str(distribution("nbconvert").locate_file(SHARE))
     environment["PYTHONPATH"] = os.pathsep.join([str(project), *contestant.path])
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     for command in contestant.commands(notebooks, settings):

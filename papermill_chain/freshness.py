@@ -46,6 +46,7 @@ def why_stale(
         *([f"Python {basis['python']} → {PYTHON}"] if basis["python"] != PYTHON else []),
         *_changed_files(last.writes, root, "was altered"),
         *([] if report_of(last, root).is_file() else ["its report is missing"]),
+        *[f"its run has no copy of {name}" for name in stage.kept if not _is_kept(name, last, root)],
     ]
     if not reasons and stage.elsewhere.missing and (gone := stage.elsewhere.missing()):
         reasons.append(gone)
@@ -55,6 +56,10 @@ def why_stale(
 def report_of(last: StageRun, root: Path) -> Path:
     """The report of a stage's last success."""
     return root / "experiments" / "runs" / str(last.run) / f"{last.name}.html"
+
+
+def _is_kept(name: str, last: StageRun, root: Path) -> bool:
+    return name in last.kept and report_of(last, root).with_name(last.kept[name]).is_file()
 
 
 def _changed_parameters(now: dict, before: dict) -> list[str]:

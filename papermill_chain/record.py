@@ -53,6 +53,7 @@ class StageRun:
     basis: dict[str, Any] = field(default_factory=dict)  # notebook, code, lock and Python
     reads: dict[str, str] = field(default_factory=dict)
     writes: dict[str, str] = field(default_factory=dict)
+    kept: dict[str, str] = field(default_factory=dict)  # parameter: file in the run's folder
     headline: str = ""
     figures: dict[str, Any] = field(default_factory=dict)
     cells: list[dict[str, Any]] = field(default_factory=list)  # time and peak memory of each

@@ -4,6 +4,7 @@ import re
 from base64 import b64encode
 from datetime import datetime
 from hashlib import sha256
+from importlib.metadata import distribution
 from pathlib import Path
 
 from papermill_chain.files import write_whole
@@ -78,6 +79,7 @@ def _body(executed):
         template_name="base",
         template_file="cells.html.j2",
         extra_template_paths=[str(TEMPLATES)],
+        extra_template_basedirs=[_templates_of_nbconvert()],
         exclude_anchor_links=True,
         filters={"safe_html": safe_html, "picture": picture},
     )
@@ -88,6 +90,11 @@ def _body(executed):
     ]  # fmt: skip
     html, _ = exporter.from_notebook_node(executed)
     return BeautifulSoup(html, "html.parser")
+
+
+def _templates_of_nbconvert() -> str:
+    """Where nbconvert keeps its templates: it looks below `sys.prefix`, which an overlay moves."""
+    return str(distribution("nbconvert").locate_file("../../../share/jupyter/nbconvert/templates"))
 
 
 def _take_title(body, otherwise: str):

@@ -1,5 +1,6 @@
 """Run the stages of a chain side by side where they can be, and publish what they write."""
 
+import shutil
 import signal
 import threading
 import time
@@ -11,7 +12,6 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from shutil import rmtree
 from typing import Any
 
 from papermill_chain.files import link, publish, relative, saying, sha256
@@ -131,7 +131,7 @@ class Conductor:
 
     def _take_over(self, told: StageRun, last: StageRun) -> None:
         """Have the last success of a stage in this run as well, with its report."""
-        for shown in last.notebook, last.report:
+        for shown in last.notebook, last.report, *last.kept.values():
             if (file := report_of(last, self.plan.root).with_name(shown)).is_file():
                 link(file, self.run.folder / shown)
         kept = {**vars(last), "status": "up to date", "why": []}
@@ -209,6 +209,9 @@ class Conductor:
             told.writes = {stage.writes[name]: sha256(file) for name, file in staged.items()}
             places = {file: self.plan.root / stage.writes[name] for name, file in staged.items()}
             publish(places, self.plan.experiments / ".publishing.json")
+            for name in stage.kept:
+                told.kept[name] = (place := self.plan.root / stage.writes[name]).name
+                shutil.copy2(place, self.run.folder / place.name)
             # its report is still to come; should that fail, the next run finds none and runs it again
             files = {"notebook": f"{stage.name}.ipynb", "report": f"{stage.name}.html"}
             remember(self.plan.experiments, replace(told, status="succeeded", **files))
@@ -298,7 +301,7 @@ class Conductor:
         self.run.seconds = seconds
         self.run.save()
         if self.workplace.tidy:  # else the folder stays and tells the next run to repair
-            rmtree(self.run.staged, ignore_errors=True)
+            shutil.rmtree(self.run.staged, ignore_errors=True)
 
     def _staged(self, stage: Stage) -> dict[str, Path]:
         """Where a stage writes to until all it writes is there."""

@@ -26,14 +26,17 @@ class Stage:
     """One notebook of a chain.
 
     `reads` and `writes` map a parameter to a path below the root; `secrets` map one to the
-    environment variable from which alone it comes. `imports` are modules that libraries of the
-    notebook import only when they are used: its kernel finds them ready with those it asks for.
+    environment variable from which alone it comes. `kept` names those of `writes` of which each
+    run keeps a copy beside its reports; pages among them are linked from there. `imports` are
+    modules that libraries of the notebook import only when they are used: its kernel finds them
+    ready with those it asks for.
     """
 
     name: str
     reads: Mapping[str, str] = field(default_factory=dict)
     writes: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
+    kept: Sequence[str] = ()
     imports: Sequence[str] = ()
     elsewhere: Elsewhere = field(default_factory=Elsewhere)
 
@@ -144,13 +147,20 @@ def _is_called(name: str, asked: str) -> bool:
 
 def _refuse_doubles(stages: Sequence[Stage]) -> None:
     """Raise ChainError for a name or a file that two stages claim, or a file outside the root."""
-    names, owners = set(), {}
+    names, owners, files = set(), {}, {}
     for stage in stages:
         if stage.name in names:
             raise ChainError(f"two stages are called {stage.name}")
         names.add(stage.name)
         for name in stage.reads.keys() & stage.writes.keys():
             raise ChainError(f"{stage.name} both reads and writes {name}; it takes two parameters")
+        for name in stage.kept:
+            if name not in stage.writes:
+                raise ChainError(f"{stage.name} is to keep {name}, which it does not write")
+            file = Path(stage.writes[name]).name
+            if file in files:
+                raise ChainError(f"{files[file]} and {stage.name} both keep a file {file} in a run")
+            files[file] = stage.name
         for path in map(normpath, stage.writes.values()):
             if isabs(path) or path.startswith(".."):
                 raise ChainError(f"{stage.name} writes {path}, which is outside the project")

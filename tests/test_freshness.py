@@ -66,13 +66,15 @@ def test_an_unchanged_rerun_is_quick_and_links_the_last_reports(project):
         ("toolbox/unused.py", "", {}),
         ("models/card.txt", "", {"03_model": "card.txt was altered"}),
         ("models/card.txt gone", "", {"03_model": "card.txt is gone"}),
+        ("experiments/runs/first/card.txt gone", "", {"03_model": "its run has no copy of card"}),
         ("data/split/test.csv", "", {"02_split": "test.csv was altered", "04_judge": "test.csv changed"}),
         ("uv.lock", "", dict.fromkeys(["01_look", "02_split", "03_model", "04_judge"], "uv.lock changed")),
         ("../project registry/model gone", "", {"03_model": "the model is not in the registry"}),
     ],
 )  # fmt: skip
 def test_a_stage_runs_only_for_a_reason_and_names_it(project, capsys, change, arguments, expected):
-    path = project / (change or "nothing").removesuffix(" gone")
+    first = manifests(project)[-1]["id"]
+    path = project / (change or "nothing").removesuffix(" gone").replace("first", first)
     before = path.read_bytes() if path.is_file() else None
     try:
         if change and change.endswith("gone"):

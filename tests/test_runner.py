@@ -71,6 +71,8 @@ def test_stages_run_in_order_side_by_side_and_publish_what_they_write(ready):
     folder = ready / "experiments" / "runs" / run["id"]
     assert not (folder / "staged").exists()
     assert all((folder / f"{name}.html").is_file() for name in NOTEBOOKS)
+    assert run["stages"][2]["kept"] == {"card": "card.txt"}
+    assert (folder / "card.txt").read_text() == (ready / "models/card.txt").read_text()
     assert run["id"] in (ready / "experiments/index.html").read_text()
 
 
@@ -199,6 +201,7 @@ def test_missing_files_come_with_the_command_that_makes_them(project, capsys, mo
             [Stage("01_look", {}, {"raw": "../b"})],
             "01_look writes ../b, which is outside the project",
         ),
+        ([Stage("01_look", RAW, kept=["raw"])], "01_look is to keep raw, which it does not write"),
     ],
 )
 def test_a_table_that_makes_no_sense_is_refused(project, capsys, chain, sentence):

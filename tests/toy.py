@@ -45,6 +45,7 @@ CHAIN = [
         "03_model",
         reads={"train": SPLIT["train"]},
         writes=MODEL,
+        kept=["card"],
         elsewhere=Elsewhere(missing=what_registry_lacks, close=close_registry),
     ),
     Stage("01_look", reads=RAW),
