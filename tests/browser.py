@@ -1,0 +1,57 @@
+"""Chromium without a window, in which pages are opened as a reader would open them."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from conftest import install_on_build_machine
+from playwright.sync_api import Browser, Page, sync_playwright
+
+
+def chromium() -> str | None:
+    """A browser that can be driven; a build machine may install Debian's."""
+    names = ("chromium", "google-chrome")
+    if not any(map(shutil.which, names)):
+        install_on_build_machine("chromium")
+    return next(filter(None, map(shutil.which, names)), None)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    program = chromium()
+    if program is None:
+        pytest.skip("no Chromium on this machine")
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+
+
+@contextmanager
+def visit(browser: Browser, file: Path, width: int = 1280, **context) -> Iterator[Page]:
+    """A page from disk; at the end it has asked for nothing besides itself and complained of nothing.
+
+    What it may load is what its reader follows links to: other pages from disk.
+    """
+    wrong: list[str] = []
+    with browser.new_context(viewport={"width": width, "height": 900}, **context) as tab:
+        page = tab.new_page()
+        page.on("console", lambda said: said.type in ("error", "warning") and wrong.append(said.text))
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
+        page.on("request", lambda asked: asked.url.startswith(("file:", "data:"))
+                and asked.resource_type in ("document", "image") or wrong.append(asked.url))  # fmt: skip
+        page.goto(file.as_uri())
+        yield page
+    assert not wrong
+
+
+def barriers(page: Page) -> list[str]:
+    """What keeps people with a disability from the page: axe's serious and critical findings."""
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{each['id']}: {each['nodes'][0]['html'][:200]}"
+        for each in found
+        if each["impact"] in ("serious", "critical")
+    ]
