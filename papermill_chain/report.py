@@ -2,10 +2,12 @@
 
 import re
 from base64 import b64encode
+from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 from importlib.metadata import distribution
 from pathlib import Path
+from secrets import token_hex
 
 from papermill_chain.files import write_whole
 from papermill_chain.history import read_runs
@@ -38,7 +40,8 @@ def render(
     import nbformat
 
     executed = nbformat.read(notebook, 4)
-    body = _body(executed)
+    aside = Aside()
+    body = _body(executed, aside)
     title, lead = _take_title(body, notebook.stem)
     _tidy_links(body)
     _tidy_tables(body)
@@ -48,7 +51,7 @@ def render(
         title=title,
         lead=lead,
         sections=sections,
-        body=_markup(str(body)),
+        body=_markup(aside.put_back(str(body))),
         title_of_run=title_of_run,
         run_id=run_id,
         previous=previous,
@@ -70,8 +73,23 @@ def write_index(experiments: Path, title: str) -> Path:
     return index
 
 
-def _body(executed):
-    """The cells of a notebook as a tree of harmless HTML."""
+@dataclass
+class Aside:
+    """HTML of our own that needs no second look: it waits outside while a page is worked on."""
+
+    mark: str = field(default_factory=lambda: f"aside-{token_hex(8)}-")  # no data can know it
+    pieces: list[str] = field(default_factory=list)
+
+    def put(self, piece: str) -> str:
+        self.pieces.append(piece)
+        return f"{self.mark}{len(self.pieces) - 1}."
+
+    def put_back(self, html: str) -> str:
+        return re.sub(rf"{self.mark}(\d+)\.", lambda place: self.pieces[int(place[1])], html)
+
+
+def _body(executed, aside: Aside):
+    """The cells of a notebook as a tree of harmless HTML, without its coloured code."""
     from bs4 import BeautifulSoup
     from nbconvert import HTMLExporter
 
@@ -81,7 +99,7 @@ def _body(executed):
         extra_template_paths=[str(TEMPLATES)],
         extra_template_basedirs=[_templates_of_nbconvert()],
         exclude_anchor_links=True,
-        filters={"safe_html": safe_html, "picture": picture},
+        filters={"safe_html": safe_html, "picture": picture, "put_aside": aside.put},
     )
     # Best picture first; scripts and widgets are not on the list, so they are never shown.
     exporter.config.NbConvertBase.display_data_priority = [
