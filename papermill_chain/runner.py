@@ -151,9 +151,16 @@ class Conductor:
             secrets=stage.secrets,
             timeout=self.plan.cell_timeout,
             warm=self.workplace.warm,
+            yields=self._can_wait(stage),
         )
         work = partial(self._execute, stage, told, session)
         self._in_background(work, partial(self._executed, stage, told))
+
+    def _can_wait(self, stage: Stage) -> bool:
+        """Whether nobody waits for a stage while there are some for whom others do."""
+        waited_for = set().union(*(upstream(other, self.plan.stages) for other in self.plan.stages))
+        still = [told.name for told in self.run.stages if told.status in ("running", "not run")]
+        return stage.name not in waited_for and bool(waited_for & set(still))
 
     def _execute(self, stage: Stage, told: StageRun, session: Session) -> tuple[dict, Outcome]:
         """In a thread: run a notebook; the hashes of what it has read, and what came of it."""

@@ -36,6 +36,7 @@ class Session:
     secrets: Mapping[str, str] = field(default_factory=dict)  # parameter: environment variable
     timeout: int | None = None  # seconds for one cell
     warm: Warm | None = None  # where kernels are forked
+    yields: bool = False  # the processor, to others of the run
     log: IO[bytes] = field(default_factory=tempfile.TemporaryFile)  # what the kernel itself prints
     kernel: Any = None  # its process, once there is one
     began: float = 0.0  # when the cell that is running began
