@@ -117,6 +117,9 @@ def report(tmp_path):
             "previous": None,
             "next": None,
             "changed": {},
+            "data": {},
+            "reads": {},
+            "pages": {},
             "error": None,
         }
         nbformat.write(nb, tmp_path / "02_preparation.ipynb")
