@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -112,7 +113,8 @@ class Changes:
 
 def read_runs(experiments: Path) -> list[Run]:
     """All runs under `experiments`, newest first."""
-    runs = [_read_run(manifest) for manifest in experiments.glob("runs/*/manifest.json")]
+    manifests = experiments.glob("runs/*/manifest.json")
+    runs = [_read_run(manifest, manifest.lstat().st_mtime_ns) for manifest in manifests]
     return sorted(runs, key=lambda run: (run.started, run.id), reverse=True)
 
 
@@ -223,8 +225,12 @@ def _hash_of(commit: str) -> str:
     return commit.partition(" ")[0]
 
 
-def _read_run(manifest: Path) -> Run:
-    """The run a manifest tells of; a broken manifest makes an unreadable run, not an error."""
+@lru_cache(maxsize=10_000)  # a run writes the index after each of its reports
+def _read_run(manifest: Path, written: int) -> Run:
+    """The run a manifest tells of; a broken manifest makes an unreadable run, not an error.
+
+    `written` is when, in nanoseconds: what has been read once and was not written since is known.
+    """
     folder = manifest.parent
     try:
         told = json.loads(manifest.read_text(encoding="utf-8"))
@@ -243,9 +249,8 @@ def _read_run(manifest: Path) -> Run:
             stages=[_read_stage(stage, folder) for stage in told["stages"]],
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as broken:
-        written = datetime.fromtimestamp(manifest.lstat().st_mtime, UTC)
         reason = f"manifest.json: {type(broken).__name__}: {broken}"
-        return Run(folder.name, written, unreadable=reason)
+        return Run(folder.name, datetime.fromtimestamp(written / 1e9, UTC), unreadable=reason)
 
 
 def _read_stage(told: dict, folder: Path) -> Stage:
