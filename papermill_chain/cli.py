@@ -24,6 +24,7 @@ def main(
     title: str,
     after: Callable[[Run], None] | None = None,
     next_steps: Iterable[str] = (),
+    compare: str | None = None,
     argv: Sequence[str] | None = None,
 ) -> int:
     """Run a chain of notebooks as the command line asks.
@@ -36,6 +37,8 @@ def main(
     after : called once with the run when its last stage has succeeded; if it raises, the run fails.
         If another process can import it by name, it is called where the imports are done already.
     next_steps : commands to suggest after a success.
+    compare : the command that compares the runs {a} and {b}, on a page that it writes to
+        experiments/comparisons/{a}_{b}.html; the index of runs then offers it.
     argv : the arguments, if not those of the process.
 
     Returns
@@ -52,12 +55,16 @@ def main(
         if asked.list:
             _show_list(stages, notebooks)
             return 0
-        plan = plan_of(asked, stages, notebooks, root, title, f"python {sys.argv[0]}", after)
+        command = f"python {sys.argv[0]}"
+        plan = plan_of(asked, stages, notebooks, root, title, command, after, compare)
         if asked.dry_run:
             _show_plan(plan)
             return 0
         with only_run(plan.experiments):
-            return _run(plan, asked, next_steps)
+            code = _run(plan, asked, next_steps)
+        if asked.open and code <= 1:
+            _open_index(plan)
+        return code
     except ChainError as refusal:
         return _say(str(refusal), REFUSED)
     except Busy as busy:
@@ -88,6 +95,18 @@ def _run(plan: Plan, asked: Namespace, next_steps: Iterable[str]) -> int:
     return code
 
 
+def _open_index(plan: Plan) -> None:
+    """Show the index of runs in a browser, or tell where it is."""
+    import webbrowser
+
+    from papermill_chain.report import write_index
+
+    # once more: comparisons may have been made since it was written
+    index = write_index(plan.experiments, plan.title, plan.compare)
+    if not webbrowser.open(index.as_uri()):
+        print(f"no browser to open {index} with", file=sys.stderr)
+
+
 def _close_elsewhere(plan: Plan, folder: Path) -> None:
     """End what the stages of a killed run have left open outside of the project's files."""
     cut = stages_cut(folder)
@@ -107,6 +126,7 @@ def _parser(title: str, chain: Sequence[Stage]) -> ArgumentParser:
         f"{command} --set NAME=VALUE": "another value wherever a notebook has that parameter",
         f"{command} --from {word}": f"{middle} and all stages after it, changed or not",
         f"{command} --only {number}": f"{last} alone, changed or not",
+        f"{command} --open": "then read the index of all runs in a browser",
     }
     width = max(map(len, examples))
     parser = ArgumentParser(
@@ -130,6 +150,8 @@ def _parser(title: str, chain: Sequence[Stage]) -> ArgumentParser:
                        help="run this stage and all after it")  # fmt: skip
     which.add_argument("--force", action="store_true", help="run all stages, changed or not")
     add("--jobs", type=_count, default=2, metavar="N", help="notebooks side by side (default: 2)")
+    add("--open", action="store_true",
+        help="open the index of all runs in a browser when the run has ended")  # fmt: skip
     add("--cell-timeout", type=_count, metavar="SECONDS", help="longest a cell may take")
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--quiet", action="store_true", help="print nothing unless something fails")

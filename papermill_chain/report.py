@@ -1,5 +1,6 @@
 """What a reader gets to see: one self-contained HTML page a notebook, and one index of all runs."""
 
+import json
 import re
 from base64 import b64encode
 from dataclasses import dataclass, field
@@ -8,9 +9,10 @@ from hashlib import sha256
 from importlib.metadata import distribution
 from pathlib import Path
 from secrets import token_hex
+from urllib.parse import quote
 
 from papermill_chain.files import write_whole
-from papermill_chain.history import read_runs
+from papermill_chain.history import changes_by_run, leading_number, read_runs
 from papermill_chain.sanitize import picture, safe_html
 
 TEMPLATES = Path(__file__).parent / "template"
@@ -29,12 +31,17 @@ def render(
     previous: str | None,
     next: str | None,
     changed: dict[str, object],
+    data: dict[str, str],
+    reads: dict[str, str],
+    pages: dict[str, str],
     error: dict | None,
 ) -> None:
     """Write an executed notebook as one page that needs nothing but itself.
 
     `previous` and `next` name the stages whose reports lie beside this one; `changed` are the
-    parameters that differ from the notebook's own; `error` tells in which "cell", under which
+    parameters that differ from the notebook's own; `reads` are the sha256 of the files it has read,
+    `data` those of the files from which all of it was made; `pages` are the names and the files of
+    what the run keeps for a browser beside its reports; `error` tells in which "cell", under which
     "heading" and why ("ename", "evalue") the notebook stopped.
     """
     import nbformat
@@ -57,19 +64,43 @@ def render(
         previous=previous,
         next=next,
         changed=changed,
+        data=data,
+        reads={path: hash for path, hash in reads.items() if path not in data},
+        pages=pages,
         error=error,
         failing=_failing_cell(executed, error),
     )
     write_whole(html, page)
 
 
-def write_index(experiments: Path, title: str) -> Path:
-    """Write the page that lists the runs kept under `experiments`, newest first."""
+def write_index(experiments: Path, title: str, compare: str | None = None) -> Path:
+    """Write the page that lists the runs kept under `experiments`, newest first.
+
+    `compare` is the command that compares the runs {a} and {b}; the page offers it, or the page
+    that it has made before.
+    """
     runs = read_runs(experiments)
     latest = next((run for run in runs if not run.unreadable), None)
-    earlier = [run for run in runs if run is not latest]
+    good = next((run for run in runs if run.status == "succeeded"), None)
+    comparisons = [page.stem for page in sorted(experiments.glob("comparisons/*_*.html"))]
+    grids = {
+        page.parent.name: f"grids/{quote(page.parent.name, safe='')}/index.html"
+        for page in sorted(experiments.glob("grids/*/index.html"), reverse=True)
+    }
+    page = _page(
+        "runs.html.j2",
+        title=title,
+        runs=runs,
+        latest=latest,
+        good=good if good is not latest else None,
+        changes=changes_by_run(runs),
+        figures=list(dict.fromkeys(name for run in runs for name in run.figures)),
+        compare=compare,
+        comparisons=json.dumps(comparisons),
+        grids=grids,
+    )
     index = experiments / "index.html"
-    write_whole(index, _page("runs.html.j2", title=title, latest=latest, earlier=earlier))
+    write_whole(index, page)
     return index
 
 
@@ -183,15 +214,24 @@ def _failing_cell(executed, error: dict | None) -> str | None:
 
 
 def _page(template: str, **shown: object) -> str:
-    """A page with its style and script inside, and a policy that admits that script alone."""
+    """A page with its style and script inside, and a policy that admits that script alone.
+
+    A template may have a script of its own beside it, which then follows the one of all pages.
+    """
     from jinja2 import Environment, FileSystemLoader
 
     pages = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    pages.filters.update(figure=_figure, words=_words, moment=_moment, duration=_duration)
+    pages.filters.update(
+        figure=_figure, words=_words, moment=_moment, duration=_duration, rank=_rank,
+        number=leading_number,
+    )  # fmt: skip
     style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
-    script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
+    scripts = [TEMPLATES / "report.js", TEMPLATES / f"{template.partition('.')[0]}.js"]
+    script = "".join(
+        path.read_text(encoding="utf-8") for path in dict.fromkeys(scripts) if path.exists()
+    )
     digest = b64encode(sha256(script.encode()).digest()).decode()
     return pages.get_template(template).render(
         style=_markup(style), script=_markup(script), script_hash=f"sha256-{digest}", **shown
@@ -215,6 +255,12 @@ def _figure(value: object) -> str:
 def _words(name: str) -> str:
     """A name from code, read aloud."""
     return name.replace("_", " ")
+
+
+def _rank(status: str) -> int:
+    """Where a status stands among others when they are sorted: what needs a look comes first."""
+    ranks = ["failed", "interrupted", "unreadable", "running", "succeeded"]
+    return ranks.index(status) if status in ranks else len(ranks)
 
 
 def _moment(time: datetime) -> str:

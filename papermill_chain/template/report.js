@@ -19,10 +19,14 @@
     });
   }
 
-  // Only a table that has to be scrolled is a stop for the tab key.
-  document.querySelectorAll(".table").forEach((table) => {
-    if (table.scrollWidth <= table.clientWidth) table.removeAttribute("tabindex");
+  // What has to be scrolled is a stop for the tab key, and nothing else is.
+  const stops = () => document.querySelectorAll(".table, pre").forEach((box) => {
+    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+    else box.removeAttribute("tabindex");
   });
+  document.addEventListener("toggle", stops, true);
+  addEventListener("resize", stops);
+  stops();
 
   // The contents mark the section being read: the last heading above the upper third of the window,
   // and at the very end the last one, which may be too short to get there.
