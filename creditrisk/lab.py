@@ -135,8 +135,8 @@ def figures_at(
     The interval of the cost is the normal one. With the bad rate of these applicants the number of
     bad ones is up to chance as well: the variance is that of one applicant's cost over n. A bad
     rate that is given is taken as known: the variance is (a r)² p (1 - p) / B +
-    (b (1 - r))² q (1 - q) / G, with prices a and b, p of the bad approved and q of the good declined.
-    There is none with fewer than :data:`LEAST` bad approved or good declined.
+    (b (1 - r))² q (1 - q) / G, where a and b are the prices, and p of the bad are approved and q of
+    the good declined. There is none with fewer than :data:`LEAST` bad approved or good declined.
     """
     y, score, (a, b) = np.asarray(y), np.asarray(score, dtype=float), prices
     bad_score, good_score = np.sort(score[y == 0]), np.sort(score[y == 1])
@@ -158,7 +158,9 @@ def figures_at(
     here = cost(bad_approved, good_declined)
     low, high = _cost_interval(here, (bad_approved, good_declined), (bad, good), prices, bad_rate)
     curve = cost(bad - np.searchsorted(bad_score, CUTOFFS), np.searchsorted(good_score, CUTOFFS))
-    even = break_even(a, b)
+    even = even_score = break_even(a, b)
+    if bad_rate is not None:
+        even_score = float(at_bad_rate(even, bad_rate, bad / n))
     return {
         "applicants": n, "good": good, "bad": bad,
         "good_approved": good_approved, "bad_approved": bad_approved,
@@ -169,8 +171,7 @@ def figures_at(
         "cost_of_everybody": cost(bad, 0), "cost_of_nobody": cost(0, good),
         "good_share_approved": good_approved / good if good else None,
         "bad_share_approved": bad_approved / bad if bad else None,
-        "break_even": even,
-        "break_even_score": even if bad_rate is None else float(at_bad_rate(even, bad_rate, bad / n)),
+        "break_even": even, "break_even_score": even_score,
         "lowest_cost": float(curve.min()), "lowest_cutoff": float(CUTOFFS[curve.argmin()]),
         "groups": [row for name, group in groups.items()
                    for row in _group_rates(name, group, y, score >= cutoff, of_good, of_bad)],
@@ -189,8 +190,9 @@ def _cost_interval(
         n = bad + good
         variance = ((a * a * bad_approved + b * b * good_declined) / n - cost * cost) / n
     else:
-        p, q, of_bad, of_good = bad_approved / bad, good_declined / good, a * bad_rate, b * (1 - bad_rate)
-        variance = of_bad * of_bad * (p * (1 - p) / bad) + of_good * of_good * (q * (1 - q) / good)
+        p, q = bad_approved / bad, good_declined / good
+        by_bad, by_good = a * bad_rate, b * (1 - bad_rate)
+        variance = by_bad * by_bad * (p * (1 - p) / bad) + by_good * by_good * (q * (1 - q) / good)
     half = WITHIN * math.sqrt(max(0.0, variance))
     return max(0.0, cost - half), cost + half
 
@@ -207,7 +209,8 @@ def _group_rates(
         inside = (group == level).to_numpy()
         good, bad = inside & (y == 1), inside & (y == 0)
         row = {"grouping": name, "group": level, "applicants": int(applicants),
-               "approvals": int((approve & inside).sum()), "approved": None, "ratio": None}  # fmt: skip
+               "approvals": int((approve & inside).sum()), "approved": None, "ratio": None,
+        }  # fmt: skip
         if applicants >= FEW:
             weight = int((approve & good).sum()) * of_good + int((approve & bad).sum()) * of_bad
             row["approved"] = weight / (int(good.sum()) * of_good + int(bad.sum()) * of_bad)
