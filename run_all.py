@@ -28,6 +28,8 @@ VALIDATION = {"validation": "experiments/validation.json"}
 CARD = {"model_card": "models/model_card.md", "model_card_html": "models/model_card.html"}
 EXPLANATION = {"explanation": "experiments/explanation.json"}
 SCORECARD = {"scorecard": "models/scorecard.csv", "scorecard_sql": "models/scorecard.sql"}
+SCORES = {"test_scores": "experiments/test_scores.csv"}
+LAB = {"decision_lab": "experiments/decision_lab.html"}
 
 
 # MLflow is imported when it is needed: `run_all.py --help` and an unchanged rerun need it not.
@@ -96,6 +98,7 @@ CHAIN = [
         "04_registration",
         reads=TRAIN | CONTRACT | COMPARISON,
         writes=MODEL | BESIDE | REGISTRATION,
+        kept=[*REGISTRATION],
         imports=MLFLOW,
         elsewhere=Elsewhere(ready=open_registry, missing=what_registration_lacks, close=close_runs),
     ),
@@ -103,13 +106,15 @@ CHAIN = [
         "05_validation",
         reads=TEST | TRAIN | OUT_OF_FOLD | CONTRACT | REGISTRATION | MODEL,
         writes=VALIDATION | CARD,
+        kept=[*VALIDATION],
         imports=MLFLOW,
         elsewhere=Elsewhere(missing=what_validation_lacks),
     ),
     Stage(
         "06_explanation",
         reads=TEST | TRAIN | CONTRACT | REGISTRATION | MODEL,
-        writes=EXPLANATION | SCORECARD,
+        writes=EXPLANATION | SCORECARD | SCORES | LAB,
+        kept=[*SCORES, *LAB],
     ),
 ]
 
