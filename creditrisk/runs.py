@@ -10,10 +10,7 @@ import numpy as np
 import pandas as pd
 
 from creditrisk.contract import Contract, ContractError, read_contract
-
-#: Where the scores of the test set tell an applicant's content from what the model made of it.
-PROBABILITY = "probability_of_good"
-EFFECT = "effect: "
+from creditrisk.lab import EFFECT, SCORE, read_scores
 
 _REMEDY = "run the chain again to have a whole run"
 
@@ -198,23 +195,21 @@ def _json(path: Path, _) -> dict:
 
 
 def _scores(path: Path, contract: Contract | None) -> Scores:
-    """The test set's scores; text stays text, so that equal applicants are equal in all runs."""
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-        place = table.columns.get_loc(PROBABILITY)
-        applicants, probability = table.iloc[:, :place], table[PROBABILITY].astype(float).to_numpy()
-        effects = [name for name in table.columns if name.startswith(EFFECT)]
-        shares = table[effects].replace("", np.nan).astype(float)
-    except KeyError as error:
-        raise ValueError(f"{path} has no column {PROBABILITY}") from error
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path} cannot be read ({error})") from error
-    if not len(table) or place < 2 or not ((probability >= 0) & (probability <= 1)).all():
-        raise ValueError(f"{path} holds no applicants with probabilities from 0 to 1")
+    table = read_scores(path)
+    place, probability = table.columns.get_loc(SCORE), table[SCORE].to_numpy()
+    applicants = table.iloc[:, :place].apply(_as_text)
     outcome, good = applicants.iloc[:, -1], contract.positive if contract else "good"
+    if not len(table) or probability.dtype != float or not ((probability >= 0) & (probability <= 1)).all():
+        raise ValueError(f"{path} holds no applicants with probabilities from 0 to 1")
     if outcome.nunique() > 2 or (outcome.nunique() == 2 and not (outcome == good).any()):
-        raise ValueError(f"{path}: none of the outcomes {sorted(set(outcome))[:3]} is {good!r}, good")
-    shares.columns = [name.removeprefix(EFFECT) for name in effects]
-    whole = len(effects) > 0 and not shares.isna().to_numpy().any()
+        raise ValueError(f"{path}: none of the outcomes {sorted(set(outcome))[:3]} is {good!r}")
+    shares = table.iloc[:, place + 1 :].rename(columns=lambda name: name.removeprefix(EFFECT))
     return Scores(applicants, (outcome == good).to_numpy().astype(int), probability,
-                  shares if whole else None)  # fmt: skip
+                  None if shares.isna().to_numpy().any() else shares)  # fmt: skip
+
+
+def _as_text(values: pd.Series) -> pd.Series:
+    """A whole number reads the same, whether or not a missing one has made the column fractional."""
+    if pd.api.types.is_float_dtype(values):
+        return values.map(lambda each: "" if each != each else repr(each).removesuffix(".0"))
+    return values.astype(object).where(values.notna(), "").map(str)
