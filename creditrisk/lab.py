@@ -32,6 +32,9 @@ CUTOFFS = np.arange(1, 100) / 100
 #: With fewer costly decisions of a kind than this, the normal interval of the cost means nothing.
 LEAST = 5
 
+#: How the page writes counts, shares, costs and probabilities, cut-offs and ratios.
+FORMS = {"count": "{:,}", "share": "{:.1%}", "cost": "{:.3f}", "cutoff": "{:.2f}", "ratio": "{:.2f}"}
+
 #: A normal variable lies within so many standard deviations 95 times in a hundred.
 WITHIN = 1.959963984540054
 
@@ -249,8 +252,15 @@ def write_lab(
         "groupings": [_grouping(name, group.iloc[order]) for name, group in groups.items()],
     }  # fmt: skip
     now = figures_at(y, score, groups, version["cutoff"], prices)
-    Path(path).write_text(page("lab.html.j2", "lab.js", data=_json(data), now=now, rule=rule,
-                               version=version, few=FEW), "utf-8")  # fmt: skip
+    own_rate = round(100 * now["bad"] / now["applicants"], 1)
+    limits = {"cutoff": (min(0.01, version["cutoff"]), max(0.99, version["cutoff"])),
+              "price": max(20, *map(math.ceil, prices)), "rate": max(60, own_rate)}  # fmt: skip
+    Path(path).write_text(
+        page("lab.html.j2", "lab.js", data=_json(data), now=now, rule=rule, version=version,
+             limits=limits, own_rate=own_rate, both=bool(now["good"] and now["bad"]), few=FEW,
+             least=LEAST),
+        "utf-8",
+    )  # fmt: skip
 
 
 def _grouping(name: str, group: pd.Series) -> dict:
@@ -264,12 +274,18 @@ def _json(data: dict) -> Markup:
     return htmlsafe_json_dumps(data, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
 
 
-def page(template: str, script: str, **shown: object) -> str:
+def shown(value: float | None, form: str) -> str:
+    """A figure as the page writes it, a dash if it is not defined."""
+    return "–" if value is None else FORMS[form].format(value)
+
+
+def page(template: str, script: str, **content: object) -> str:
     """A page with its style and script inside, and a policy that admits that script alone."""
     pages = Environment(loader=FileSystemLoader(PAGES), autoescape=True, trim_blocks=True,
                         lstrip_blocks=True)  # fmt: skip
+    pages.filters["shown"] = shown
     style, code = ((PAGES / name).read_text("utf-8") for name in ("house.css", script))
     digest = b64encode(hashlib.sha256(code.encode()).digest()).decode()
     return pages.get_template(template).render(
-        style=Markup(style), script=Markup(code), script_hash=f"sha256-{digest}", **shown
+        style=Markup(style), script=Markup(code), script_hash=f"sha256-{digest}", **content
     )
