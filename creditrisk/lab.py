@@ -81,8 +81,7 @@ def read_scores(path: str | Path) -> pd.DataFrame:
     """
     remedy = "run the chain again from 06_explanation on, which writes it"
     try:
-        table = pd.read_csv(path, keep_default_na=False, na_values=[""], low_memory=False,
-                            float_precision="round_trip")  # fmt: skip
+        table = pd.read_csv(path, keep_default_na=False, na_values=[""], low_memory=False)
     except (OSError, ValueError) as error:
         problem = getattr(error, "strerror", None) or str(error)
         raise ContractError(str(path), [f"cannot be read ({problem})"], remedy) from error

@@ -244,7 +244,8 @@ def test_a_broken_file_of_a_run_costs_only_what_it_tells(two, name, content):
 @pytest.mark.parametrize("scheme, width", [("light", 1280), ("dark", 390)])
 def test_everybody_can_read_the_page_and_nothing_runs_in_it(two, browser, scheme, width):  # noqa: F811
     make_run(two.parent, "20260503-100000", [*BEFORE, (30, BAD_VALUE, "good", 0.4)], figures={BAD_VALUE: BAD_VALUE})
-    make_run(two.parent, "20260504-100000", [*AFTER, (30, BAD_VALUE, "good", 0.9)], parameters={BAD_VALUE: BAD_VALUE})
+    make_run(two.parent, "20260504-100000", [*AFTER, (30, BAD_VALUE, "good", 0.9)], cutoff=0.65,
+             parameters={BAD_VALUE: BAD_VALUE})
     found = compare("previous", "latest", two)
     with visit(browser, write_page(found, two / "page.html"), width=width, color_scheme=scheme) as page:
         assert barriers(page) == []
