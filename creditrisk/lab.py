@@ -248,7 +248,7 @@ def write_lab(
     data = {
         "score": score[order].tolist(), "good": "".join(map(str, y[order].tolist())), "rule": rule,
         "few": FEW, "least": LEAST, "within": WITHIN,
-        "groupings": [_grouping(name, group.iloc[order]) for name, group in groups.items()],
+        "groupings": [_grouping(name, group, order) for name, group in groups.items()],
     }  # fmt: skip
     now = figures_at(y, score, groups, version["cutoff"], prices)
     own_rate = round(100 * now["bad"] / now["applicants"], 1)
@@ -262,10 +262,9 @@ def write_lab(
     )  # fmt: skip
 
 
-def _grouping(name: str, group: pd.Series) -> dict:
-    levels = [str(level) for level in group.value_counts().index]
-    codes = pd.Categorical(group, categories=levels).codes
-    return {"name": name, "levels": levels, "of": codes.tolist()}
+def _grouping(name: str, group: pd.Series, order: np.ndarray) -> dict:
+    levels = group.value_counts().index  # as in figures_at, ties in the applicants' own order
+    return {"name": name, "levels": levels.tolist(), "of": levels.get_indexer(group)[order].tolist()}
 
 
 def _json(data: dict) -> Markup:
