@@ -72,6 +72,25 @@ def attach_reports(run: Run) -> None:
     registry.attach_reports(registry.connect(STORE), registered["run_id"], run.reports)
 
 
+def tell_of(run: Run) -> None:
+    """After a good run: its reports go to the model it has registered, and what changed on a page."""
+    attach_reports(run)
+    if any(stage.status == "succeeded" for stage in run.stages):  # something was not up to date
+        compare_with_the_last(run)
+
+
+def compare_with_the_last(run: Run) -> None:
+    """Compare a run with the last good one before it that has kept its test scores, if any."""
+    from creditrisk.compare import compare
+    from creditrisk.comparison_page import page_of, write_page
+    from creditrisk.runs import scored_before
+
+    experiments = ROOT / "experiments"
+    if earlier := scored_before(run.id, experiments):
+        comparison = compare(earlier.folder, run.folder)
+        write_page(comparison, page_of(comparison, experiments))
+
+
 def _told(written: dict[str, str]) -> dict:
     (path,) = written.values()
     return json.loads((ROOT / path).read_text("utf-8"))
@@ -125,7 +144,7 @@ if __name__ == "__main__":
             CHAIN,
             root=ROOT,
             title="Credit risk",
-            after=attach_reports,
+            after=tell_of,
             next_steps=[
                 "uv run mlflow ui --workers 1    # runs, reports and the registered model",
                 "uv run jupyter lab notebooks    # change a notebook, then run the chain again",

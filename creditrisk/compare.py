@@ -78,7 +78,8 @@ class Comparison:
     a: KeptRun
     b: KeptRun
     parameters: list[Fact]
-    data: list[Fact]
+    data: list[Fact]  # rows, and the files that came from outside
+    made: list[Fact]  # files that one stage wrote and another read
     environment: list[Fact]
     code: list[Fact]
     headline: list[Figure]
@@ -120,19 +121,19 @@ class Comparison:
     def decisions(self) -> str:
         """How many decisions have turned, in one sentence."""
         if not self.common or self.cutoffs is None:
-            return "decisions: cannot be compared"
-        (new, new_bad), (lost, lost_bad) = self.counts(True), self.counts(False)
+            return "Decisions cannot be compared"
         if not self.flips:
-            return f"decisions: the same for all {self.common} applicants in both test sets"
-        return (f"decisions: {len(self.flips)} of {self.common} turn; {new} newly approved "
-                f"({new_bad} went bad), {lost} newly declined ({lost_bad} went bad)")  # fmt: skip
+            return f"The same decisions for all {self.common} applicants in both test sets"
+        (new, new_bad), (lost, lost_bad) = self.counts(True), self.counts(False)
+        return (f"{len(self.flips)} of {self.common} decisions turn: {new} newly approved "
+                f"({new_bad or 'none'} went bad), {lost} newly declined ({lost_bad or 'none'} went bad)")  # fmt: skip
 
     @property
     def summary(self) -> list[str]:
         """Five lines for a terminal."""
         changed = [fact.name for fact in self.parameters if not fact.same]
         lines = [_one_line(run, self) for run in (self.a, self.b)]
-        lines.append("differs: " + (", ".join(changed) or "no parameter"))
+        lines.append("Parameters that differ: " + (", ".join(changed) or "none"))
         judged = [f"{each.name} {each.a:.3f} -> {each.b:.3f}, {spoken(each)}"
                   for each in self.paired[:2]]  # fmt: skip
         lines.append("; ".join(judged) or self.test_sets)
@@ -156,8 +157,9 @@ def compare(run_a: str | Path, run_b: str | Path, experiments: str | Path = "exp
     if len(rows[0]) and cutoffs:
         turned = flips(a.scores, b.scores, rows, cutoffs, b.contract or a.contract)
     return Comparison(
-        a, b, _parameters(a, b), _data(a, b), _environment(a, b), _code(a, b),
-        _headline(a, b), _validation(a, b), rows, _paired(a, b, rows, cutoffs), turned, _notes(a, b),
+        a, b, _parameters(a, b), _rows(a, b) + _files(a, b, made=False), _files(a, b, made=True),
+        _side_by_side(a.environment, b.environment), _code(a, b), _headline(a, b), _validation(a, b),
+        rows, _paired(a, b, rows, cutoffs), turned, _notes(a, b),
     )  # fmt: skip
 
 
@@ -198,41 +200,37 @@ def _parameters(a: KeptRun, b: KeptRun) -> list[Fact]:
             facts.append(Fact(name, *next(iter(stages.values()))))
         else:
             facts += [Fact(f"{name} ({stage})", *pair) for stage, pair in stages.items()]
-    return _differing_first(facts)
+    return sorted(facts, key=lambda fact: fact.same)
 
 
-def _data(a: KeptRun, b: KeptRun) -> list[Fact]:
-    """The rows the models met, and the files that stages read, by hash."""
-    rows = [
+def _rows(a: KeptRun, b: KeptRun) -> list[Fact]:
+    """How many applicants the models have learnt from, and how many they were tested on."""
+    return [
         Fact("training rows", *((run.registration or {}).get("training_rows") for run in (a, b))),
-        Fact("test rows", *((run.validation or {}).get("test", {}).get("rows") for run in (a, b))),
+        Fact("test rows", *(_test(run).get("rows") for run in (a, b))),
     ]
-    read = [{path: hash for stage in run.stages for path, hash in stage.reads.items()} for run in (a, b)]
-    return rows + _differing_first(_side_by_side(*read))
 
 
-def _environment(a: KeptRun, b: KeptRun) -> list[Fact]:
-    return _side_by_side(a.environment, b.environment)
+def _files(a: KeptRun, b: KeptRun, *, made: bool) -> list[Fact]:
+    """The files that stages read, by hash: those that other stages made, or those from outside."""
+    own = {path for run in (a, b) for stage in run.stages for path in stage.writes}
+    read = [{path: hash for stage in run.stages for path, hash in stage.reads.items()
+             if (path in own) is made} for run in (a, b)]  # fmt: skip
+    return _side_by_side(*read)
 
 
 def _code(a: KeptRun, b: KeptRun) -> list[Fact]:
     """The notebooks and modules that stages ran, by hash, those that differ."""
     ran = []
     for run in (a, b):
-        of_run = {}
-        for stage in run.stages:
-            of_run |= {f"notebooks/{stage.name}.ipynb": stage.basis["notebook"]} if "notebook" in stage.basis else {}
-            of_run |= dict(stage.basis.get("code") or {})
-        ran.append(of_run)
+        notebooks = {f"notebooks/{stage.name}.ipynb": stage.basis.get("notebook") for stage in run.stages}
+        code = {path: hash for stage in run.stages for path, hash in dict(stage.basis.get("code") or {}).items()}
+        ran.append(notebooks | code)
     return [fact for fact in _side_by_side(*ran) if not fact.same]
 
 
 def _side_by_side(a: dict, b: dict) -> list[Fact]:
     return [Fact(str(name), a.get(name), b.get(name)) for name in dict.fromkeys([*a, *b])]
-
-
-def _differing_first(facts: list[Fact]) -> list[Fact]:
-    return sorted(facts, key=lambda fact: fact.same)
 
 
 def _headline(a: KeptRun, b: KeptRun) -> list[Figure]:
@@ -242,11 +240,16 @@ def _headline(a: KeptRun, b: KeptRun) -> list[Figure]:
 
 def _validation(a: KeptRun, b: KeptRun) -> list[Figure]:
     """Every figure of the validation on the test set; bounds go with what they bound."""
-    tests = [(run.validation or {}).get("test") or {} for run in (a, b)]
+    tests = [_test(run) for run in (a, b)]
     names = list(dict.fromkeys([*tests[0], *tests[1]]))
     bounds = {f"{name}{end}" for name in names for end in ("_low", "_high")}
     return [Figure(name, *(test.get(name) for test in tests), *(_ends(test, name) for test in tests))
             for name in names if name not in bounds]  # fmt: skip
+
+
+def _test(run: KeptRun) -> dict:
+    test = (run.validation or {}).get("test")
+    return test if isinstance(test, dict) else {}
 
 
 def _ends(test: dict, name: str) -> tuple[float, float] | None:

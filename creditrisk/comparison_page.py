@@ -164,7 +164,7 @@ def _change(difference: float | None) -> str:
     """A difference with its sign; what is nothing but rounding is no difference."""
     if difference is None:
         return ""
-    return f"{difference:+.4g}" if abs(difference) > 1e-12 else "0"
+    return f"{difference:+.3g}" if abs(difference) > 1e-12 else "0"
 
 
 def _hash(value: object) -> str:

@@ -3,6 +3,7 @@
 import difflib
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -106,6 +107,17 @@ def find_run(wanted: str | Path, experiments: str | Path = "experiments") -> Pat
         more = f" and {len(meant) - 5} more" if len(meant) > 5 else ""
         raise NoRun(f"{name!r} is the beginning of {', '.join(meant[-5:])}{more}: give more of it")
     return runs / meant[0]
+
+
+def scored_before(id: str, experiments: str | Path = "experiments") -> KeptRun | None:
+    """The newest good run before another that has kept its test scores."""
+    ids = run_ids(experiments)
+    for earlier in reversed(ids[: ids.index(id)]):
+        with suppress(NoRun):
+            run = read_run(Path(experiments, "runs", earlier))
+            if run.status == "succeeded" and run.scores:
+                return run
+    return None
 
 
 def read_run(folder: str | Path) -> KeptRun:

@@ -107,7 +107,7 @@ def test_swap_set_agrees_with_a_count_by_hand(two):
     assert [flip.applicant["Age"] for flip in found.flips][:2] == ["25", "21"]  # margins -.25, +.17
     assert found.counts(True) == (4, 1) and found.counts(False) == (1, 1)
     assert found.decisions == (
-        "decisions: 5 of 8 turn; 4 newly approved (1 went bad), 1 newly declined (1 went bad)"
+        "5 of 8 decisions turn: 4 newly approved (1 went bad), 1 newly declined (1 went bad)"
     )
 
 
@@ -185,7 +185,7 @@ def test_test_sets_that_differ_are_compared_by_whom_they_share(tmp_path):
     assert some.test_sets.startswith("The test sets differ: 40 and 30 applicants, 10 in both.")
     none = compare("1", "3", experiments)
     assert none.common == 0 and none.paired == [] and none.flips == []
-    assert "none in both" in none.test_sets and none.decisions == "decisions: cannot be compared"
+    assert "none in both" in none.test_sets and none.decisions == "Decisions cannot be compared"
     page = write_page(none, tmp_path / "none.html").read_text("utf-8")
     assert "none in both" in page and "each run on its own test set" in page
 
