@@ -73,9 +73,9 @@ def attach_reports(run: Run) -> None:
 
 
 def tell_of(run: Run) -> None:
-    """After a good run: its reports go to the model it has registered, and what changed on a page."""
+    """After a good run: its reports go to its registered model, and what changed on a page."""
     attach_reports(run)
-    if any(stage.status == "succeeded" for stage in run.stages):  # something was not up to date
+    if any("test_scores" in stage.kept and stage.run == run.id for stage in run.stages):
         compare_with_the_last(run)
 
 

@@ -214,8 +214,8 @@ def _predict(chosen: argparse.Namespace) -> int:
 
 
 def _compare(chosen: argparse.Namespace) -> int:
-    from creditrisk.comparison_page import page_of, write_page
     from creditrisk.compare import compare
+    from creditrisk.comparison_page import page_of, write_page
     from creditrisk.runs import NoRun
 
     try:

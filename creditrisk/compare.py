@@ -108,14 +108,14 @@ class Comparison:
     def test_sets(self) -> str:
         """How the two test sets relate, in one sentence."""
         if self.a.scores is None or self.b.scores is None:
-            return "Decisions cannot be compared: both runs would have to have kept their test scores."
+            return "Decisions cannot be compared: that takes the test scores of both runs."
         sizes = [len(run.scores.y) for run in (self.a, self.b)]
         if self.common == sizes[0] == sizes[1]:
             return f"Both runs were tested on the same {self.common} applicants."
-        both = f"The test sets differ: {sizes[0]} and {sizes[1]} applicants, {self.common or 'none'} in both."
+        both = f"{sizes[0]} and {sizes[1]} applicants, {self.common or 'none'} in both"
         if not self.common:
-            return f"{both} No applicant can be compared; each run's figures stand on its own test set."
-        return f"{both} Compared one by one are those {self.common}, of whom neither model has learnt."
+            return f"The test sets differ: {both}. Each run's figures stand on its own."
+        return f"The test sets differ: {both}; only those are compared one by one."
 
     @property
     def decisions(self) -> str:
@@ -124,9 +124,11 @@ class Comparison:
             return "Decisions cannot be compared"
         if not self.flips:
             return f"The same decisions for all {self.common} applicants in both test sets"
-        (new, new_bad), (lost, lost_bad) = self.counts(True), self.counts(False)
-        return (f"{len(self.flips)} of {self.common} decisions turn: {new} newly approved "
-                f"({new_bad or 'none'} went bad), {lost} newly declined ({lost_bad or 'none'} went bad)")  # fmt: skip
+        turned = []
+        for way, approved in (("approved", True), ("declined", False)):
+            count, bad = self.counts(approved)
+            turned.append(f"{count} newly {way} ({bad or 'none'} went bad)")
+        return f"{len(self.flips)} of {self.common} decisions turn: {', '.join(turned)}"
 
     @property
     def summary(self) -> list[str]:
@@ -140,7 +142,9 @@ class Comparison:
         return [*lines, self.decisions]
 
 
-def compare(run_a: str | Path, run_b: str | Path, experiments: str | Path = "experiments") -> Comparison:
+def compare(
+    run_a: str | Path, run_b: str | Path, experiments: str | Path = "experiments"
+) -> Comparison:
     """Two runs side by side, named as :func:`creditrisk.runs.find_run` takes them.
 
     Raises
@@ -157,23 +161,43 @@ def compare(run_a: str | Path, run_b: str | Path, experiments: str | Path = "exp
     if len(rows[0]) and cutoffs:
         turned = flips(a.scores, b.scores, rows, cutoffs, b.contract or a.contract)
     return Comparison(
-        a, b, _parameters(a, b), _rows(a, b) + _files(a, b, made=False), _files(a, b, made=True),
-        _side_by_side(a.environment, b.environment), _code(a, b), _headline(a, b), _validation(a, b),
-        rows, _paired(a, b, rows, cutoffs), turned, _notes(a, b),
-    )  # fmt: skip
+        a,
+        b,
+        parameters=_parameters(a, b),
+        data=_rows(a, b) + _files(a, b, made=False),
+        made=_files(a, b, made=True),
+        environment=_side_by_side(a.environment, b.environment),
+        code=_code(a, b),
+        headline=_headline(a, b),
+        figures=_validation(a, b),
+        rows=rows,
+        paired=_paired(a, b, rows, cutoffs),
+        flips=turned,
+        notes=_notes(a, b),
+    )
 
 
 def spoken(paired: Paired) -> str:
     """A paired difference in words."""
+    change = signed(paired.b - paired.a)
     if paired.difference is None:
-        return f"{paired.b - paired.a:+.3f}, {paired.verdict}"
-    ends = f"{paired.difference.low:+.3f} to {paired.difference.high:+.3f}"
-    return f"{paired.difference.estimate:+.3f} ({ends}), {paired.verdict}"
+        return f"{change}, {paired.verdict}"
+    ends = f"{signed(paired.difference.low)} to {signed(paired.difference.high)}"
+    return f"{change} ({ends}), {paired.verdict}"
+
+
+def signed(difference: float) -> str:
+    """A difference to three digits; what rounds to nothing has no sign."""
+    return f"{difference:+.3f}" if abs(difference) >= 0.0005 else "0.000"
 
 
 def _cutoffs(a: KeptRun, b: KeptRun) -> tuple[float, float] | None:
-    told = [_number((run.registration or {}).get("cutoff")) for run in (a, b)]
-    return None if None in told else (told[0], told[1])
+    told = (_cutoff(a), _cutoff(b))
+    return None if None in told else told
+
+
+def _cutoff(run: KeptRun) -> float | None:
+    return _number((run.registration or {}).get("cutoff"))
 
 
 def _one_line(run: KeptRun, comparison: Comparison) -> str:
@@ -186,7 +210,8 @@ def _one_line(run: KeptRun, comparison: Comparison) -> str:
 
 def _parameters(a: KeptRun, b: KeptRun) -> list[Fact]:
     """What the notebooks were given, less the files they are wired to; what differs comes first."""
-    wired = {path for run in (a, b) for stage in run.stages for path in (*stage.reads, *stage.writes)}
+    stages = [*a.stages, *b.stages]
+    wired = {path for stage in stages for path in (*stage.reads, *stage.writes)}
     told: dict[str, dict[str, list]] = {}
     for place, run in enumerate((a, b)):
         for stage in run.stages:
@@ -194,12 +219,11 @@ def _parameters(a: KeptRun, b: KeptRun) -> list[Fact]:
                 if not (isinstance(value, str) and normpath(f"notebooks/{value}") in wired):
                     told.setdefault(name, {}).setdefault(stage.name, [None, None])[place] = value
     facts = []
-    for name, stages in told.items():
-        values = [list(dict.fromkeys(map(repr, column))) for column in zip(*stages.values())]
-        if max(map(len, values)) == 1:
-            facts.append(Fact(name, *next(iter(stages.values()))))
+    for name, given in told.items():
+        if all(len(set(map(repr, column))) == 1 for column in zip(*given.values())):
+            facts.append(Fact(name, *next(iter(given.values()))))
         else:
-            facts += [Fact(f"{name} ({stage})", *pair) for stage, pair in stages.items()]
+            facts += [Fact(f"{name} ({stage})", *pair) for stage, pair in given.items()]
     return sorted(facts, key=lambda fact: fact.same)
 
 
@@ -223,9 +247,10 @@ def _code(a: KeptRun, b: KeptRun) -> list[Fact]:
     """The notebooks and modules that stages ran, by hash, those that differ."""
     ran = []
     for run in (a, b):
-        notebooks = {f"notebooks/{stage.name}.ipynb": stage.basis.get("notebook") for stage in run.stages}
-        code = {path: hash for stage in run.stages for path, hash in dict(stage.basis.get("code") or {}).items()}
-        ran.append(notebooks | code)
+        files = {f"notebooks/{each.name}.ipynb": each.basis.get("notebook") for each in run.stages}
+        for stage in run.stages:
+            files |= dict(stage.basis.get("code") or {})
+        ran.append(files)
     return [fact for fact in _side_by_side(*ran) if not fact.same]
 
 
@@ -243,8 +268,11 @@ def _validation(a: KeptRun, b: KeptRun) -> list[Figure]:
     tests = [_test(run) for run in (a, b)]
     names = list(dict.fromkeys([*tests[0], *tests[1]]))
     bounds = {f"{name}{end}" for name in names for end in ("_low", "_high")}
-    return [Figure(name, *(test.get(name) for test in tests), *(_ends(test, name) for test in tests))
-            for name in names if name not in bounds]  # fmt: skip
+    return [
+        Figure(name, *(test.get(name) for test in tests), *(_ends(test, name) for test in tests))
+        for name in names
+        if name not in bounds
+    ]
 
 
 def _test(run: KeptRun) -> dict:
@@ -264,10 +292,11 @@ def _number(value: object) -> float | None:
 
 
 def _paired(a: KeptRun, b: KeptRun, rows, cutoffs) -> list[Paired]:
-    """The figures of both models on the applicants they share, with intervals of the differences."""
+    """The figures of both models on the applicants they share, and their differences."""
     if not len(rows[0]):
         return []
-    y, before, after = b.scores.y[rows[1]], a.scores.probability[rows[0]], b.scores.probability[rows[1]]
+    before, after = a.scores.probability[rows[0]], b.scores.probability[rows[1]]
+    y = b.scores.y[rows[1]]
     judged = not few(int((y == 1).sum()), int((y == 0).sum()))
     found = []
     if min((y == 1).sum(), (y == 0).sum()) >= 2:
@@ -281,11 +310,14 @@ def _paired(a: KeptRun, b: KeptRun, rows, cutoffs) -> list[Paired]:
         each["share approved"] = tuple(chosen.astype(float) for chosen in approve)
     each["Brier score"] = ((before - y) ** 2, (after - y) ** 2)
     for name, (then, now) in each.items():
-        found.append(Paired(name, float(then.mean()), float(now.mean()), _mean(y, now - then) if judged else None))
+        difference = _mean(y, now - then) if judged else None
+        found.append(Paired(name, float(then.mean()), float(now.mean()), difference))
     return found
 
 
-def _costs(y: np.ndarray, approved: np.ndarray, bad_accepted: float, good_rejected: float) -> np.ndarray:
+def _costs(
+    y: np.ndarray, approved: np.ndarray, bad_accepted: float, good_rejected: float
+) -> np.ndarray:
     """What each decision costs."""
     return bad_accepted * (approved & (y == 0)) + good_rejected * (~approved & (y == 1))
 
@@ -310,8 +342,13 @@ def _notes(a: KeptRun, b: KeptRun) -> list[str]:
     notes = [f"{why[0].upper()}{why[1:]}." for run in (a, b) for why in run.missing]
     for run in (a, b):
         if run.status != "succeeded":
-            ended = next((stage.name for stage in run.stages if stage.status in ("failed", "interrupted")), "")
-            notes.append(f"Run {run.id} is {run.status}" + (f" in {ended}." if ended else "."))
+            ended = [
+                stage.name for stage in run.stages if stage.status in ("failed", "interrupted")
+            ]
+            notes.append(f"Run {run.id}: {' in '.join([run.status, *ended[:1]])}.")
+    for run in (a, b):
+        if run.scores and run.registration and _cutoff(run) is None:
+            notes.append(f"Run {run.id} does not tell its cut-off: decisions are not compared.")
     if a.scores and b.scores:
         notes += _columns(a, b, a.scores, b.scores)
     return notes
@@ -321,11 +358,10 @@ def _columns(a: KeptRun, b: KeptRun, first: Scores, second: Scores) -> list[str]
     if first.target != second.target:
         return [f"The runs predict different columns, {first.target} and {second.target}: "
                 "their applicants cannot be matched."]  # fmt: skip
-    columns = [list(scores.applicants.columns) for scores in (first, second)]
-    alone = [(run.id, [name for name in mine if name not in other])
-             for run, mine, other in ((a, columns[0], columns[1]), (b, columns[1], columns[0]))]  # fmt: skip
-    told = "; ".join(f"only {id} has {', '.join(names)}" for id, names in alone if names)
+    mine, other = first.applicants.columns, second.applicants.columns
+    alone = [(a.id, mine.difference(other)), (b.id, other.difference(mine))]
+    told = "; ".join(f"only {id} has {', '.join(names)}" for id, names in alone if len(names))
     if not told:
         return []
-    return [f"The applicants have other columns: {told}. They are matched by the columns both have, "
+    return [f"The applicants have other columns: {told}. They are matched by those both have, "
             "in order of occurrence where several look alike."]  # fmt: skip

@@ -10,12 +10,13 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 from sklearn.metrics import roc_curve
 
-from creditrisk.compare import DRAWS, Comparison, spoken
+from creditrisk.compare import DRAWS, Comparison, signed
 from creditrisk.flips import ALONE, NAMED, title, words
 from creditrisk.runs import KeptRun
 from creditrisk.validation import calibration_table, few
 
 PAGES = Path(__file__).parent / "pages"
+STYLES = ("house.css", "compare.css")
 
 #: At most so many turned decisions are told one by one, and so many applicants drawn.
 TOLD, DRAWN = 100, 1000
@@ -47,7 +48,7 @@ def write_page(comparison: Comparison, path: str | Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        half.write_text(render(comparison, path.parent), "utf-8")
+        half.write_text(render(comparison, path.parent), "utf-8", "replace")
         half.replace(path)  # readers find the old page or the new one
     finally:
         half.unlink(missing_ok=True)
@@ -59,17 +60,18 @@ def render(comparison: Comparison, folder: Path) -> str:
     pages = Environment(
         loader=FileSystemLoader(PAGES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    pages.filters.update(figure=_figure, change=_change, spoken=spoken, hash=_hash)
+    pages.filters.update(figure=_figure, change=_change, hash=_hash, signed=signed)
     contract = comparison.b.contract or comparison.a.contract
     return pages.get_template("compare.html.j2").render(
         it=comparison,
-        style=Markup("".join((PAGES / name).read_text("utf-8") for name in ("house.css", "compare.css"))),
+        style=Markup("".join((PAGES / name).read_text("utf-8") for name in STYLES)),
         links=[_links(run, folder) for run in (comparison.a, comparison.b)],
         index=_link(comparison.b.folder.parent.parent / "index.html", folder),
         curves=_curves(comparison),
         scatter=_scatter(comparison),
         side=SIDE, told=TOLD, ways=list(ALONE.values()), named=NAMED, draws=DRAWS,
-        title=lambda name: title(name, contract), words=lambda name, value: words(name, value, contract),
+        title=lambda name: title(name, contract),
+        words=lambda name, value: words(name, value, contract),
     )  # fmt: skip
 
 
@@ -84,7 +86,8 @@ def _link(file: Path, folder: Path) -> str | None:
 
 def _links(run: KeptRun, folder: Path) -> dict[str, str]:
     """The reports of a run, by stage."""
-    found = {stage.name: _link(run.folder / stage.report, folder) for stage in run.stages if stage.report}
+    made = [stage for stage in run.stages if stage.report]
+    found = {stage.name: _link(run.folder / stage.report, folder) for stage in made}
     return {name: link for name, link in found.items() if link}
 
 
@@ -95,7 +98,7 @@ def _curves(comparison: Comparison) -> Curves | None:
         return None
     samples = [(a.y, a.probability), (b.y, b.probability)]
     whose = "each run on its own test set"
-    shared = [(scores.y[rows], scores.probability[rows]) for scores, rows in zip((a, b), comparison.rows)]
+    shared = [(each.y[rows], each.probability[rows]) for each, rows in zip((a, b), comparison.rows)]
     y = shared[0][0]
     if comparison.common and not few(int((y == 1).sum()), int((y == 0).sum())):
         samples, whose = shared, f"both runs on the {len(y)} applicants in both test sets"
@@ -122,29 +125,36 @@ def _point(y: np.ndarray, score: np.ndarray, cutoff: float | None) -> tuple[floa
     if cutoff is None:
         return None
     approved = score >= cutoff
-    return float(approved[y == 0].mean()) * SIDE, (1 - float(approved[y == 1].mean())) * SIDE
+    return _place(approved[y == 0].mean(), approved[y == 1].mean())
 
 
 def _calibration(y: np.ndarray, score: np.ndarray) -> list[tuple]:
     table = calibration_table(y, score, bins=5 if len(y) < 200 else 10)
-    columns = (table.predicted * SIDE, *((1 - table[name]) * SIDE for name in ("observed", "low", "high")))
-    return list(zip(*(column.round(1).tolist() for column in columns)))
+    heights = (1 - table[["observed", "low", "high"]]) * SIDE
+    across = (table.predicted * SIDE).round(1).tolist()
+    return [(x, *ends) for x, ends in zip(across, heights.round(1).to_numpy().tolist())]
 
 
 def _scatter(comparison: Comparison) -> dict | None:
-    """Probabilities before and after, of applicants whose decision stays and of those it turns for."""
+    """Probabilities before and after, of those whose decision stays and of those it turns for."""
     if not comparison.common or comparison.cutoffs is None:
         return None
-    rows = comparison.rows
-    before, after = comparison.a.scores.probability[rows[0]], comparison.b.scores.probability[rows[1]]
+    runs = zip((comparison.a, comparison.b), comparison.rows)
+    before, after = (run.scores.probability[rows] for run, rows in runs)
     turned = (before >= comparison.cutoffs[0]) != (after >= comparison.cutoffs[1])
     stay = np.flatnonzero(~turned)
     stay = stay[:: max(1, -(-len(stay) // DRAWN))]
-    place = [(round(float(x) * SIDE, 1), round((1 - float(y)) * SIDE, 1)) for x, y in zip(before[stay], after[stay])]
-    marks = [(round(flip.before * SIDE, 1), round((1 - flip.after) * SIDE, 1), flip.good)
-             for flip in comparison.flips[:DRAWN]]  # fmt: skip
-    cutoffs = [comparison.cutoffs[0] * SIDE, (1 - comparison.cutoffs[1]) * SIDE]
-    return {"stay": place, "turned": marks, "cutoffs": [round(each, 1) for each in cutoffs]}
+    return {
+        "stay": [_place(x, y) for x, y in zip(before[stay], after[stay])],
+        "turned": [
+            (*_place(flip.before, flip.after), flip.good) for flip in comparison.flips[:DRAWN]
+        ],
+        "cutoffs": _place(*comparison.cutoffs),
+    }
+
+
+def _place(x: float, y: float) -> tuple[float, float]:
+    return round(float(x) * SIDE, 1), round((1 - float(y)) * SIDE, 1)
 
 
 def _figure(value: object) -> str:

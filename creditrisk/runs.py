@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -145,7 +146,9 @@ def read_run(folder: str | Path) -> KeptRun:
         try:
             found[name.removeprefix("test_")] = read(_kept(run, name), contract)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            run.missing.append(str(error))
+            # in one line, and without the machine's own path: the page may travel
+            words = " ".join(str(error).split())
+            run.missing.append(words.replace(f"{folder}{os.sep}", f"run {run.id}, "))
     return KeptRun(**(vars(run) | found))
 
 
@@ -167,7 +170,7 @@ def _status(told: str, stages: list[Stage]) -> str:
 
 def _environment(told: dict) -> dict[str, str]:
     git = told.get("git") or {}
-    commit = str(git.get("commit") or "not in a git checkout")[:12 if git.get("commit") else None]
+    commit = str(git.get("commit") or "not in a git checkout")[: 12 if git.get("commit") else None]
     return {
         "Python": str(told.get("python") or ""),
         "platform": str(told.get("platform") or ""),
@@ -211,7 +214,8 @@ def _scores(path: Path, contract: Contract | None) -> Scores:
     place, probability = table.columns.get_loc(SCORE), table[SCORE].to_numpy()
     applicants = table.iloc[:, :place].apply(_as_text)
     outcome, good = applicants.iloc[:, -1], contract.positive if contract else "good"
-    if not len(table) or probability.dtype != float or not ((probability >= 0) & (probability <= 1)).all():
+    sound = probability.dtype == float and ((probability >= 0) & (probability <= 1)).all()
+    if not len(table) or not sound:
         raise ValueError(f"{path} holds no applicants with probabilities from 0 to 1")
     if outcome.nunique() > 2 or (outcome.nunique() == 2 and not (outcome == good).any()):
         raise ValueError(f"{path}: none of the outcomes {sorted(set(outcome))[:3]} is {good!r}")
@@ -221,7 +225,7 @@ def _scores(path: Path, contract: Contract | None) -> Scores:
 
 
 def _as_text(values: pd.Series) -> pd.Series:
-    """A whole number reads the same, whether or not a missing one has made the column fractional."""
+    """A whole number reads the same, even if a missing one has made its column fractional."""
     if pd.api.types.is_float_dtype(values):
         return values.map(lambda each: "" if each != each else repr(each).removesuffix(".0"))
     return values.astype(object).where(values.notna(), "").map(str)

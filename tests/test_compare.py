@@ -4,20 +4,26 @@ import csv
 import json
 import re
 import shutil
+import sys
 from math import log
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from browser import barriers, browser, visit  # noqa: F401 (a fixture)
 from conftest import ROOT
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from markupsafe import escape
 
 from creditrisk.cli import main
 from creditrisk.compare import compare
 from creditrisk.comparison_page import write_page
 from creditrisk.flips import pairs
 from creditrisk.runs import NoRun, find_run, read_run
+
+sys.path.insert(0, str(ROOT))
+import run_all  # noqa: E402
 
 BAD_VALUE = "</style><script>alert(1)</script><img src=x onerror=alert(2)>"
 
@@ -30,7 +36,7 @@ def make_run(
     project: Path, id: str, rows=None, *, cutoff=0.7, prices=(5, 1), columns=("Age", "Purpose"),
     shares=True, status="succeeded", parameters=None, test=None, figures=None,
 ) -> Path:  # fmt: skip
-    """A run's folder as the chain keeps it; a row is (age, purpose, outcome, probability, shares...)."""
+    """A run's folder as the chain keeps it; a row: age, purpose, outcome, probability, shares."""
     folder = project / "experiments" / "runs" / id
     folder.mkdir(parents=True)
     registration = {"champion": "Blend", "cutoff": cutoff, "training_rows": 80,
@@ -45,7 +51,9 @@ def make_run(
         (folder / "validation.json").write_text(json.dumps(validation), "utf-8")
         with open(folder / "test_scores.csv", "w", newline="", encoding="utf-8") as file:
             write = csv.writer(file)
-            write.writerow([*columns, "Risk", "probability_of_good", *(f"effect: {n}" for n in columns)])
+            write.writerow(
+                [*columns, "Risk", "probability_of_good", *(f"effect: {n}" for n in columns)]
+            )
             width = len(columns)
             for row in rows:
                 ends = row[width + 2 :] or [0.0] * width
@@ -97,7 +105,10 @@ def two(tmp_path):
 def test_swap_set_agrees_with_a_count_by_hand(two):
     found = compare("20260501", "20260502", two)
     assert found.common == 8 and found.cutoffs == (0.70, 0.65)
-    assert {flip.applicant["Age"]: (flip.approved, flip.good, flip.turned_by) for flip in found.flips} == {
+    told = {
+        flip.applicant["Age"]: (flip.approved, flip.good, flip.turned_by) for flip in found.flips
+    }
+    assert told == {
         "21": (True, True, "the score alone"),
         "22": (True, True, "the cut-off alone"),
         "23": (True, True, "only both together"),
@@ -112,8 +123,10 @@ def test_swap_set_agrees_with_a_count_by_hand(two):
 
 
 def test_what_moved_a_score_adds_up_to_its_move(two):
-    flip = next(flip for flip in compare("previous", "latest", two).flips if flip.applicant["Age"] == "21")
-    # The log-odds go from .405 to .944, by .539: Age +.4, Purpose +.2, so the usual applicant -.061.
+    flip = next(
+        flip for flip in compare("previous", "latest", two).flips if flip.applicant["Age"] == "21"
+    )
+    # Log-odds from .405 to .944, by .539: Age +.4, Purpose +.2, so the usual applicant -.061.
     assert [(move.field, round(move.after - move.before, 9)) for move in flip.moves] == [
         ("Age", 0.4), ("Purpose", 0.2),
     ]  # fmt: skip
@@ -125,11 +138,16 @@ def test_what_moved_a_score_adds_up_to_its_move(two):
 def test_figures_and_costs_differ_by_what_they_do_by_hand(two):
     found = compare("previous", "latest", two)
     by_name = {figure.name: figure for figure in found.figures}
-    assert by_name["roc_auc"].difference == pytest.approx(0.03) and by_name["roc_auc"].ends_b == (0.7, 0.8)
+    assert by_name["roc_auc"].difference == pytest.approx(0.03) and by_name["roc_auc"].ends_b == (
+        0.7,
+        0.8,
+    )
     assert by_name["bad"].difference is None  # the first run does not tell
     headline = {figure.name: figure.difference for figure in found.headline}
     assert headline == {"champion": None, "ROC-AUC, test": pytest.approx(0.03)}
-    assert [(fact.name, fact.a, fact.b) for fact in found.parameters if not fact.same] == [("seed", 7, 8)]
+    assert [(fact.name, fact.a, fact.b) for fact in found.parameters if not fact.same] == [
+        ("seed", 7, 8)
+    ]
     paired = {each.name: each for each in found.paired}
     # Before, bad 25 and 27 are approved, good 21, 22 and 23 declined: (2 x 5 + 3) / 8. After,
     # bad 24 and 27 are approved, no good one declined: 10 / 8.
@@ -162,13 +180,20 @@ def test_intervals_say_whether_the_same_applicants_tell_two_models_apart(tmp_pat
     assert other["ROC-AUC"].b == pytest.approx(1 - other["ROC-AUC"].a)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.tuples(st.integers(19, 22), st.sampled_from(["car", ""]), st.sampled_from(["good", "bad"])), max_size=12), st.randoms())  # fmt: skip
+APPLICANT = st.tuples(
+    st.integers(19, 22), st.sampled_from(["car", ""]), st.sampled_from(["good", "bad"])
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(APPLICANT, max_size=12), st.randoms())
 def test_everybody_meets_themselves_however_often_and_in_which_order(tmp_path_factory, rows, mix):
     place = tmp_path_factory.mktemp("pairs")
     first = [(21, "car", "good", 0.5), *((*row, 0.5) for row in rows)]
     second = mix.sample(first, len(first))
-    a, b = (read_run(make_run(place, id, chosen)).scores for id, chosen in (("1", first), ("2", second)))
+    a, b = (
+        read_run(make_run(place, id, chosen)).scores for id, chosen in (("1", first), ("2", second))
+    )
     left, right = pairs(a, b)
     assert sorted(left) == sorted(right) == list(range(len(first)))
     assert (a.applicants.iloc[left].to_numpy() == b.applicants.iloc[right].to_numpy()).all()
@@ -182,7 +207,7 @@ def test_test_sets_that_differ_are_compared_by_whom_they_share(tmp_path):
     experiments = tmp_path / "experiments"
     some = compare("1", "2", experiments)
     assert some.common == 10
-    assert some.test_sets.startswith("The test sets differ: 40 and 30 applicants, 10 in both.")
+    assert some.test_sets.startswith("The test sets differ: 40 and 30 applicants, 10 in both;")
     none = compare("1", "3", experiments)
     assert none.common == 0 and none.paired == [] and none.flips == []
     assert "none in both" in none.test_sets and none.decisions == "Decisions cannot be compared"
@@ -193,7 +218,13 @@ def test_test_sets_that_differ_are_compared_by_whom_they_share(tmp_path):
 def test_runs_that_kept_less_are_compared_by_what_they_have(tmp_path, capsys):
     make_run(tmp_path, "1-old")
     make_run(tmp_path, "2-failed", status="failed")
-    make_run(tmp_path, "3-columns", [(row[0], *row[2:4]) for row in BEFORE], columns=("Age",), shares=False)
+    make_run(
+        tmp_path,
+        "3-columns",
+        [(row[0], *row[2:4]) for row in BEFORE],
+        columns=("Age",),
+        shares=False,
+    )
     make_run(tmp_path, "4-whole", BEFORE)
     experiments = tmp_path / "experiments"
     for pair in ("12", "14", "23", "34"):
@@ -203,7 +234,10 @@ def test_runs_that_kept_less_are_compared_by_what_they_have(tmp_path, capsys):
     old = compare("1", "4", experiments)
     assert "Run 1-old has no test scores of its own (made before runs kept it)." in old.notes
     assert old.headline and old.test_sets.startswith("Decisions cannot be compared")
-    assert any("Run 2-failed is failed in 05_validation." == note for note in compare("2", "4", experiments).notes)
+    assert any(
+        "Run 2-failed: failed in 05_validation." == note
+        for note in compare("2", "4", experiments).notes
+    )
     columns = compare("3", "4", experiments)
     assert columns.common == 8 and "only 4-whole has Purpose" in columns.notes[0]
 
@@ -229,25 +263,56 @@ def test_words_for_runs_that_cannot_be_meant_or_read(tmp_path, two, capsys):
     assert not (two / "comparisons").exists()
 
 
-@pytest.mark.parametrize("name, content", [
-    ("validation.json", "{"), ("validation.json", "[]"), ("registration.json", '{"cutoff": "high"}'),
-    ("test_scores.csv", ""), ("test_scores.csv", "Age,Risk,probability_of_good,effect: Age\n21,good,2,0\n"),
-    ("test_scores.csv", "Age,Risk,probability_of_good,effect: Age\n21,yes,.5,0\n22,no,.5,0\n"),
+HEAD = "Age,Risk,probability_of_good,effect: Age\n"
+
+
+@pytest.mark.parametrize("name, content, flips, words", [
+    ("validation.json", "{", 5, "validation.json cannot be read"),
+    ("validation.json", "[]", 5, "validation.json holds no figures"),
+    ("registration.json", '{"cutoff": "high"}', 0, "does not tell its cut-off"),
+    ("test_scores.csv", "", 0, "test_scores.csv"),
+    ("test_scores.csv", HEAD + "21,good,2,0\n", 0, "probabilities from 0 to 1"),
+    ("test_scores.csv", HEAD + "21,yes,.5,0\n22,no,.5,0\n", 0, "['no', 'yes'] is 'good'"),
 ])  # fmt: skip
-def test_a_broken_file_of_a_run_costs_only_what_it_tells(two, name, content):
+def test_a_broken_file_of_a_run_costs_only_what_it_tells(two, name, content, flips, words):
     (two / "runs" / "20260502-100000" / name).write_text(content, "utf-8")
     found = compare("previous", "latest", two)
-    assert found.notes or not found.flips
-    assert "What has changed" in write_page(found, two / "page.html").read_text("utf-8")
+    assert len(found.flips) == flips and len(found.notes) == 1 and words in found.notes[0]
+    assert str(escape(found.notes[0])) in write_page(found, two / "page.html").read_text("utf-8")
+
+
+def test_a_run_is_compared_with_the_last_good_one_that_kept_its_scores(two, monkeypatch):
+    make_run(two.parent, "20260503-100000", status="failed")
+    make_run(two.parent, "20260504-100000")
+    run = make_run(two.parent, "20260505-100000", AFTER)
+    monkeypatch.setattr(run_all, "ROOT", two.parent)
+    run_all.compare_with_the_last(SimpleNamespace(id=run.name, folder=run))
+    (page,) = (two / "comparisons").iterdir()
+    assert page.name == "20260502-100000_20260505-100000.html"
+    # Nothing to compare with is no trouble.
+    run_all.compare_with_the_last(SimpleNamespace(id="20260501-100000", folder=run))
+    assert len(list((two / "comparisons").iterdir())) == 1
 
 
 @pytest.mark.parametrize("scheme, width", [("light", 1280), ("dark", 390)])
 def test_everybody_can_read_the_page_and_nothing_runs_in_it(two, browser, scheme, width):  # noqa: F811
-    make_run(two.parent, "20260503-100000", [*BEFORE, (30, BAD_VALUE, "good", 0.4)], figures={BAD_VALUE: BAD_VALUE})
-    make_run(two.parent, "20260504-100000", [*AFTER, (30, BAD_VALUE, "good", 0.9)], cutoff=0.65,
-             parameters={BAD_VALUE: BAD_VALUE})
+    make_run(
+        two.parent,
+        "20260503-100000",
+        [*BEFORE, (30, BAD_VALUE, "good", 0.4)],
+        figures={BAD_VALUE: BAD_VALUE},
+    )
+    make_run(
+        two.parent,
+        "20260504-100000",
+        [*AFTER, (30, BAD_VALUE, "good", 0.9)],
+        cutoff=0.65,
+        parameters={BAD_VALUE: BAD_VALUE},
+    )
     found = compare("previous", "latest", two)
-    with visit(browser, write_page(found, two / "page.html"), width=width, color_scheme=scheme) as page:
+    with visit(
+        browser, write_page(found, two / "page.html"), width=width, color_scheme=scheme
+    ) as page:
         assert barriers(page) == []
         assert page.locator("script").count() == 0 and page.locator("img").count() == 0
         assert BAD_VALUE in page.locator("main").inner_text()
