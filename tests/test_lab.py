@@ -196,12 +196,12 @@ def test_halves_are_rounded_as_python_does(browser, tmp_path):  # noqa: F811
     """16 applicants: shares of 1/16 are 6.25 %, ratios and costs end in halves of a digit."""
     y = np.tile([1, 1, 1, 0], 4)
     score = np.arange(16) / 16 + 1 / 32
-    wrong = []
-    with visit(browser, lab(tmp_path, y, score, {"All": pd.Series(["x"] * 16)})) as page:
+    wrong, groups = [], {"All": pd.Series(["x"] * 16)}
+    with visit(browser, lab(tmp_path, y, score, groups)) as page:
         for place in range(16):
-            set_to(page, cutoff=place / 16 + 0.03, bad=0.125, good=0.0625)
-            wrong += differences(page, figures_at(y, score, {"All": pd.Series(["x"] * 16)},
-                                                  place / 16 + 0.03, (0.125, 0.0625)))  # fmt: skip
+            cutoff = place / 16 + 0.03
+            page.evaluate(SET, {"cutoff": str(cutoff), "bad": "0.125", "good": "0.0625"})
+            wrong += differences(page, figures_at(y, score, groups, cutoff, (0.125, 0.0625)))
         assert page.inner_text("[data-figure=approved]") == "6.2%"  # one of 16; half to even
     assert not wrong
 
