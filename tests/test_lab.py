@@ -27,10 +27,10 @@ SET = """values => Object.entries(values).forEach(([id, value]) => {
 def applicants(n, seed, levels=("a", "b", "c")):
     """Made-up outcomes, scores that tell something of them, with ties, and two groupings."""
     random = np.random.default_rng(seed)
-    y = random.integers(0, 10, n).clip(0, 3) // 3 if n else np.array([])
-    score = random.beta(2 + 2 * y, 3).round(random.integers(2, 17))
-    one = pd.Series(random.choice(levels, n, p=np.array([len(levels) ** 2, *[1] * (len(levels) - 1)]) /
-                                  (len(levels) ** 2 + len(levels) - 1)))  # fmt: skip
+    y = (random.random(n) < 0.7).astype(int)
+    score = np.where(random.random(n) < 0.5, random.beta(2 + 2 * y, 3), random.beta(2 + 2 * y, 3).round(2))
+    rarer = 1 / np.arange(1, len(levels) + 1) ** 2
+    one = pd.Series(random.choice(levels, n, p=rarer / rarer.sum()))
     two = pd.Series(np.where(random.random(n) < 0.6, "male", "female"))
     return y, score, {"Kind": one, "Sex": two, "Kind and Sex": one + ", " + two}
 
@@ -90,8 +90,8 @@ def test_figures_of_twenty_applicants_by_hand():
     assert now["break_even"] == pytest.approx(5 / 6) and now["break_even_score"] == pytest.approx(5 / 11)
     # Of "b": 6 good weigh .9/.6 = 1.5 each, 4 bad .1/.4 = .25; approved are 3 good and 1 bad.
     assert now["groups"][1]["approved"] == pytest.approx((3 * 1.5 + 0.25) / (6 * 1.5 + 4 * 0.25))
-    # Declining all but 9: 3 good declined and no bad approved; now approving all costs .5, less
-    # than .9 for nobody, and from .21 on three bad are gone: 5 × .1 × 5/8 = .3125. At .61: .225.
+    # Approving everybody costs .5, nobody .9; from .21 on three bad are gone, 5 × .0625 = .3125;
+    # from .61 on all bad are gone and 3 good with them, .9 × 3/12 = .225.
     assert now["lowest_cost"] == pytest.approx(0.225) and now["lowest_cutoff"] == 0.61
 
 
