@@ -33,7 +33,8 @@ CUTOFFS = np.arange(1, 100) / 100
 LEAST = 5
 
 #: How the page writes counts, shares, costs and probabilities, cut-offs and ratios.
-FORMS = {"count": "{:,}", "share": "{:.1%}", "cost": "{:.3f}", "cutoff": "{:.2f}", "ratio": "{:.2f}"}
+FORMS = {"count": "{:,}", "share": "{:.1%}", "cost": "{:.3f}", "cutoff": "{:.2f}",
+         "ratio": "{:.2f}"}  # fmt: skip
 
 #: A normal variable lies within so many standard deviations 95 times in a hundred.
 WITHIN = 1.959963984540054
@@ -264,7 +265,8 @@ def write_lab(
 
 def _grouping(name: str, group: pd.Series, order: np.ndarray) -> dict:
     levels = group.value_counts().index  # as in figures_at, ties in the applicants' own order
-    return {"name": name, "levels": levels.tolist(), "of": levels.get_indexer(group)[order].tolist()}
+    codes = levels.get_indexer(group)[order]
+    return {"name": name, "levels": levels.tolist(), "of": codes.tolist()}
 
 
 def _json(data: dict) -> Markup:
