@@ -1,5 +1,6 @@
 """The command line of a chain: what to run, with which parameters, and what the exit code says."""
 
+import os
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterable, Sequence
@@ -13,6 +14,7 @@ from papermill_chain.progress import duration, show_failures, view_for
 from papermill_chain.record import (
     Busy, Run, last_good, mark_interrupted, only_run, repair, stages_cut, unfinished,
 )  # fmt: skip
+from papermill_chain.signals import end_with_input
 from papermill_chain.stages import Stage, in_order, read_notebooks, upstream, writers
 
 REFUSED, BUSY = 2, 75  # a wrong request, as argparse has it; "try again later" of sysexits.h
@@ -24,6 +26,7 @@ def main(
     title: str,
     after: Callable[[Run], None] | None = None,
     next_steps: Iterable[str] = (),
+    shared: Sequence[str] = (),
     argv: Sequence[str] | None = None,
 ) -> int:
     """Run a chain of notebooks as the command line asks.
@@ -36,6 +39,8 @@ def main(
     after : called once with the run when its last stage has succeeded; if it raises, the run fails.
         If another process can import it by name, it is called where the imports are done already.
     next_steps : commands to suggest after a success.
+    shared : variables of the environment that point to stores which others share, such as a
+        registry's address; the runs of a grid, which only explore, do not see them.
     argv : the arguments, if not those of the process.
 
     Returns
@@ -52,7 +57,14 @@ def main(
         if asked.list:
             _show_list(stages, notebooks)
             return 0
-        plan = plan_of(asked, stages, notebooks, root, title, f"python {sys.argv[0]}", after)
+        end_with_input()
+
+        def plan_for(asked: Namespace) -> Plan:
+            return plan_of(asked, stages, notebooks, root, title, f"python {sys.argv[0]}", after)
+
+        if asked.grid:
+            return _grid(asked, plan_for, shared)
+        plan = plan_for(asked)
         if asked.dry_run:
             _show_plan(plan)
             return 0
@@ -88,6 +100,21 @@ def _run(plan: Plan, asked: Namespace, next_steps: Iterable[str]) -> int:
     return code
 
 
+def _grid(asked: Namespace, plan_for: Callable[[Namespace], Plan], shared: Sequence[str]) -> int:
+    """Run the chain for each combination of some parameters, or show what that would be."""
+    from papermill_chain.grid import grid_of, run_grid
+    from papermill_chain.gridview import grid_view_for, show_failed_combinations, show_grid
+
+    grid = grid_of(asked, plan_for, shared)
+    if asked.dry_run:
+        show_grid(grid)
+        return 0
+    with only_run(grid.folder.parent, f"grid {grid.id}"):
+        code = run_grid(grid, grid_view_for(quiet=asked.quiet, json=asked.json))
+    show_failed_combinations(grid)
+    return code
+
+
 def _close_elsewhere(plan: Plan, folder: Path) -> None:
     """End what the stages of a killed run have left open outside of the project's files."""
     cut = stages_cut(folder)
@@ -107,6 +134,8 @@ def _parser(title: str, chain: Sequence[Stage]) -> ArgumentParser:
         f"{command} --set NAME=VALUE": "another value wherever a notebook has that parameter",
         f"{command} --from {word}": f"{middle} and all stages after it, changed or not",
         f"{command} --only {number}": f"{last} alone, changed or not",
+        f"{command} --grid NAME=1..10": "the chain for each value, apart from all else; compared",
+        f"{command} --grid A=1..3 --grid B=.2,.3": "for each of the six combinations",
     }
     width = max(map(len, examples))
     parser = ArgumentParser(
@@ -131,6 +160,12 @@ def _parser(title: str, chain: Sequence[Stage]) -> ArgumentParser:
     which.add_argument("--force", action="store_true", help="run all stages, changed or not")
     add("--jobs", type=_count, default=2, metavar="N", help="notebooks side by side (default: 2)")
     add("--cell-timeout", type=_count, metavar="SECONDS", help="longest a cell may take")
+    add("--grid", action="append", default=[], metavar="NAME=VALUES",
+        help="run the chain in a workspace of its own for each of A,B,C or 1..10 or 0..100..25, and"
+        " with a second --grid (repeatable) for each combination")  # fmt: skip
+    add("--grid-jobs", type=_count, default=max(1, _cores() // 2), metavar="N",
+        help="chains of a grid side by side (default: half the cores, %(default)s)")  # fmt: skip
+    add("--yes", action="store_true", help="do so for more than 200 combinations, too")
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--quiet", action="store_true", help="print nothing unless something fails")
     shown.add_argument("--json", action="store_true", help="print one JSON object a line")
@@ -176,6 +211,13 @@ def _show_list(stages: list[Stage], notebooks: dict[str, Notebook]) -> None:
         for label, told in lines:
             print(f"  {label:<6}  {told}")
         print()
+
+
+def _cores() -> int:
+    """The processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _count(text: str) -> int:
