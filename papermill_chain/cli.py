@@ -53,6 +53,8 @@ def main(
     root = Path(root).resolve()
     try:
         stages = in_order(chain)
+        if asked.fixed:
+            _take_over(asked, stages, root)
         notebooks = read_notebooks(stages, root)
         if asked.list:
             _show_list(stages, notebooks)
@@ -64,6 +66,8 @@ def main(
 
         if asked.grid:
             return _grid(asked, plan_for, shared)
+        if asked.debug:
+            return _debug(asked, plan_for)
         plan = plan_for(asked)
         if asked.dry_run:
             _show_plan(plan)
@@ -115,6 +119,28 @@ def _grid(asked: Namespace, plan_for: Callable[[Namespace], Plan], shared: Seque
     return code
 
 
+def _debug(asked: Namespace, plan_for: Callable[[Namespace], Plan]) -> int:
+    """Make a copy of a notebook to work on, say how, and open it if asked."""
+    from papermill_chain.debug import make_copy, open_in_jupyter, show_copy
+
+    alone = {"only": [asked.debug], "start": None, "force": False}
+    copy = make_copy(plan_for(Namespace(**vars(asked) | alone)))
+    show_copy(copy)
+    return open_in_jupyter(copy) if asked.open else 0
+
+
+def _take_over(asked: Namespace, stages: list[Stage], root: Path) -> None:
+    """Take the changes of a copy over into its notebook, while no run reads it."""
+    from papermill_chain.debug import take_over
+
+    if asked.dry_run:
+        raise ChainError("--fixed changes a notebook; --dry-run, which changes nothing, forbids it")
+    with only_run(root / "experiments"):
+        done = take_over(asked.fixed, stages, root)
+    if not (asked.quiet or asked.json):
+        print(done)
+
+
 def _close_elsewhere(plan: Plan, folder: Path) -> None:
     """End what the stages of a killed run have left open outside of the project's files."""
     cut = stages_cut(folder)
@@ -134,6 +160,8 @@ def _parser(title: str, chain: Sequence[Stage]) -> ArgumentParser:
         f"{command} --set NAME=VALUE": "another value wherever a notebook has that parameter",
         f"{command} --from {word}": f"{middle} and all stages after it, changed or not",
         f"{command} --only {number}": f"{last} alone, changed or not",
+        f"{command} --debug {word}": f"a copy of {middle} where it failed, to find out why",
+        f"{command} --fixed {word}": "take the changes of that copy over, and run on from there",
         f"{command} --grid NAME=1..10": "the chain for each value, apart from all else; compared",
         f"{command} --grid A=1..3 --grid B=.2,.3": "for each of the six combinations",
     }
@@ -160,7 +188,13 @@ def _parser(title: str, chain: Sequence[Stage]) -> ArgumentParser:
     which.add_argument("--force", action="store_true", help="run all stages, changed or not")
     add("--jobs", type=_count, default=2, metavar="N", help="notebooks side by side (default: 2)")
     add("--cell-timeout", type=_count, metavar="SECONDS", help="longest a cell may take")
-    add("--grid", action="append", default=[], metavar="NAME=VALUES",
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument("--debug", metavar="STAGE",
+        help="make a copy of its notebook in debug/, as it failed and with what it was handed")  # fmt: skip
+    way.add_argument("--fixed", metavar="STAGE",
+        help="take the changes of that copy over into the notebook, then run")  # fmt: skip
+    add("--open", action="store_true", help="with --debug: open the copy in JupyterLab")
+    way.add_argument("--grid", action="append", default=[], metavar="NAME=VALUES",
         help="run the chain in a workspace of its own for each of A,B,C or 1..10 or 0..100..25, and"
         " with a second --grid (repeatable) for each combination")  # fmt: skip
     add("--grid-jobs", type=_count, default=max(1, _cores() // 2), metavar="N",

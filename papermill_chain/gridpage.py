@@ -73,6 +73,7 @@ def page_of(grid: Grid, status: str) -> str:
         grid=grid, status=status, names=names, constant=constant, strips=strips, bars=bars,
         good=sum(one.result.status in GOOD for one in grid.combinations),
         failed=[one for one in grid.combinations if one.result.status == "failed"],
+        has_runs=(grid.root / "experiments" / "index.html").is_file(),
         key=_key, width=WIDTH, margin=MARGIN,
     )  # fmt: skip
 

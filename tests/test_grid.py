@@ -177,7 +177,8 @@ def test_a_stopped_grid_leaves_no_process_and_the_same_command_goes_on(project, 
     told = json.loads((folder / "grid.json").read_text())
     statuses = [one["result"]["status"] for one in told]
     (manifest,) = folder.glob(f"{len(told)}/experiments/runs/*/manifest.json")
-    assert json.loads(manifest.read_text())["status"] == "interrupted"  # it has ended in good order
+    # it has ended in good order, and said so
+    wait_for(lambda: json.loads(manifest.read_text())["status"] == "interrupted", seconds=5)
     if number == signal.SIGINT:
         assert (grid.returncode, statuses) == (130, ["succeeded", "interrupted"])
         code, out, _ = ran(project, "--grid", seeds, TOY_GO="yes")
