@@ -6,6 +6,7 @@ the chain would hand it, and writes to debug/files/: what is published stays as 
 
 import json
 import os
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -181,7 +182,8 @@ def _injected(plan: Plan, stage: Stage, told: dict[str, Any], run: str | None) -
 
 def _with_ids(cells: list[dict[str, Any]], stage: str) -> list[dict[str, Any]]:
     """Cells each with an id, by which it is known again whatever is changed in it or around it."""
-    return [{"id": f"{stage}-{n}"[-64:]} | cell for n, cell in enumerate(cells, start=1)]
+    stem = re.sub(r"[^\w-]|[^\x00-\x7f]", "-", stage)[:50]
+    return [{"id": f"{stem}-{n}"} | cell for n, cell in enumerate(cells, start=1)]
 
 
 def _with_outputs(cells: list[dict[str, Any]], executed: Path) -> list[dict[str, Any]]:

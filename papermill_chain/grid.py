@@ -183,7 +183,7 @@ def run_one(
     follow, started : told each event of the run, and the process itself.
     """
     began = time.monotonic()
-    _fill(workspace, source)
+    fill(workspace, source)
     pairs = [part for name, text in settings.items() for part in ("--set", f"{name}={text}")]
     hidden = {*unset, *OF_A_RUN}
     environment = {name: value for name, value in os.environ.items() if name not in hidden}
@@ -235,6 +235,21 @@ def copy_source(files: Mapping[str, Path], source: Path) -> None:
             shutil.copy2(file, there)
     for path in _below(source) - files.keys():
         (source / path).unlink()
+
+
+def fill(workspace: Path, source: Path) -> None:
+    """Have in a workspace the files of the chain; what the chain has made there stays."""
+    files, listed = _below(source), workspace / ".source"
+    if listed.is_file():
+        for gone in set(listed.read_text(encoding="utf-8").splitlines()) - files:
+            (workspace / gone).unlink(missing_ok=True)
+    for path in files:
+        there = workspace / path
+        if not (there.is_file() and os.path.samefile(source / path, there)):
+            there.parent.mkdir(parents=True, exist_ok=True)
+            there.unlink(missing_ok=True)
+            link(source / path, there)
+    write_whole(listed, "\n".join(sorted(files)))
 
 
 @dataclass
@@ -458,21 +473,6 @@ def results_before(grid: Grid) -> dict[str, Result]:
         results = {one["folder"]: Result(**one["result"]) for one in told}
         return {folder: result for folder, result in results.items() if result.status in GOOD}
     return {}
-
-
-def _fill(workspace: Path, source: Path) -> None:
-    """Have in a workspace the files of the chain; what the chain has made there stays."""
-    files, listed = _below(source), workspace / ".source"
-    if listed.is_file():
-        for gone in set(listed.read_text(encoding="utf-8").splitlines()) - files:
-            (workspace / gone).unlink(missing_ok=True)
-    for path in files:
-        there = workspace / path
-        if not (there.is_file() and os.path.samefile(source / path, there)):
-            there.parent.mkdir(parents=True, exist_ok=True)
-            there.unlink(missing_ok=True)
-            link(source / path, there)
-    write_whole(listed, "\n".join(sorted(files)))
 
 
 def _below(folder: Path) -> set[str]:

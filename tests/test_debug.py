@@ -93,7 +93,6 @@ def test_a_failure_is_found_in_the_copy_fixed_there_and_the_chain_goes_on(projec
     assert (project / "models/verdict.txt").read_text() == published
 
     change(copy, "raise ValueError(f'{text} at {level}')", "print('not so bad')")
-    assert "not so bad" in str(execute(copy).cells[-1].outputs)
     ran = len(manifests(project))
     arguments = ["--fixed", "judge", "--set", "level=3", "--set", "mood=bad"]
     assert run(project, *arguments, chain=CHAIN) == 0

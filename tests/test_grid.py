@@ -8,25 +8,23 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from browser import barriers, browser, visit  # noqa: F401
-from toy import HEADLINE, RAW, REPOSITORY, SPLIT, family, make, run, wait_for, write_notebook
+from toy import HEADLINE, RAW, REPOSITORY, family, make, run, wait_for, write_notebook
 
 from papermill_chain import Stage
-from papermill_chain.grid import Combination, Result, run_one
+from papermill_chain.grid import Combination, Result, copy_source, fill, run_one
 from papermill_chain.gridpage import figures_of, number_in
+from papermill_chain.record import only_run
 
-CHAIN = [
-    Stage("02_split", reads=RAW, writes=SPLIT),
-    Stage("04_judge", reads={"test": SPLIT["test"]}),
-]
+CHAIN = [Stage("04_judge", reads=RAW, writes={"verdict": "models/verdict.txt"})]
 PROGRAM = f"""
 import sys
 from pathlib import Path
-from papermill_chain import Stage
-from papermill_chain.stages import Elsewhere
+from papermill_chain import Elsewhere, Stage
 import toy
 
 ROOT = Path(__file__).resolve().parent
@@ -40,6 +38,7 @@ if seed == 3:
     raise ValueError("no <b>luck</b> with 3")
 while seed == 9 and "TOY_GO" not in os.environ:
     time.sleep(0.1)
+open(verdict, "w").write(f"{{mood}} {{seed}}")
 figures = {{"score": f"{{seed / 10}} (0 to 1)", "winner": ["even", "odd"][seed % 2], "rows": 2,
            "store": os.environ.get("TOY_STORE", "none")}}
 display({{"{HEADLINE}": {{"text": "judged", "figures": figures}}, "text/plain": ""}}, raw=True)
@@ -50,7 +49,7 @@ display({{"{HEADLINE}": {{"text": "judged", "figures": figures}}, "text/plain": 
 def project(tmp_path_factory) -> Path:
     root = make(tmp_path_factory.mktemp("grid") / "project")
     (root / "run_all.py").write_text(PROGRAM)
-    parameters = 'test: str = "t"\nseed: int = 7\nmood: str = "good"'
+    parameters = 'raw: str = "r"\nverdict: str = "v"\nseed: int = 7\nmood: str = "good"'
     write_notebook(root / "notebooks/04_judge.ipynb", parameters, JUDGE)
     return root
 
@@ -98,99 +97,148 @@ def grids(root: Path) -> list[Path]:
     return sorted(path.parent for path in root.glob("experiments/grids/*/grid.json"))
 
 
+@dataclass
+class Go:
+    """What is seen of one go at a grid: its answer, its record, and the run it was at."""
+
+    code: int
+    out: str
+    err: str
+    seconds: float = 0.0  # from the signal to the end of all its processes
+    statuses: list[str] = field(default_factory=list)
+    runs: list[str] = field(default_factory=list)  # of the combination that waits, as they ended
+
+
+@dataclass
+class Explored:
+    """A grid of three seeds that was killed, then stopped, and then went on to its end."""
+
+    before: dict[str, bytes]  # what the checkout held
+    folder: Path
+    killed: Go
+    stopped: Go
+    went_on: Go
+
+
 @pytest.fixture(scope="module")
-def explored(project) -> tuple[dict[str, bytes], Path, tuple[int, str, str]]:
-    """A grid of two seeds, of which one fails; and what the checkout held before."""
+def explored(project) -> Explored:
+    request = ["--grid", "seed=4,9,3", "--set", "mood=fine", "--grid-jobs", "1"]
     before = state(project)
-    done = ran(
-        project, "--grid", "seed=3..4", "--set", "mood=fine", "--grid-jobs", "2", TOY_STORE="x"
-    )
-    (folder,) = grids(project)
-    return before, folder, done
+    goes = []
+    for number in signal.SIGKILL, signal.SIGINT:
+        grid = start(project, *request, TOY_STORE="x")
+        waiting = "experiments/grids/*/2/experiments/runs/*/04_judge.ipynb"
+        wait_for(lambda: len(list(project.glob(waiting))) > len(goes))  # noqa: B023
+        (folder,) = grids(project)
+        wait_for(lambda: len(family(folder)) >= 2)  # noqa: B023
+        grid.send_signal(number)
+        asked = time.monotonic()
+        said = grid.communicate(timeout=15)
+        wait_for(lambda: not family(folder), seconds=5)  # noqa: B023
+        goes.append(Go(grid.returncode, *said, time.monotonic() - asked))
+        # chains that lost their grid write their last words when their kernels are gone already
+        wait_for(lambda: "running" not in statuses_of_runs(folder), seconds=5)  # noqa: B023
+        goes[-1].statuses, goes[-1].runs = statuses_of(folder), statuses_of_runs(folder)
+    last = Go(*ran(project, *request, "--json", TOY_STORE="x", TOY_GO="yes"))
+    last.statuses, last.runs = statuses_of(folder), statuses_of_runs(folder)
+    return Explored(before, folder, *goes, last)
 
 
-def test_each_combination_runs_apart_and_one_that_fails_stops_no_other(project, explored):
-    before, folder, (code, out, err) = explored
-    assert code == 1
-    assert state(project) == before  # neither data nor models nor experiments of its own
-    rows = list(csv.DictReader((folder / "grid.csv").read_text().splitlines()))
-    assert [row["combination"] + row["seed"] for row in rows] == ["13", "24"]
-    assert [row["status"] for row in rows] == ["failed", "succeeded"]
-    assert [row["score"] for row in rows] == ["", "0.4 (0 to 1)"]
-    assert {row["store"] for row in rows} == {"none", ""}  # shared stores are not for a grid
-    assert (folder / "2/data/split/train.csv").read_text() == "raw\n4"
-    failed = [line for line in err.splitlines() if line]
-    assert failed[0] == (
-        "seed=3 failed: 04_judge, under “What it does”: ValueError: no <b>luck</b> with 3"
-    )
-    assert (project / failed[1].strip()).name == "04_judge.html"
-    assert (project / failed[1].strip()).is_file()
-    assert "2 of 2  seed=" in out
-    assert f"Grid {folder.name} failed: 1 of 2 combinations have results" in out
+def statuses_of(folder: Path) -> list[str]:
+    """What the record says of each combination."""
+    return [one["result"]["status"] for one in json.loads((folder / "grid.json").read_text())]
 
 
-def test_the_same_request_goes_on_with_what_has_changed(project, explored):
-    """A changed notebook is copied anew, and what rests on the old one runs again, and no more."""
-    _, folder, _ = explored
-    request = ["--grid", "seed=3..4", "--set", "mood=fine", "--json"]
-    began = time.monotonic()
-    code, out, _ = ran(project, *request, "--dry-run")
-    assert code == 0 and [line.split()[-1] for line in out.splitlines()[:2]] == ["run", "done"]
-    notebook = project / "notebooks/04_judge.ipynb"
-    before = notebook.read_text()
-    try:
-        notebook.write_text(before.replace("seed == 3", "seed == 33"))
-        code, out, err = ran(project, *request)
-    finally:
-        notebook.write_text(before)
-    assert (code, err, grids(project)) == (0, "", [folder])
-    events = [json.loads(line) for line in out.splitlines()]
-    ended = [e for e in events if e["event"] == "combination ended"]
-    assert [e["figures"]["score"][:3] for e in ended] == ["0.3", "0.4"]
-    # both had to judge again, since that notebook has changed, and nothing else
-    stages = [(e["stage"], e["status"]) for e in events if e["event"] == "stage ended"]
-    assert [status for name, status in stages if name == "04_judge"] == ["succeeded"] * 2
-    assert {status for name, status in stages if name != "04_judge"} == {"up to date"}
-    assert events[-1]["status"] == "succeeded" and time.monotonic() - began < 60
+def statuses_of_runs(folder: Path) -> list[str]:
+    """How each run of the second combination has ended, the first one first."""
+    manifests = sorted((folder / "2/experiments/runs").glob("*/manifest.json"))
+    return [json.loads(path.read_text())["status"] for path in manifests]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_a_stopped_grid_leaves_no_process_and_the_same_command_goes_on(project, number):
-    """One seed waits for ever; a grid that is killed outright takes its chains along, too."""
-    seeds = "seed=5,9" if number == signal.SIGINT else "seed=9"
-    before = grids(project)
-    grid = start(project, "--grid", seeds, "--grid-jobs", "1")
-    wait_for(lambda: len(grids(project)) > len(before))
-    (folder,) = set(grids(project)) - set(before)
-    judging = f"{len(seeds.split(','))}/experiments/runs/*/04_judge.ipynb"
-    wait_for(lambda: list(folder.glob(judging)))
-    assert len(family(folder)) >= 2
-    if number == signal.SIGINT:
-        code, _, said = ran(project, "--grid", "seed=1,2")
-        assert (code, f"grid {folder.name}, process {grid.pid}, is going on" in said) == (75, True)
-    asked = time.monotonic()
-    grid.send_signal(number)
-    grid.communicate(timeout=15)
-    wait_for(lambda: not family(folder), seconds=5)
-    assert time.monotonic() - asked < 6
-    told = json.loads((folder / "grid.json").read_text())
-    statuses = [one["result"]["status"] for one in told]
-    (manifest,) = folder.glob(f"{len(told)}/experiments/runs/*/manifest.json")
-    # it has ended in good order, and said so
-    wait_for(lambda: json.loads(manifest.read_text())["status"] == "interrupted", seconds=5)
-    if number == signal.SIGINT:
-        assert (grid.returncode, statuses) == (130, ["succeeded", "interrupted"])
-        code, out, _ = ran(project, "--grid", seeds, TOY_GO="yes")
-        assert code == 0
-        assert "1 of 2  seed=5: up to date\n" in out and "2 of 2  seed=9: succeeded" in out
+def test_a_killed_or_stopped_grid_leaves_no_process_and_the_same_command_goes_on(explored):
+    """Whatever ends the grid, its chains end in good order; what has succeeded is not run again."""
+    killed, stopped, went_on = explored.killed, explored.stopped, explored.went_on
+    assert (killed.code, killed.statuses) == (-9, ["succeeded", "running", "not run"])
+    assert killed.runs == ["interrupted"] and killed.seconds < 6
+    assert (stopped.code, stopped.err) == (130, "")
+    assert stopped.statuses == ["up to date", "interrupted", "not run"]
+    assert stopped.runs == ["interrupted"] * 2 and stopped.seconds < 6
+    assert "1 of 3  seed=4: up to date\n" in stopped.out
+    assert "Next: python run_all.py --grid seed=4,9,3 --set mood=fine    # goes on" in stopped.out
+    assert went_on.statuses == ["up to date", "succeeded", "failed"]
+    assert went_on.runs == ["interrupted"] * 2 + ["succeeded"]
+
+
+def test_each_combination_runs_apart_and_one_that_fails_stops_no_other(project, explored):
+    folder, done = explored.folder, explored.went_on
+    assert done.code == 1
+    assert state(project) == explored.before  # neither data nor models nor experiments of its own
+    rows = list(csv.DictReader((folder / "grid.csv").read_text().splitlines()))
+    assert [row["combination"] + row["seed"] for row in rows] == ["14", "29", "33"]
+    assert [row["score"] for row in rows] == ["0.4 (0 to 1)", "0.9 (0 to 1)", ""]
+    assert [row["store"] for row in rows] == [
+        "none",
+        "none",
+        "",
+    ]  # shared stores are not for a grid
+    assert (folder / "2/models/verdict.txt").read_text() == "fine 9"
+    failed, report = done.err.splitlines()
+    assert failed == (
+        "seed=3 failed: 04_judge, under “What it does”: ValueError: no <b>luck</b> with 3"
+    )
+    assert "no &lt;b&gt;luck" in (project / report.strip()).read_text()
+    events = [json.loads(line) for line in done.out.splitlines()]
+    ended = [event for event in events if event["event"] == "combination ended"]
+    assert [(event["parameters"]["seed"], event["done"]) for event in ended] == [
+        ("4", 1), ("9", 2), ("3", 3),
+    ]  # fmt: skip
+    assert (events[-1]["event"], events[-1]["status"]) == ("grid ended", "failed")
+    assert events[-1]["page"] == str(folder / "index.html")
+
+
+def test_what_has_changed_is_copied_anew_and_links_to_the_old_stay_as_they_are(tmp_path):
+    here, source, workspace = tmp_path / "here", tmp_path / "source", tmp_path / "workspace"
+    here.mkdir()
+    for name in "a.py", "b.py", "c.py":
+        (here / name).write_text("old")
+    copy_source({name: here / name for name in ("a.py", "b.py", "c.py")}, source)
+    fill(workspace, source)
+    (workspace / "made.txt").write_text("by a run")
+    kept = (source / "b.py").stat().st_ino
+    (here / "a.py").write_text("new")
+    copy_source({name: here / name for name in ("a.py", "b.py")}, source)
+    assert (workspace / "a.py").read_text() == "old" and (source / "b.py").stat().st_ino == kept
+    assert sorted(path.name for path in source.iterdir()) == ["a.py", "b.py"]
+    fill(workspace, source)
+    assert (workspace / "a.py").read_text() == "new" and not (workspace / "c.py").exists()
+    assert (workspace / "made.txt").read_text() == "by a run"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no flock")
+def test_one_grid_at_a_time(project, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [str(project / "run_all.py")])
+    with only_run(project / "experiments" / "grids", "grid seed-1"):
+        assert run(project, "--grid", "seed=1,2", chain=CHAIN) == 75
+    assert f"grid seed-1, process {os.getpid()}, is going on" in capsys.readouterr().err
+
+
+def test_a_dry_run_lists_the_combinations_and_which_are_done(
+    project, explored, monkeypatch, capsys
+):
+    monkeypatch.setattr(sys, "argv", [str(project / "run_all.py")])
+    request = ["--grid", "seed=4,9,3", "--set", "mood=fine", "--dry-run", "--grid-jobs", "2"]
+    assert run(project, *request, chain=CHAIN) == 0
+    *lines, last = capsys.readouterr().out.splitlines()
+    assert lines == ["seed=4  done", "seed=9  done", "seed=3  would run"]
+    assert last.startswith("1 of 3 to run, 2 at a time; page: ")
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         ("--grid sed=1..3", "no notebook has a parameter sed; did you mean seed"),
-        ("--grid seed=1,x", "seed=x: seed is of type int in 02_split"),
+        ("--grid seed=1,x", "seed=x: seed is of type int in 04_judge"),
         ("--grid seed=3..1", "seed=3..1 is an empty range"),
         ("--grid seed=1..9..0", "seed=1..9..0 is an empty range"),
         ("--grid seed", "--grid takes NAME=1..10 or NAME=A,B,C, not seed"),
@@ -199,9 +247,9 @@ def test_a_stopped_grid_leaves_no_process_and_the_same_command_goes_on(project, 
         ("--grid seed=1..3 --set seed=4", "seed is in --set as well as in --grid"),
         ("--grid seed=1..201", "201 combinations are more than 200; add --yes"),
         ("--grid seed=1..999999999999999999999", "has more than 100,000 values"),
-        ("--grid train=a,b", "train cannot be set: it is data/split/train.csv"),
+        ("--grid verdict=a,b", "verdict cannot be set: it is models/verdict.txt"),
         ("--grid raw=no.csv,raw.csv", "raw=no.csv: there is no such file"),
-        ("--grid seed=1..3 --only 2", "a grid runs the whole chain"),
+        ("--grid seed=1..3 --only 4", "a grid runs the whole chain"),
     ],
 )
 def test_a_grid_that_makes_no_sense_is_refused(project, monkeypatch, capsys, arguments, sentence):
@@ -271,7 +319,7 @@ def test_the_summary_of_a_grid_by_hand():
 
 
 def test_the_page_is_read_and_sorted_in_a_browser(explored, browser):  # noqa: F811
-    _, folder, _ = explored
+    folder = explored.folder
     for width, scheme in [(1280, "light"), (390, "dark")]:
         with visit(browser, folder / "index.html", width=width, color_scheme=scheme) as page:
             assert page.title() == f"{folder.name} · Toy"
@@ -280,12 +328,11 @@ def test_the_page_is_read_and_sorted_in_a_browser(explored, browser):  # noqa: F
             assert page.evaluate("document.documentElement.scrollWidth") <= width
     with visit(browser, folder / "index.html") as page:
         seeds = lambda: page.locator("#table tbody td:nth-child(2)").all_inner_texts()  # noqa: E731
-        button = page.get_by_role("button", name="seed")
-        assert seeds() == ["3", "4"]
-        button.press("Enter")
-        assert seeds() == ["3", "4"]
-        button.press("Enter")
-        assert seeds() == ["4", "3"]
-        assert page.locator("th[aria-sort=descending]").inner_text().startswith("seed")
-        page.get_by_role("link", name="Reports of seed=4").click()
-        assert page.title() == "Toy"
+        assert seeds() == ["4", "9", "3"]
+        button = page.get_by_role("button", name="score")
+        for expected in ["4", "9", "3"], ["9", "4", "3"]:  # what has no score is last either way
+            button.press("Enter")
+            assert seeds() == expected
+        assert page.locator("th[aria-sort=descending]").inner_text().startswith("score")
+        page.get_by_role("link", name="Report of seed=3").click()
+        assert "The notebook 04_judge" in page.title()
