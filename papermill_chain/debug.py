@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shlex
+import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -129,10 +130,12 @@ def show_copy(copy: Copy) -> None:
 
 
 def open_in_jupyter(copy: Copy) -> int:
-    """Run JupyterLab on the copy until it is closed; its exit code."""
-    import subprocess
-
-    return subprocess.call([sys.executable, "-m", "jupyter", "lab", copy.file])
+    """Go on as JupyterLab with the copy, so that its signals are its own; an exit code if not."""
+    lab = [sys.executable, "-m", "jupyter", "lab", str(copy.file)]
+    if os.name == "nt":  # it would start it beside us, and leave the terminal to both
+        return subprocess.call(lab)
+    sys.stdout.flush()
+    os.execv(sys.executable, lab)
 
 
 def _last_failure(plan: Plan, stage: Stage) -> tuple[str | None, dict[str, Any] | None]:

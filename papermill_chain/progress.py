@@ -192,6 +192,7 @@ def show_failures(run: Run) -> None:
             lines += ["", _failure_sentence(stage)]
             lines += [f"    {line}" for line in stage.error.traceback.splitlines()]
             lines += [f"    {shown_path(run.folder / stage.report)}"] if stage.report else []
+            lines += [f"    to look into it: python {Path(sys.argv[0]).name} --debug {stage.name}"]
     lines += run.troubles
     lines += [f"what follows the last stage failed: {run.after}"] if run.after else []
     with suppress(OSError, AttributeError):

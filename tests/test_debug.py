@@ -1,8 +1,11 @@
 """From a failure to its fix: a copy of the notebook as it failed, and its changes taken over."""
 
+import io
 import json
+import os
 import shutil
 import sys
+from contextlib import redirect_stderr
 from pathlib import Path
 
 import nbformat
@@ -32,7 +35,10 @@ def failed(tmp_path_factory) -> Path:
     root = make(tmp_path_factory.mktemp("debug") / "project")
     write_notebook(root / "notebooks/04_judge.ipynb", *JUDGE)
     assert run(root, "--quiet", chain=CHAIN) == 0
-    assert run(root, "--quiet", "--set", "mood=bad", "--set", "level=3", chain=CHAIN) == 1
+    said = io.StringIO()
+    with redirect_stderr(said):
+        assert run(root, "--quiet", "--set", "mood=bad", "--set", "level=3", chain=CHAIN) == 1
+    assert "--debug 04_judge" in said.getvalue().splitlines()[-1]
     return root
 
 
@@ -64,7 +70,9 @@ def change(copy: Path, old: str, new: str) -> None:
     nbformat.write(notebook, copy)
 
 
-def test_a_failure_is_found_in_the_copy_fixed_there_and_the_chain_goes_on(project, capsys):
+def test_a_failure_is_found_in_the_copy_fixed_there_and_the_chain_goes_on(
+    project, capsys, monkeypatch
+):
     published = (project / "models/verdict.txt").read_text()
     before = (project / "notebooks/04_judge.ipynb").read_text()
     capsys.readouterr()
@@ -80,7 +88,11 @@ def test_a_failure_is_found_in_the_copy_fixed_there_and_the_chain_goes_on(projec
     assert any(line.startswith(fixed) for line in said), said
     assert said[-1] == "      python run_all.py --set level=3 --set mood=bad"
 
+    went = []
+    monkeypatch.setattr(os, "execv", lambda program, command: went.append(command))
+    assert run(project, "--debug", "judge", "--open", chain=CHAIN) is None  # it is JupyterLab now
     copy = project / "debug/04_judge.ipynb"
+    assert went == [[sys.executable, "-m", "jupyter", "lab", str(copy)]]
     cells = nbformat.read(copy, as_version=4).cells
     assert cells[2].metadata.tags == ["injected-parameters"]  # right after the parameters
     assert {"level = 3", "mood = 'bad'", "test = '../data/split/test.csv'"} <= set(
