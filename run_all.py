@@ -146,6 +146,7 @@ if __name__ == "__main__":
             title="Credit risk",
             after=tell_of,
             compare="uv run creditrisk compare {a} {b}",
+            shared=["MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"],
             next_steps=[
                 "uv run mlflow ui --workers 1    # runs, reports and the registered model",
                 "uv run jupyter lab notebooks    # change a notebook, then run the chain again",

@@ -203,8 +203,8 @@ def mark_interrupted(folder: Path) -> None:
 
 
 @contextmanager
-def only_run(experiments: Path) -> Iterator[None]:
-    """Hold the checkout for one run; Busy tells who holds it already."""
+def only_run(experiments: Path, what: str = "a run that is starting") -> Iterator[None]:
+    """Hold a folder for one run or grid; Busy tells who holds it already."""
     try:
         import fcntl
     except ImportError:  # Windows: nothing keeps two runs apart there
@@ -216,7 +216,7 @@ def only_run(experiments: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system drops it with the process
         except BlockingIOError:
             raise Busy(_holder(experiments)) from None
-        _note_holder(experiments, "a run that is starting")
+        _note_holder(experiments, what)
         try:
             yield
         finally:
