@@ -90,7 +90,8 @@ def find_run(wanted: str | Path, experiments: str | Path = "experiments") -> Pat
     folder, name, ids = Path(wanted), str(wanted), run_ids(experiments)
     if (folder / "manifest.json").is_file():
         return folder
-    if folder.is_dir() and str(folder) != ".":
+    meant = [name] if name in ids else [id for id in ids if name and id.startswith(name)]
+    if name and not meant and folder.is_dir():
         raise NoRun(f"{folder} is not the folder of a run: it has no manifest.json")
     runs = Path(experiments, "runs")
     if not ids:
@@ -100,7 +101,6 @@ def find_run(wanted: str | Path, experiments: str | Path = "experiments") -> Pat
         if len(ids) < -places[name]:
             raise NoRun(f"there is no run before {ids[-1]}: run the chain once more to compare")
         return runs / ids[places[name]]
-    meant = [name] if name in ids else [id for id in ids if name and id.startswith(name)]
     if not meant:
         near = difflib.get_close_matches(name, ids, 3, 0.3) or ids[-3:]
         raise NoRun(f"no run {name!r} in {runs}; nearest: {', '.join(near)}")

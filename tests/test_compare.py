@@ -9,6 +9,7 @@ from math import log
 from pathlib import Path
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 from browser import barriers, browser, visit  # noqa: F401 (a fixture)
 from conftest import ROOT
@@ -319,3 +320,25 @@ def test_everybody_can_read_the_page_and_nothing_runs_in_it(two, browser, scheme
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         turned = page.locator("td.outcome").all_inner_texts()
         assert len(turned) == 6 and turned.count("bad") == 2  # the count above, and one more
+
+
+def test_a_real_run_turns_those_between_the_cutoffs_if_only_the_cutoff_moves(finished, tmp_path):
+    (first,) = (finished[0] / "experiments" / "runs").iterdir()
+    shutil.copytree(first, tmp_path / "stricter")
+    registration = json.loads((first / "registration.json").read_text("utf-8"))
+    old, new = registration["cutoff"], registration["cutoff"] + 0.1
+    told = json.dumps(registration | {"cutoff": new})
+    (tmp_path / "stricter" / "registration.json").write_text(told, "utf-8")
+    found = compare(first, tmp_path / "stricter")
+    scores = pd.read_csv(first / "test_scores.csv")
+    between = scores[scores.probability_of_good.between(old, new, inclusive="left")]
+    assert len(between) > 5 and found.notes == [] and found.common == len(scores)
+    assert found.counts(False) == (len(between), (between.Risk == "bad").sum())
+    assert {flip.turned_by for flip in found.flips} == {"the cut-off alone"}
+    # Not a bad loan more is approved: each good one costs 1 more, each bad one 5 less.
+    cost = next(each for each in found.paired if each.name == "cost per applicant")
+    moved = ((between.Risk == "good").sum() - 5 * (between.Risk == "bad").sum()) / len(scores)
+    assert cost.difference.estimate == pytest.approx(moved)
+    assert [paired.verdict for paired in found.paired if paired.name == "ROC-AUC"] == ["the same"]
+    validation = json.loads((first / "validation.json").read_text("utf-8"))
+    assert cost.a == pytest.approx(validation["test"]["cost"])
