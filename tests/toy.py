@@ -166,7 +166,11 @@ def make(root: Path) -> Path:
     (root / "toolbox").mkdir()
     (root / "toolbox/__init__.py").write_text("")
     (root / "toolbox/cut.py").write_text("from . import words\n\nstrip = words.strip\n")
-    (root / "toolbox/words.py").write_text("def strip(text):\n    return text.strip()\n")
+    (root / "toolbox/words.py").write_text(
+        "LETTER = 'letter.txt'\n\n\ndef strip(text):\n    return text.strip()\n"
+    )
+    (root / "toolbox/pages").mkdir()
+    (root / "toolbox/pages/letter.txt").write_text("Dear applicant")
     (root / "uv.lock").write_text("1")
     registry_of(root).mkdir()
     return root
