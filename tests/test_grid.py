@@ -205,12 +205,13 @@ def test_what_has_changed_is_copied_anew_and_links_to_the_old_stay_as_they_are(t
     here.mkdir()
     for name in "a.py", "b.py", "c.py":
         (here / name).write_text("old")
-    copy_source({name: here / name for name in ("a.py", "b.py", "c.py")}, source)
+    first = {name: here / name for name in ("a.py", "b.py", "c.py")}
+    assert copy_source(first, source) and not copy_source(first, source)
     fill(workspace, source)
     (workspace / "made.txt").write_text("by a run")
     kept = (source / "b.py").stat().st_ino
     (here / "a.py").write_text("new")
-    copy_source({name: here / name for name in ("a.py", "b.py")}, source)
+    assert copy_source({name: here / name for name in ("a.py", "b.py")}, source)
     assert (workspace / "a.py").read_text() == "old" and (source / "b.py").stat().st_ino == kept
     assert sorted(path.name for path in source.iterdir()) == ["a.py", "b.py"]
     fill(workspace, source)
