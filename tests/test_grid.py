@@ -130,16 +130,16 @@ def explored(project) -> Explored:
     for number in signal.SIGKILL, signal.SIGINT:
         grid = start(project, *request, TOY_STORE="x")
         waiting = "experiments/grids/*/2/experiments/runs/*/04_judge.ipynb"
-        wait_for(lambda: len(list(project.glob(waiting))) > len(goes))  # noqa: B023
+        wait_for(lambda: len(list(project.glob(waiting))) > len(goes))
         (folder,) = grids(project)
-        wait_for(lambda: len(family(folder)) >= 2)  # noqa: B023
+        wait_for(lambda: len(family(folder)) >= 2)
         grid.send_signal(number)
         asked = time.monotonic()
         said = grid.communicate(timeout=15)
-        wait_for(lambda: not family(folder), seconds=5)  # noqa: B023
+        wait_for(lambda: not family(folder), seconds=5)
         goes.append(Go(grid.returncode, *said, time.monotonic() - asked))
         # chains that lost their grid write their last words when their kernels are gone already
-        wait_for(lambda: "running" not in statuses_of_runs(folder), seconds=5)  # noqa: B023
+        wait_for(lambda: "running" not in statuses_of_runs(folder), seconds=5)
         goes[-1].statuses, goes[-1].runs = statuses_of(folder), statuses_of_runs(folder)
     with only_run(project / "experiments"):  # a plain run beside it does no harm
         last = Go(*ran(project, *request, "--json", TOY_STORE="x", TOY_GO="yes"))
