@@ -155,8 +155,10 @@ def run_grid(grid: Grid, view: GridView) -> int:
     """Run what is not up to date in a grid and keep its page; the exit code."""
     events: SimpleQueue[Callable[[], None]] = SimpleQueue()
     with signals_put_into(events):
-        copy_source(grid.files, grid.source)
-        return Explorer(grid, view, events, results_before(grid)).run_all()
+        before, changed = results_before(grid), copy_source(grid.files, grid.source)
+        for one in grid.combinations:  # what still stands is shown from the start
+            one.result = one.result if changed else before.get(one.folder, one.result)
+        return Explorer(grid, view, events, before).run_all()
 
 
 def run_one(
@@ -188,7 +190,7 @@ def run_one(
     hidden = {*unset, *OF_A_RUN}
     environment = {name: value for name, value in os.environ.items() if name not in hidden}
     while True:
-        result, code = Result("failed"), None
+        result = Result("failed")
         with tempfile.TemporaryFile() as errors, subprocess.Popen(
             [sys.executable, workspace / script, "--json", *options, *pairs],
             cwd=workspace, env=environment | {ENDS_WITH_INPUT: "1"},
@@ -222,19 +224,22 @@ def run_one(
     return result
 
 
-def copy_source(files: Mapping[str, Path], source: Path) -> None:
-    """Have in `source` the files of a chain as they are now, and no others.
+def copy_source(files: Mapping[str, Path], source: Path) -> bool:
+    """Have in `source` the files of a chain as they are now, and no others; whether any is new.
 
     A file that has changed becomes a new one, so that links to the old one stay as they are.
     """
+    gone, changed = _below(source) - files.keys(), False
     for path, file in files.items():
         there = source / path
         if not (there.is_file() and filecmp.cmp(file, there, shallow=False)):
             there.parent.mkdir(parents=True, exist_ok=True)
             there.unlink(missing_ok=True)
             shutil.copy2(file, there)
-    for path in _below(source) - files.keys():
+            changed = True
+    for path in gone:
         (source / path).unlink()
+    return changed or bool(gone)
 
 
 def fill(workspace: Path, source: Path) -> None:
@@ -262,6 +267,7 @@ class Explorer:
     before: dict[str, Result]  # of an earlier go at it, by folder
     processes: dict[int, subprocess.Popen] = field(default_factory=dict)
     busy: int = 0
+    ended: int = 0
     stopped: bool = False
     took: list[float] = field(default_factory=list)  # seconds of those that had something to do
     announced: set[int] = field(default_factory=set)
@@ -326,22 +332,23 @@ class Explorer:
     def _ended(self, one: Combination, result: Result) -> None:
         """Record what became of a combination."""
         self.busy -= 1
+        self.ended += result.status != "interrupted"
         if result.status == "up to date":
             before = self.before.get(one.folder, result)
             result = replace(result, seconds=before.seconds, run=before.run)
         elif result.status == "succeeded":
             self.took.append(result.seconds)
         one.result = result
-        ended = sum(one.result.status in (*GOOD, "failed") for one in self.grid.combinations)
-        self.view.ended(one, ended, len(self.grid.combinations), self._left(ended))
+        self.view.ended(one, self.ended, len(self.grid.combinations), self._left())
 
     def _seconds(self) -> float | None:
         """How long a combination takes, as far as one knows."""
         return sum(self.took) / len(self.took) if self.took else self.grid.expected
 
-    def _left(self, ended: int) -> float | None:
+    def _left(self) -> float | None:
         """How long the rest of the grid will take."""
-        rest, each = len(self.grid.combinations) - ended, self._seconds()
+        results = [one.result.status for one in self.grid.combinations]
+        rest, each = results.count("not run") + results.count("running"), self._seconds()
         return each * rest / min(self.grid.jobs, rest) if each and rest else None
 
     def _stop(self, number: int) -> None:

@@ -130,16 +130,16 @@ def explored(project) -> Explored:
     for number in signal.SIGKILL, signal.SIGINT:
         grid = start(project, *request, TOY_STORE="x")
         waiting = "experiments/grids/*/2/experiments/runs/*/04_judge.ipynb"
-        wait_for(lambda: len(list(project.glob(waiting))) > len(goes))  # noqa: B023
+        wait_for(lambda: len(list(project.glob(waiting))) > len(goes))
         (folder,) = grids(project)
-        wait_for(lambda: len(family(folder)) >= 2)  # noqa: B023
+        wait_for(lambda: len(family(folder)) >= 2)
         grid.send_signal(number)
         asked = time.monotonic()
         said = grid.communicate(timeout=15)
-        wait_for(lambda: not family(folder), seconds=5)  # noqa: B023
+        wait_for(lambda: not family(folder), seconds=5)
         goes.append(Go(grid.returncode, *said, time.monotonic() - asked))
         # chains that lost their grid write their last words when their kernels are gone already
-        wait_for(lambda: "running" not in statuses_of_runs(folder), seconds=5)  # noqa: B023
+        wait_for(lambda: "running" not in statuses_of_runs(folder), seconds=5)
         goes[-1].statuses, goes[-1].runs = statuses_of(folder), statuses_of_runs(folder)
     with only_run(project / "experiments"):  # a plain run beside it does no harm
         last = Go(*ran(project, *request, "--json", TOY_STORE="x", TOY_GO="yes"))
@@ -205,12 +205,13 @@ def test_what_has_changed_is_copied_anew_and_links_to_the_old_stay_as_they_are(t
     here.mkdir()
     for name in "a.py", "b.py", "c.py":
         (here / name).write_text("old")
-    copy_source({name: here / name for name in ("a.py", "b.py", "c.py")}, source)
+    first = {name: here / name for name in ("a.py", "b.py", "c.py")}
+    assert copy_source(first, source) and not copy_source(first, source)
     fill(workspace, source)
     (workspace / "made.txt").write_text("by a run")
     kept = (source / "b.py").stat().st_ino
     (here / "a.py").write_text("new")
-    copy_source({name: here / name for name in ("a.py", "b.py")}, source)
+    assert copy_source({name: here / name for name in ("a.py", "b.py")}, source)
     assert (workspace / "a.py").read_text() == "old" and (source / "b.py").stat().st_ino == kept
     assert sorted(path.name for path in source.iterdir()) == ["a.py", "b.py"]
     fill(workspace, source)
