@@ -670,7 +670,8 @@ def test_a_run_shows_its_picture_its_pages_and_its_data(tmp_path, monkeypatch, c
     hash = hashlib.sha256(b"raw").hexdigest()
     first, second = (Page(folder / f"{stage}.html").source for stage in ("1_split", "2_show"))
     raw = f'<code class="set" title="data/raw.csv, sha256 {hash}">raw.csv {hash[:8]}</code>'
-    assert raw in first and raw in second and "train.csv, sha256" not in first
+    assert all(raw in page for page in (first, second, index.read_text("utf-8")))
+    assert "train.csv, sha256" not in first
     assert f'title="data/train.csv, sha256 {hash}"' in second
     for page in first, second:
         assert '<a href="map.html">Big map</a>' in page
@@ -681,7 +682,7 @@ def test_a_run_shows_its_picture_its_pages_and_its_data(tmp_path, monkeypatch, c
     assert "first line\nsecond line" in index.read_text("utf-8")
     capsys.readouterr()
     assert run("--from", "2") == 0
-    assert f"no browser to open {index} with" in capsys.readouterr().err
+    assert f"there is no browser here; open {index}" in capsys.readouterr().err
     assert Page(index).all("img") == [shown]
 
 
