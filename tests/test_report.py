@@ -529,8 +529,8 @@ def test_a_run_tells_what_it_changed(tmp_path):
 def test_a_failed_newest_run_is_seen_first(tmp_path):
     keep_run(tmp_path, "good", "2026-01-01T12:00:00Z")
     stopped = A_STAGE | {"name": "1", "title": "Split", "status": "failed", "error": ERROR}
-    keep_run(tmp_path, "bad", "2026-01-02T12:00:00Z", status="failed",
-             stages=[stopped | {"report": "01_eda.html"}], troubles=["the disk is full"])  # fmt: skip
+    told = {"stages": [stopped | {"report": "01_eda.html"}], "troubles": ["the disk is full"]}
+    keep_run(tmp_path, "bad", "2026-01-02T12:00:00Z", status="failed", **told)
     page = write_index(tmp_path, "All runs").read_text("utf-8")
     top = page[page.index("Latest run") : page.index("<ol")]
     assert "<strong>Split</strong> failed." in top and "row 17: Age is -5" in top
