@@ -124,7 +124,7 @@ def _open(page: Path) -> None:
     import webbrowser
 
     if not webbrowser.open(page.as_uri()):
-        print(f"no browser to open {page} with", file=sys.stderr)
+        print(f"there is no browser here; open {page}", file=sys.stderr)
 
 
 def _grid(asked: Namespace, plan_for: Callable[[Namespace], Plan], shared: Sequence[str]) -> int:
@@ -140,7 +140,7 @@ def _grid(asked: Namespace, plan_for: Callable[[Namespace], Plan], shared: Seque
         code = run_grid(grid, grid_view_for(quiet=asked.quiet, json=asked.json))
     show_failed_combinations(grid)
     if asked.open and code <= 1:
-        _open(grid.folder / "index.html")
+        _open(grid.page)
     return code
 
 

@@ -72,6 +72,13 @@ class Run:
         return next((stage for stage in self.stages if stage.status in ends), None)
 
     @property
+    def data(self) -> dict[str, str]:
+        """The files that the run has read and not made, with their hashes."""
+        read = {path: hash for stage in self.stages for path, hash in stage.reads.items()}
+        made = {path for stage in self.stages for path in stage.writes}
+        return {path: hash for path, hash in read.items() if path not in made}
+
+    @property
     def pages(self) -> dict[str, str]:
         """The pages that are kept with the run beside its reports: name and link."""
         return {name: link for stage in self.stages for name, link in stage.pages.items()}

@@ -529,8 +529,8 @@ def test_a_run_tells_what_it_changed(tmp_path):
 def test_a_failed_newest_run_is_seen_first(tmp_path):
     keep_run(tmp_path, "good", "2026-01-01T12:00:00Z")
     stopped = A_STAGE | {"name": "1", "title": "Split", "status": "failed", "error": ERROR}
-    keep_run(tmp_path, "bad", "2026-01-02T12:00:00Z", status="failed",
-             stages=[stopped | {"report": "01_eda.html"}], troubles=["the disk is full"])  # fmt: skip
+    told = {"stages": [stopped | {"report": "01_eda.html"}], "troubles": ["the disk is full"]}
+    keep_run(tmp_path, "bad", "2026-01-02T12:00:00Z", status="failed", **told)
     page = write_index(tmp_path, "All runs").read_text("utf-8")
     top = page[page.index("Latest run") : page.index("<ol")]
     assert "<strong>Split</strong> failed." in top and "row 17: Age is -5" in top
@@ -670,7 +670,8 @@ def test_a_run_shows_its_picture_its_pages_and_its_data(tmp_path, monkeypatch, c
     hash = hashlib.sha256(b"raw").hexdigest()
     first, second = (Page(folder / f"{stage}.html").source for stage in ("1_split", "2_show"))
     raw = f'<code class="set" title="data/raw.csv, sha256 {hash}">raw.csv {hash[:8]}</code>'
-    assert raw in first and raw in second and "train.csv, sha256" not in first
+    assert all(raw in page for page in (first, second, index.read_text("utf-8")))
+    assert "train.csv, sha256" not in first
     assert f'title="data/train.csv, sha256 {hash}"' in second
     for page in first, second:
         assert '<a href="map.html">Big map</a>' in page
@@ -681,7 +682,7 @@ def test_a_run_shows_its_picture_its_pages_and_its_data(tmp_path, monkeypatch, c
     assert "first line\nsecond line" in index.read_text("utf-8")
     capsys.readouterr()
     assert run("--from", "2") == 0
-    assert f"no browser to open {index} with" in capsys.readouterr().err
+    assert f"there is no browser here; open {index}" in capsys.readouterr().err
     assert Page(index).all("img") == [shown]
 
 

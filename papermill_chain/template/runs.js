@@ -6,9 +6,10 @@
 
   // Sorting: numbers by size, all else by letter; what has no value comes last either way.
   const key = (row, column) => row.cells[column].dataset.key ?? row.cells[column].textContent.trim();
+  const letters = new Intl.Collator("en", { numeric: true });
   const order = (a, b) => {
     const [x, y] = [Number(a), Number(b)];
-    return Number.isNaN(x) || Number.isNaN(y) ? a.localeCompare(b, "en", { numeric: true }) : x - y;
+    return Number.isNaN(x) || Number.isNaN(y) ? letters.compare(a, b) : x - y;
   };
   const sort = (column, up) => {
     const rows = [...body.rows].map((row) => [key(row, column), row]);
