@@ -42,9 +42,9 @@ def entitle(ax: Axes, finding: str, measure: str) -> None:
 
 def scale(ax: Axes, x: str, y: str = "linear") -> None:
     """Set "linear" or "log" scales; a log scale is marked in plain numbers, 1, 2 and 5 a decade."""
-    ax.set(xscale=x, yscale=y)
     for axis, kind in ((ax.xaxis, x), (ax.yaxis, y)):
-        if kind == "log":
+        if kind == "log":  # a linear one may have marks of its own, which setting it would undo
+            ax.set(**{f"{axis.axis_name}scale": kind})
             axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axis.set_minor_locator(NullLocator())
             axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))

@@ -47,7 +47,12 @@ def main() -> None:
             page = browser.new_page(viewport=SIZE, color_scheme="light")
             page.goto(file.as_uri())
             bottom = page.evaluate("document.querySelector('main').getBoundingClientRect().bottom")
-            area = {"x": 0, "y": 0, "width": SIZE["width"], "height": min(SIZE["height"], bottom + 24)}
+            area = {
+                "x": 0,
+                "y": 0,
+                "width": SIZE["width"],
+                "height": min(SIZE["height"], bottom + 24),
+            }
             picture = small(page.screenshot(clip=area))
             (ROOT / "docs" / name).write_bytes(picture)
             print(f"docs/{name}: {len(picture) / 1000:.0f} kB")

@@ -202,7 +202,7 @@ def rare(table, fields):
     for name in ("Purpose", "Sex"):
         levels = named[name]["constraints"]["enum"]
         levels[:] = [HOSTILE.get(level, level) for level in levels]
-    named["Checking account"]["title"] = "<script>alert(6)</script>Checking"
+    named["Duration"]["title"] = "<script>alert(6)</script>Duration"  # the strongest: in the headline
     named["Purpose"]["description"] = "What for? <iframe srcdoc='<script>alert(7)</script>'></iframe>"
     named["Housing"]["name"] = "<b onclick=alert(8)>Housing</b>"
     return table.rename(columns={"Housing": named["Housing"]["name"]})
@@ -267,4 +267,4 @@ def test_names_from_data_are_read_and_never_run(strange, browser):  # noqa: F811
     assert all(name in said["01_eda"] and name in said["05_validation"] for name in every_level)
     for stem in ("01_eda", "05_validation", "model_card"):
         assert HOSTILE["male"] in said[stem]
-    assert "<script>alert(6)</script>Checking" in said["index"] and "Housing</b>" in said["01_eda"]
+    assert "<script>alert(6)</script>Duration" in said["index"] and "Housing</b>" in said["01_eda"]

@@ -60,7 +60,9 @@ def test_a_report_reads_on_screen_phone_and_paper(stage, finished, browser, tmp_
         assert not page.locator("#toggle").is_visible()
         assert page.get_by_role("heading", name="What we found").is_visible()
         paper = page.pdf(format="A4", prefer_css_page_size=True, outline=True, tagged=True)
-    assert paper.startswith(b"%PDF") and re.search(rb"/MediaBox \[0 0 59[45]\.\d+ 84[12]\.\d+\]", paper)
+    assert paper.startswith(b"%PDF") and re.search(
+        rb"/MediaBox \[0 0 59[45]\.\d+ 84[12]\.\d+\]", paper
+    )
     # the outline names the sections in plain text; the pictures are all there
     assert b"(What we found)" in paper
     assert paper.count(b"/Subtype /Image") >= len(figures)
@@ -127,7 +129,9 @@ def test_the_contents_lead_to_a_section_and_mark_it(finished, browser):  # noqa:
         assert not links.first.is_visible()
         page.locator("details.contents summary").click()
         page.locator("details.contents a").nth(2).click()
-        page.wait_for_function("Math.abs(document.querySelectorAll('main h2')[2].getBoundingClientRect().top) < 80")
+        page.wait_for_function(
+            "Math.abs(document.querySelectorAll('main h2')[2].getBoundingClientRect().top) < 80"
+        )
 
 
 def test_a_wide_table_scrolls_inside_itself_by_keyboard_too(finished, browser):  # noqa: F811
@@ -157,12 +161,19 @@ def test_a_report_is_whole_without_scripts(finished, browser):  # noqa: F811
 
 
 def test_the_banner_of_a_failed_report_leads_to_the_cell(browser, tmp_path):  # noqa: F811
-    trace = new_output("error", ename="ValueError", evalue="row 17: Age is -5", traceback=["line 1"])
+    trace = new_output(
+        "error", ename="ValueError", evalue="row 17: Age is -5", traceback=["line 1"]
+    )
     prose = [new_markdown_cell("\n\n".join(["A paragraph."] * 40)) for _ in range(2)]
     cells = [new_markdown_cell("# Prepare"), prose[0], new_markdown_cell("## Read the file"),
              new_code_cell("data.read(raw)", outputs=[trace]), prose[1]]  # fmt: skip
     nbformat.write(new_notebook(cells=cells), tmp_path / "02_preparation.ipynb")
-    told = {"cell": 3, "heading": "Read the file", "ename": "ValueError", "evalue": "row 17: Age is -5"}
+    told = {
+        "cell": 3,
+        "heading": "Read the file",
+        "ename": "ValueError",
+        "evalue": "row 17: Age is -5",
+    }
     made = tmp_path / "02_preparation.html"
     render(tmp_path / "02_preparation.ipynb", made, title_of_run="Base case", run_id="1",
            previous=None, next=None, changed={}, error=told)  # fmt: skip
@@ -171,6 +182,8 @@ def test_the_banner_of_a_failed_report_leads_to_the_cell(browser, tmp_path):  # 
         failing = page.locator("#cell-3")
         assert failing.bounding_box()["y"] > 900
         page.get_by_role("link", name="Go to the failing cell").click()
-        page.wait_for_function("document.querySelector('#cell-3').getBoundingClientRect().top < 100")
+        page.wait_for_function(
+            "document.querySelector('#cell-3').getBoundingClientRect().top < 100"
+        )
         assert failing.locator("pre", has_text="data.read(raw)").is_visible()
         assert failing.get_by_text("row 17: Age is -5").is_visible()
