@@ -6,6 +6,8 @@ from base64 import b64encode
 from IPython.display import Image, Markdown, display
 from matplotlib.figure import Figure
 from matplotlib.pyplot import close
+from pandas import DataFrame
+from pandas.io.formats.style import Styler
 
 #: The output type by which whoever runs the notebook finds its headline.
 HEADLINE = "application/vnd.chain.headline+json"
@@ -23,6 +25,21 @@ def between(middle, low, high, form: str = "{:.3f}") -> list[str]:
     rows = zip(middle, low, high, strict=True)
     return ["" if row[0] != row[0] else "{0} ({1} to {2})".format(*map(form.format, row))
             for row in rows]  # fmt: skip
+
+
+def sheet(frame: DataFrame, **forms) -> Styler:
+    """A table without its index; what looks like markup in the data is shown as it is spelt.
+
+    Parameters
+    ----------
+    forms
+        As in ``Styler.format``: precision, formatter, na_rep.
+    """
+    return (
+        frame.style.hide(axis="index")
+        .format(escape="html", **forms)
+        .format_index(escape="html", axis="columns")
+    )
 
 
 def say(markdown: str) -> None:

@@ -173,6 +173,7 @@ def _tidy_tables(body) -> None:
         name = table.caption.get_text(" ", strip=True) if table.caption else "Table"
         frame = {"class": "table", "role": "region", "tabindex": "0", "aria-label": name}
         table.wrap(body.new_tag("div", attrs=frame))
+        _join_headers(table)
         rows = [row(["td", "th"], recursive=False) for row in table("tr")]
         width = max(map(len, rows), default=0)
         rows = [row for row in rows if len(row) == width]  # not headers that span columns
@@ -181,6 +182,20 @@ def _tidy_tables(body) -> None:
             if data and all(NUMBER.fullmatch(cell.get_text(strip=True)) for cell in data):
                 for cell in column:
                     cell["class"] = [*cell.get("class", []), "number"]
+
+
+def _join_headers(table) -> None:
+    """Put the name of a frame's index, to which pandas gives a line of its own, in the empty corner."""
+    lines = [line(["th", "td"]) for line in table.select("thead tr")]
+    if len(lines) != 2 or len(lines[0]) != len(lines[1]):
+        return
+    above, below = ([cell.get_text(strip=True) for cell in line] for line in lines)
+    named = sum(map(bool, below))
+    if any(above[:named]) or any(below[named:]) or not all(above[named:]):
+        return
+    for corner, name in zip(lines[0][:named], lines[1]):
+        corner.replace_with(name)
+    table.select("thead tr")[1].decompose()
 
 
 def _anchor_headings(body) -> list[dict[str, str]]:

@@ -19,13 +19,14 @@
     });
   }
 
-  // What has to be scrolled is a stop for the tab key, and nothing else is.
-  const stops = () => document.querySelectorAll(".table, pre").forEach((box) => {
-    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
-    else box.removeAttribute("tabindex");
+  // Only what has to be scrolled is a stop for the tab key; unfolding it or turning a phone changes that.
+  const wide = document.querySelectorAll(".table, pre");
+  const stops = () => wide.forEach((each) => {
+    if (each.scrollWidth > each.clientWidth) each.tabIndex = 0;
+    else each.removeAttribute("tabindex");
   });
   document.addEventListener("toggle", stops, true);
-  addEventListener("resize", stops);
+  addEventListener("resize", stops, { passive: true });
   stops();
 
   // The contents mark the section being read: the last heading above the upper third of the window,
