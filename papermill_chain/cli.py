@@ -104,7 +104,7 @@ def _open_index(plan: Plan) -> None:
     # once more: comparisons may have been made since it was written
     index = write_index(plan.experiments, plan.title, plan.compare)
     if not webbrowser.open(index.as_uri()):
-        print(f"there is no browser here; open {index}", file=sys.stderr)
+        print(f"no browser to open {index} with", file=sys.stderr)
 
 
 def _close_elsewhere(plan: Plan, folder: Path) -> None:
