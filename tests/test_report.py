@@ -682,7 +682,7 @@ def test_a_run_shows_its_picture_its_pages_and_its_data(tmp_path, monkeypatch, c
     assert "first line\nsecond line" in index.read_text("utf-8")
     capsys.readouterr()
     assert run("--from", "2") == 0
-    assert f"there is no browser here; open {index}" in capsys.readouterr().err
+    assert f"no browser to open {index} with" in capsys.readouterr().err
     assert Page(index).all("img") == [shown]
 
 
