@@ -124,7 +124,7 @@ def _open(page: Path) -> None:
     import webbrowser
 
     if not webbrowser.open(page.as_uri()):
-        print(f"there is no browser here; open {page}", file=sys.stderr)
+        print(f"no browser to open {page} with", file=sys.stderr)
 
 
 def _grid(asked: Namespace, plan_for: Callable[[Namespace], Plan], shared: Sequence[str]) -> int:

@@ -176,7 +176,7 @@ def test_the_banner_of_a_failed_report_leads_to_the_cell(browser, tmp_path):  # 
     }
     made = tmp_path / "02_preparation.html"
     render(tmp_path / "02_preparation.ipynb", made, title_of_run="Base case", run_id="1",
-           previous=None, next=None, changed={}, error=told)  # fmt: skip
+           previous=None, next=None, changed={}, data={}, reads={}, pages={}, error=told)  # fmt: skip
     with visit(browser, made, color_scheme="dark") as page:
         assert page.get_by_role("alert").is_visible() and not barriers(page)
         failing = page.locator("#cell-3")
