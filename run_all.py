@@ -64,8 +64,8 @@ def what_validation_lacks() -> str:
 
 def attach_reports(run: Run) -> None:
     """Store the reports of a run beside the model it has registered, if it has registered one."""
-    registered = _told(REGISTRATION)
-    if registered["chain_run"] != run.id:
+    (path,) = REGISTRATION.values()
+    if not (ROOT / path).exists() or (registered := _told(REGISTRATION))["chain_run"] != run.id:
         return
     from creditrisk import registry
 

@@ -7,6 +7,7 @@ import nbformat
 import pytest
 from browser import barriers, browser, visit  # noqa: F401
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from playwright.sync_api import expect
 
 from papermill_chain.report import render
 
@@ -108,10 +109,11 @@ def test_code_is_shown_on_demand_and_the_choice_is_remembered(finished, browser)
         assert folds.evaluate_all(shown) == folds.count()
         assert toggle.get_attribute("aria-pressed") == "true" and not barriers(page)
         page.locator("header a[rel=next]").click()
-        assert toggle.inner_text() == "Hide code"
+        expect(toggle).to_have_text("Hide code")
         toggle.click()
         page.reload()
-        assert folds.evaluate_all(shown) == 0 and toggle.inner_text() == "Show code"
+        expect(toggle).to_have_text("Show code")
+        assert folds.evaluate_all(shown) == 0
 
 
 def test_the_contents_lead_to_a_section_and_mark_it(finished, browser):  # noqa: F811
