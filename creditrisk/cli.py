@@ -125,15 +125,19 @@ def _add_score(commands) -> None:
     score = commands.add_parser(
         "score", help="score a portfolio of any size",
         description="Score Parquet or CSV files; each becomes a Parquet file of decisions under "
-        "OUT. Rows that the contract does not allow go to OUT/_rejected with the reason. A run that "
-        "was killed goes on with --resume; _SUCCESS is written last.",
+        "OUT. Rows that the contract does not allow go to OUT/_rejected with the reason. A run "
+        "that was killed goes on with --resume; _SUCCESS is written last.",
     )  # fmt: skip
     score.add_argument("source", metavar="IN", help="a file, a folder or a glob; path or URL")
     score.add_argument("out", metavar="OUT", help="the folder for the decisions; path or URL")
-    score.add_argument("--models", default="models", metavar="SOURCE",
-                       help="folder, or models:/NAME@ALIAS of the registry (default: models)")  # fmt: skip
-    score.add_argument("--id", metavar="COLUMN",
-                       help="names each row (default: id if there is one, else file and row)")  # fmt: skip
+    score.add_argument(
+        "--models", default="models", metavar="SOURCE",
+        help="folder, or models:/NAME@ALIAS of the registry (default: models)",
+    )  # fmt: skip
+    score.add_argument(
+        "--id", metavar="COLUMN",
+        help="names each row (default: id if there is one, else file and row)",
+    )  # fmt: skip
     score.add_argument("--reasons", action="store_true", help="also tell what holds scores down")
     score.add_argument("--scheduler", metavar="ADDRESS",
                        help="send the work to a Dask cluster, such as tcp://host:8786 (default: "
@@ -231,6 +235,7 @@ def _score(chosen: argparse.Namespace) -> int:
     from creditrisk import engine, progress
     from creditrisk.batch import Refused, score
     from creditrisk.scoring import ModelRefused, NoReasons
+    from creditrisk.store import NoStore
 
     scheduler = chosen.scheduler or (None if chosen.workers else engine.address_from_environment())
     if chosen.scheduler and chosen.workers:
@@ -242,11 +247,9 @@ def _score(chosen: argparse.Namespace) -> int:
                 scheduler=scheduler, workers=chosen.workers, resume=chosen.resume,
                 overwrite=chosen.overwrite, tell=tell,
             )  # fmt: skip
-    except (Refused, ModelRefused, NoReasons) as error:
+    except (Refused, ModelRefused, NoReasons, NoStore) as error:
         return _say(str(error))
-    except engine.NoEngine as error:
-        return _say(f"{error}; finished parts are kept, go on with --resume")
-    except OSError as error:
+    except (engine.NoEngine, OSError) as error:
         return _say(f"{error}; finished parts are kept, go on with --resume")
     except KeyboardInterrupt:
         _say("stopped; finished parts are kept, go on with --resume")

@@ -81,14 +81,17 @@ def lines(summary: Summary, out: str) -> Iterator[str]:
     """What became of a portfolio."""
     rows, scored, rejected = (summary.total(figure) for figure in ("rows", "scored", "rejected"))
     share = f", {summary.total('approved') / scored:.1%} of them approved" if scored else ""
-    yield f"{rows:,} rows in {len(summary.done):,} files = {scored:,} scored + {rejected:,} rejected{share}"
+    files = f"{len(summary.done):,} file{'s' * (len(summary.done) != 1)}"
+    yield f"{rows:,} rows in {files} = {scored:,} scored + {rejected:,} rejected{share}"
     if rejected:
         yield f"rejected, see {out.rstrip('/')}/_rejected:"
         for reason, count in summary.why.most_common(5):
             yield f"{count:>12,}  {reason}"
     unused = sorted({column for part in summary.done for column in part.unused})
     if unused:
-        yield f"columns the contract does not know, passed over: {', '.join(map(repr, unused[:20]))}"
+        names = ", ".join(map(repr, unused[:20]))
+        yield f"columns the contract does not know, passed over: {names}"
     if summary.manifest:
         model = summary.manifest["model"]
-        yield f"model {model['name']} {model['version'] or ''}, sha256 {model['sha256'][:12]}".strip()
+        version = f" version {model['version']}" if model["version"] else ""
+        yield f"model {model['name']}{version}, sha256 {model['sha256'][:12]}"
