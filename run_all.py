@@ -1,6 +1,8 @@
 """The chain, from the raw file to a validated model: what each notebook reads and writes."""
 
+import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -114,12 +116,23 @@ CHAIN = [
 ]
 
 
+def taken_scheduler(arguments: list[str]) -> list[str]:
+    """Name the scheduler that --scheduler gives to all notebooks; the arguments that are left."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--scheduler")
+    asked, rest = parser.parse_known_args(arguments)
+    if asked.scheduler:
+        os.environ["DASK_SCHEDULER_ADDRESS"] = asked.scheduler
+    return rest
+
+
 if __name__ == "__main__":
     sys.exit(
         main(
             CHAIN,
             root=ROOT,
             title="Credit risk",
+            argv=taken_scheduler(sys.argv[1:]),
             after=attach_reports,
             next_steps=[
                 "uv run mlflow ui --workers 1    # runs, reports and the registered model",

@@ -4,15 +4,18 @@ A unit is one call of an importable function, has to be small to send and safe t
 does it may be killed at any moment, and then it is done again by somebody else.
 """
 
+import logging
 import multiprocessing
 import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from itertools import islice
+
+from threadpoolctl import threadpool_limits
 
 #: Environment variable that names a scheduler; Dask itself knows it by this name too.
 ADDRESS = "DASK_SCHEDULER_ADDRESS"
@@ -103,11 +106,12 @@ def cluster(address: str) -> Iterator:
     except ImportError:
         raise NoEngine("a scheduler was named, and Dask is not installed; "
                        "install the extra: uv sync --extra scale") from None  # fmt: skip
-    # Once it is lost, so long for its return; its workers would have lost it as well.
+    # Once it is lost, its return is not waited for: its workers have lost it as well.
     dask.config.set({"distributed.comm.timeouts.connect": f"{PATIENCE}s"})
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # we have the words
     try:
         client = Client(address, timeout=PATIENCE, set_as_default=False)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # whatever answers there may answer anything
         raise NoEngine(f"no scheduler answers at {address} ({_words(error)}); start one with "
                        "`dask scheduler`, and `dask worker` for each worker") from None  # fmt: skip
     try:
@@ -140,20 +144,70 @@ def on_cluster(client, function: Callable, units: Sequence) -> Iterator[tuple[in
         numbers.update(zip((future.key for future in sent), chosen))
         return sent
 
-    done = as_completed(send(ahead))
+    done = as_completed(send(ahead), loop=client.loop)
     for future in done:
         try:
-            result = future.result(timeout=PATIENCE)
+            result = future.result()
         except KilledWorker as error:
             raise NoEngine(f"the workers of unit {numbers[future.key] + 1} died again and again; "
                            "do they have enough memory?") from error  # fmt: skip
-        except (FutureCancelledError, TimeoutError, OSError) as error:
-            if client.status == "running" and not future.cancelled():
-                raise
+        except FutureCancelledError as error:
             raise NoEngine("the scheduler was lost") from error
         yield numbers.pop(future.key), result
         future.release()
         done.update(send(1))
+
+
+def spread(function: Callable, units: Sequence[tuple], address: str) -> list:
+    """What a function returns for each unit of work, in the order of the units, from a cluster.
+
+    Each unit has one thread to itself, as on one machine, or its last digits might differ.
+
+    Parameters
+    ----------
+    units
+        The arguments of each call; what several calls share is sent once.
+
+    Raises
+    ------
+    NoEngine
+        As :func:`on_cluster`.
+    """
+    from distributed import KilledWorker, wait
+    from distributed.client import FutureCancelledError
+
+    with cluster(address) as client:
+        print(f"{len(units)} fits on {address}; dashboard: {client.dashboard_link}")
+        uses = Counter(id(argument) for unit in units for argument in unit)
+        sent = {}
+
+        def once(argument: object) -> object:
+            if uses[id(argument)] == 1 or isinstance(argument, int | float | str):
+                return argument
+            if id(argument) not in sent:
+                # Made by a task, and so made again if the worker that holds it dies.
+                sent[id(argument)] = client.submit(_itself, argument, pure=False)
+            return sent[id(argument)]
+
+        columns = [[once(argument) for argument in column] for column in zip(*units, strict=True)]
+        futures = client.map(_alone, [function] * len(units), *columns, pure=False)
+        try:
+            wait(futures)
+            return client.gather(futures)
+        except KilledWorker as error:
+            raise NoEngine("the workers of one fit died again and again; do they have enough "
+                           "memory?") from error  # fmt: skip
+        except (FutureCancelledError, CancelledError) as error:
+            raise NoEngine("the scheduler was lost; start one and run this again") from error
+
+
+def _itself(argument: object) -> object:
+    return argument
+
+
+def _alone(function: Callable, *arguments: object) -> object:
+    with threadpool_limits(1):
+        return function(*arguments)
 
 
 def _end_with_parent() -> None:

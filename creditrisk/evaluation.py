@@ -5,6 +5,7 @@ Throughout, ``y`` is 1 for a good and 0 for a bad risk, and a score is the proba
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
@@ -17,6 +18,7 @@ from sklearn import metrics as sk
 from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import RepeatedStratifiedKFold, train_test_split
 
+from creditrisk import engine
 from creditrisk.models import Candidate
 
 #: What is said of two figures that the data cannot tell apart.
@@ -129,10 +131,9 @@ def cross_validate(
     single = [model for model in models if model.estimator is not None]
     # One unit is a candidate and a fold; the dearest candidates, last in the list, come first.
     units = [(model, split) for split in range(len(splits)) for model in reversed(single)]
-    with Parallel(n_jobs=workers) as parallel:
-        done = parallel(
-            delayed(_fold_scores)(model.estimator, X, y, *splits[split]) for model, split in units
-        )
+    done = _spread(
+        _fold_scores, [(model.estimator, X, y, *splits[split]) for model, split in units], workers
+    )
     table = OutOfFold(np.asarray(y), np.empty((repeats, len(y)), dtype=int))
     scores = {model.name: np.empty((repeats, len(y))) for model in single}
     seconds = {model.name: [] for model in single}
@@ -156,6 +157,13 @@ def cross_validate(
         reasons = "; ".join(f"{name}: {error}" for name, error in table.errors.items())
         raise ValueError(f"no candidate could be fitted: {reasons}")
     return table
+
+
+def _spread(function: Callable, units: list[tuple], workers: int) -> list:
+    """What a function returns for each unit, from a cluster if one is named, else from here."""
+    if address := engine.address_from_environment():
+        return engine.spread(function, units, address)
+    return Parallel(n_jobs=workers)(delayed(function)(*unit) for unit in units)
 
 
 def _fold_scores(
