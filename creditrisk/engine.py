@@ -173,7 +173,7 @@ def spread(function: Callable, units: Sequence[tuple], address: str) -> list:
     NoEngine
         As :func:`on_cluster`.
     """
-    from distributed import KilledWorker, wait
+    from distributed import KilledWorker, as_completed
     from distributed.client import FutureCancelledError
 
     with cluster(address) as client:
@@ -192,8 +192,8 @@ def spread(function: Callable, units: Sequence[tuple], address: str) -> list:
         columns = [[once(argument) for argument in column] for column in zip(*units, strict=True)]
         futures = client.map(_alone, [function] * len(units), *columns, pure=False)
         try:
-            wait(futures)
-            return client.gather(futures)
+            done = {each.key: each.result() for each in as_completed(futures, loop=client.loop)}
+            return [done[future.key] for future in futures]
         except KilledWorker as error:
             raise NoEngine("the workers of one fit died again and again; do they have enough "
                            "memory?") from error  # fmt: skip

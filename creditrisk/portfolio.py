@@ -76,7 +76,7 @@ def open_table(
         reader = pq.ParquetFile(content)
         schema = reader.schema_arrow
     id = id or ("id" if "id" in schema.names else None)
-    _check_columns(schema, contract, id)
+    _check_columns(schema, contract, id, text)
     wanted = [each.name for each in contract.fields] + [id] * (id is not None)
     stream = (_csv_batches(content, wanted, size) if text
               else reader.iter_batches(size, columns=wanted, use_threads=False))  # fmt: skip
@@ -103,7 +103,7 @@ def _batches(
         first += len(found)
 
 
-def _check_columns(schema: pa.Schema, contract: Contract, id: str | None) -> None:
+def _check_columns(schema: pa.Schema, contract: Contract, id: str | None, text: bool) -> None:
     absent = {problem.field: problem.message for problem in record_problems({}, contract)}
     problems = []
     for each in contract.fields:
@@ -112,7 +112,7 @@ def _check_columns(schema: pa.Schema, contract: Contract, id: str | None) -> Non
             problems.append(f"{each.name} {absent[each.name]}")
         elif count > 1:
             problems.append(f"{each.name} stands in more than one column")
-        elif not _can_hold(schema.field(each.name).type, each):
+        elif not text and not _can_hold(schema.field(each.name).type, each):
             kind = "whole numbers" if each.type == "integer" else "text"
             problems.append(f"{each.name} is of type {schema.field(each.name).type}, not {kind}")
     if id is not None and schema.names.count(id) != 1:
@@ -122,15 +122,15 @@ def _check_columns(schema: pa.Schema, contract: Contract, id: str | None) -> Non
 
 
 def _can_hold(kind: pa.DataType, each: Field) -> bool:
-    """Whether a column's type can hold a field's values; in CSV all is text."""
+    """Whether a column's type can hold a field's values."""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     types = pa.types
-    if types.is_null(kind) or types.is_string(kind):
-        return True  # whole numbers as text are no whole numbers: each cell is told so
+    if types.is_null(kind):
+        return True
     if each.type == "integer":
         return types.is_integer(kind) or types.is_floating(kind)
-    return types.is_large_string(kind) or types.is_string_view(kind)
+    return types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
 
 
 def _header(content: pa.NativeFile) -> list[str]:
@@ -189,7 +189,7 @@ def numbered_values(batch: Batch, domain: Domain, text: bool) -> tuple[np.ndarra
             column = column.dictionary_decode()
         if text:
             column = _cells(column, contract.missing_values)
-        found, fault = (_whole if each.type == "integer" else _levels)(column, each, text)
+        found, fault = (_whole if each.type == "integer" else _levels)(column, each)
         null = column.is_null().to_numpy(zero_copy_only=False) | (fault == NULL)
         fault[null] = NULL
         if not each.required:
@@ -206,7 +206,7 @@ def _cells(column: pa.Array, missing: tuple[str, ...]) -> pa.Array:
     return pc.if_else(absent, pa.scalar(None, pa.string()), column)
 
 
-def _levels(column: pa.Array, each: Field, text: bool) -> tuple[np.ndarray, np.ndarray]:
+def _levels(column: pa.Array, each: Field) -> tuple[np.ndarray, np.ndarray]:
     """The number of each level in its field, and whether it is one."""
     if pa.types.is_null(column.type):
         column = column.cast(pa.string())
@@ -215,7 +215,7 @@ def _levels(column: pa.Array, each: Field, text: bool) -> tuple[np.ndarray, np.n
     return found, np.where(found < 0, OUTSIDE, FINE).astype(np.int8)
 
 
-def _whole(column: pa.Array, each: Field, text: bool) -> tuple[np.ndarray, np.ndarray]:
+def _whole(column: pa.Array, each: Field) -> tuple[np.ndarray, np.ndarray]:
     """The number of each whole number in its field, and what is wrong with those that are none.
 
     In a column of floats whole numbers count as such: pandas makes floats of whole numbers as
@@ -238,8 +238,6 @@ def _whole(column: pa.Array, each: Field, text: bool) -> tuple[np.ndarray, np.nd
         values = pc.fill_null(column.cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
     else:
         whole = pc.fill_null(pc.match_substring_regex(column, "^-?[0-9]+$"), False)
-        if not text:
-            whole = pc.and_(whole, False)  # "35" is not 35
         fault[~whole.to_numpy(zero_copy_only=False)] = OTHER
         digits = pc.replace_substring_regex(column, "^(-?)0+([0-9])", r"\1\2")
         fits = pc.and_(whole, pc.less_equal(pc.binary_length(digits), 18))
