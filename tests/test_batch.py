@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import pytest
 from conftest import ROOT
 from test_serving import publish
 
-from creditrisk import batch, engine, models
+from creditrisk import engine, models
 from creditrisk import evaluation as ev
 from creditrisk.batch import Refused, score
 from creditrisk.contract import read_contract, record_problems
@@ -318,12 +319,12 @@ def cluster(folder: Path):
 
 
 def test_whoever_is_killed_every_row_is_there_once(tmp_path, model, applications):
-    """Workers killed three times and the client once; 30 files of 33,800 rows."""
+    """Workers killed three times and the client once; 20 files of 20,280 rows."""
     source, out = tmp_path / "in", tmp_path / "out"
-    many = pd.concat([applications.drop(columns="id")] * 100, ignore_index=True)
+    many = pd.concat([applications.drop(columns="id")] * 60, ignore_index=True)
     many.loc[17, "Age"] = 7
     write(many, source / "00.parquet")
-    for number in range(1, 30):
+    for number in range(1, 20):
         (source / f"{number:02}.parquet").write_bytes((source / "00.parquet").read_bytes())
     command = [sys.executable, "-m", "creditrisk.cli", "score", source, out, "--models", model]
 
@@ -341,7 +342,7 @@ def test_whoever_is_killed_every_row_is_there_once(tmp_path, model, applications
         with worker("3") as three:
             until(lambda: done() >= 4)
             client.kill()
-            client.wait()
+            client.communicate()
             assert not (out / "_SUCCESS").exists()
             until(lambda: not list(out.rglob("*.tmp")))  # what was under way is put away or done
             kept = done()
@@ -353,9 +354,11 @@ def test_whoever_is_killed_every_row_is_there_once(tmp_path, model, applications
                 two.kill()
                 told, _ = client.communicate(timeout=90)
     assert client.returncode == 0, told
-    n = 30 * len(many)
-    assert f"{n:,} rows in 30 files = {n - 30:,} scored + 30 rejected" in told
-    assert f"{kept} of 30 files were scored before and are kept" in told
+    n = 20 * len(many)
+    assert f"{n:,} rows in 20 files = {n - 20:,} scored + 20 rejected" in told
+    # What the killed client had sent may have ended between our count and the second client's.
+    found = int(re.search(r"(\d+) of 20 files were scored before and are kept", told)[1])
+    assert kept <= found < 20
     assert not list(out.rglob("*.tmp")) and (out / "_SUCCESS").exists()
 
     calm = tmp_path / "calm"
@@ -364,7 +367,7 @@ def test_whoever_is_killed_every_row_is_there_once(tmp_path, model, applications
     books = json.loads((out / "_manifest.json").read_text())
     same = json.loads((calm / "_manifest.json").read_text())
     assert books["parts"] == same["parts"] and books["rows"] == n
-    assert pd.read_parquet(out, columns=["id"]).id.nunique() == n - 30
+    assert pd.read_parquet(out, columns=["id"]).id.nunique() == n - 20
 
 
 def test_a_comparison_on_a_cluster_is_the_same_whoever_is_killed(tmp_path, monkeypatch):
