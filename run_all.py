@@ -1,8 +1,6 @@
 """The chain, from the raw file to a validated model: what each notebook reads and writes."""
 
-import argparse
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -30,6 +28,8 @@ VALIDATION = {"validation": "experiments/validation.json"}
 CARD = {"model_card": "models/model_card.md", "model_card_html": "models/model_card.html"}
 EXPLANATION = {"explanation": "experiments/explanation.json"}
 SCORECARD = {"scorecard": "models/scorecard.csv", "scorecard_sql": "models/scorecard.sql"}
+SCORES = {"test_scores": "experiments/test_scores.csv"}
+LAB = {"decision_lab": "experiments/decision_lab.html"}
 
 
 # MLflow is imported when it is needed: `run_all.py --help` and an unchanged rerun need it not.
@@ -72,6 +72,25 @@ def attach_reports(run: Run) -> None:
     registry.attach_reports(registry.connect(STORE), registered["run_id"], run.reports)
 
 
+def tell_of(run: Run) -> None:
+    """After a good run: its reports go to its registered model, and what changed on a page."""
+    attach_reports(run)
+    if any("test_scores" in stage.kept and stage.run == run.id for stage in run.stages):
+        compare_with_the_last(run)
+
+
+def compare_with_the_last(run: Run) -> None:
+    """Compare a run with the last good one before it that has kept its test scores, if any."""
+    from creditrisk.compare import compare
+    from creditrisk.comparison_page import page_of, write_page
+    from creditrisk.runs import scored_before
+
+    experiments = ROOT / "experiments"
+    if earlier := scored_before(run.id, experiments):
+        comparison = compare(earlier.folder, run.folder)
+        write_page(comparison, page_of(comparison, experiments))
+
+
 def _told(written: dict[str, str]) -> dict:
     (path,) = written.values()
     return json.loads((ROOT / path).read_text("utf-8"))
@@ -98,6 +117,7 @@ CHAIN = [
         "04_registration",
         reads=TRAIN | CONTRACT | COMPARISON,
         writes=MODEL | BESIDE | REGISTRATION,
+        kept=[*REGISTRATION],
         imports=MLFLOW,
         elsewhere=Elsewhere(ready=open_registry, missing=what_registration_lacks, close=close_runs),
     ),
@@ -105,25 +125,17 @@ CHAIN = [
         "05_validation",
         reads=TEST | TRAIN | OUT_OF_FOLD | CONTRACT | REGISTRATION | MODEL,
         writes=VALIDATION | CARD,
+        kept=[*VALIDATION],
         imports=MLFLOW,
         elsewhere=Elsewhere(missing=what_validation_lacks),
     ),
     Stage(
         "06_explanation",
         reads=TEST | TRAIN | CONTRACT | REGISTRATION | MODEL,
-        writes=EXPLANATION | SCORECARD,
+        writes=EXPLANATION | SCORECARD | SCORES | LAB,
+        kept=[*SCORES, *LAB],
     ),
 ]
-
-
-def taken_scheduler(arguments: list[str]) -> list[str]:
-    """Name the scheduler that --scheduler gives to all notebooks; the arguments that are left."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--scheduler")
-    asked, rest = parser.parse_known_args(arguments)
-    if asked.scheduler:
-        os.environ["DASK_SCHEDULER_ADDRESS"] = asked.scheduler
-    return rest
 
 
 if __name__ == "__main__":
@@ -132,8 +144,9 @@ if __name__ == "__main__":
             CHAIN,
             root=ROOT,
             title="Credit risk",
-            argv=taken_scheduler(sys.argv[1:]),
-            after=attach_reports,
+            after=tell_of,
+            compare="uv run creditrisk compare {a} {b}",
+            shared=["MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"],
             next_steps=[
                 "uv run mlflow ui --workers 1    # runs, reports and the registered model",
                 "uv run jupyter lab notebooks    # change a notebook, then run the chain again",

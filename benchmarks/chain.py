@@ -30,7 +30,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = ["notebooks", "creditrisk", "papermill_chain", "data/raw", "run_all.py", "uv.lock"]
 SHARE = "../../../share/jupyter"  # with nbconvert's templates, which `uv run --with` hides
-LIGHT = {"repeats": 1}
+# Few and small fits, so that the way of running the notebooks is timed and not the forests.
+LIGHT = {"repeats": 1, "folds": 3, "splits": 10}
 
 FLOOR = """
 import json, sys

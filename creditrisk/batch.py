@@ -8,28 +8,32 @@ killed in between leaves nothing that counts, and whoever does a part twice writ
 A part is read in batches of columns, so memory does not grow with the rows.
 """
 
-import re
+import errno
+import glob
+import os
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
-from pathlib import PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from pyarrow import fs as pa_fs
 
-from creditrisk import engine
 from creditrisk.contract import Contract
 from creditrisk.portfolio import Batch, Unreadable, complaints, numbered_values, open_table
-from creditrisk.scoring import NoReasons, Scorer
-from creditrisk.store import Files, NoStore, Store, absolute, globbed, system_of
+from creditrisk.processes import ProcessesDied, cores, in_processes
+from creditrisk.scoring import ModelRefused, NoReasons, Scorer
+from creditrisk.store import Files, Store
 
-ROWS = 65_536  # read, scored and written at once
-WORTH = 4 * 2**20  # bytes that take as long to score as a process takes to start
-REASONED = 4_096  # the same if reasons are asked
+#: Rows that are read, scored and written at once, without and with reasons.
+ROWS, REASONED = 65_536, 4_096
+
+#: Bytes that are worth a process of their own, as they take longer than it takes to start.
+WORTH, WORTH_REASONED = 4 * 2**20, 2**18
 
 #: In OUT, beside the decisions. Readers of a folder of Parquet files pass over such names.
 REJECTED, PARTS, RUN, MANIFEST, SUCCESS = (
@@ -49,25 +53,29 @@ class Refused(Exception):
     """Why a portfolio is not scored, in one sentence."""
 
 
+class Stopped(Exception):
+    """Why the scoring of a portfolio has not come to its end, in one sentence."""
+
+
 @dataclass(frozen=True)
 class Part:
     """One file of the portfolio."""
 
     name: str  # of its decisions, below OUT
-    path: str  # of the file, in its file system
+    path: str
     size: int
-    modified: int | None  # nanoseconds
+    modified: int  # nanoseconds
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is done with each part; enough for a process on another machine."""
+    """What is done with each part; enough for another process."""
 
     run: str
     model: str  # folder or registry URI
     sha256: str  # the model's
-    source: str  # path or URL of the portfolio
-    out: str  # path or URL of the folder of decisions
+    source: str
+    out: str
     id: str | None  # column that names a row
     reasons: bool
 
@@ -78,7 +86,7 @@ class Done:
 
     name: str
     size: int
-    modified: int | None
+    modified: int
     rows: int
     scored: int
     rejected: int
@@ -119,37 +127,37 @@ class Summary:
 
 def score(
     source: str, out: str, model: str = "models", *, id: str | None = None, reasons: bool = False,
-    scheduler: str | None = None, workers: int | None = None, resume: bool = False,
-    overwrite: bool = False, tell: Callable[[str, object], None] = lambda what, about: None,
+    workers: int | None = None, resume: bool = False, overwrite: bool = False,
+    tell: Callable[[str, object], None] = lambda what, about: None,
 ) -> Summary:  # fmt: skip
     """Score a portfolio.
 
     Parameters
     ----------
     source
-        A Parquet or CSV file, a folder of them, or a glob; a path or a URL such as ``s3://...``.
+        A Parquet or CSV file, a folder of them, or a glob.
     out
-        The folder for the decisions, made if need be; a path or a URL.
+        The folder for the decisions, made if need be.
     model
-        Folder or registry URI, as :meth:`Scorer.load` takes it; every worker loads it from there.
+        Folder or registry URI, as :meth:`Scorer.load` takes it; every process loads it from there.
     id
         The column that names a row. By default ``id`` if the file has it, else file and row.
-    scheduler
-        Address of a Dask scheduler; by default processes of this machine, ``workers`` of them.
+    workers
+        Processes; by default one a core, and fewer for a portfolio that is not worth them.
     resume, overwrite
         What to do if ``out`` holds a run already: keep its finished parts, or begin anew.
     tell
-        Called with ``"plan"`` and a summary, ``"link"`` and a dashboard's URL, ``"part"`` and each
+        Called with ``"plan"``, a summary and the parts to do, then ``"part"`` and each
         :class:`Done` or :class:`Failed`.
 
     Raises
     ------
     Refused
         If the request makes no sense or ``out`` belongs to another run; nothing was changed.
-    ModelRefused, NoReasons, NoStore
-        If there is no model that can do it, or a URL leads nowhere.
-    NoEngine, OSError
-        If the engine is lost or the books cannot be kept; what is finished stays.
+    ModelRefused, NoReasons
+        If there is no model that can do it.
+    Stopped, OSError
+        If processes die again and again or the books cannot be kept; what is finished stays.
     """
     scorer = Scorer.load(model)
     if reasons and scorer.reference is None:
@@ -157,9 +165,11 @@ def score(
                         "reasons; register it again")  # fmt: skip
     if scorer.alias is not None:  # it may move on while the parts are under way
         model = f"models:/{scorer.name}/{scorer.version}"
-    source, out, model = absolute(source), absolute(out), absolute(model)
+    elif not model.startswith("models:/"):
+        model = os.path.abspath(model)
+    source, out = os.path.abspath(source), os.path.abspath(out)
     parts = find_parts(source, out)
-    store = Store.at(out)
+    store = Store(Path(out))
     job = Job(uuid.uuid4().hex, model, scorer.sha256, source, out, id, reasons)
     job, kept = _prepare(store, job, parts, resume, overwrite)
     begun = datetime.now(UTC)
@@ -167,103 +177,120 @@ def score(
     rest = [part for part in parts if part.name not in names]
     summary = Summary(len(parts), list(kept), [], len(kept))
     tell("plan", (summary, rest))
-    for result in _results(job, rest, scheduler, workers, tell):
-        (summary.done if isinstance(result, Done) else summary.failed).append(result)
-        tell("part", result)
-        if isinstance(result, Failed) and result.fatal:
-            break
+    with closing(_results(job, rest, workers, scorer)) as results:
+        for result in results:
+            (summary.done if isinstance(result, Done) else summary.failed).append(result)
+            tell("part", result)
+            if isinstance(result, Failed) and result.fatal:
+                break
     if len(summary.done) == len(parts):
         store.sweep()
         summary.manifest = _manifest(scorer, job, summary, begun)
         store.write_json(MANIFEST, summary.manifest)
-        store.write(SUCCESS, b"")
+        store.write(SUCCESS, "")
     return summary
 
 
-def _results(job: Job, parts: list[Part], scheduler, workers, tell) -> Iterator[Done | Failed]:
+def _results(
+    job: Job, parts: list[Part], workers: int | None, scorer: Scorer
+) -> Iterator[Done | Failed]:  # fmt: skip
     units = [(job, part) for part in parts]
-    if scheduler and units:
-        with engine.cluster(scheduler) as client:
-            tell("link", client.dashboard_link)
-            for _, result in engine.on_cluster(client, score_part, units):
-                yield result
-        return
-    worth = 1 + sum(part.size or WORTH for part in parts) // WORTH
-    workers = min(workers or min(engine.cores(), worth), len(units))
+    worth = WORTH_REASONED if job.reasons else WORTH
+    useful = 1 + sum(part.size for part in parts) // worth
+    workers = min(workers or min(cores(), useful), len(units))
     if workers <= 1:
-        yield from map(score_part, units)
+        for unit in units:
+            yield score_part(unit, scorer)
         return
-    for _, result in engine.in_processes(score_part, units, workers):
-        yield result
+    try:
+        for _, result in in_processes(score_part, units, workers):
+            yield result
+    except ProcessesDied as error:
+        names = ", ".join(parts[number].name for number in error.numbers)
+        raise Stopped(f"{error} at {names}; is there enough memory?") from error
 
 
-def find_parts(source: str, out: str = "") -> list[Part]:
+def find_parts(source: str, out: str) -> list[Part]:
     """The files of a portfolio, by name; of a folder those that end in .parquet or .csv.
 
     Raises
     ------
     Refused
-        If there is none.
+        If there is none, two would become one, or portfolio and decisions lie in one another.
     """
-    system, path = system_of(source)
-    if out and (out == source or out.startswith(source.rstrip("/") + "/")):
-        raise Refused(f"{out} lies in {source}; name a folder outside of the portfolio")
-    base = path
-    if re.search(r"[*?\[]", path):
-        base = str(PurePosixPath(re.split(r"[*?\[]", path)[0] + "x").parent)
-        found = globbed(system, path)
+    pattern = glob.has_magic(source) and not os.path.exists(source)
+    if pattern:
+        base = Path(*_before_magic(Path(source).parts))
+        found = map(Path, {*glob.glob(source, recursive=True)})
+    elif Path(source).is_dir():
+        base, found = Path(source), Path(source).rglob("*")
+    elif Path(source).exists():
+        base, found = Path(source).parent, [Path(source)]
     else:
-        info = system.get_file_info(path)
-        if info.type == pa_fs.FileType.NotFound:
-            raise Refused(f"{source} does not exist")
-        if info.type == pa_fs.FileType.File:
-            base, found = str(PurePosixPath(path).parent), [info]
-        else:
-            found = system.get_file_info(pa_fs.FileSelector(path, recursive=True))
-    parts = []
-    for info in found:
-        below = PurePosixPath(info.path).relative_to(PurePosixPath(base))
-        hidden = info.type != pa_fs.FileType.File or any(name[0] in "_." for name in below.parts)
-        if info.path.endswith((".parquet", ".csv")) and not hidden:
-            name = str(below) if info.path.endswith(".parquet") else f"{below}.parquet"
-            parts.append(Part(name, info.path, info.size, info.mtime_ns))
+        raise Refused(f"{source} does not exist")
+    parts = {}
+    for file in found:
+        below = file.relative_to(base)
+        hidden = any(name[0] in "_." for name in below.parts)
+        if file.suffix not in (".parquet", ".csv") or hidden or not file.is_file():
+            continue
+        name = below.as_posix() + ".parquet" * (file.suffix == ".csv")
+        if name in parts:
+            both = " and ".join(sorted((str(file), parts[name].path)))
+            raise Refused(f"{both} would both become {name}; rename one of them")
+        told = file.stat()
+        parts[name] = Part(name, str(file), told.st_size, told.st_mtime_ns)
     if not parts:
         raise Refused(f"{source} holds no file that ends in .parquet or .csv")
-    return sorted(parts, key=lambda part: part.name)
+    wide = Path(source).is_dir() or "**" in source
+    if any(Path(out) in Path(part.path).parents for part in parts.values()) or (
+        wide and base in (Path(out), *Path(out).parents)
+    ):
+        raise Refused(f"{out} lies in the portfolio or around it; name a folder apart from it")
+    return [parts[name] for name in sorted(parts)]
 
 
-def score_part(unit: tuple[Job, Part]) -> Done | Failed:
+def _before_magic(parts: tuple[str, ...]) -> Iterator[str]:
+    """The folders of a glob before the first one that is a pattern."""
+    for part in parts[:-1]:
+        if glob.has_magic(part):
+            return
+        yield part
+
+
+def score_part(unit: tuple[Job, Part], scorer: Scorer | None = None) -> Done | Failed:
     """Score one file and enter it in the run's books; done twice, it gives the same files."""
     job, part = unit
-    pa.set_cpu_count(1)  # there are other processes for the other cores
     try:
-        scorer = _scorer(job.model, job.sha256)
-        store = Store.at(job.out)
-        with store.writing(job.run) as files:
+        scorer = scorer or _scorer(job.model, job.sha256)
+        store = Store(Path(job.out))
+        with store.writing() as files:
             counts = _scored(job, part, scorer, files)
             hashes = files.finished()
             if store.read_json(RUN).get("run") != job.run:
-                raise Unreadable(["another run has taken the folder of decisions over"])
+                return Failed(part.name, "another run has taken the folder over", fatal=True)
             files.move()
         done = Done(part.name, part.size, part.modified, sha256=hashes, **counts)
         store.write_json(f"{PARTS}/{part.name}.json", asdict(done))
         return done
-    except (Unreadable, NoStore) as error:
+    except ModelRefused as error:
+        return Failed(part.name, str(error), fatal=True)
+    except Unreadable as error:
         return Failed(part.name, str(error))
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        full = getattr(error, "errno", None) == 28 or "No space left" in str(error)
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+        full = full or "No space left" in str(error)  # if Arrow has made words of it
         words = "no space left" if full else f"cannot be read or written ({_words(error)})"
         return Failed(part.name, words, fatal=full)
 
 
 def _scored(job: Job, part: Part, scorer: Scorer, files: Files) -> dict:
     """Write a part's decisions and rejections; its counts."""
-    system, _ = system_of(job.source)
     rows = scored = approved = 0
     why, rejections = Counter(), None
-    with system.open_input_file(part.path) as content:
+    with pa.OSFile(part.path) as content:
         table = open_table(
-            content, part.path, scorer.contract, id=job.id, name=PurePosixPath(part.path).name,
+            content, part.path, scorer.contract, id=job.id, name=Path(part.path).name,
             size=REASONED if job.reasons else ROWS,
         )  # fmt: skip
         decisions = files.parquet(part.name, _decision_schema(table.id_type, job.reasons))
@@ -284,7 +311,7 @@ def _scored(job: Job, part: Part, scorer: Scorer, files: Files) -> dict:
             scored += len(probabilities)
             approved += int((probabilities >= scorer.cutoff).sum())
     return {"rows": rows, "scored": scored, "rejected": rows - scored, "approved": approved,
-            "why": dict(why.most_common(20)), "unused": table.unused}  # fmt: skip
+            "why": dict(why), "unused": table.unused}  # fmt: skip
 
 
 def _decision_schema(id_type: pa.DataType, reasons: bool) -> pa.Schema:
@@ -335,7 +362,7 @@ def _rejections(batch: Batch, good, faults, contract: Contract, id: str | None) 
 
 def _rejection_batch(refused: list[tuple], part: Part) -> pa.RecordBatch:
     ids, rows, columns, reasons = map(list, zip(*refused))
-    file = [PurePosixPath(part.path).name] * len(ids)
+    file = [Path(part.path).name] * len(ids)
     return pa.record_batch([ids, file, rows, columns, reasons], schema=REJECTION)
 
 
@@ -349,6 +376,8 @@ def _prepare(
     Refused
         If the folder holds something else.
     """
+    if store.path.exists() and not store.path.is_dir():
+        raise Refused(f"{job.out} is a file; name a folder")
     names, run = store.names(), store.read_json(RUN)
     ours = {"model_sha256": job.sha256, "source": job.source, "id": job.id, "reasons": job.reasons}
     if any(not name.endswith(".tmp") for name in names) and not run:
@@ -360,12 +389,16 @@ def _prepare(
     if resume and run:
         other = [_DIFFERS[name] for name in ours if run.get(name) != ours[name]]
         if other and not overwrite:
-            raise Refused(f"{job.out} holds a run with {' and '.join(other)}; name another folder, "
-                          "or add --overwrite to delete it")  # fmt: skip
+            raise Refused(f"{job.out} holds a run that differs in {' and '.join(other)}; name "
+                          "another folder, or add --overwrite to delete it")  # fmt: skip
         if not other:
-            store.delete(SUCCESS)
-            store.delete(MANIFEST)
-            return replace(job, run=run["run"]), _kept(store, parts, names)
+            kept = _kept(store, parts, names)
+            _clear(store, {part.name for part in parts} - {done.name for done in kept})
+            return replace(job, run=run["run"]), kept
+    foreign = sorted(name for name in names if not _ours(name))
+    if foreign:
+        raise Refused(f"{job.out} also holds {foreign[0]}, which no scoring has made; move it, or "
+                      "name another folder")  # fmt: skip
     # The run's own name goes last: what is left of a deletion that was cut short is still ours.
     for name in sorted(names, key=lambda name: name == RUN):
         store.delete(name)
@@ -374,8 +407,14 @@ def _prepare(
     return job, []
 
 
-_DIFFERS = {"model_sha256": "another model", "source": "another portfolio",
-            "id": "another id column", "reasons": "or without reasons"}  # fmt: skip
+def _ours(name: str) -> bool:
+    """Whether a file in the folder of decisions is one that a scoring makes."""
+    return name.endswith((".parquet", ".tmp")) or name in (RUN, MANIFEST, SUCCESS) or (
+        name.startswith(f"{PARTS}/"))  # fmt: skip
+
+
+_DIFFERS = {"model_sha256": "the model", "source": "the portfolio", "id": "the id column",
+            "reasons": "whether reasons are told"}  # fmt: skip
 
 
 def _kept(store: Store, parts: list[Part], names: list[str]) -> list[Done]:
@@ -403,10 +442,20 @@ def _kept(store: Store, parts: list[Part], names: list[str]) -> list[Done]:
         same = (part.size, part.modified) == (done.size, done.modified)
         if same and all(store.sha256(name) == sha256 for name, sha256 in done.sha256.items()):
             kept.append(done)
-            continue
-        for name in (entry, *done.sha256):
-            store.delete(name)
     return kept
+
+
+def _clear(store: Store, names: set[str]) -> None:
+    """Delete what is left of parts that are done again, and whatever said that all is done.
+
+    A file that was mended since may have no rejected rows any more.
+    """
+    for name in (SUCCESS, MANIFEST):
+        store.delete(name)
+    for name in names:
+        for made in (f"{PARTS}/{name}.json", f"{REJECTED}/{name}", name):
+            store.delete(made)
+    store.sweep()
 
 
 def _manifest(scorer: Scorer, job: Job, summary: Summary, begun: datetime) -> dict:
@@ -435,7 +484,7 @@ def _manifest(scorer: Scorer, job: Job, summary: Summary, begun: datetime) -> di
 def _scorer(model: str, sha256: str) -> Scorer:
     scorer = Scorer.load(model)
     if scorer.sha256 != sha256:
-        raise Unreadable([f"the model in {model} is no longer the one this run began with"])
+        raise ModelRefused(f"the model in {model} is no longer the one this run began with")
     return scorer
 
 

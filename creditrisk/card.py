@@ -7,11 +7,15 @@ from markdown_it import MarkdownIt
 from creditrisk.contract import Contract
 
 _STYLE = """body{max-width:46rem;margin:2rem auto;padding:0 1rem;font:16px/1.5 system-ui,sans-serif;
-color:#1d2733;background:#fff}table{border-collapse:collapse;margin:1rem 0;display:block;
-overflow-x:auto}th,td{padding:.3rem .8rem;border-bottom:1px solid #d5dbe1;text-align:left}
+color:#1d2733;background:#fff}.table{overflow-x:auto}
+table{border-collapse:collapse;margin:1rem 0}
+th,td{padding:.3rem .8rem;border-bottom:1px solid #d5dbe1;text-align:left}
 h1,h2{line-height:1.2}code{font-size:.85em;overflow-wrap:anywhere}
 @media (prefers-color-scheme:dark){body{color:#e4e8ec;background:#14181d}
-th,td{border-color:#3a434d}}@media print{body{margin:0}}"""
+th,td{border-color:#3a434d}}
+@media screen and (max-width:700px){td{min-width:7rem}}
+@media print{body{margin:0;max-width:none;color:#000;background:#fff;font-size:10pt}
+.table{overflow:visible}th,td{padding:.2rem .3rem;font-size:8pt}}"""
 
 
 def write_card(contract: Contract, registration: dict, validation: dict, owner: str = "") -> str:
@@ -88,6 +92,9 @@ def as_html(card: str) -> str:
     """The card as a page of its own; markup in the data is shown and not run."""
     title = card.partition("\n")[0].removeprefix("# ")
     text = MarkdownIt("commonmark", {"html": False}).enable("table").render(card)
+    # a wide table scrolls inside itself, by keyboard too
+    frame = '<div class="table" role="region" aria-label="Table" tabindex="0"><table>'
+    text = text.replace("<table>", frame).replace("</table>", "</table></div>")
     policy = "default-src 'none'; style-src 'unsafe-inline'"
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'

@@ -1,4 +1,4 @@
-"""The command line: ``creditrisk serve | predict | score | promote | rollback | history | ...``.
+"""The command line: ``creditrisk serve | predict | score | compare | promote | rollback | ...``.
 
 Exit code 0 means done, 1 that something was refused or does not agree, 2 that it could not be
 tried. Each command imports what it needs when it runs, so that ``--help`` need not wait.
@@ -17,7 +17,7 @@ EXAMPLES = """examples:
   mlflow models serve -m models:/Credit_Risk_Model@production --env-manager local -p 5000
   creditrisk predict --mlflow applicants.json               asks that server instead
   creditrisk score portfolio/ decisions/                    Parquet or CSV files, of any size
-  creditrisk score "s3://bank/loans/*.parquet" s3://bank/decisions --scheduler tcp://host:8786
+  creditrisk compare previous latest --open                 two runs of the chain, on one page
   creditrisk history                                        who put what into production, and why
   creditrisk promote 3 --reason "agreed by the risk committee on 12 May"
   creditrisk rollback --reason "approvals fell by half"
@@ -48,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_serve(commands)
     _add_predict(commands)
     _add_score(commands)
+    _add_compare(commands)
     _add_promote(commands)
     _add_replay(commands)
     _add_verify(commands)
@@ -128,8 +129,8 @@ def _add_score(commands) -> None:
         "OUT. Rows that the contract does not allow go to OUT/_rejected with the reason. A run "
         "that was killed goes on with --resume; _SUCCESS is written last.",
     )  # fmt: skip
-    score.add_argument("source", metavar="IN", help="a file, a folder or a glob; path or URL")
-    score.add_argument("out", metavar="OUT", help="the folder for the decisions; path or URL")
+    score.add_argument("source", metavar="IN", help="a file, a folder or a glob")
+    score.add_argument("out", metavar="OUT", help="the folder for the decisions")
     score.add_argument(
         "--models", default="models", metavar="SOURCE",
         help="folder, or models:/NAME@ALIAS of the registry (default: models)",
@@ -139,11 +140,9 @@ def _add_score(commands) -> None:
         help="names each row (default: id if there is one, else file and row)",
     )  # fmt: skip
     score.add_argument("--reasons", action="store_true", help="also tell what holds scores down")
-    score.add_argument("--scheduler", metavar="ADDRESS",
-                       help="send the work to a Dask cluster, such as tcp://host:8786 (default: "
-                       "DASK_SCHEDULER_ADDRESS, else processes of this machine)")  # fmt: skip
     score.add_argument("--workers", type=_processes, metavar="N",
-                       help="processes of this machine (default: one a core)")  # fmt: skip
+                       help="processes (default: one a core, if there is enough to do); a file is "
+                       "scored by one")  # fmt: skip
     again = score.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on with the run that OUT holds")
     again.add_argument("--overwrite", action="store_true", help="delete the run that OUT holds")
@@ -154,6 +153,24 @@ def _processes(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 1024:
         raise argparse.ArgumentTypeError("give 1 to 1024 processes")
     return int(text)
+
+
+def _add_compare(commands) -> None:
+    compare = commands.add_parser(
+        "compare", help="put two runs of the chain side by side on one page",
+        description="Write one page on what differs between two runs: parameters, data, code, "
+        "figures, and which test applicants are decided differently, and why. A run is an id, the "
+        "beginning of one, latest, previous (the run before it) or a folder.",
+    )  # fmt: skip
+    compare.add_argument("run_a", metavar="RUN_A", help="the run before")
+    compare.add_argument("run_b", metavar="RUN_B", help="the run after")
+    compare.add_argument("--experiments", default="experiments", metavar="DIR",
+                         help="holds the runs (default: experiments)")  # fmt: skip
+    compare.add_argument(
+        "--out", metavar="FILE", help="the page (default: comparisons/A_B.html in DIR)"
+    )
+    compare.add_argument("--open", action="store_true", help="show the page in the browser")
+    compare.set_defaults(run=_compare)
 
 
 def _add_promote(commands) -> None:
@@ -232,24 +249,19 @@ def _predict(chosen: argparse.Namespace) -> int:
 
 
 def _score(chosen: argparse.Namespace) -> int:
-    from creditrisk import engine, progress
-    from creditrisk.batch import Refused, score
+    from creditrisk import progress
+    from creditrisk.batch import Refused, Stopped, score
     from creditrisk.scoring import ModelRefused, NoReasons
-    from creditrisk.store import NoStore
 
-    scheduler = chosen.scheduler or (None if chosen.workers else engine.address_from_environment())
-    if chosen.scheduler and chosen.workers:
-        return _say("--workers counts processes of this machine; a cluster has its own")
     try:
         with progress.shown() as tell:
             summary = score(
                 chosen.source, chosen.out, chosen.models, id=chosen.id, reasons=chosen.reasons,
-                scheduler=scheduler, workers=chosen.workers, resume=chosen.resume,
-                overwrite=chosen.overwrite, tell=tell,
+                workers=chosen.workers, resume=chosen.resume, overwrite=chosen.overwrite, tell=tell,
             )  # fmt: skip
-    except (Refused, ModelRefused, NoReasons, NoStore) as error:
+    except (Refused, ModelRefused, NoReasons) as error:
         return _say(str(error))
-    except (engine.NoEngine, OSError) as error:
+    except (Stopped, OSError) as error:
         return _say(f"{error}; finished parts are kept, go on with --resume")
     except KeyboardInterrupt:
         _say("stopped; finished parts are kept, go on with --resume")
@@ -263,6 +275,27 @@ def _score(chosen: argparse.Namespace) -> int:
         print(f"creditrisk: {left} of {summary.parts} parts are not scored, the others are kept; "
               "mend what is named and go on with --resume", file=sys.stderr)  # fmt: skip
     return 0 if summary.manifest else 1
+
+
+def _compare(chosen: argparse.Namespace) -> int:
+    from creditrisk.compare import compare
+    from creditrisk.comparison_page import page_of, write_page
+    from creditrisk.runs import NoRun
+
+    try:
+        comparison = compare(chosen.run_a, chosen.run_b, chosen.experiments)
+        page = write_page(comparison, chosen.out or page_of(comparison, chosen.experiments))
+    except NoRun as error:
+        return _say(str(error))
+    except OSError as error:
+        return _say(f"the page cannot be written ({error})")
+    for line in [str(page), *comparison.summary]:
+        print(_in_line(line))
+    if chosen.open:
+        import webbrowser
+
+        webbrowser.open(page.absolute().as_uri())
+    return 0
 
 
 def _promote(chosen: argparse.Namespace) -> int:

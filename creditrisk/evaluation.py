@@ -5,21 +5,19 @@ Throughout, ``y`` is 1 for a good and 0 for a bad risk, and a score is the proba
 
 import json
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 from scipy import stats
 from sklearn import metrics as sk
 from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import RepeatedStratifiedKFold, train_test_split
 
-from creditrisk import engine
 from creditrisk.models import Candidate
+from creditrisk.workers import spread
 
 #: What is said of two figures that the data cannot tell apart.
 UNCLEAR = "not distinguishable"
@@ -131,9 +129,8 @@ def cross_validate(
     single = [model for model in models if model.estimator is not None]
     # One unit is a candidate and a fold; the dearest candidates, last in the list, come first.
     units = [(model, split) for split in range(len(splits)) for model in reversed(single)]
-    done = _spread(
-        _fold_scores, [(model.estimator, X, y, *splits[split]) for model, split in units], workers
-    )
+    fits = [(model.estimator, X, y, *splits[split]) for model, split in units]
+    done = spread(_fold_scores, fits, workers)
     table = OutOfFold(np.asarray(y), np.empty((repeats, len(y)), dtype=int))
     scores = {model.name: np.empty((repeats, len(y))) for model in single}
     seconds = {model.name: [] for model in single}
@@ -157,13 +154,6 @@ def cross_validate(
         reasons = "; ".join(f"{name}: {error}" for name, error in table.errors.items())
         raise ValueError(f"no candidate could be fitted: {reasons}")
     return table
-
-
-def _spread(function: Callable, units: list[tuple], workers: int) -> list:
-    """What a function returns for each unit, from a cluster if one is named, else from here."""
-    if address := engine.address_from_environment():
-        return engine.spread(function, units, address)
-    return Parallel(n_jobs=workers)(delayed(function)(*unit) for unit in units)
 
 
 def _fold_scores(
@@ -399,18 +389,18 @@ def split_luck(
     ValueError
         If there is no split.
     """
-
     if splits < 1:
         raise ValueError(f"splits is {splits}; it takes one at least")
+    units = [(list(estimators.values()), X, y, test_size, seed + n) for n in range(splits)]
+    return pd.DataFrame(spread(_split_aucs, units, workers), columns=list(estimators))
 
-    def one(number: int) -> list[float]:
-        parts = train_test_split(X, y, test_size=test_size, stratify=y, random_state=seed + number)
-        A, B, a, b = parts
-        fitted = [clone(estimator).fit(A, a) for estimator in estimators.values()]
-        return [sk.roc_auc_score(b, each.predict_proba(B)[:, 1]) for each in fitted]
 
-    rows = Parallel(n_jobs=workers)(delayed(one)(number) for number in range(splits))
-    return pd.DataFrame(rows, columns=list(estimators))
+def _split_aucs(
+    estimators: list[BaseEstimator], X: pd.DataFrame, y: pd.Series, test_size: float, seed: int
+) -> list[float]:
+    A, B, a, b = train_test_split(X, y, test_size=test_size, stratify=y, random_state=seed)
+    fitted = [clone(estimator).fit(A, a) for estimator in estimators]
+    return [sk.roc_auc_score(b, each.predict_proba(B)[:, 1]) for each in fitted]
 
 
 def share_interval(successes: int, n: int, level: float = 0.95) -> Interval:

@@ -28,9 +28,6 @@ from creditrisk.data import decode, encoded_columns, matrix_columns
 #: Applications walked at once: their leaf bits stay in the processor's cache.
 CHUNK = 64
 
-#: Fields with few values are looked up together, up to so many combinations a table.
-COMBINED = 1000
-
 #: Beyond so many values, or bytes of leaf bits, tables are no longer the small way to answer.
 MOST_VALUES, MOST_BYTES = 1_000_000, 256 * 2**20
 
@@ -123,15 +120,6 @@ class Linear:
 
 
 @dataclass(frozen=True)
-class Joint:
-    """The leaves of a forest that the values of some fields allow together."""
-
-    allowed: np.ndarray  # uint64, (combinations, words * trees), as in :class:`Forest`
-    steps: np.ndarray  # by field, 0 for one that does not count here:
-    begin: int  # a combination's number is the fields' rows, each times its step, less this
-
-
-@dataclass(frozen=True)
 class Forest:
     """A random forest: the leaves that each place allows, and what the leaves answer."""
 
@@ -144,7 +132,6 @@ class Forest:
     #: For one application Python's long arithmetic takes half the time of numpy's many small steps.
     masks: list[int]
     ones: int  # in the same order, each tree's first leaf
-    joints: tuple[Joint, ...]  # the same in fewer tables; for many applications
 
     def one(self, places: list[int]) -> float:
         """The probability for one application."""
@@ -163,40 +150,27 @@ class Forest:
     def many(self, places: np.ndarray) -> np.ndarray:
         """The probabilities for applications of shape (n, fields)."""
         rows, total = self.rows[places], np.empty(len(places))
-        chosen = [(joint.allowed, rows @ joint.steps - joint.begin) for joint in self.joints]
         buffers = np.empty((2, CHUNK, self.allowed.shape[1]), np.uint64)
         for start in range(0, len(rows), CHUNK):
-            part = slice(start, start + CHUNK)
-            bits, more = buffers[:, : len(rows[part])]
-            for number, (allowed, combination) in enumerate(chosen):
-                allowed.take(combination[part], axis=0, out=more if number else bits, mode="clip")
-                if number:
-                    np.bitwise_and(bits, more, out=bits)
+            chunk = rows[start : start + CHUNK]
+            bits, more = buffers[:, : len(chunk)]
+            self.allowed.take(chunk[:, 0], axis=0, out=bits, mode="clip")
+            for column in chunk.T[1:]:
+                self.allowed.take(column, axis=0, out=more, mode="clip")
+                np.bitwise_and(bits, more, out=bits)
             answers = self.answers.take(self._leaves(bits) + self.first)
-            total[part] = _added_in_turn(answers)
+            total[start : start + CHUNK] = np.add.accumulate(answers, axis=1)[:, -1]
         return total / len(self.first)
 
     def _leaves(self, bits: np.ndarray) -> np.ndarray:
         """The leftmost leaf left in each tree, (n, words * trees) -> (n, trees)."""
-        # A word's trailing zeros; 64 if it is empty, and then the next word counts as well. By
-        # arithmetic: a choice that the processor cannot foresee takes longer than the rest.
+        # A word's trailing zeros; 64 if it is empty, which sends us on to the next word.
         zeros = np.bitwise_count(~bits & (bits - np.uint64(1)))
-        zeros = zeros.reshape(len(bits), self.words, -1)
-        leaves = zeros[:, -1].astype(np.uint16)
-        for word in reversed(range(self.words - 1)):
-            leaves = leaves * (zeros[:, word] >> 6) + zeros[:, word]
+        zeros = zeros.reshape(len(bits), self.words, -1).astype(np.uint16)
+        leaves = zeros[:, 0]
+        for word in range(1, self.words):
+            leaves += np.where(leaves == 64 * word, zeros[:, word], 0)
         return leaves
-
-
-def _added_in_turn(answers: np.ndarray) -> np.ndarray:
-    """The sum of each row, tree after tree as scikit-learn adds, (n, trees) -> (n,).
-
-    Along the first of two axes numpy adds in turn, and many rows at once; along a row, or if there
-    is but one, it would add in another order and round otherwise.
-    """
-    if len(answers) == 1:
-        return np.add.accumulate(answers, axis=1)[:, -1]
-    return np.add.reduce(np.ascontiguousarray(answers.T), axis=0)
 
 
 @dataclass(frozen=True)
@@ -300,34 +274,11 @@ def _forest(forest: RandomForestClassifier, seen: Seen) -> Forest:
         rows.append(size + row)
         allowed.append(bits)
         size += len(bits)
-    joints = _joints(allowed)
     rows, allowed = np.concatenate(rows), np.vstack(allowed)
     first = 64 * words * np.arange(len(trees))
     as_int = [_whole_number(row, words) for row in allowed]
     masks, ones = [as_int[row] for row in rows], sum(1 << int(start) for start in first)
-    return Forest(rows, allowed, answers.ravel(), first, words, masks, ones, joints)
-
-
-def _joints(allowed: list[np.ndarray]) -> tuple[Joint, ...]:
-    """Tables of the fields, those with few rows joined, from each field's own rows."""
-    begin = np.cumsum([0, *map(len, allowed)])
-    groups, size = [], COMBINED + 1
-    for number in np.argsort([len(rows) for rows in allowed], kind="stable"):
-        size *= len(allowed[number])
-        if size > COMBINED:
-            groups.append([])
-            size = len(allowed[number])
-        groups[-1].append(number)
-    joints = []
-    for group in groups:
-        steps, table = np.zeros(len(allowed), int), allowed[group[0]]
-        steps[group[0]] = 1
-        for number in group[1:]:
-            steps *= len(allowed[number])
-            steps[number] = 1
-            table = (table[:, None] & allowed[number]).reshape(-1, table.shape[1])
-        joints.append(Joint(table, steps, int(steps @ begin[:-1])))
-    return tuple(joints)
+    return Forest(rows, allowed, answers.ravel(), first, words, masks, ones)
 
 
 def _whole_number(row: np.ndarray, words: int) -> int:

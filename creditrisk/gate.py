@@ -153,6 +153,14 @@ def passed(rules: Sequence[Rule]) -> bool:
     return all(rule.passed or not rule.stops for rule in rules)
 
 
+def outcome(rules: Sequence[Rule]) -> str:
+    """Whether the version passes, and how many rules it breaks, in a word or two."""
+    verdicts = [rule.verdict for rule in rules]
+    stops, warnings = verdicts.count("stop"), verdicts.count("warning")
+    words = f"stopped by {stops} rule{'s' * (stops > 1)}" if stops else "passed"
+    return words + (f", {warnings} warning{'s' * (warnings > 1)}" if warnings else "")
+
+
 def verdict(rules: Sequence[Rule], version: int) -> str:
     """Whether the version passes, and why not, in a sentence or two."""
     stopped, warned = _broken(rules, "stop"), _broken(rules, "warning")

@@ -6,11 +6,12 @@ Good risks are blue and solid, bad risks orange and hatched or dashed, in every 
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.pyplot import subplots
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import LogLocator, NullLocator, PercentFormatter, StrMethodFormatter
 from sklearn.metrics import roc_curve
 
 GOOD, BAD, QUIET = "#0173b2", "#de8f05", "#6b6b6b"
@@ -22,6 +23,8 @@ def use_house_style() -> None:
     sns.set_theme(context="notebook", style="whitegrid", palette="colorblind")
     # sans-serif first as shipped with matplotlib: a figure must not depend on a machine's fonts
     sns.set_style("whitegrid", {"font.family": "DejaVu Sans", "axes.edgecolor": "#cccccc"})
+    # a level or title is shown as it is spelt, also where it holds dollar signs
+    rcParams["text.parse_math"] = False
 
 
 def figure(height: float = 4.0, width: float = 7.4, **axes) -> tuple[Figure, Axes]:
@@ -35,6 +38,16 @@ def entitle(ax: Axes, finding: str, measure: str) -> None:
     """Head a figure with what it shows, and under that what was measured."""
     ax.set_title(f"{finding}\n", loc="left", fontsize=12.5, fontweight="bold", wrap=True)
     ax.text(0, 1.02, measure, transform=ax.transAxes, fontsize=10, color=QUIET, va="bottom")
+
+
+def scale(ax: Axes, x: str, y: str = "linear") -> None:
+    """Set "linear" or "log" scales; a log scale is marked in plain numbers, 1, 2 and 5 a decade."""
+    for axis, kind in ((ax.xaxis, x), (ax.yaxis, y)):
+        if kind == "log":  # a linear one may have marks of its own, which setting it would undo
+            ax.set(**{f"{axis.axis_name}scale": kind})
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_minor_locator(NullLocator())
+            axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
 
 
 def class_balance(ax: Axes, good: int, bad: int) -> None:
@@ -349,7 +362,7 @@ def score_distributions(ax: Axes, y: np.ndarray, score: np.ndarray, cutoff: floa
                 va="top", textcoords="offset points", fontsize=10)  # fmt: skip
 
 
-def dependence(ax: Axes, table: pd.DataFrame, label: str, scale: str = "linear") -> None:
+def dependence(ax: Axes, table: pd.DataFrame, label: str, spaced: str = "linear") -> None:
     """Mean probability over one field's values, and the central 80 % of the applicants.
 
     Parameters
@@ -360,7 +373,7 @@ def dependence(ax: Axes, table: pd.DataFrame, label: str, scale: str = "linear")
     if table.value.dtype.kind == "i" and len(table) > 10:
         ax.fill_between(table.value, table.low, table.high, color=GOOD, alpha=0.18, linewidth=0)
         ax.plot(table.value, table.probability, color=GOOD, linewidth=2)
-        ax.set_xscale(scale)
+        scale(ax, spaced)
     else:
         place = np.arange(len(table))
         ax.vlines(place, table.low, table.high, color=GOOD, alpha=0.4, linewidth=6)

@@ -77,7 +77,8 @@ def open_table(
         schema = reader.schema_arrow
     id = id or ("id" if "id" in schema.names else None)
     _check_columns(schema, contract, id, text)
-    wanted = [each.name for each in contract.fields] + [id] * (id is not None)
+    wanted = [each.name for each in contract.fields]
+    wanted += [id] * (id is not None and id not in wanted)
     stream = (_csv_batches(content, wanted, size) if text
               else reader.iter_batches(size, columns=wanted, use_threads=False))  # fmt: skip
     known = {*wanted, contract.target.name, contract.row_number}
@@ -88,7 +89,7 @@ def open_table(
 
 def _batches(
     stream: Iterator[pa.RecordBatch], name: str, id: str | None, text: bool
-) -> Iterator["Batch"]:
+) -> Iterator[Batch]:
     first = 1
     for found in stream:
         if id is None:

@@ -4,77 +4,77 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from creditrisk.batch import Done, Part, Summary
+from creditrisk.batch import Done, Failed, Part, Summary
 
 EVERY = 10  # seconds between lines where no terminal shows a bar
 
 
 @dataclass
 class Pace:
-    """Counts what has been done since the beginning."""
+    """Counts what is done, from the first file on."""
 
-    began: float
-    files: int = 0
-    done: int = 0
-    rows: int = 0
+    sizes: dict[str, int] = field(default_factory=dict)  # bytes by file
+    began: float = 0.0
     said: float = 0.0
+    files: int = 0
+    rows: int = 0
+    read: int = 0  # bytes
+
+    def begin(self, parts: list[Part]) -> None:
+        """Note what has to be done."""
+        self.sizes = {part.name: part.size or 1 for part in parts}
+        self.began = self.said = time.monotonic()
+
+    def add(self, result: Done | Failed) -> None:
+        """Count a file."""
+        self.files += 1
+        self.rows += result.rows if isinstance(result, Done) else 0
+        self.read += self.sizes[result.name]
 
     def words(self) -> str:
         """Files, rows and rows a second."""
         rate = self.rows / max(time.monotonic() - self.began, 1e-3)
-        return f"{self.done:,} of {self.files:,} files, {self.rows:,} rows, {rate:,.0f} rows/s"
+        files = f"{self.files:,} of {len(self.sizes):,} files"
+        return f"{files}, {self.rows:,} rows, {rate:,.0f} rows/s"
+
+    def remaining(self) -> str:
+        """How long the rest takes if its bytes take as long as those that were read."""
+        whole = sum(self.sizes.values()) / self.read
+        return f"about {(time.monotonic() - self.began) * (whole - 1):,.0f} s remain"
 
 
 @contextmanager
 def shown() -> Iterator[Callable[[str, object], None]]:
-    """Show progress on standard error; yields what :func:`creditrisk.batch.score` tells it to.
-
-    What remains is judged by the bytes that are still to be read.
-    """
-    console = Console(stderr=True)
+    """Show progress on standard error; yields what :func:`creditrisk.batch.score` tells it to."""
+    console, pace = Console(stderr=True), Pace()
     bar = Progress(
         BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn(), console=console,
         disable=not console.is_terminal, transient=True,
     )  # fmt: skip
-    pace, sizes = Pace(time.monotonic()), {}
     task = bar.add_task("", total=None)
 
     def tell(what: str, about: object) -> None:
-        if what == "link":
-            print(f"dashboard: {about}", file=sys.stderr)
-        elif what == "plan":
+        if what == "plan":
             summary, rest = about
-            _begin(pace, sizes, summary, rest)
-            bar.update(task, total=sum(sizes.values()))
-        elif what == "part":
-            pace.done += 1
-            pace.rows += about.rows if isinstance(about, Done) else 0
-            bar.update(task, description=pace.words(), advance=sizes[about.name])
-            if not console.is_terminal and time.monotonic() - pace.said > EVERY:
-                pace.said = time.monotonic()
-                print(f"{pace.words()}, {_remaining(pace, sizes)}", file=sys.stderr)
+            if summary.kept:
+                print(f"{summary.kept:,} of {summary.parts:,} files were scored before and are "
+                      "kept", file=sys.stderr)  # fmt: skip
+            pace.begin(rest)
+            bar.update(task, total=sum(pace.sizes.values()))
+            return
+        pace.add(about)
+        bar.update(task, description=pace.words(), completed=pace.read)
+        if not console.is_terminal and time.monotonic() - pace.said > EVERY:
+            pace.said = time.monotonic()
+            print(f"{pace.words()}, {pace.remaining()}", file=sys.stderr)
 
     with bar:
         yield tell
-
-
-def _begin(pace: Pace, sizes: dict[str, int], summary: Summary, rest: list[Part]) -> None:
-    pace.began = pace.said = time.monotonic()
-    pace.files = len(rest)
-    sizes.update({part.name: part.size or 1 for part in rest})
-    if summary.kept:
-        print(f"{summary.kept:,} of {summary.parts:,} files were scored before and are kept",
-              file=sys.stderr)  # fmt: skip
-
-
-def _remaining(pace: Pace, sizes: dict[str, int]) -> str:
-    seconds = (time.monotonic() - pace.began) * (pace.files / pace.done - 1)
-    return f"about {seconds:,.0f} s remain"
 
 
 def lines(summary: Summary, out: str) -> Iterator[str]:

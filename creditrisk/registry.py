@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import pickle
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
@@ -107,7 +108,9 @@ def track_candidates(
         failed = row.pop("error")
         metrics = [Metric(key, float(value), run.start_time, 0) for key, value in row.items()
                    if not pd.isna(value)]  # fmt: skip
-        params = [Param(key, str(value)[:500]) for key, value in settings[name].items()]
+        # MLflow takes few signs in a name, and a model's parameters are named after columns
+        named = {re.sub(r"[^\w\-. :]", "_", key): value for key, value in settings[name].items()}
+        params = [Param(key, str(value)[:500]) for key, value in named.items()]
         notes = [RunTag("error", failed)] if failed else []
         client.log_batch(run.run_id, metrics=metrics, params=params[:100], tags=notes)
         client.set_terminated(run.run_id, "FAILED" if failed else "FINISHED")

@@ -1,10 +1,13 @@
 """What a notebook hands to its reader: a figure, a computed sentence, a headline."""
 
 import io
+from base64 import b64encode
 
 from IPython.display import Image, Markdown, display
 from matplotlib.figure import Figure
 from matplotlib.pyplot import close
+from pandas import DataFrame
+from pandas.io.formats.style import Styler
 
 #: The output type by which whoever runs the notebook finds its headline.
 HEADLINE = "application/vnd.chain.headline+json"
@@ -12,11 +15,9 @@ HEADLINE = "application/vnd.chain.headline+json"
 
 def show(figure: Figure, alt: str) -> None:
     """Show a figure at twice the screen's resolution, with words for those who cannot see it."""
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=200, facecolor="white")
-    close(figure)
-    width = Image(picture.getvalue(), format="png", retina=True).width
-    display(Image(picture.getvalue(), format="png", width=width, alt=alt))
+    picture = _png(figure)
+    width = Image(picture, format="png", retina=True).width
+    display(Image(picture, format="png", width=width, alt=alt))
 
 
 def between(middle, low, high, form: str = "{:.3f}") -> list[str]:
@@ -26,12 +27,44 @@ def between(middle, low, high, form: str = "{:.3f}") -> list[str]:
             for row in rows]  # fmt: skip
 
 
+def sheet(frame: DataFrame, **forms) -> Styler:
+    """A table without its index; what looks like markup in the data is shown as it is spelt.
+
+    Parameters
+    ----------
+    forms
+        As in ``Styler.format``: precision, formatter, na_rep.
+    """
+    return (
+        frame.style.hide(axis="index")
+        .format(escape="html", **forms)
+        .format_index(escape="html", axis="columns")
+    )
+
+
 def say(markdown: str) -> None:
     """Show a sentence or list that code has computed, as prose."""
     display(Markdown(markdown))
 
 
-def headline(sentence: str, figures: dict[str, float | int | str] | None = None) -> None:
-    """Show the sentence a reader should take away, and name key figures for the run's record."""
-    bundle = {"text/markdown": sentence, HEADLINE: {"text": sentence, "figures": figures or {}}}
-    display(bundle, raw=True)
+def headline(
+    sentence: str, figures: dict[str, float | int | str] | None = None,
+    picture: Figure | None = None, alt: str = "",
+) -> None:  # fmt: skip
+    """Show the sentence a reader should take away, and name key figures for the run's record.
+
+    The figures keep their order. A small picture, with words for those who cannot see it, stands
+    beside them in the list of runs, and not here.
+    """
+    told = {"text": sentence, "figures": list((figures or {}).items())}
+    if picture is not None:
+        told["picture"] = {"png": b64encode(_png(picture)).decode(), "alt": alt}
+    display({"text/markdown": sentence, HEADLINE: told}, raw=True)
+
+
+def _png(figure: Figure) -> bytes:
+    """A figure at twice the screen's resolution; nobody else shows it any more."""
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=200, facecolor="white")
+    close(figure)
+    return picture.getvalue()

@@ -1,6 +1,5 @@
-"""Where a portfolio comes from and its decisions go: a disk, or whatever fsspec has a name for."""
+"""The folder that a portfolio's decisions go to, in which a file is there whole or not at all."""
 
-import glob
 import hashlib
 import json
 import os
@@ -8,85 +7,71 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyarrow import fs as pa_fs
-
-
-class NoStore(Exception):
-    """Why a URL leads nowhere, in one sentence."""
 
 
 @dataclass(frozen=True)
 class Store:
-    """The folder of decisions, on a disk or elsewhere."""
+    """The folder of decisions; its files go by their names below it."""
 
-    system: pa_fs.FileSystem
-    path: str
-
-    @classmethod
-    def at(cls, url: str) -> "Store":
-        """The store at a path or URL."""
-        return cls(*system_of(url))
+    path: Path
 
     def names(self) -> list[str]:
-        """All files in it, hidden ones too, by their names below it."""
-        selector = pa_fs.FileSelector(self.path, recursive=True, allow_not_found=True)
-        base = PurePosixPath(self.path)
-        return [PurePosixPath(info.path).relative_to(base).as_posix()
-                for info in self.system.get_file_info(selector)
-                if info.type == pa_fs.FileType.File]  # fmt: skip
-
-    def read(self, name: str) -> bytes:
-        """A file's content."""
-        with self.system.open_input_stream(self._in(name)) as content:
-            return content.read()
+        """All files in it, hidden ones too."""
+        return [file.relative_to(self.path).as_posix() for file in self.path.rglob("*")
+                if not file.is_dir()]  # fmt: skip
 
     def read_json(self, name: str) -> dict:
         """What a file of JSON holds; nothing if it is not there or not whole."""
         try:
-            return json.loads(self.read(name))
+            return json.loads((self.path / name).read_text("utf-8"))
         except (OSError, ValueError):
             return {}
 
-    def write(self, name: str, content: bytes) -> None:
+    def write(self, name: str, content: str) -> None:
         """Write a file whole: aside first, then in place."""
         aside = f"{name}.{uuid.uuid4().hex}.tmp"
-        self._make_room(name)
-        with self.system.open_output_stream(self._in(aside)) as file:
-            file.write(content)
-        self.move(aside, name)
+        try:
+            with self.open(aside) as file:
+                file.write(content.encode())
+                _keep(file)
+            self.move(aside, name)
+        finally:
+            self.delete(aside)
 
     def write_json(self, name: str, content: dict) -> None:
         """Write readable JSON, whole."""
-        self.write(name, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+        self.write(name, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+    def open(self, name: str):
+        """A file to write bytes to, in a folder that is made if need be."""
+        file = self.path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return file.open("wb")
 
     def move(self, name: str, to: str) -> None:
         """Put a file where another may be."""
-        self.system.move(self._in(name), self._in(to))
+        os.replace(self.path / name, self.path / to)
 
     def delete(self, name: str) -> None:
         """Delete a file if it is there."""
-        if self.system.get_file_info(self._in(name)).type == pa_fs.FileType.File:
-            self.system.delete_file(self._in(name))
+        (self.path / name).unlink(missing_ok=True)
 
     def sha256(self, name: str) -> str | None:
         """The hash of a file's content, None if it is not there."""
-        found = hashlib.sha256()
         try:
-            with self.system.open_input_stream(self._in(name)) as content:
-                while piece := content.read(2**20):
-                    found.update(piece)
+            with (self.path / name).open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
         except FileNotFoundError:
             return None
-        return found.hexdigest()
 
     @contextmanager
-    def writing(self, run: str) -> Iterator["Files"]:
+    def writing(self) -> Iterator["Files"]:
         """Files that are written aside; what is not moved in the end is deleted."""
-        files = Files(self, f"{run}-{uuid.uuid4().hex}.tmp")
+        files = Files(self, f"{uuid.uuid4().hex}.tmp")
         try:
             yield files
         finally:
@@ -97,17 +82,6 @@ class Store:
         for name in self.names():
             if name.endswith(".tmp"):
                 self.delete(name)
-
-    def open(self, name: str) -> pa.NativeFile:
-        """A stream that writes a file."""
-        self._make_room(name)
-        return self.system.open_output_stream(self._in(name))
-
-    def _make_room(self, name: str) -> None:
-        self.system.create_dir(self._in(str(PurePosixPath(name).parent)), recursive=True)
-
-    def _in(self, name: str) -> str:
-        return str(PurePosixPath(self.path) / name)
 
 
 @dataclass
@@ -129,6 +103,7 @@ class Files:
         """End all files; the hash of each by name."""
         for sink, writer in self.writers.values():
             writer.close()
+            _keep(sink.file)
             sink.file.close()
         return {name: sink.hash.hexdigest() for name, (sink, _) in self.writers.items()}
 
@@ -143,20 +118,19 @@ class Files:
             # What cannot be written does not matter any more.
             with suppress(OSError, pa.ArrowException):
                 writer.close()
-            with suppress(OSError, pa.ArrowException):
+            with suppress(OSError):
                 sink.file.close()
-            with suppress(OSError, pa.ArrowException):
-                self.store.delete(self._aside(name))
+            self.store.delete(self._aside(name))
 
     def _aside(self, name: str) -> str:
-        place = PurePosixPath(name)
-        return str(place.parent / f"_{place.name}.{self.suffix}")
+        folder, _, last = name.rpartition("/")
+        return f"{folder}/_{last}.{self.suffix}" if folder else f"_{last}.{self.suffix}"
 
 
 class Hashed:
-    """A stream that hashes what it writes."""
+    """A file that hashes what is written to it."""
 
-    def __init__(self, file: pa.NativeFile):
+    def __init__(self, file):
         self.file, self.hash = file, hashlib.sha256()
 
     def write(self, content: bytes) -> int:
@@ -168,7 +142,7 @@ class Hashed:
         """Nothing is kept back here."""
 
     def close(self) -> None:
-        """The stream is closed by whoever opened it."""
+        """The file is closed by whoever opened it."""
 
     @property
     def closed(self) -> bool:
@@ -176,37 +150,7 @@ class Hashed:
         return self.file.closed
 
 
-def absolute(source: str) -> str:
-    """A path that means the same in another process; a URL is left as it is."""
-    return source if "://" in source or source.startswith("models:/") else os.path.abspath(source)
-
-
-def system_of(url: str) -> tuple[pa_fs.FileSystem, str]:
-    """The file system of a path or URL, and the path in it.
-
-    Raises
-    ------
-    NoStore
-        If it takes a package that is not installed.
-    """
-    if "://" not in url:
-        return pa_fs.LocalFileSystem(), os.path.abspath(url)
-    try:
-        from fsspec.core import url_to_fs
-
-        # Other processes write there too: a remembered listing would be wrong.
-        system, path = url_to_fs(url, use_listings_cache=False)
-    except (ImportError, ValueError) as error:
-        words = " ".join(str(error).split())
-        raise NoStore(f"{url}: {words}; s3:// comes with the extra `scale`, gs:// with gcsfs, "
-                      "abfs:// with adlfs") from None  # fmt: skip
-    return pa_fs.PyFileSystem(pa_fs.FSSpecHandler(system)), path
-
-
-def globbed(system: pa_fs.FileSystem, pattern: str) -> list[pa_fs.FileInfo]:
-    """The files that a pattern means."""
-    if isinstance(system, pa_fs.LocalFileSystem):
-        paths = glob.glob(pattern, recursive=True)
-    else:
-        paths = system.handler.fs.glob(pattern)
-    return system.get_file_info(paths)
+def _keep(file) -> None:
+    """Have the disk itself keep what was written, so that a name never outlives its content."""
+    file.flush()
+    os.fsync(file.fileno())

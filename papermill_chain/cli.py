@@ -1,5 +1,6 @@
 """The command line of a chain: what to run, with which parameters, and what the exit code says."""
 
+import os
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterable, Sequence
@@ -13,6 +14,7 @@ from papermill_chain.progress import duration, show_failures, view_for
 from papermill_chain.record import (
     Busy, Run, last_good, mark_interrupted, only_run, repair, stages_cut, unfinished,
 )  # fmt: skip
+from papermill_chain.signals import end_with_input
 from papermill_chain.stages import Stage, in_order, read_notebooks, upstream, writers
 
 REFUSED, BUSY = 2, 75  # a wrong request, as argparse has it; "try again later" of sysexits.h
@@ -24,6 +26,8 @@ def main(
     title: str,
     after: Callable[[Run], None] | None = None,
     next_steps: Iterable[str] = (),
+    compare: str | None = None,
+    shared: Sequence[str] = (),
     argv: Sequence[str] | None = None,
 ) -> int:
     """Run a chain of notebooks as the command line asks.
@@ -36,6 +40,10 @@ def main(
     after : called once with the run when its last stage has succeeded; if it raises, the run fails.
         If another process can import it by name, it is called where the imports are done already.
     next_steps : commands to suggest after a success.
+    compare : the command that compares the runs {a} and {b}, on a page that it writes to
+        experiments/comparisons/{a}_{b}.html; the index of runs then offers it.
+    shared : variables of the environment that point to stores which others share, such as a
+        registry's address; the runs of a grid, which only explore, do not see them.
     argv : the arguments, if not those of the process.
 
     Returns
@@ -48,16 +56,31 @@ def main(
     root = Path(root).resolve()
     try:
         stages = in_order(chain)
+        if asked.fixed:
+            _take_over(asked, stages, root)
         notebooks = read_notebooks(stages, root)
         if asked.list:
             _show_list(stages, notebooks)
             return 0
-        plan = plan_of(asked, stages, notebooks, root, title, f"python {sys.argv[0]}", after)
+        end_with_input()
+
+        def plan_for(asked: Namespace) -> Plan:
+            command = f"python {sys.argv[0]}"
+            return plan_of(asked, stages, notebooks, root, title, command, after, compare)
+
+        if asked.grid:
+            return _grid(asked, plan_for, shared)
+        if asked.debug:
+            return _debug(asked, plan_for)
+        plan = plan_for(asked)
         if asked.dry_run:
             _show_plan(plan)
             return 0
         with only_run(plan.experiments):
-            return _run(plan, asked, next_steps)
+            code = _run(plan, asked, next_steps)
+        if asked.open and code <= 1:
+            _open_index(plan)
+        return code
     except ChainError as refusal:
         return _say(str(refusal), REFUSED)
     except Busy as busy:
@@ -88,6 +111,61 @@ def _run(plan: Plan, asked: Namespace, next_steps: Iterable[str]) -> int:
     return code
 
 
+def _open_index(plan: Plan) -> None:
+    """Show the index of runs in a browser."""
+    from papermill_chain.report import write_index
+
+    # once more: comparisons may have been made since it was written
+    _open(write_index(plan.experiments, plan.title, plan.compare))
+
+
+def _open(page: Path) -> None:
+    """Show a page in a browser, or tell where it is."""
+    import webbrowser
+
+    if not webbrowser.open(page.as_uri()):
+        print(f"no browser to open {page} with", file=sys.stderr)
+
+
+def _grid(asked: Namespace, plan_for: Callable[[Namespace], Plan], shared: Sequence[str]) -> int:
+    """Run the chain for each combination of some parameters, or show what that would be."""
+    from papermill_chain.grid import grid_of, run_grid
+    from papermill_chain.gridview import grid_view_for, show_failed_combinations, show_grid
+
+    grid = grid_of(asked, plan_for, shared)
+    if asked.dry_run:
+        show_grid(grid)
+        return 0
+    with only_run(grid.folder.parent, f"grid {grid.id}"):
+        code = run_grid(grid, grid_view_for(quiet=asked.quiet, json=asked.json))
+    show_failed_combinations(grid)
+    if asked.open and code <= 1:
+        _open(grid.page)
+    return code
+
+
+def _debug(asked: Namespace, plan_for: Callable[[Namespace], Plan]) -> int:
+    """Make a copy of a notebook to work on, say how, and open it if asked."""
+    from papermill_chain.debug import make_copy, open_in_jupyter, show_copy
+
+    alone = {"only": [asked.debug], "start": None, "force": False}
+    copy = make_copy(plan_for(Namespace(**vars(asked) | alone)))
+    show_copy(copy)
+    return open_in_jupyter(copy) if asked.open else 0
+
+
+def _take_over(asked: Namespace, stages: list[Stage], root: Path) -> None:
+    """Take the changes of a copy over into its notebook, while no run reads it."""
+    from papermill_chain.debug import take_over
+
+    if asked.dry_run:
+        raise ChainError("--fixed changes a notebook; --dry-run, which changes nothing, forbids it")
+    with only_run(root / "experiments"):
+        done = take_over(asked.fixed, stages, root)
+    if not (asked.quiet or asked.json):
+        print(done)
+
+
 def _close_elsewhere(plan: Plan, folder: Path) -> None:
     """End what the stages of a killed run have left open outside of the project's files."""
     cut = stages_cut(folder)
@@ -107,6 +185,11 @@ def _parser(title: str, chain: Sequence[Stage]) -> ArgumentParser:
         f"{command} --set NAME=VALUE": "another value wherever a notebook has that parameter",
         f"{command} --from {word}": f"{middle} and all stages after it, changed or not",
         f"{command} --only {number}": f"{last} alone, changed or not",
+        f"{command} --open": "then read the index of all runs in a browser",
+        f"{command} --debug {word}": f"a copy of {middle} where it failed, to find out why",
+        f"{command} --fixed {word}": "take the changes of that copy over, and run on from there",
+        f"{command} --grid NAME=1..10": "the chain for each value, apart from all else; compared",
+        f"{command} --grid A=1..3 --grid B=.2,.3": "for each of the six combinations",
     }
     width = max(map(len, examples))
     parser = ArgumentParser(
@@ -130,7 +213,20 @@ def _parser(title: str, chain: Sequence[Stage]) -> ArgumentParser:
                        help="run this stage and all after it")  # fmt: skip
     which.add_argument("--force", action="store_true", help="run all stages, changed or not")
     add("--jobs", type=_count, default=2, metavar="N", help="notebooks side by side (default: 2)")
+    add("--open", action="store_true", help="then open the index of all runs in a browser; with "
+        "--grid its page; with --debug the copy, in JupyterLab")  # fmt: skip
     add("--cell-timeout", type=_count, metavar="SECONDS", help="longest a cell may take")
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument("--debug", metavar="STAGE",
+        help="make a copy of its notebook in debug/, as it failed and with what it was handed")  # fmt: skip
+    way.add_argument("--fixed", metavar="STAGE",
+        help="take the changes of that copy over into the notebook, then run")  # fmt: skip
+    way.add_argument("--grid", action="append", default=[], metavar="NAME=VALUES",
+        help="run the chain in a workspace of its own for each of A,B,C or 1..10 or 0..100..25, and"
+        " with a second --grid (repeatable) for each combination")  # fmt: skip
+    add("--grid-jobs", type=_count, default=max(1, _cores() // 2), metavar="N",
+        help="chains of a grid side by side (default: half the cores, %(default)s)")  # fmt: skip
+    add("--yes", action="store_true", help="do so for more than 200 combinations, too")
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--quiet", action="store_true", help="print nothing unless something fails")
     shown.add_argument("--json", action="store_true", help="print one JSON object a line")
@@ -176,6 +272,13 @@ def _show_list(stages: list[Stage], notebooks: dict[str, Notebook]) -> None:
         for label, told in lines:
             print(f"  {label:<6}  {told}")
         print()
+
+
+def _cores() -> int:
+    """The processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _count(text: str) -> int:

@@ -1,5 +1,6 @@
 """Whether a stage is up to date, and if not, why."""
 
+import re
 import sys
 from collections.abc import Iterable
 from functools import cache
@@ -10,6 +11,7 @@ from papermill_chain.notebooks import Notebook, imported_modules
 from papermill_chain.record import StageRun
 from papermill_chain.stages import Stage
 
+FILE_NAME = re.compile(rb"[\"']([A-Za-z][\w-]*(?:\.\w+)+)[\"']")
 PYTHON = ".".join(map(str, sys.version_info[:3]))
 
 
@@ -93,7 +95,10 @@ def _lock(root: Path) -> str:
 
 
 def _code_behind(modules: Iterable[str], root: Path) -> list[str]:
-    """The files below the root that importing these modules executes, in alphabetical order."""
+    """The files below the root that importing these modules executes, in alphabetical order.
+
+    With them go the templates and the like beside or right below them that they name.
+    """
     found, waiting = set(), list(modules)
     while waiting:
         parts = waiting.pop().split(".")
@@ -105,7 +110,15 @@ def _code_behind(modules: Iterable[str], root: Path) -> list[str]:
                     package = parts[:length] if file.name == "__init__.py" else parts[: length - 1]
                     source = file.read_bytes()
                     waiting += _modules(source, ".".join(package))
+                    found |= _named_in(source, file.parent)
     return sorted(file.relative_to(root).as_posix() for file in found)
+
+
+def _named_in(source: bytes, folder: Path) -> set[Path]:
+    """The files beside a module or right below its folder that it names."""
+    names = {name.decode() for name in FILE_NAME.findall(source)}
+    return {file for name in names for where in (name, f"*/{name}") for file in folder.glob(where)
+            if file.is_file()}  # fmt: skip
 
 
 @cache

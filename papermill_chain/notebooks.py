@@ -48,12 +48,21 @@ def read_notebook(path: Path) -> Notebook:
     """The notebook in a file; ChainError if it is missing, broken or not made for a chain."""
     name = f"notebooks/{path.name}"
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ChainError(f"{name} does not exist") from None
+    except ValueError:
+        raise ChainError(f"{name} is not a notebook that can be read") from None
+    return notebook_in(text, name, path.stem)
+
+
+def notebook_in(text: str, name: str, title: str) -> Notebook:
+    """The notebook in a text, which errors call `name`; it is called `title` if it has none."""
+    try:
+        told = json.loads(text)
         cells = [(cell["cell_type"], "".join(cell["source"])) for cell in told["cells"]]
         tags = [cell["metadata"].get("tags", []) for cell in told["cells"]]
         kernel = told["metadata"].get("kernelspec", {}).get("name", "python3")
-    except FileNotFoundError:
-        raise ChainError(f"{name} does not exist") from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ChainError(f"{name} is not a notebook that can be read") from None
     tagged = [source for (_, source), tag in zip(cells, tags, strict=True) if "parameters" in tag]
@@ -62,7 +71,7 @@ def read_notebook(path: Path) -> Notebook:
             f"{name} has {len(tagged)} cells tagged `parameters`; it takes exactly one"
         )
     titles = (re.search(r"^# +(.+)$", text, re.M) for kind, text in cells if kind == "markdown")
-    title = next((match[1].strip() for match in titles if match), path.stem)
+    title = next((match[1].strip() for match in titles if match), title)
     code = tuple(_without_magics(text) for kind, text in cells if kind == "code")
     content = hashlib.sha256(json.dumps([cells, tags, kernel]).encode()).hexdigest()
     return Notebook(title, kernel, _parameters(tagged[0], name), code, content)

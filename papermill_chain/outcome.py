@@ -1,8 +1,10 @@
 """What an executed notebook tells, after its file has been made to tell the truth."""
 
+import binascii
 import math
 import re
 import signal
+from base64 import b64decode
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,9 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.execute import ERROR_MARKER_TAG
 
 from papermill_chain.files import saying
+from papermill_chain.history import PNG
 from papermill_chain.record import Failure
-from papermill_chain.session import Outcome, Session
+from papermill_chain.session import Outcome, Picture, Session
 
 HEADLINE = "application/vnd.chain.headline+json"
 LINES_OF_TRACEBACK = 8
@@ -38,8 +41,8 @@ def outcome_of(executed: Path, session: Session, broken: Exception | None) -> Ou
         nb.cells[index].metadata["chain"] = measured
         cells.append({"cell": index, "heading": heading_of(nb.cells, index), **measured})
     nbformat.write(nb, executed)
-    headline, figures = _headline(nb.cells)
-    return Outcome(failure, headline, figures, cells)
+    headline, figures, picture = _headline(nb.cells)
+    return Outcome(failure, headline, figures, picture, cells)
 
 
 def failure_of(broken: Exception | None, session: Session, file: Path | None = None) -> Failure:
@@ -143,14 +146,24 @@ def _mark_stopped(cells, at: int | None) -> None:
             cell.execution_count, cell.outputs = None, []
 
 
-def _headline(cells) -> tuple[str, dict[str, Any]]:
-    """The last sentence a notebook has put forward, and all figures it has named."""
-    text, figures = "", {}
+def _headline(cells) -> tuple[str, dict[str, Any], Picture | None]:
+    """The last sentence and picture a notebook has put forward, and all figures it has named."""
+    text, figures, picture = "", {}, None
     for cell in cells:
         for output in cell.get("outputs", []):
             told = output.get("data", {}).get(HEADLINE)
             if isinstance(told, dict):
                 text = str(told.get("text") or text)
                 figures |= dict(told.get("figures") or {})
+                picture = _picture(told.get("picture")) or picture
     finite = {k: v for k, v in figures.items() if not isinstance(v, float) or math.isfinite(v)}
-    return text, finite
+    return text, finite, picture
+
+
+def _picture(told: Any) -> Picture | None:
+    """A picture as a headline carries it; none if it is not one."""
+    try:
+        png = b64decode(told["png"], validate=True)
+        return Picture(png, str(told.get("alt", ""))) if png.startswith(PNG) else None
+    except (TypeError, KeyError, AttributeError, binascii.Error):
+        return None

@@ -32,6 +32,7 @@ class Plan:
     jobs: int = 2
     cell_timeout: int | None = None
     after: Callable[[Run], None] | None = None
+    compare: str | None = None  # the command that compares the runs {a} and {b}
 
     @property
     def experiments(self) -> Path:
@@ -73,7 +74,7 @@ class Plan:
 
 def plan_of(
     asked: Namespace, stages: list[Stage], notebooks: dict[str, Notebook], root: Path, title: str,
-    command: str, after: Callable[[Run], None] | None,
+    command: str, after: Callable[[Run], None] | None, compare: str | None,
 ) -> Plan:  # fmt: skip
     """The plan that a command line asks for; ChainError if it cannot be meant."""
     selected = _selected(asked, stages)
@@ -93,7 +94,7 @@ def plan_of(
         root, title, selected, notebooks, settings,
         given={name: value for taken in settings.values() for name, value in taken.items()},
         asked_for=frozenset(stage.name for stage in selected if named),
-        jobs=asked.jobs, cell_timeout=asked.cell_timeout, after=after,
+        jobs=asked.jobs, cell_timeout=asked.cell_timeout, after=after, compare=compare,
     )  # fmt: skip
 
 

@@ -42,15 +42,15 @@ class Events:
     """A run as JSON, one object a line, for a program to read."""
 
     def started(self, stage: StageRun, expected: float | None) -> None:
-        self._tell("stage started", stage=stage.name, why=stage.why, expected_seconds=expected)
+        tell("stage started", stage=stage.name, why=stage.why, expected_seconds=expected)
 
     def at_cell(self, stage: str, number: int, total: int, heading: str | None) -> None:
-        self._tell("cell started", stage=stage, number=number, of=total, heading=heading)
+        tell("cell started", stage=stage, number=number, of=total, heading=heading)
 
     def ended(self, stage: StageRun) -> None:
         told = asdict(stage)
         shown = "status", "why", "seconds", "headline", "figures", "error", "run"
-        self._tell("stage ended", stage=stage.name, **{name: told[name] for name in shown})
+        tell("stage ended", stage=stage.name, **{name: told[name] for name in shown})
 
     def tick(self) -> None:
         """Nothing: a program sees by itself that time passes."""
@@ -58,17 +58,19 @@ class Events:
     def closed(self, run: Run, next_steps: Iterable[str]) -> None:
         manifest = str(run.folder / "manifest.json")
         told = {"status": run.status, "seconds": run.seconds, "troubles": run.troubles}
-        self._tell("run ended", run=run.id, manifest=manifest, after=run.after, **told)
+        tell("run ended", run=run.id, manifest=manifest, after=run.after, **told)
 
     def nothing_to_do(self, stages: Sequence[StageRun], experiments: Path) -> None:
         for stage in stages:
             self.ended(_taken_over(stage))
-        self._tell("run ended", run=None, status="up to date")
+        tell("run ended", run=None, status="up to date")
 
-    def _tell(self, event: str, **facts: Any) -> None:
-        line = json.dumps({"event": event, "time": round(time.time(), 3)} | facts, default=str)
-        with suppress(OSError):  # nobody reads any more
-            print(line, flush=True)
+
+def tell(event: str, **facts: Any) -> None:
+    """Print an event as one line of JSON."""
+    line = json.dumps({"event": event, "time": round(time.time(), 3)} | facts, default=str)
+    with suppress(OSError):  # nobody reads any more
+        print(line, flush=True)
 
 
 @dataclass
@@ -103,67 +105,67 @@ class Lines:
         self.running[stage.name] = Running(stage.name, expected)
         if not self.moving:
             about = f" (about {duration(expected)})" if expected else ""
-            self._print(f"{stage.name}  started: {', '.join(stage.why)}{about}")
-        self._redraw()
+            self.say(f"{stage.name}  started: {', '.join(stage.why)}{about}")
+        self.redraw()
 
     def at_cell(self, stage: str, number: int, total: int, heading: str | None) -> None:
         if stage in self.running:
             below = f" · {heading}" if heading else ""
             self.running[stage].cell = f"cell {number}/{total}{below}"
-        self._redraw()
+        self.redraw()
 
     def ended(self, stage: StageRun) -> None:
         self.running.pop(stage.name, None)
         seconds = "" if stage.status == "up to date" else f" after {duration(stage.seconds)}"
-        status = self._in(COLOURS[stage.status], stage.status)
-        self._print(f"{self._in(COLOURS['bold'], stage.name)}  {status}{seconds}")
+        status = self.paint(COLOURS[stage.status], stage.status)
+        self.say(f"{self.paint(COLOURS['bold'], stage.name)}  {status}{seconds}")
 
     def tick(self) -> None:
         """Time passes; where lines cannot move, say now and then that something still does."""
         for running in self.running.values():
             if not self.moving and time.monotonic() - running.shown >= SECONDS_OF_SILENCE:
                 running.shown = time.monotonic()
-                self._print(running.line())
-        self._redraw()
+                self.say(running.line())
+        self.redraw()
 
     def closed(self, run: Run, next_steps: Iterable[str]) -> None:
         self.running.clear()
-        self._print()
+        self.say()
         self._table([(stage, run.folder) for stage in run.stages])
         index = shown_path(run.folder.parent.parent / "index.html")
-        status = self._in(COLOURS[run.status], run.status)
-        self._print(f"Run {run.id} {status} after {duration(run.seconds)}; all runs: "
-                    + self._in(COLOURS["link"], index))  # fmt: skip
+        status = self.paint(COLOURS[run.status], run.status)
+        self.say(f"Run {run.id} {status} after {duration(run.seconds)}; all runs: "
+                    + self.paint(COLOURS["link"], index))  # fmt: skip
         for number, step in enumerate(next_steps if run.status == "succeeded" else ()):
-            self._print("     " if number else "Next:", step)
+            self.say("     " if number else "Next:", step)
 
     def nothing_to_do(self, stages: Sequence[StageRun], experiments: Path) -> None:
         self._table([(_taken_over(stage), experiments / "runs" / stage.run) for stage in stages])
-        index = self._in(COLOURS["link"], shown_path(experiments / "index.html"))
-        self._print(f"Nothing to do; all runs: {index}")
+        index = self.paint(COLOURS["link"], shown_path(experiments / "index.html"))
+        self.say(f"Nothing to do; all runs: {index}")
 
     def _table(self, stages: Sequence[tuple[StageRun, Path]]) -> None:
         """Of each stage, what came of it, why it ran, what it found, and where to read it."""
         width = max(len(stage.name) for stage, _ in stages)
         for stage, folder in stages:
             seconds = "" if stage.seconds is None or not stage.why else duration(stage.seconds)
-            status = self._in(COLOURS.get(stage.status, COLOURS["dim"]), f"{stage.status:<11}")
-            name = self._in(COLOURS["bold"], f"{stage.name:<{width}}")
+            status = self.paint(COLOURS.get(stage.status, COLOURS["dim"]), f"{stage.status:<11}")
+            name = self.paint(COLOURS["bold"], f"{stage.name:<{width}}")
             why = f"   {', '.join(stage.why)}" if stage.why else ""
-            self._print(f"{name}  {status}{seconds:>9}{why}".rstrip())
+            self.say(f"{name}  {status}{seconds:>9}{why}".rstrip())
             if stage.headline:
                 columns = shutil.get_terminal_size().columns
-                self._print(indent(fill(stage.headline, max(columns, 40) - 5), "    "))
+                self.say(indent(fill(stage.headline, max(columns, 40) - 5), "    "))
             if stage.report and not stage.error:
-                self._print(f"    {self._in(COLOURS['link'], shown_path(folder / stage.report))}")
-        self._print()
+                self.say(f"    {self.paint(COLOURS['link'], shown_path(folder / stage.report))}")
+        self.say()
 
-    def _print(self, *words: str) -> None:
+    def say(self, *words: str) -> None:
         """Print above the lines that move, and run on in silence when nobody listens any more."""
         if not self.quiet:
-            self._redraw(" ".join(words) + "\n")
+            self.redraw(" ".join(words) + "\n")
 
-    def _redraw(self, above: str = "") -> None:
+    def redraw(self, above: str = "") -> None:
         """Put the lines of what is running below all else, in the place where they stood."""
         if not above and not self.moving:
             return
@@ -177,7 +179,7 @@ class Lines:
         except OSError:
             self.quiet, self.moving = True, False
 
-    def _in(self, colour: str, words: str) -> str:
+    def paint(self, colour: str, words: str) -> str:
         coloured = self.moving and "NO_COLOR" not in os.environ
         return f"\x1b[{colour}m{words}\x1b[0m" if coloured else words
 
@@ -190,6 +192,7 @@ def show_failures(run: Run) -> None:
             lines += ["", _failure_sentence(stage)]
             lines += [f"    {line}" for line in stage.error.traceback.splitlines()]
             lines += [f"    {shown_path(run.folder / stage.report)}"] if stage.report else []
+            lines += [f"    to look into it: python {Path(sys.argv[0]).name} --debug {stage.name}"]
     lines += run.troubles
     lines += [f"what follows the last stage failed: {run.after}"] if run.after else []
     with suppress(OSError, AttributeError):

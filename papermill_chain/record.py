@@ -56,6 +56,7 @@ class StageRun:
     kept: dict[str, str] = field(default_factory=dict)  # parameter: file in the run's folder
     headline: str = ""
     figures: dict[str, Any] = field(default_factory=dict)
+    picture: dict[str, str] | None = None  # "file" in the run's folder, and "alt"
     cells: list[dict[str, Any]] = field(default_factory=list)  # time and peak memory of each
     error: Failure | None = None
     notebook: str | None = None
@@ -98,6 +99,11 @@ class Run:
         return [self.folder / stage.report for stage in self.stages if stage.report]
 
     @property
+    def records(self) -> dict[str, StageRun]:
+        """What is told of each stage."""
+        return {stage.name: stage for stage in self.stages}
+
+    @property
     def staged(self) -> Path:
         """Where stages write until all they write is there; it is gone when a run has ended well."""
         return self.folder / "staged"
@@ -135,6 +141,20 @@ def last_good(experiments: Path) -> dict[str, StageRun]:
         return {name: StageRun(**record) for name, record in told.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
+
+
+def sources(stage: StageRun, records: Iterable[StageRun]) -> dict[str, str]:
+    """The files no stage writes from which all that a stage reads was made, with their hashes."""
+    writer = {path: record for record in records for path in record.writes}
+    found, waiting, seen = {}, [stage], {stage.name}
+    while waiting:
+        for path, hash in waiting.pop().reads.items():
+            if path not in writer:
+                found.setdefault(path, hash)
+            elif writer[path].name not in seen:
+                waiting.append(writer[path])
+                seen.add(writer[path].name)
+    return found
 
 
 def remember(experiments: Path, stage: StageRun) -> None:
@@ -183,8 +203,8 @@ def mark_interrupted(folder: Path) -> None:
 
 
 @contextmanager
-def only_run(experiments: Path) -> Iterator[None]:
-    """Hold the checkout for one run; Busy tells who holds it already."""
+def only_run(experiments: Path, what: str = "a run that is starting") -> Iterator[None]:
+    """Hold a folder for one run or grid; Busy tells who holds it already."""
     try:
         import fcntl
     except ImportError:  # Windows: nothing keeps two runs apart there
@@ -196,7 +216,7 @@ def only_run(experiments: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system drops it with the process
         except BlockingIOError:
             raise Busy(_holder(experiments)) from None
-        _note_holder(experiments, "a run that is starting")
+        _note_holder(experiments, what)
         try:
             yield
         finally:

@@ -1,14 +1,18 @@
 """What a reader gets to see: one self-contained HTML page a notebook, and one index of all runs."""
 
+import json
 import re
 from base64 import b64encode
+from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 from importlib.metadata import distribution
 from pathlib import Path
+from secrets import token_hex
+from urllib.parse import quote
 
 from papermill_chain.files import write_whole
-from papermill_chain.history import read_runs
+from papermill_chain.history import changes_by_run, leading_number, read_runs
 from papermill_chain.sanitize import picture, safe_html
 
 TEMPLATES = Path(__file__).parent / "template"
@@ -27,18 +31,24 @@ def render(
     previous: str | None,
     next: str | None,
     changed: dict[str, object],
+    data: dict[str, str],
+    reads: dict[str, str],
+    pages: dict[str, str],
     error: dict | None,
 ) -> None:
     """Write an executed notebook as one page that needs nothing but itself.
 
     `previous` and `next` name the stages whose reports lie beside this one; `changed` are the
-    parameters that differ from the notebook's own; `error` tells in which "cell", under which
+    parameters that differ from the notebook's own; `reads` are the sha256 of the files it has read,
+    `data` those of the files from which all of it was made; `pages` are the names and the files of
+    what the run keeps for a browser beside its reports; `error` tells in which "cell", under which
     "heading" and why ("ename", "evalue") the notebook stopped.
     """
     import nbformat
 
     executed = nbformat.read(notebook, 4)
-    body = _body(executed)
+    aside = Aside()
+    body = _body(executed, aside)
     title, lead = _take_title(body, notebook.stem)
     _tidy_links(body)
     _tidy_tables(body)
@@ -48,30 +58,69 @@ def render(
         title=title,
         lead=lead,
         sections=sections,
-        body=_markup(str(body)),
+        body=_markup(aside.put_back(str(body))),
         title_of_run=title_of_run,
         run_id=run_id,
         previous=previous,
         next=next,
         changed=changed,
+        data=data,
+        reads={path: hash for path, hash in reads.items() if path not in data},
+        pages=pages,
         error=error,
         failing=_failing_cell(executed, error),
     )
     write_whole(html, page)
 
 
-def write_index(experiments: Path, title: str) -> Path:
-    """Write the page that lists the runs kept under `experiments`, newest first."""
+def write_index(experiments: Path, title: str, compare: str | None = None) -> Path:
+    """Write the page that lists the runs kept under `experiments`, newest first.
+
+    `compare` is the command that compares the runs {a} and {b}; the page offers it, or the page
+    that it has made before.
+    """
     runs = read_runs(experiments)
     latest = next((run for run in runs if not run.unreadable), None)
-    earlier = [run for run in runs if run is not latest]
+    good = next((run for run in runs if run.status == "succeeded"), None)
+    comparisons = [page.stem for page in sorted(experiments.glob("comparisons/*_*.html"))]
+    grids = {
+        page.parent.name: f"grids/{quote(page.parent.name, safe='')}/index.html"
+        for page in sorted(experiments.glob("grids/*/index.html"), reverse=True)
+    }
+    page = _page(
+        "runs.html.j2",
+        title=title,
+        runs=runs,
+        latest=latest,
+        good=good if good is not latest else None,
+        changes=changes_by_run(runs),
+        figures=list(dict.fromkeys(name for run in runs for name in run.figures)),
+        compare=compare,
+        comparisons=json.dumps(comparisons),
+        grids=grids,
+    )
     index = experiments / "index.html"
-    write_whole(index, _page("runs.html.j2", title=title, latest=latest, earlier=earlier))
+    write_whole(index, page)
     return index
 
 
-def _body(executed):
-    """The cells of a notebook as a tree of harmless HTML."""
+@dataclass
+class Aside:
+    """HTML of our own that needs no second look: it waits outside while a page is worked on."""
+
+    mark: str = field(default_factory=lambda: f"aside-{token_hex(8)}-")  # no data can know it
+    pieces: list[str] = field(default_factory=list)
+
+    def put(self, piece: str) -> str:
+        self.pieces.append(piece)
+        return f"{self.mark}{len(self.pieces) - 1}."
+
+    def put_back(self, html: str) -> str:
+        return re.sub(rf"{self.mark}(\d+)\.", lambda place: self.pieces[int(place[1])], html)
+
+
+def _body(executed, aside: Aside):
+    """The cells of a notebook as a tree of harmless HTML, without its coloured code."""
     from bs4 import BeautifulSoup
     from nbconvert import HTMLExporter
 
@@ -81,7 +130,7 @@ def _body(executed):
         extra_template_paths=[str(TEMPLATES)],
         extra_template_basedirs=[_templates_of_nbconvert()],
         exclude_anchor_links=True,
-        filters={"safe_html": safe_html, "picture": picture},
+        filters={"safe_html": safe_html, "picture": picture, "put_aside": aside.put},
     )
     # Best picture first; scripts and widgets are not on the list, so they are never shown.
     exporter.config.NbConvertBase.display_data_priority = [
@@ -124,6 +173,7 @@ def _tidy_tables(body) -> None:
         name = table.caption.get_text(" ", strip=True) if table.caption else "Table"
         frame = {"class": "table", "role": "region", "tabindex": "0", "aria-label": name}
         table.wrap(body.new_tag("div", attrs=frame))
+        _join_headers(table)
         rows = [row(["td", "th"], recursive=False) for row in table("tr")]
         width = max(map(len, rows), default=0)
         rows = [row for row in rows if len(row) == width]  # not headers that span columns
@@ -132,6 +182,20 @@ def _tidy_tables(body) -> None:
             if data and all(NUMBER.fullmatch(cell.get_text(strip=True)) for cell in data):
                 for cell in column:
                     cell["class"] = [*cell.get("class", []), "number"]
+
+
+def _join_headers(table) -> None:
+    """Put the name of a frame's index, to which pandas gives a line of its own, in the empty corner."""
+    lines = [line(["th", "td"]) for line in table.select("thead tr")]
+    if len(lines) != 2 or len(lines[0]) != len(lines[1]):
+        return
+    above, below = ([cell.get_text(strip=True) for cell in line] for line in lines)
+    named = sum(map(bool, below))
+    if any(above[:named]) or any(below[named:]) or not all(above[named:]):
+        return
+    for corner, name in zip(lines[0][:named], lines[1]):
+        corner.replace_with(name)
+    table.select("thead tr")[1].decompose()
 
 
 def _anchor_headings(body) -> list[dict[str, str]]:
@@ -165,15 +229,24 @@ def _failing_cell(executed, error: dict | None) -> str | None:
 
 
 def _page(template: str, **shown: object) -> str:
-    """A page with its style and script inside, and a policy that admits that script alone."""
+    """A page with its style and script inside, and a policy that admits that script alone.
+
+    A template may have a script of its own beside it, which then follows the one of all pages.
+    """
     from jinja2 import Environment, FileSystemLoader
 
     pages = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    pages.filters.update(figure=_figure, words=_words, moment=_moment, duration=_duration)
+    pages.filters.update(
+        figure=_figure, words=_words, moment=_moment, duration=_duration, rank=_rank,
+        number=leading_number,
+    )  # fmt: skip
     style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
-    script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
+    scripts = [TEMPLATES / "report.js", TEMPLATES / f"{template.partition('.')[0]}.js"]
+    script = "".join(
+        path.read_text(encoding="utf-8") for path in dict.fromkeys(scripts) if path.exists()
+    )
     digest = b64encode(sha256(script.encode()).digest()).decode()
     return pages.get_template(template).render(
         style=_markup(style), script=_markup(script), script_hash=f"sha256-{digest}", **shown
@@ -197,6 +270,12 @@ def _figure(value: object) -> str:
 def _words(name: str) -> str:
     """A name from code, read aloud."""
     return name.replace("_", " ")
+
+
+def _rank(status: str) -> int:
+    """Where a status stands among others when they are sorted: what needs a look comes first."""
+    ranks = ["failed", "interrupted", "unreadable", "running", "succeeded"]
+    return ranks.index(status) if status in ranks else len(ranks)
 
 
 def _moment(time: datetime) -> str:

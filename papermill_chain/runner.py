@@ -16,10 +16,13 @@ from typing import Any
 
 from papermill_chain.files import link, publish, relative, saying, sha256
 from papermill_chain.freshness import basis_of, report_of
+from papermill_chain.history import pages_among
 from papermill_chain.plan import Plan
 from papermill_chain.progress import View
-from papermill_chain.record import CUT, GOOD, Failure, Run, StageRun, new_run, remember
-from papermill_chain.session import Outcome, Session
+from papermill_chain.record import (
+    CUT, GOOD, Failure, Run, StageRun, new_run, remember, sources,
+)  # fmt: skip
+from papermill_chain.session import Outcome, Picture, Session
 from papermill_chain.signals import Interrupted, quiet_libraries, signals_put_into
 from papermill_chain.stages import Stage, notebook_path, upstream
 from papermill_chain.workplace import Workplace
@@ -131,7 +134,8 @@ class Conductor:
 
     def _take_over(self, told: StageRun, last: StageRun) -> None:
         """Have the last success of a stage in this run as well, with its report."""
-        for shown in last.notebook, last.report, *last.kept.values():
+        picture = [last.picture["file"]] if last.picture else []
+        for shown in last.notebook, last.report, *picture, *last.kept.values():
             if (file := report_of(last, self.plan.root).with_name(shown)).is_file():
                 link(file, self.run.folder / shown)
         kept = {**vars(last), "status": "up to date", "why": []}
@@ -151,9 +155,16 @@ class Conductor:
             secrets=stage.secrets,
             timeout=self.plan.cell_timeout,
             warm=self.workplace.warm,
+            yields=self._can_wait(stage),
         )
         work = partial(self._execute, stage, told, session)
         self._in_background(work, partial(self._executed, stage, told))
+
+    def _can_wait(self, stage: Stage) -> bool:
+        """Whether nobody waits for a stage while there are some for whom others do."""
+        waited_for = set().union(*(upstream(other, self.plan.stages) for other in self.plan.stages))
+        still = [told.name for told in self.run.stages if told.status in ("running", "not run")]
+        return stage.name not in waited_for and bool(waited_for & set(still))
 
     def _execute(self, stage: Stage, told: StageRun, session: Session) -> tuple[dict, Outcome]:
         """In a thread: run a notebook; the hashes of what it has read, and what came of it."""
@@ -184,6 +195,7 @@ class Conductor:
         told.reads, outcome = result
         told.headline, told.figures = outcome.headline, outcome.figures
         told.cells = outcome.cells
+        told.picture = self._keep(outcome.picture, f"{stage.name}.headline.png")
         told.seconds = self._seconds_since(stage.name)
         if self.stopped_by:
             stopped = {"ename": "Interrupted", "evalue": f"stopped by {self.stopped_by}"}
@@ -197,6 +209,14 @@ class Conductor:
             self._in_background(partial(self._render, told), partial(self._rendered, told))
         self.view.ended(told)
         self.run.save()
+
+    def _keep(self, picture: Picture | None, file: str) -> dict[str, str] | None:
+        """Keep the picture of a headline with the run; a run is none the worse without."""
+        if picture:
+            with suppress(OSError):
+                (self.run.folder / file).write_bytes(picture.png)
+                return {"file": file, "alt": picture.alt}
+        return None
 
     def _publish(self, stage: Stage, told: StageRun) -> Failure | None:
         """Put the files of a stage in their places, all or none."""
@@ -225,6 +245,10 @@ class Conductor:
 
         names = [stage.name for stage in self.run.stages]
         at = names.index(told.name)
+        records = self.last | {n: r for n, r in self.run.records.items() if r.writes}
+        kept = {
+            name: Path(stage.writes[name]).name for stage in self.plan.stages for name in stage.kept
+        }
         with self.rendering:
             render(
                 self.run.folder / f"{told.name}.ipynb",
@@ -234,6 +258,9 @@ class Conductor:
                 previous=names[at - 1] if at else None,
                 next=names[at + 1] if at + 1 < len(names) else None,
                 changed=self._changed(told),
+                data=sources(told, records.values()),
+                reads=told.reads,
+                pages=pages_among(kept),
                 error=told.error and asdict(told.error),
             )
 
@@ -250,7 +277,7 @@ class Conductor:
     def _write_index(self) -> None:
         from papermill_chain.report import write_index
 
-        write_index(self.plan.experiments, self.plan.title)
+        write_index(self.plan.experiments, self.plan.title, self.plan.compare)
 
     def _followed(self, result: BaseException | Failure | None) -> None:
         if isinstance(result, BaseException):

@@ -15,6 +15,14 @@ from papermill_chain.record import Failure
 from papermill_chain.warm import MARK_OF_RUN, MARK_OF_STAGE, Warm, kill_family
 
 
+@dataclass(frozen=True)
+class Picture:
+    """The small picture that goes with a headline, for the index of runs."""
+
+    png: bytes
+    alt: str  # what it shows, for those who cannot see it
+
+
 @dataclass
 class Outcome:
     """What an executed notebook leaves behind."""
@@ -22,6 +30,7 @@ class Outcome:
     error: Failure | None
     headline: str = ""
     figures: dict[str, Any] = field(default_factory=dict)
+    picture: Picture | None = None
     cells: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -36,6 +45,7 @@ class Session:
     secrets: Mapping[str, str] = field(default_factory=dict)  # parameter: environment variable
     timeout: int | None = None  # seconds for one cell
     warm: Warm | None = None  # where kernels are forked
+    yields: bool = False  # the processor, to others of the run
     log: IO[bytes] = field(default_factory=tempfile.TemporaryFile)  # what the kernel itself prints
     kernel: Any = None  # its process, once there is one
     began: float = 0.0  # when the cell that is running began

@@ -1,13 +1,17 @@
 """Signals that ask a program to end, and the noise of libraries: what a run keeps at bay."""
 
 import logging
+import os
 import signal
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from queue import SimpleQueue
+
+
+ENDS_WITH_INPUT = "CHAIN_ENDS_WITH_INPUT"  # set where another program runs this one
 
 
 class Interrupted(Exception):
@@ -29,6 +33,19 @@ def signals_put_into(events: SimpleQueue) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def end_with_input() -> None:
+    """End in good order when the program that runs this chain is gone, and with it our input."""
+
+    def wait() -> None:
+        with suppress(OSError):
+            while os.read(0, 1024):
+                pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    if os.environ.pop(ENDS_WITH_INPUT, None):
+        threading.Thread(target=wait, daemon=True).start()
 
 
 def _interrupt(number: int) -> None:

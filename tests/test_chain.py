@@ -28,7 +28,7 @@ MADE = [
     "experiments/champion.json", "experiments/registration.json", "experiments/validation.json",
     "experiments/explanation.json", "models/credit_risk_model.pkl", "models/model_columns.pkl",
     "models/manifest.json", "models/model_card.md", "models/model_card.html",
-    "models/scorecard.csv", "models/scorecard.sql",
+    "models/scorecard.csv", "models/scorecard.sql", "experiments/decision_lab.html",
 ]  # fmt: skip
 
 

@@ -1,5 +1,7 @@
 """Which model is better: the comparison, each figure against an example counted by hand."""
 
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,6 +18,7 @@ from creditrisk import evaluation as ev
 from creditrisk import models
 from creditrisk.contract import ContractError, read_contract
 from creditrisk.data import encoder, read_raw, target
+from creditrisk.workers import spread
 
 # Five applicants: good at .9 .8 .3, bad at .6 .2. Of 3 x 2 pairs, good leads in 5 (not .3 to .6).
 Y = np.array([1, 1, 1, 0, 0])
@@ -212,6 +215,12 @@ def test_out_of_fold_scores_are_those_of_models_that_did_not_see_them(real):
     np.testing.assert_array_equal(found.scores["deep"][1, held_out], expected)
     mean = (found.scores["shallow"] + found.scores["deep"]) / 2
     np.testing.assert_array_equal(found.scores["both"], mean)
+
+
+def test_a_worker_that_is_killed_is_a_clear_error():
+    assert spread(pow, [(n, 2) for n in range(5)], workers=2) == [0, 1, 4, 9, 16]
+    with pytest.raises(RuntimeError, match="was killed, as the system does when memory runs out"):
+        spread(os._exit, [(1,), (1,)], workers=2)
 
 
 def test_workers_change_nothing(real):

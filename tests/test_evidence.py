@@ -8,6 +8,7 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+from browser import barriers, browser, visit  # noqa: F401
 from bs4 import BeautifulSoup
 from conftest import copy_project, run_all
 
@@ -181,10 +182,30 @@ def shuffled(table, fields):
     return table.assign(Risk=np.random.default_rng(3).permutation(table.Risk))
 
 
+#: What a file may call its levels, and what a page must show and never run.
+HOSTILE = {
+    "car": "<img src=x onerror=alert(1)>",
+    "radio/TV": "</script><script>alert(2)</script>",
+    "business": '"><svg onload=alert(3)>',
+    "education": "[x](javascript:alert(4))",
+    "repairs": "$$ \\frac{1 $$",
+    "vacation/others": "`tick` | bar *star* &lt;b&gt;",
+    "male": "<details open ontoggle=alert(5)>male",
+}
+
+
 def rare(table, fields):
-    """37 bad among 737: a bad rate of 5 %."""
+    """37 bad among 737, a bad rate of 5 %; and names that are hostile to whoever shows them."""
     bad = table[table.Risk == "bad"].sample(37, random_state=1)
-    return pd.concat([table[table.Risk == "good"], bad]).sort_index()
+    table = pd.concat([table[table.Risk == "good"], bad]).sort_index().replace(HOSTILE)
+    named = {field["name"]: field for field in fields}
+    for name in ("Purpose", "Sex"):
+        levels = named[name]["constraints"]["enum"]
+        levels[:] = [HOSTILE.get(level, level) for level in levels]
+    named["Duration"]["title"] = "<script>alert(6)</script>Duration"  # the strongest: in the headline
+    named["Purpose"]["description"] = "What for? <iframe srcdoc='<script>alert(7)</script>'></iframe>"
+    named["Housing"]["name"] = "<b onclick=alert(8)>Housing</b>"
+    return table.rename(columns={"Housing": named["Housing"]["name"]})
 
 
 @pytest.fixture(scope="module", params=[leaked, shuffled, rare], ids=lambda change: change.__name__)
@@ -193,6 +214,7 @@ def strange(request, tmp_path_factory):
     project = copy_project(tmp_path_factory.mktemp(request.param.__name__) / "project")
     changed_data(project, request.param)
     stages = ["--only", "02", "--only", "03", "--only", "04", "--only", "05", "--only", "06"]
+    stages += ["--only", "01"] if request.param is rare else []
     ran = run_all(project, *(word for each in LIGHT for word in ("--set", each)), *stages)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     read = {name: json.loads((project / f"experiments/{name}.json").read_text("utf-8"))
@@ -225,3 +247,25 @@ def test_strange_data_is_seen_through(strange):
         assert validation["test"]["rows"] == 148 and validation["test"]["bad"] == 7
     assert validation["promoted"] == (not broken) == record.exists()
     assert ("did not pass the gate" in texts["05_validation"]) == bool(broken)
+
+
+@pytest.mark.parametrize("strange", [rare], indirect=True, ids=["rare"])
+def test_names_from_data_are_read_and_never_run(strange, browser):  # noqa: F811
+    """No dialog opens, nothing is fetched, and no blocked attempt is on the console."""
+    _, project, _, _ = strange
+    reports = sorted(project.glob("experiments/runs/*/0*.html"))
+    assert len(reports) == 6
+    said = {}
+    for path in (*reports, project / "experiments/index.html", project / "models/model_card.html"):
+        with visit(browser, path) as page:
+            said[path.stem] = page.locator("body").inner_text()
+            own = path.stem != "model_card"  # the reports' own audits are in test_reading.py
+            assert page.locator("script").count() == own and (own or not barriers(page))
+            assert not page.locator("svg, iframe, img[src=x], [onclick], [ontoggle]").count()
+            alts = page.locator("figure img").evaluate_all("images => images.map((each) => each.alt)")
+            said[path.stem] += "\n".join(alts)
+    every_level = [name for name in HOSTILE.values() if name != HOSTILE["male"]]
+    assert all(name in said["01_eda"] and name in said["05_validation"] for name in every_level)
+    for stem in ("01_eda", "05_validation", "model_card"):
+        assert HOSTILE["male"] in said[stem]
+    assert "<script>alert(6)</script>Duration" in said["index"] and "Housing</b>" in said["01_eda"]

@@ -63,6 +63,8 @@ def test_an_unchanged_rerun_is_quick_and_links_the_last_reports(project):
         (None, "--force", dict.fromkeys(["01_look", "02_split", "03_model", "04_judge"], "asked for")),
         ("data/raw.csv", "", {"01_look": "raw.csv changed", "02_split": "raw.csv changed"}),
         ("toolbox/words.py", "", {"02_split": "toolbox/words.py changed"}),  # by way of cut.py
+        ("toolbox/pages/letter.txt", "", {"02_split": "letter.txt changed"}),  # words.py names it
+        ("toolbox/pages/other.txt", "", {}),
         ("toolbox/unused.py", "", {}),
         ("models/card.txt", "", {"03_model": "card.txt was altered"}),
         ("models/card.txt gone", "", {"03_model": "card.txt is gone"}),

@@ -121,6 +121,9 @@ def test_verdict_names_what_stops_and_what_stays():
         "Warning: it breaks the rule “is kind”."
     )
     assert gate.verdict([], 4) == "Version 4 passed the gate."
+    assert gate.outcome([warn, stop, stop]) == "stopped by 2 rules, 1 warning"
+    assert gate.outcome([stop]) == "stopped by 1 rule" and gate.outcome([]) == "passed"
+    assert gate.outcome([warn, warn]) == "passed, 2 warnings"
 
 
 # --- a registry with three versions -----------------------------------------------------------

@@ -71,6 +71,9 @@ def test_stages_run_in_order_side_by_side_and_publish_what_they_write(ready):
     folder = ready / "experiments" / "runs" / run["id"]
     assert not (folder / "staged").exists()
     assert all((folder / f"{name}.html").is_file() for name in NOTEBOOKS)
+    # nobody waits for 01, so it leaves the processor to those who are waited for
+    priorities = [int((folder / name).read_text()) for name in ("look", "split")]
+    assert priorities[0] == min(19, priorities[1] + 10)
     assert run["stages"][2]["kept"] == {"card": "card.txt"}
     assert (folder / "card.txt").read_text() == (ready / "models/card.txt").read_text()
     assert run["id"] in (ready / "experiments/index.html").read_text()

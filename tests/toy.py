@@ -60,7 +60,7 @@ NOTEBOOKS = {
         """
         import os, pathlib, time
         run = pathlib.Path(os.environ["CHAIN_RUN_FOLDER"])
-        (run / "look").touch()
+        (run / "look").write_text(str(os.nice(0)))
         while meet and not (run / "split").exists():
             time.sleep(0.05)
         """,
@@ -76,7 +76,7 @@ NOTEBOOKS = {
         import os, pathlib, time
         from toolbox import cut
         run = pathlib.Path(os.environ["CHAIN_RUN_FOLDER"])
-        (run / "split").touch()
+        (run / "split").write_text(str(os.nice(0)))
         while meet and not (run / "look").exists():
             time.sleep(0.05)
         """,
@@ -166,7 +166,11 @@ def make(root: Path) -> Path:
     (root / "toolbox").mkdir()
     (root / "toolbox/__init__.py").write_text("")
     (root / "toolbox/cut.py").write_text("from . import words\n\nstrip = words.strip\n")
-    (root / "toolbox/words.py").write_text("def strip(text):\n    return text.strip()\n")
+    (root / "toolbox/words.py").write_text(
+        "LETTER = 'letter.txt'\n\n\ndef strip(text):\n    return text.strip()\n"
+    )
+    (root / "toolbox/pages").mkdir()
+    (root / "toolbox/pages/letter.txt").write_text("Dear applicant")
     (root / "uv.lock").write_text("1")
     registry_of(root).mkdir()
     return root

@@ -19,10 +19,15 @@
     });
   }
 
-  // Only a table that has to be scrolled is a stop for the tab key.
-  document.querySelectorAll(".table").forEach((table) => {
-    if (table.scrollWidth <= table.clientWidth) table.removeAttribute("tabindex");
+  // Only what has to be scrolled is a stop for the tab key; unfolding it or turning a phone changes that.
+  const wide = document.querySelectorAll(".table, pre");
+  const stops = () => wide.forEach((each) => {
+    if (each.scrollWidth > each.clientWidth) each.tabIndex = 0;
+    else each.removeAttribute("tabindex");
   });
+  document.addEventListener("toggle", stops, true);
+  addEventListener("resize", stops, { passive: true });
+  stops();
 
   // The contents mark the section being read: the last heading above the upper third of the window,
   // and at the very end the last one, which may be too short to get there.

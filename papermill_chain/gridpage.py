@@ -1,0 +1,157 @@
+"""The page that compares the combinations of a grid: figures as dots, words as bars, one table."""
+
+import re
+from base64 import b64encode
+from collections import Counter
+from dataclasses import dataclass
+from hashlib import sha256
+from statistics import mean, median
+from typing import Any
+
+from papermill_chain.grid import Combination, Grid
+from papermill_chain.record import GOOD
+from papermill_chain.report import TEMPLATES
+
+LEVELS = 12  # values of a parameter that are worth a line each
+WIDTH, MARGIN, STEP = 640, 10, 9  # of a strip of dots, in its own units
+TALLEST = 12  # dots on one another
+NUMBER = re.compile(
+    r"\s*([-−+]?(?:\d[\d,]*\.?\d*|\.\d+)(?:e[-+]?\d+)?)\s*(?:%|\(.*|±.*|)",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+@dataclass
+class Level:
+    """The combinations in which a parameter has one value: how many, and their mean."""
+
+    value: str
+    count: int
+    mean: float
+    place: float  # of the mean, on the strip
+
+
+@dataclass
+class Strip:
+    """A figure that is a number, over all combinations that have it."""
+
+    name: str
+    count: int
+    low: float
+    middle: float
+    high: float
+    dots: list[tuple[float, float, str]]  # across, up, and of which combination
+    height: float
+    middle_place: float
+    levels: dict[str, list[Level]]  # by parameter
+
+
+@dataclass
+class Bars:
+    """A figure that is a word: how often each, the most frequent first."""
+
+    name: str
+    count: int
+    bars: list[tuple[str, int, float]]  # the word, how often, its share of the most frequent
+
+
+def page_of(grid: Grid, status: str) -> str:
+    """The page as HTML that needs nothing but itself."""
+    from jinja2 import Environment, FileSystemLoader
+    from markupsafe import Markup
+
+    pages = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    pages.filters["short"] = _short
+    parts = "report.css", "grid.css", "grid.js"
+    style, more, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in parts)
+    digest = b64encode(sha256(script.encode()).digest()).decode()
+    names, constant, strips, bars = figures_of(grid.combinations)
+    return pages.get_template("grid.html.j2").render(
+        style=Markup(style + more), script=Markup(script), script_hash=f"sha256-{digest}",
+        grid=grid, status=status, names=names, constant=constant, strips=strips, bars=bars,
+        good=sum(one.result.status in GOOD for one in grid.combinations),
+        failed=[one for one in grid.combinations if one.result.status == "failed"],
+        has_runs=(grid.root / "experiments" / "index.html").is_file(),
+        key=_key, width=WIDTH, margin=MARGIN,
+    )  # fmt: skip
+
+
+def figures_of(
+    combinations: list[Combination],
+) -> tuple[list[str], dict[str, Any], list[Strip], list[Bars]]:
+    """All names of figures; those that are the same in all; those that are numbers, and words."""
+    good = [one for one in combinations if one.result.status in GOOD]
+    names = list(dict.fromkeys(name for one in good for name in one.result.figures))
+    constant, strips, bars = {}, [], []
+    for name in names:
+        have = [(one, one.result.figures[name]) for one in good if name in one.result.figures]
+        values = [value for _, value in have]
+        numbers = [number_in(value) for value in values]
+        if len(values) > 1 and len({str(value) for value in values}) == 1:
+            constant[name] = values[0]
+        elif None not in numbers:
+            ones = [one for one, _ in have]
+            strips.append(_strip(name, list(zip(ones, numbers, strict=True))))
+        else:
+            often = Counter(str(value) for value in values).most_common()
+            most = often[0][1]
+            bars.append(Bars(name, len(values), [(word, n, n / most) for word, n in often]))
+    return names, constant, strips, bars
+
+
+def number_in(value: Any) -> float | None:
+    """The number that a figure is or begins with, as in `0.757 (0.681 to 0.833)`; else nothing."""
+    if isinstance(value, bool) or value is None:
+        return None
+    if isinstance(value, int | float):
+        return float(value)
+    if match := NUMBER.fullmatch(str(value)):
+        return float(match[1].replace(",", "").replace("−", "-"))
+    return None
+
+
+def _strip(name: str, values: list[tuple[Combination, float]]) -> Strip:
+    """A number of all combinations as dots on a line, piled where they would hide each other."""
+    numbers = [number for _, number in values]
+    low, high = min(numbers), max(numbers)
+
+    def across(number: float) -> float:
+        share = (number - low) / (high - low) if high > low else 0.5
+        return round(MARGIN + share * (WIDTH - 2 * MARGIN), 1)
+
+    piles = Counter(round(across(number) / STEP) for number in numbers)
+    up = min(1, TALLEST / max(piles.values())) * STEP  # a high pile is pressed together
+    height = round(max(piles.values()) * up + 2 * MARGIN, 1)
+    dots, before = [], Counter()
+    for one, number in sorted(values, key=lambda pair: pair[1]):
+        pile = round(across(number) / STEP)
+        dots.append((across(number), round(height - MARGIN - before[pile] * up, 1),
+                     f"{one.label}: {_short(number)}"))  # fmt: skip
+        before[pile] += 1
+    levels = {}
+    for parameter in values[0][0].parameters:
+        groups: dict[str, list[float]] = {}
+        for one, number in values:
+            groups.setdefault(one.parameters[parameter], []).append(number)
+        if 1 < len(groups) <= LEVELS:
+            levels[parameter] = [
+                Level(value, len(group), mean(group), across(mean(group)))
+                for value, group in groups.items()
+            ]
+    middle = median(numbers)
+    return Strip(name, len(values), low, middle, high, dots, height, across(middle), levels)
+
+
+def _key(value: Any) -> str:
+    """What a cell of the table is sorted by: a number, or the word."""
+    number = number_in(value)
+    return repr(number) if number is not None else str(value)
+
+
+def _short(value: Any) -> str:
+    """A figure to four digits, or as it is if it is a word."""
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
+    return str(value)

@@ -1,0 +1,189 @@
+"""Reports and index as a reader meets them: in a browser, from disk, on a screen, a phone, on paper."""
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from browser import barriers, browser, visit  # noqa: F401
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from papermill_chain.report import render
+
+REPORTS = ["01_eda", "02_preparation", "03_comparison", "04_registration", "05_validation",
+           "06_explanation"]  # fmt: skip
+SCREENS = [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
+# A4 less the margins of the style sheet, 178 by 261 mm, at 96 pixels an inch.
+SHEET = {"width": 672, "height": 986}
+
+SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+FIGURES = """() => [...document.querySelectorAll("figure")].map((figure) => {
+    const box = figure.getBoundingClientRect(), image = figure.querySelector("img");
+    return {width: box.width, height: box.height, right: box.right, alt: image.alt,
+            kept: getComputedStyle(figure).breakInside, pixels: image.naturalWidth};
+})"""
+MARKED = """() => [...document.querySelectorAll("nav.contents a[aria-current=location]")]
+    .map((link) => link.textContent)"""
+
+
+def report(finished, stage: str) -> Path:
+    project, ran = finished
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    (path,) = project.glob(f"experiments/runs/*/{stage}.html")
+    return path
+
+
+@pytest.mark.parametrize("stage", REPORTS)
+def test_a_report_reads_on_screen_phone_and_paper(stage, finished, browser, tmp_path):  # noqa: F811
+    with visit(browser, report(finished, stage)) as page:
+        for width, scheme in SCREENS:
+            page.set_viewport_size({"width": width, "height": 900})
+            page.emulate_media(color_scheme=scheme)
+            assert page.evaluate(SIDEWAYS) == 0, (width, scheme)
+            figures = page.evaluate(FIGURES)
+            assert figures and all(figure["right"] <= width for figure in figures)
+            # an audit takes seconds, and all reports share one style: each has another screen's turn
+            if (width, scheme) == SCREENS[REPORTS.index(stage) % len(SCREENS)]:
+                assert not barriers(page), (width, scheme)
+        assert all(len(figure["alt"].split()) >= 4 and figure["pixels"] for figure in figures)
+
+        page.emulate_media(media="print", color_scheme="dark")
+        page.set_viewport_size(SHEET)
+        assert page.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
+        for figure in page.evaluate(FIGURES):
+            assert figure["kept"] == "avoid" and figure["height"] <= SHEET["height"]
+            assert figure["width"] <= SHEET["width"]
+        assert page.locator(".table").evaluate_all(
+            "tables => tables.every((each) => each.scrollWidth <= each.clientWidth + 1)"
+        )
+        assert not page.locator("details.code").first.is_visible()
+        assert not page.locator("#toggle").is_visible()
+        assert page.get_by_role("heading", name="What we found").is_visible()
+        paper = page.pdf(format="A4", prefer_css_page_size=True, outline=True, tagged=True)
+    assert paper.startswith(b"%PDF") and re.search(
+        rb"/MediaBox \[0 0 59[45]\.\d+ 84[12]\.\d+\]", paper
+    )
+    # the outline names the sections in plain text; the pictures are all there
+    assert b"(What we found)" in paper
+    assert paper.count(b"/Subtype /Image") >= len(figures)
+
+
+def test_the_index_reads_on_screen_phone_and_paper(finished, browser):  # noqa: F811
+    with visit(browser, finished[0] / "experiments" / "index.html") as page:
+        for width, scheme in SCREENS:
+            page.set_viewport_size({"width": width, "height": 900})
+            page.emulate_media(color_scheme=scheme)
+            assert page.evaluate(SIDEWAYS) == 0, (width, scheme)
+            assert not barriers(page), (width, scheme)
+        page.emulate_media(media="print")
+        page.set_viewport_size({"width": 1000, "height": SHEET["width"]})  # landscape
+        assert page.evaluate(SIDEWAYS) == 0
+
+
+def test_a_reader_walks_from_the_index_through_all_reports_and_back(finished, browser):  # noqa: F811
+    with visit(browser, finished[0] / "experiments" / "index.html") as page:
+        page.locator('.stages a[href$="01_eda.html"]').click()
+        seen = [Path(page.url).stem]
+        while page.locator("header a[rel=next]").count():
+            page.locator("header a[rel=next]").click()
+            seen.append(Path(page.url).stem)
+        assert seen == REPORTS
+        page.locator("footer a[rel=prev]").click()
+        assert Path(page.url).stem == REPORTS[-2]
+        page.locator("header").get_by_role("link", name="All runs").click()
+        assert Path(page.url).name == "index.html"
+
+
+def test_code_is_shown_on_demand_and_the_choice_is_remembered(finished, browser):  # noqa: F811
+    shown = "folds => folds.filter((fold) => fold.open).length"
+    with visit(browser, report(finished, "04_registration")) as page:
+        folds, toggle = page.locator("details.code"), page.locator("#toggle")
+        assert folds.evaluate_all(shown) == 0 and folds.count() > 10
+        folds.nth(3).locator("summary").press("Enter")
+        assert folds.evaluate_all(shown) == 1 and folds.nth(3).locator("pre").is_visible()
+        toggle.press("Space")
+        assert folds.evaluate_all(shown) == folds.count()
+        assert toggle.inner_text() == "Hide code" and page.evaluate(SIDEWAYS) == 0
+        page.reload()
+        assert folds.evaluate_all(shown) == folds.count()
+        assert toggle.get_attribute("aria-pressed") == "true" and not barriers(page)
+        page.locator("header a[rel=next]").click()
+        assert toggle.inner_text() == "Hide code"
+        toggle.click()
+        page.reload()
+        assert folds.evaluate_all(shown) == 0 and toggle.inner_text() == "Show code"
+
+
+def test_the_contents_lead_to_a_section_and_mark_it(finished, browser):  # noqa: F811
+    with visit(browser, report(finished, "05_validation")) as page:
+        links = page.locator("nav.contents a")
+        names = links.all_inner_texts()
+        assert names == page.locator("main h2").all_inner_texts() and len(names) >= 6
+        for number in (3, 1, len(names) - 1):
+            links.nth(number).click()
+            page.wait_for_function(f"({MARKED})()[0] === {names[number]!r}")
+            assert page.evaluate(MARKED) == [names[number]]
+            top = page.locator("main h2").nth(number).bounding_box()["y"]
+            assert 0 <= top < 900 and links.nth(number).is_visible()  # the list has come along
+        page.set_viewport_size({"width": 390, "height": 800})
+        assert not links.first.is_visible()
+        page.locator("details.contents summary").click()
+        page.locator("details.contents a").nth(2).click()
+        page.wait_for_function(
+            "Math.abs(document.querySelectorAll('main h2')[2].getBoundingClientRect().top) < 80"
+        )
+
+
+def test_a_wide_table_scrolls_inside_itself_by_keyboard_too(finished, browser):  # noqa: F811
+    with visit(browser, report(finished, "03_comparison"), width=390) as page:
+        wide = page.locator(".table[tabindex]").first
+        wide.focus()
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function("document.activeElement.scrollLeft > 0")
+        assert page.evaluate("scrollX") == 0
+        # a table that fits is no stop on the way through the page
+        assert page.locator(".table[tabindex]").evaluate_all(
+            "tables => tables.every((each) => each.scrollWidth > each.clientWidth)"
+        )
+
+
+def test_a_report_is_whole_without_scripts(finished, browser):  # noqa: F811
+    with visit(browser, report(finished, "05_validation"), java_script_enabled=False) as page:
+        assert page.get_by_role("heading", name="What we found").is_visible()
+        assert page.locator("figure img").last.is_visible()
+        assert not page.locator("#toggle").is_visible()
+        fold = page.locator("details.code").nth(4)
+        assert not fold.locator("pre").is_visible()
+        fold.locator("summary").click()
+        assert fold.locator("pre").is_visible()
+        page.locator("nav.contents a").last.click()
+        assert page.url.endswith("#What-we-found")
+
+
+def test_the_banner_of_a_failed_report_leads_to_the_cell(browser, tmp_path):  # noqa: F811
+    trace = new_output(
+        "error", ename="ValueError", evalue="row 17: Age is -5", traceback=["line 1"]
+    )
+    prose = [new_markdown_cell("\n\n".join(["A paragraph."] * 40)) for _ in range(2)]
+    cells = [new_markdown_cell("# Prepare"), prose[0], new_markdown_cell("## Read the file"),
+             new_code_cell("data.read(raw)", outputs=[trace]), prose[1]]  # fmt: skip
+    nbformat.write(new_notebook(cells=cells), tmp_path / "02_preparation.ipynb")
+    told = {
+        "cell": 3,
+        "heading": "Read the file",
+        "ename": "ValueError",
+        "evalue": "row 17: Age is -5",
+    }
+    made = tmp_path / "02_preparation.html"
+    render(tmp_path / "02_preparation.ipynb", made, title_of_run="Base case", run_id="1",
+           previous=None, next=None, changed={}, data={}, reads={}, pages={}, error=told)  # fmt: skip
+    with visit(browser, made, color_scheme="dark") as page:
+        assert page.get_by_role("alert").is_visible() and not barriers(page)
+        failing = page.locator("#cell-3")
+        assert failing.bounding_box()["y"] > 900
+        page.get_by_role("link", name="Go to the failing cell").click()
+        page.wait_for_function(
+            "document.querySelector('#cell-3').getBoundingClientRect().top < 100"
+        )
+        assert failing.locator("pre", has_text="data.read(raw)").is_visible()
+        assert failing.get_by_text("row 17: Age is -5").is_visible()
