@@ -141,7 +141,7 @@ def _header(content: pa.NativeFile) -> list[str]:
     if not begin.strip():
         raise Unreadable(["the file is empty"])
     lines = begin.decode("utf-8-sig", errors="replace").splitlines()
-    return [name.strip() for name in next(csv.reader(lines[:1]))]
+    return next(csv.reader(lines[:1]), [])
 
 
 def _csv_batches(content: pa.NativeFile, wanted: list[str], size: int) -> Iterator[pa.RecordBatch]:

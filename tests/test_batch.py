@@ -36,6 +36,12 @@ def model(tmp_path_factory) -> str:
 
 
 @pytest.fixture(scope="module")
+def light(tmp_path_factory) -> str:
+    """A model that takes no time to load."""
+    return str(publish(tmp_path_factory.mktemp("light") / "models", "Logistic Regression", 4))
+
+
+@pytest.fixture(scope="module")
 def scorer(model) -> Scorer:
     return Scorer.load(model)
 
@@ -149,8 +155,8 @@ def test_rows_that_break_the_contract_are_rejected_in_the_apis_words(
     summary = score(str(file), str(tmp_path / "out"), model, id=given, workers=1)
 
     assert [summary.total(name) for name in ("rows", "scored", "rejected")] == [113, 100, 13]
-    name = f"_rejected/in{'.csv' * (kind == 'csv')}.parquet"
-    rejected = pd.read_parquet(tmp_path / "out" / name).set_index("row")
+    made = f"in{'.csv' * (kind == 'csv')}.parquet"
+    rejected = pd.read_parquet(tmp_path / "out/_rejected" / made).set_index("row")
     assert rejected.file.unique().tolist() == [file.name]
     assert rejected.loc[3, "reason"] == f"{given} is null, and names the row"
     assert rejected.loc[1, "reason"] == "Age is out of range; allowed 18 to 120 years"
@@ -167,12 +173,12 @@ def test_rows_that_break_the_contract_are_rejected_in_the_apis_words(
         assert rejected.loc[3 * row + 1, "column"] == name
         assert rejected.loc[3 * row + 1, "id"] == str(frame.id[3 * row])
     left = sorted(set(frame.id.dropna()) - {int(each) for each in rejected.id.dropna()})
-    decided = pd.read_parquet(tmp_path / "out" / Path(name).name)
+    decided = pd.read_parquet(tmp_path / "out" / made)
     assert decided.id.astype("int64").tolist() == left
 
 
 def test_a_broken_file_fails_alone_and_is_all_that_a_resumed_run_does(
-    tmp_path, model, applications
+    tmp_path, light, applications
 ):
     source, out = tmp_path / "in", tmp_path / "out"
     good = {name: write(applications[:50], source / f"{name}.parquet") for name in "abcdef"}
@@ -184,7 +190,7 @@ def test_a_broken_file_fails_alone_and_is_all_that_a_resumed_run_does(
         applications[:3].to_csv(index=False, na_rep="NA") + "7,only this\n"
     )
 
-    summary = score(str(source), str(out), model, workers=1)
+    summary = score(str(source), str(out), light, workers=1)
 
     words = {failed.name: failed.words for failed in summary.failed}
     assert sorted(words) == ["b.parquet", "c.parquet", "d.parquet", "g.csv.parquet"]
@@ -202,7 +208,7 @@ def test_a_broken_file_fails_alone_and_is_all_that_a_resumed_run_does(
     (source / "g.csv").unlink()
     (out / "e.parquet").write_bytes(b"gone bad")
     seen = []
-    again = score(str(source), str(out), model, workers=1, resume=True,
+    again = score(str(source), str(out), light, workers=1, resume=True,
                   tell=lambda what, about: seen.append(about) if what == "part" else None)  # fmt: skip
     assert [part.name for part in seen] == [f"{name}.parquet" for name in "bcde"]
     assert again.kept == 2 and again.manifest["rows"] == 300
@@ -211,12 +217,12 @@ def test_a_broken_file_fails_alone_and_is_all_that_a_resumed_run_does(
     assert {*made.values()} == {made["a.parquet"]}
 
 
-def test_a_full_disk_keeps_what_is_finished(tmp_path, model, applications, monkeypatch):
+def test_a_full_disk_keeps_what_is_finished(tmp_path, light, applications, monkeypatch):
     """Room for two files of six and a half: the third fails, and the rest is not tried."""
     source, out, calm = tmp_path / "in", tmp_path / "out", tmp_path / "calm"
     for name in "abcdef":
         write(applications[:50], source / f"{name}.parquet")
-    assert score(str(source), str(calm), model, workers=1).manifest["rows"] == 300
+    assert score(str(source), str(calm), light, workers=1).manifest["rows"] == 300
     room, write_on = [2.5 * (calm / "a.parquet").stat().st_size], Hashed.write
 
     def full(self, piece):
@@ -227,19 +233,19 @@ def test_a_full_disk_keeps_what_is_finished(tmp_path, model, applications, monke
 
     with monkeypatch.context() as patch:
         patch.setattr(Hashed, "write", full)
-        summary = score(str(source), str(out), model, workers=1)
+        summary = score(str(source), str(out), light, workers=1)
     assert [(part.name, part.words) for part in summary.failed] == [("c.parquet", "no space left")]
     assert sorted(content(out)) == ["a.parquet", "b.parquet"] and summary.manifest is None
     assert not list(out.rglob("*.tmp")) and not (out / "_SUCCESS").exists()
-    again = score(str(source), str(out), model, workers=1, resume=True)
+    again = score(str(source), str(out), light, workers=1, resume=True)
     assert again.kept == 2 and again.manifest["rows"] == 300
     assert content(out) == content(calm)
 
 
-def test_the_folder_of_another_run_is_refused(tmp_path, model, applications):
+def test_the_folder_of_another_run_is_refused(tmp_path, light, applications):
     one, out = write(applications[:20], tmp_path / "in/one.parquet"), tmp_path / "out"
     source = str(tmp_path / "in")
-    score(source, str(out), model)
+    score(source, str(out), light)
     before = content(out)
     for how, words in [
         ({}, "add --resume to go on with it, or --overwrite"),
@@ -247,34 +253,34 @@ def test_the_folder_of_another_run_is_refused(tmp_path, model, applications):
         ({"resume": True, "id": "Age"}, "differs in the id column"),
     ]:
         with pytest.raises(Refused, match=words):
-            score(source, str(out), model, **how)
+            score(source, str(out), light, **how)
     with pytest.raises(Refused, match="differs in the portfolio"):
-        score(str(one), str(out), model, resume=True)
+        score(str(one), str(out), light, resume=True)
     for inside in (f"{source}/out", source, str(tmp_path)):
         with pytest.raises(Refused, match="lies in the portfolio or around it"):
-            score(source, inside, model)
+            score(source, inside, light)
     with pytest.raises(Refused, match="holds no file that ends in"):
-        score(str(out / "_parts"), str(tmp_path / "other"), model)
+        score(str(out / "_parts"), str(tmp_path / "other"), light)
     other = write(applications[:5], tmp_path / "theirs/own.parquet")
     with pytest.raises(Refused, match="files that no scoring has made"):
-        score(source, str(other.parent), model, overwrite=True)
+        score(source, str(other.parent), light, overwrite=True)
     (out / "notes.txt").write_text("mine")
     with pytest.raises(Refused, match="also holds notes.txt, which no scoring has made"):
-        score(source, str(out), model, overwrite=True)
+        score(source, str(out), light, overwrite=True)
     (out / "notes.txt").unlink()
     same = (tmp_path / "in/one.csv", tmp_path / "in/one.csv.parquet")
     for file in same:
         file.touch()
     with pytest.raises(Refused, match="would both become one.csv.parquet; rename one of them"):
-        score(source, str(tmp_path / "other"), model)
+        score(source, str(tmp_path / "other"), light)
     for file in same:
         file.unlink()
     one.rename(one.with_name("renamed.parquet"))
     with pytest.raises(Refused, match="one.parquet has been scored and is no longer"):
-        score(source, str(out), model, resume=True)
+        score(source, str(out), light, resume=True)
     assert content(out) == before and (out / "_SUCCESS").exists()
     assert other.exists() and not (tmp_path / "other").exists()
-    score(source, str(out), model, overwrite=True)
+    score(source, str(out), light, overwrite=True)
     assert sorted(content(out)) == ["renamed.parquet"]
 
 
