@@ -1,4 +1,4 @@
-"""The command line: ``creditrisk serve | predict | compare | promote | rollback | history | ...``.
+"""The command line: ``creditrisk serve | predict | score | compare | promote | rollback | ...``.
 
 Exit code 0 means done, 1 that something was refused or does not agree, 2 that it could not be
 tried. Each command imports what it needs when it runs, so that ``--help`` need not wait.
@@ -16,6 +16,7 @@ EXAMPLES = """examples:
   echo '{"Age": 35, ...}' | creditrisk predict -
   mlflow models serve -m models:/Credit_Risk_Model@production --env-manager local -p 5000
   creditrisk predict --mlflow applicants.json               asks that server instead
+  creditrisk score portfolio/ decisions/                    Parquet or CSV files, of any size
   creditrisk compare previous latest --open                 two runs of the chain, on one page
   creditrisk history                                        who put what into production, and why
   creditrisk promote 3 --reason "agreed by the risk committee on 12 May"
@@ -46,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_serve(commands)
     _add_predict(commands)
+    _add_score(commands)
     _add_compare(commands)
     _add_promote(commands)
     _add_replay(commands)
@@ -118,6 +120,39 @@ def _add_predict(commands) -> None:
         "(default: models/manifest.json, then data/raw/datapackage.json)",
     )  # fmt: skip
     predict.set_defaults(run=_predict)
+
+
+def _add_score(commands) -> None:
+    score = commands.add_parser(
+        "score", help="score a portfolio of any size",
+        description="Score Parquet or CSV files; each becomes a Parquet file of decisions under "
+        "OUT. Rows that the contract does not allow go to OUT/_rejected with the reason. A run "
+        "that was killed goes on with --resume; _SUCCESS is written last.",
+    )  # fmt: skip
+    score.add_argument("source", metavar="IN", help="a file, a folder or a glob")
+    score.add_argument("out", metavar="OUT", help="the folder for the decisions")
+    score.add_argument(
+        "--models", default="models", metavar="SOURCE",
+        help="folder, or models:/NAME@ALIAS of the registry (default: models)",
+    )  # fmt: skip
+    score.add_argument(
+        "--id", metavar="COLUMN",
+        help="names each row (default: id if there is one, else file and row)",
+    )  # fmt: skip
+    score.add_argument("--reasons", action="store_true", help="also tell what holds scores down")
+    score.add_argument("--workers", type=_processes, metavar="N",
+                       help="processes (default: one a core, if there is enough to do); a file is "
+                       "scored by one")  # fmt: skip
+    again = score.add_mutually_exclusive_group()
+    again.add_argument("--resume", action="store_true", help="go on with the run that OUT holds")
+    again.add_argument("--overwrite", action="store_true", help="delete the run that OUT holds")
+    score.set_defaults(run=_score)
+
+
+def _processes(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 1024:
+        raise argparse.ArgumentTypeError("give 1 to 1024 processes")
+    return int(text)
 
 
 def _add_compare(commands) -> None:
@@ -211,6 +246,35 @@ def _predict(chosen: argparse.Namespace) -> int:
         return client.predict(chosen.file, url, door, chosen.contract, token, chosen.reasons)
     except (client.Unreadable, client.NoAnswer) as error:
         return _say(str(error))
+
+
+def _score(chosen: argparse.Namespace) -> int:
+    from creditrisk import progress
+    from creditrisk.batch import Refused, Stopped, score
+    from creditrisk.scoring import ModelRefused, NoReasons
+
+    try:
+        with progress.shown() as tell:
+            summary = score(
+                chosen.source, chosen.out, chosen.models, id=chosen.id, reasons=chosen.reasons,
+                workers=chosen.workers, resume=chosen.resume, overwrite=chosen.overwrite, tell=tell,
+            )  # fmt: skip
+    except (Refused, ModelRefused, NoReasons) as error:
+        return _say(str(error))
+    except (Stopped, OSError) as error:
+        return _say(f"{error}; finished parts are kept, go on with --resume")
+    except KeyboardInterrupt:
+        _say("stopped; finished parts are kept, go on with --resume")
+        return 130
+    for line in progress.lines(summary, chosen.out):
+        print(line)
+    for failed in summary.failed:
+        print(f"creditrisk: {failed.name}: {failed.words}", file=sys.stderr)
+    if summary.manifest is None:
+        left = summary.parts - len(summary.done)
+        print(f"creditrisk: {left} of {summary.parts} parts are not scored, the others are kept; "
+              "mend what is named and go on with --resume", file=sys.stderr)  # fmt: skip
+    return 0 if summary.manifest else 1
 
 
 def _compare(chosen: argparse.Namespace) -> int:

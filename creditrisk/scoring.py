@@ -165,6 +165,21 @@ class Scorer:
         """
         return self._many(_frame_places(frame, self.domain))
 
+    def from_places(self, places: np.ndarray) -> np.ndarray:
+        """The same for applications given by the places of their values, shape (n, fields)."""
+        return self._many(places)
+
+    def reasons(self, places: np.ndarray) -> list[tuple[explain.Reason, ...]]:
+        """What holds the score of each application down, given as for :meth:`from_places`.
+
+        Raises
+        ------
+        NoReasons
+            As :meth:`score`.
+        """
+        typical = self._typical()
+        return [explain.reasons(each, typical, self.domain, self._many) for each in places]
+
     def effects(self, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
         """What each field does to the log-odds of each application, seen from the reference.
 
@@ -183,14 +198,14 @@ class Scorer:
         return np.array(found).reshape(-1, 2, rows.shape[1]).transpose(1, 0, 2)
 
     def _with_reasons(self, applications: list[dict] | dict | pd.DataFrame) -> list[Decision]:
-        typical, decisions = self._typical(), self.score(applications)
+        self._typical()  # or there are none
+        decisions = self.score(applications)
         if isinstance(applications, pd.DataFrame):
             rows = _frame_places(applications, self.domain)
         else:
             records = [applications] if isinstance(applications, dict) else applications
             rows = np.array([self.domain.places(record) for record in records])
-        told = [explain.reasons(places, typical, self.domain, self._many) for places in rows]
-        return [replace(each, reasons=why) for each, why in zip(decisions, told)]
+        return [replace(each, reasons=why) for each, why in zip(decisions, self.reasons(rows))]
 
     def _typical(self) -> np.ndarray:
         if self.reference is None:

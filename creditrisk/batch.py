@@ -1,0 +1,493 @@
+"""A portfolio in, decisions out: files of any number and size, each row exactly once.
+
+A file is a part, and each part becomes one file of decisions under the same name. Rows that the
+contract does not allow go to ``_rejected`` with the reason, in the API's words. A part is written
+under a temporary name, moved when it is whole, and entered in ``_parts`` after that; whoever is
+killed in between leaves nothing that counts, and whoever does a part twice writes the same bytes.
+
+A part is read in batches of columns, so memory does not grow with the rows.
+"""
+
+import errno
+import glob
+import os
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from creditrisk.contract import Contract
+from creditrisk.portfolio import Batch, Unreadable, complaints, numbered_values, open_table
+from creditrisk.processes import ProcessesDied, cores, in_processes
+from creditrisk.scoring import ModelRefused, NoReasons, Scorer
+from creditrisk.store import Files, Store
+
+#: Rows that are read, scored and written at once, without and with reasons.
+ROWS, REASONED = 65_536, 4_096
+
+#: Bytes that are worth a process of their own, as they take longer than it takes to start.
+WORTH, WORTH_REASONED = 4 * 2**20, 2**18
+
+#: In OUT, beside the decisions. Readers of a folder of Parquet files pass over such names.
+REJECTED, PARTS, RUN, MANIFEST, SUCCESS = (
+    "_rejected", "_parts", "_run.json", "_manifest.json", "_SUCCESS",
+)  # fmt: skip
+
+REASONS = pa.list_(
+    pa.struct([("field", pa.string()), ("effect", pa.float64()), ("words", pa.string())])
+)
+REJECTION = pa.schema([
+    ("id", pa.string()), ("file", pa.string()), ("row", pa.int64()), ("column", pa.string()),
+    ("reason", pa.string()),
+])  # fmt: skip
+
+
+class Refused(Exception):
+    """Why a portfolio is not scored, in one sentence."""
+
+
+class Stopped(Exception):
+    """Why the scoring of a portfolio has not come to its end, in one sentence."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One file of the portfolio."""
+
+    name: str  # of its decisions, below OUT
+    path: str
+    size: int
+    modified: int  # nanoseconds
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is done with each part; enough for another process."""
+
+    run: str
+    model: str  # folder or registry URI
+    sha256: str  # the model's
+    source: str
+    out: str
+    id: str | None  # column that names a row
+    reasons: bool
+
+
+@dataclass(frozen=True)
+class Done:
+    """A part that has been scored."""
+
+    name: str
+    size: int
+    modified: int
+    rows: int
+    scored: int
+    rejected: int
+    approved: int
+    sha256: dict[str, str]  # by file, below OUT
+    why: dict[str, int] = field(default_factory=dict)  # rejected rows by reason
+    unused: tuple[str, ...] = ()  # columns that the contract does not know
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A part that could not be scored; nothing of it is left."""
+
+    name: str
+    words: str
+    fatal: bool = False  # whether the others would fail as well
+
+
+@dataclass
+class Summary:
+    """What became of a portfolio."""
+
+    parts: int
+    done: list[Done]
+    failed: list[Failed]
+    kept: int  # parts that an earlier run had finished
+    manifest: dict | None = None  # if all is done
+
+    def total(self, figure: str) -> int:
+        """A figure summed over the parts that are done."""
+        return sum(getattr(part, figure) for part in self.done)
+
+    @property
+    def why(self) -> Counter:
+        """Rejected rows by reason."""
+        return sum((Counter(part.why) for part in self.done), Counter())
+
+
+def score(
+    source: str, out: str, model: str = "models", *, id: str | None = None, reasons: bool = False,
+    workers: int | None = None, resume: bool = False, overwrite: bool = False,
+    tell: Callable[[str, object], None] = lambda what, about: None,
+) -> Summary:  # fmt: skip
+    """Score a portfolio.
+
+    Parameters
+    ----------
+    source
+        A Parquet or CSV file, a folder of them, or a glob.
+    out
+        The folder for the decisions, made if need be.
+    model
+        Folder or registry URI, as :meth:`Scorer.load` takes it; every process loads it from there.
+    id
+        The column that names a row. By default ``id`` if the file has it, else file and row.
+    workers
+        Processes; by default one a core, and fewer for a portfolio that is not worth them.
+    resume, overwrite
+        What to do if ``out`` holds a run already: keep its finished parts, or begin anew.
+    tell
+        Called with ``"plan"``, a summary and the parts to do, then ``"part"`` and each
+        :class:`Done` or :class:`Failed`.
+
+    Raises
+    ------
+    Refused
+        If the request makes no sense or ``out`` belongs to another run; nothing was changed.
+    ModelRefused, NoReasons
+        If there is no model that can do it.
+    Stopped, OSError
+        If processes die again and again or the books cannot be kept; what is finished stays.
+    """
+    scorer = Scorer.load(model)
+    if reasons and scorer.reference is None:
+        raise NoReasons("the model was saved without a reference application, so it cannot tell "
+                        "reasons; register it again")  # fmt: skip
+    if scorer.alias is not None:  # it may move on while the parts are under way
+        model = f"models:/{scorer.name}/{scorer.version}"
+    elif not model.startswith("models:/"):
+        model = os.path.abspath(model)
+    source, out = os.path.abspath(source), os.path.abspath(out)
+    parts = find_parts(source, out)
+    store = Store(Path(out))
+    job = Job(uuid.uuid4().hex, model, scorer.sha256, source, out, id, reasons)
+    job, kept = _prepare(store, job, parts, resume, overwrite)
+    begun = datetime.now(UTC)
+    names = {part.name for part in kept}
+    rest = [part for part in parts if part.name not in names]
+    summary = Summary(len(parts), list(kept), [], len(kept))
+    tell("plan", (summary, rest))
+    with closing(_results(job, rest, workers, scorer)) as results:
+        for result in results:
+            (summary.done if isinstance(result, Done) else summary.failed).append(result)
+            tell("part", result)
+            if isinstance(result, Failed) and result.fatal:
+                break
+    if len(summary.done) == len(parts):
+        store.sweep()
+        summary.manifest = _manifest(scorer, job, summary, begun)
+        store.write_json(MANIFEST, summary.manifest)
+        store.write(SUCCESS, "")
+    return summary
+
+
+def _results(
+    job: Job, parts: list[Part], workers: int | None, scorer: Scorer
+) -> Iterator[Done | Failed]:  # fmt: skip
+    units = [(job, part) for part in parts]
+    worth = WORTH_REASONED if job.reasons else WORTH
+    useful = 1 + sum(part.size for part in parts) // worth
+    workers = min(workers or min(cores(), useful), len(units))
+    if workers <= 1:
+        for unit in units:
+            yield score_part(unit, scorer)
+        return
+    try:
+        for _, result in in_processes(score_part, units, workers):
+            yield result
+    except ProcessesDied as error:
+        names = ", ".join(parts[number].name for number in error.numbers)
+        raise Stopped(f"{error} at {names}; is there enough memory?") from error
+
+
+def find_parts(source: str, out: str) -> list[Part]:
+    """The files of a portfolio, by name; of a folder those that end in .parquet or .csv.
+
+    Raises
+    ------
+    Refused
+        If there is none, two would become one, or portfolio and decisions lie in one another.
+    """
+    pattern = glob.has_magic(source) and not os.path.exists(source)
+    if pattern:
+        base = Path(*_before_magic(Path(source).parts))
+        found = map(Path, {*glob.glob(source, recursive=True)})
+    elif Path(source).is_dir():
+        base, found = Path(source), Path(source).rglob("*")
+    elif Path(source).exists():
+        base, found = Path(source).parent, [Path(source)]
+    else:
+        raise Refused(f"{source} does not exist")
+    parts = {}
+    for file in found:
+        below = file.relative_to(base)
+        hidden = any(name[0] in "_." for name in below.parts)
+        if file.suffix not in (".parquet", ".csv") or hidden or not file.is_file():
+            continue
+        name = below.as_posix() + ".parquet" * (file.suffix == ".csv")
+        if name in parts:
+            both = " and ".join(sorted((str(file), parts[name].path)))
+            raise Refused(f"{both} would both become {name}; rename one of them")
+        told = file.stat()
+        parts[name] = Part(name, str(file), told.st_size, told.st_mtime_ns)
+    if not parts:
+        raise Refused(f"{source} holds no file that ends in .parquet or .csv")
+    wide = Path(source).is_dir() or "**" in source
+    if any(Path(out) in Path(part.path).parents for part in parts.values()) or (
+        wide and base in (Path(out), *Path(out).parents)
+    ):
+        raise Refused(f"{out} lies in the portfolio or around it; name a folder apart from it")
+    return [parts[name] for name in sorted(parts)]
+
+
+def _before_magic(parts: tuple[str, ...]) -> Iterator[str]:
+    """The folders of a glob before the first one that is a pattern."""
+    for part in parts[:-1]:
+        if glob.has_magic(part):
+            return
+        yield part
+
+
+def score_part(unit: tuple[Job, Part], scorer: Scorer | None = None) -> Done | Failed:
+    """Score one file and enter it in the run's books; done twice, it gives the same files."""
+    job, part = unit
+    try:
+        scorer = scorer or _scorer(job.model, job.sha256)
+        store = Store(Path(job.out))
+        with store.writing() as files:
+            counts = _scored(job, part, scorer, files)
+            hashes = files.finished()
+            if store.read_json(RUN).get("run") != job.run:
+                return Failed(part.name, "another run has taken the folder over", fatal=True)
+            files.move()
+        done = Done(part.name, part.size, part.modified, sha256=hashes, **counts)
+        store.write_json(f"{PARTS}/{part.name}.json", asdict(done))
+        return done
+    except ModelRefused as error:
+        return Failed(part.name, str(error), fatal=True)
+    except Unreadable as error:
+        return Failed(part.name, str(error))
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+        full = full or "No space left" in str(error)  # if Arrow has made words of it
+        words = "no space left" if full else f"cannot be read or written ({_words(error)})"
+        return Failed(part.name, words, fatal=full)
+
+
+def _scored(job: Job, part: Part, scorer: Scorer, files: Files) -> dict:
+    """Write a part's decisions and rejections; its counts."""
+    rows = scored = approved = 0
+    why, rejections = Counter(), None
+    with pa.OSFile(part.path) as content:
+        table = open_table(
+            content, part.path, scorer.contract, id=job.id, name=Path(part.path).name,
+            size=REASONED if job.reasons else ROWS,
+        )  # fmt: skip
+        decisions = files.parquet(part.name, _decision_schema(table.id_type, job.reasons))
+        for batch in table.batches:
+            places, faults = numbered_values(batch, scorer.domain, table.text)
+            good = ~((faults > 0).any(axis=1) | batch.no_id)
+            probabilities = scorer.from_places(places[good])
+            ids = batch.ids.filter(pa.array(good))
+            columns = _decisions(scorer, job, ids, places[good], probabilities)
+            decisions.write_batch(pa.record_batch(columns, schema=decisions.schema))
+            if not good.all():
+                refused = _rejections(batch, good, faults, scorer.contract, table.id)
+                if rejections is None:
+                    rejections = files.parquet(f"{REJECTED}/{part.name}", REJECTION)
+                rejections.write_batch(_rejection_batch(refused, part))
+                why.update(each[-1] for each in refused)
+            rows += len(good)
+            scored += len(probabilities)
+            approved += int((probabilities >= scorer.cutoff).sum())
+    return {"rows": rows, "scored": scored, "rejected": rows - scored, "approved": approved,
+            "why": dict(why), "unused": table.unused}  # fmt: skip
+
+
+def _decision_schema(id_type: pa.DataType, reasons: bool) -> pa.Schema:
+    words = pa.dictionary(pa.int8(), pa.string())
+    return pa.schema([
+        ("id", id_type), ("probability", pa.float64()), ("prediction", pa.int8()),
+        ("decision", words), ("model_version", pa.int32()), ("model_sha256", words),
+        *([("reasons", REASONS)] if reasons else []),
+    ])  # fmt: skip
+
+
+def _decisions(scorer: Scorer, job: Job, ids, places, probabilities) -> list[pa.Array]:
+    good = probabilities >= scorer.cutoff
+    none = np.zeros(len(good), np.int8)
+    columns = [
+        ids,
+        pa.array(probabilities),
+        pa.array(good.astype(np.int8)),
+        pa.DictionaryArray.from_arrays(good.astype(np.int8), pa.array(["decline", "approve"])),
+        pa.array(np.full(len(good), scorer.version or 0, np.int32),
+                 mask=np.full(len(good), scorer.version is None)),
+        pa.DictionaryArray.from_arrays(none, pa.array([scorer.sha256])),
+    ]  # fmt: skip
+    if job.reasons:
+        told = scorer.reasons(places)
+        columns.append(pa.array(
+            [[{"field": r.field, "effect": r.effect, "words": r.words} for r in why]
+             for why in told], REASONS,
+        ))  # fmt: skip
+    return columns
+
+
+def _rejections(batch: Batch, good, faults, contract: Contract, id: str | None) -> list[tuple]:
+    """Id, row, columns and reason of each row that is not scored."""
+    found, words = [], complaints(contract)
+    bad = np.flatnonzero(~good)
+    for name, number in zip(batch.ids.take(pa.array(bad)).to_pylist(), bad.tolist()):
+        at = np.flatnonzero(faults[number]).tolist()
+        columns = [contract.fields[each].name for each in at]
+        reasons = [f"{contract.fields[each].name} {words[each][int(faults[number, each])]}"
+                   for each in at]  # fmt: skip
+        if name is None:
+            columns, reasons = [id, *columns], [f"{id} is null, and names the row", *reasons]
+        found.append((None if name is None else str(name), batch.first + number,
+                      ", ".join(columns), ". ".join(reasons)))  # fmt: skip
+    return found
+
+
+def _rejection_batch(refused: list[tuple], part: Part) -> pa.RecordBatch:
+    ids, rows, columns, reasons = map(list, zip(*refused))
+    file = [Path(part.path).name] * len(ids)
+    return pa.record_batch([ids, file, rows, columns, reasons], schema=REJECTION)
+
+
+def _prepare(
+    store: Store, job: Job, parts: list[Part], resume: bool, overwrite: bool
+) -> tuple[Job, list[Done]]:  # fmt: skip
+    """Make the folder of decisions ready; the job, which may go on with an earlier one's run.
+
+    Raises
+    ------
+    Refused
+        If the folder holds something else.
+    """
+    if store.path.exists() and not store.path.is_dir():
+        raise Refused(f"{job.out} is a file; name a folder")
+    names, run = store.names(), store.read_json(RUN)
+    ours = {"model_sha256": job.sha256, "source": job.source, "id": job.id, "reasons": job.reasons}
+    if any(not name.endswith(".tmp") for name in names) and not run:
+        raise Refused(f"{job.out} holds files that no scoring has made; name another folder")
+    if run and not (resume or overwrite):
+        end = "the finished" if SUCCESS in names else "an unfinished"
+        raise Refused(f"{job.out} holds {end} run of {run.get('started')}; add --resume to go on "
+                      "with it, or --overwrite to delete it and begin anew")  # fmt: skip
+    if resume and run:
+        other = [_DIFFERS[name] for name in ours if run.get(name) != ours[name]]
+        if other and not overwrite:
+            raise Refused(f"{job.out} holds a run that differs in {' and '.join(other)}; name "
+                          "another folder, or add --overwrite to delete it")  # fmt: skip
+        if not other:
+            kept = _kept(store, parts, names)
+            _clear(store, {part.name for part in parts} - {done.name for done in kept})
+            return replace(job, run=run["run"]), kept
+    foreign = sorted(name for name in names if not _ours(name))
+    if foreign:
+        raise Refused(f"{job.out} also holds {foreign[0]}, which no scoring has made; move it, or "
+                      "name another folder")  # fmt: skip
+    # The run's own name goes last: what is left of a deletion that was cut short is still ours.
+    for name in sorted(names, key=lambda name: name == RUN):
+        store.delete(name)
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    store.write_json(RUN, {"run": job.run, "started": started} | ours)
+    return job, []
+
+
+def _ours(name: str) -> bool:
+    """Whether a file in the folder of decisions is one that a scoring makes."""
+    return name.endswith((".parquet", ".tmp")) or name in (RUN, MANIFEST, SUCCESS) or (
+        name.startswith(f"{PARTS}/"))  # fmt: skip
+
+
+_DIFFERS = {"model_sha256": "the model", "source": "the portfolio", "id": "the id column",
+            "reasons": "whether reasons are told"}  # fmt: skip
+
+
+def _kept(store: Store, parts: list[Part], names: list[str]) -> list[Done]:
+    """The parts that are finished: neither their file nor what was made of it has changed.
+
+    Raises
+    ------
+    Refused
+        If decisions are there for a file that is no longer in the portfolio.
+    """
+    by_name = {part.name: part for part in parts}
+    kept = []
+    for entry in names:
+        if not (entry.startswith(f"{PARTS}/") and entry.endswith(".json")):
+            continue
+        try:
+            content = store.read_json(entry)
+            done = Done(**content | {"unused": tuple(content["unused"])})
+        except (KeyError, TypeError):
+            continue  # not whole: the part is done again
+        part = by_name.get(done.name)
+        if part is None:
+            raise Refused(f"{done.name} has been scored and is no longer in the portfolio; bring "
+                          "it back, or begin anew with --overwrite")  # fmt: skip
+        same = (part.size, part.modified) == (done.size, done.modified)
+        if same and all(store.sha256(name) == sha256 for name, sha256 in done.sha256.items()):
+            kept.append(done)
+    return kept
+
+
+def _clear(store: Store, names: set[str]) -> None:
+    """Delete what is left of parts that are done again, and whatever said that all is done.
+
+    A file that was mended since may have no rejected rows any more.
+    """
+    for name in (SUCCESS, MANIFEST):
+        store.delete(name)
+    for name in names:
+        for made in (f"{PARTS}/{name}.json", f"{REJECTED}/{name}", name):
+            store.delete(made)
+    store.sweep()
+
+
+def _manifest(scorer: Scorer, job: Job, summary: Summary, begun: datetime) -> dict:
+    """What was scored with what, and how to tell that it is all there."""
+    parts = sorted(summary.done, key=lambda part: part.name)
+    return {
+        "run": job.run,
+        "model": {"name": scorer.name, "version": scorer.version, "sha256": scorer.sha256,
+                  "cutoff": scorer.cutoff},
+        "source": job.source,
+        "id": job.id,
+        "reasons": job.reasons,
+        "rows": summary.total("rows"),
+        "scored": summary.total("scored"),
+        "rejected": summary.total("rejected"),
+        "approved": summary.total("approved"),
+        "rejected_by_reason": dict(summary.why.most_common()),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round((datetime.now(UTC) - begun).total_seconds(), 1),
+        "parts_kept": summary.kept,
+        "parts": [asdict(part) for part in parts],
+    }  # fmt: skip
+
+
+@lru_cache(maxsize=1)
+def _scorer(model: str, sha256: str) -> Scorer:
+    scorer = Scorer.load(model)
+    if scorer.sha256 != sha256:
+        raise ModelRefused(f"the model in {model} is no longer the one this run began with")
+    return scorer
+
+
+def _words(error: Exception) -> str:
+    """An error's own words on one line."""
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,0 +1,383 @@
+"""A portfolio in, decisions out: every row once, whatever is killed, in the API's words."""
+
+import ast
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from conftest import ROOT
+from test_serving import publish
+
+from creditrisk import cli, processes
+from creditrisk.batch import Refused, score
+from creditrisk.contract import read_contract, record_problems
+from creditrisk.scoring import Scorer, golden_places
+from creditrisk.store import Hashed
+
+CONTRACT = read_contract(ROOT / "data/raw/datapackage.json")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> str:
+    return str(publish(tmp_path_factory.mktemp("batch") / "models", "Random Forest", 3))
+
+
+@pytest.fixture(scope="module")
+def light(tmp_path_factory) -> str:
+    """A model that takes no time to load."""
+    return str(publish(tmp_path_factory.mktemp("light") / "models", "Logistic Regression", 4))
+
+
+@pytest.fixture(scope="module")
+def scorer(model) -> Scorer:
+    return Scorer.load(model)
+
+
+@pytest.fixture(scope="module")
+def applications(scorer) -> pd.DataFrame:
+    """Applications all over the contract, numbered."""
+    frame = scorer.domain.frame(golden_places(scorer.domain))
+    frame.insert(0, "id", np.arange(len(frame)) + 1000)
+    return frame
+
+
+def write(frame: pd.DataFrame, path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    pq.write_table(table, path, row_group_size=100)
+    return path
+
+
+def content(out: Path) -> dict[str, bytes]:
+    """All decisions and rejections by name."""
+    return {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*.parquet")}
+
+
+def test_decisions_are_the_scorers_to_the_last_bit_from_every_kind_of_file(
+    tmp_path, model, scorer, applications, capsys
+):
+    source, out, n = tmp_path / "in", tmp_path / "out", len(applications)
+    kinds = {
+        "day=1/a.parquet": applications[:100],
+        "day=2/a.parquet": applications[100:200]
+        .astype({"Purpose": "category", "Age": "float64", "Job": "int8"}).assign(Branch="x"),
+        "one.parquet": applications[200:201], "two.parquet": applications[201:203],
+        "none.parquet": applications[:0],
+    }  # fmt: skip
+    for name, rows in kinds.items():
+        write(rows, source / name)
+    csv = {"three.csv": applications[203:206], "more.csv": applications[206:],
+           "nothing.csv": applications[:0]}  # fmt: skip
+    for name, rows in csv.items():
+        rows.to_csv(source / name, index=False, na_rep="NA")
+    (source / "_notes.csv").write_text("none of ours")
+
+    assert cli.main(["score", str(source), str(out), "--models", model, "--workers", "1"]) == 0
+
+    told = capsys.readouterr().out
+    assert f"{n:,} rows in 8 files = {n:,} scored + 0 rejected" in told
+    assert "passed over: 'Branch'" in told
+    assert sorted(content(out)) == sorted([*kinds, *(f"{name}.parquet" for name in csv)])
+    parts = [pd.read_parquet(out / name, partitioning=None) for name in content(out)]
+    found = pd.concat([part.astype({"id": "int64"}) for part in parts if len(part)])
+    found = found.sort_values("id")
+    records = records_of(applications)
+    expected = scorer.score(records)
+    # One by one, as one application comes to the API.
+    assert expected == [scorer.score(record)[0] for record in records]
+    assert found.id.tolist() == applications.id.tolist()
+    assert found.probability.tolist() == [each.probability for each in expected]
+    assert found.decision.tolist() == [each.decision for each in expected]
+    assert found.prediction.tolist() == [each.prediction for each in expected]
+    assert {*found.model_version} == {3} and {*found.model_sha256} == {scorer.sha256}
+    books = json.loads((out / "_manifest.json").read_text())
+    assert books["approved"] == sum(found.prediction) and books["model"]["cutoff"] == 0.7
+
+
+def test_reasons_are_the_scorers(tmp_path, model, scorer, applications):
+    few = write(applications[:9], tmp_path / "few.parquet")
+    score(str(few), str(tmp_path / "out"), model, reasons=True)
+    found = pd.read_parquet(tmp_path / "out/few.parquet").reasons
+    told = [[(each["field"], each["words"], each["effect"]) for each in row] for row in found]
+    expected = scorer.score(records_of(applications[:9]), reasons=True)
+    assert any(told)
+    assert told == [[(r.field, r.words, r.effect) for r in each.reasons] for each in expected]
+
+
+def records_of(applications: pd.DataFrame) -> list[dict]:
+    """Applications as JSON gives them."""
+    rows = applications.drop(columns="id").astype(object).to_dict("records")
+    return [{name: None if pd.isna(value) else value for name, value in row.items()}
+            for row in rows]  # fmt: skip
+
+
+BAD = [  # field, cell, whether a Parquet column holds such a value beside good ones
+    ("Age", 17), ("Age", 35.5), ("Age", None), ("Age", float("inf")), ("Credit amount", -1),
+    ("Credit amount", 2**62), ("Sex", "Secret"), ("Sex", None), ("Purpose", ""), ("Job", 4),
+    ("Saving accounts", "missing"), ("Checking account", "poor"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_rows_that_break_the_contract_are_rejected_in_the_apis_words(
+    kind, tmp_path, model, applications
+):
+    """12 bad rows and one without an id, 100 good ones."""
+    frame = applications[:113].astype({"Age": float, "id": "Int64"}).reset_index(drop=True)
+    given = {"csv": "id", "parquet": "loan"}[kind]
+    fields = [field.name for field in CONTRACT.fields]
+    for row, (name, value) in enumerate(BAD):
+        frame.loc[3 * row, name] = value
+    frame.loc[2, "id"] = None
+    file = tmp_path / f"in.{kind}"
+    if kind == "csv":
+        text = frame.astype(object)
+        ages = [v if pd.isna(v) or v % 1 else int(v) for v in frame.Age]
+        text["Age"] = pd.Series(ages, dtype=object)
+        text["id"] = text["id"].where(frame.id.notna(), "")
+        text.to_csv(file, index=False, na_rep="NA")
+    else:
+        write(frame.rename(columns={"id": given}), file)
+
+    summary = score(str(file), str(tmp_path / "out"), model, id=given, workers=1)
+
+    assert [summary.total(name) for name in ("rows", "scored", "rejected")] == [113, 100, 13]
+    made = f"in{'.csv' * (kind == 'csv')}.parquet"
+    rejected = pd.read_parquet(tmp_path / "out/_rejected" / made).set_index("row")
+    assert rejected.file.unique().tolist() == [file.name]
+    assert rejected.loc[3, "reason"] == f"{given} is null, and names the row"
+    assert rejected.loc[1, "reason"] == "Age is out of range; allowed 18 to 120 years"
+    assert rejected.loc[19, "reason"] == "Sex is not an allowed value; allowed female, male"
+    for row, (name, value) in enumerate(BAD):
+        if kind == "csv" and value in ("", float("inf")):  # in CSV, nothing, and just some text
+            value = None if value == "" else "inf"
+        record = {field: frame[field][1] for field in fields} | {name: value}
+        record = {k: v.item() if hasattr(v, "item") else v for k, v in record.items()}
+        record = {k: int(v) if k == "Age" and k != name else v for k, v in record.items()}
+        record = {k: None if v is not None and pd.isna(v) else v for k, v in record.items()}
+        [problem] = record_problems(record, CONTRACT)
+        assert rejected.loc[3 * row + 1, "reason"] == f"{name} {problem.message}"
+        assert rejected.loc[3 * row + 1, "column"] == name
+        assert rejected.loc[3 * row + 1, "id"] == str(frame.id[3 * row])
+    left = sorted(set(frame.id.dropna()) - {int(each) for each in rejected.id.dropna()})
+    decided = pd.read_parquet(tmp_path / "out" / made)
+    assert decided.id.astype("int64").tolist() == left
+
+
+def test_a_broken_file_fails_alone_and_is_all_that_a_resumed_run_does(
+    tmp_path, light, applications
+):
+    source, out = tmp_path / "in", tmp_path / "out"
+    good = {name: write(applications[:50], source / f"{name}.parquet") for name in "abcdef"}
+    whole = good["b"].read_bytes()
+    good["b"].write_bytes(whole[: len(whole) // 2] + whole[len(whole) // 2 + 40 :])
+    write(applications[:50].rename(columns={"Housing": "House"}), good["c"])
+    write(applications[:50].assign(Age="old", Sex=1), good["d"])
+    (source / "g.csv").write_text(
+        applications[:3].to_csv(index=False, na_rep="NA") + "7,only this\n"
+    )
+
+    summary = score(str(source), str(out), light, workers=1)
+
+    words = {failed.name: failed.words for failed in summary.failed}
+    assert sorted(words) == ["b.parquet", "c.parquet", "d.parquet", "g.csv.parquet"]
+    assert "cannot be read" in words["b.parquet"]
+    assert words["c.parquet"] == "Housing is missing; allowed free, rent, own"
+    assert words["d.parquet"] == (
+        "Age is of type large_string, not whole numbers; Sex is of type int64, not text"
+    )
+    assert words["g.csv.parquet"] == "row 4 (line 5) has 2 cells, the header 10"
+    assert sorted(content(out)) == ["a.parquet", "e.parquet", "f.parquet"]
+    assert not list(out.rglob("*.tmp")) and not (out / "_SUCCESS").exists()
+
+    for name in "bcd":
+        good[name].write_bytes(whole)
+    (source / "g.csv").unlink()
+    (out / "e.parquet").write_bytes(b"gone bad")
+    seen = []
+    again = score(str(source), str(out), light, workers=1, resume=True,
+                  tell=lambda what, about: seen.append(about) if what == "part" else None)  # fmt: skip
+    assert [part.name for part in seen] == [f"{name}.parquet" for name in "bcde"]
+    assert again.kept == 2 and again.manifest["rows"] == 300
+    made = content(out)
+    assert (out / "_SUCCESS").exists() and {*made} == {f"{name}.parquet" for name in "abcdef"}
+    assert {*made.values()} == {made["a.parquet"]}
+
+
+def test_a_full_disk_keeps_what_is_finished(tmp_path, light, applications, monkeypatch):
+    """Room for two files of six and a half: the third fails, and the rest is not tried."""
+    source, out, calm = tmp_path / "in", tmp_path / "out", tmp_path / "calm"
+    for name in "abcdef":
+        write(applications[:50], source / f"{name}.parquet")
+    assert score(str(source), str(calm), light, workers=1).manifest["rows"] == 300
+    room, write_on = [2.5 * (calm / "a.parquet").stat().st_size], Hashed.write
+
+    def full(self, piece):
+        room[0] -= len(piece)
+        if room[0] < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write_on(self, piece)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Hashed, "write", full)
+        summary = score(str(source), str(out), light, workers=1)
+    assert [(part.name, part.words) for part in summary.failed] == [("c.parquet", "no space left")]
+    assert sorted(content(out)) == ["a.parquet", "b.parquet"] and summary.manifest is None
+    assert not list(out.rglob("*.tmp")) and not (out / "_SUCCESS").exists()
+    again = score(str(source), str(out), light, workers=1, resume=True)
+    assert again.kept == 2 and again.manifest["rows"] == 300
+    assert content(out) == content(calm)
+
+
+def test_the_folder_of_another_run_is_refused(tmp_path, light, applications):
+    one, out = write(applications[:20], tmp_path / "in/one.parquet"), tmp_path / "out"
+    source = str(tmp_path / "in")
+    score(source, str(out), light)
+    before = content(out)
+    for how, words in [
+        ({}, "add --resume to go on with it, or --overwrite"),
+        ({"resume": True, "reasons": True}, "differs in whether reasons are told"),
+        ({"resume": True, "id": "Age"}, "differs in the id column"),
+    ]:
+        with pytest.raises(Refused, match=words):
+            score(source, str(out), light, **how)
+    with pytest.raises(Refused, match="differs in the portfolio"):
+        score(str(one), str(out), light, resume=True)
+    for inside in (f"{source}/out", source, str(tmp_path)):
+        with pytest.raises(Refused, match="lies in the portfolio or around it"):
+            score(source, inside, light)
+    with pytest.raises(Refused, match="holds no file that ends in"):
+        score(str(out / "_parts"), str(tmp_path / "other"), light)
+    other = write(applications[:5], tmp_path / "theirs/own.parquet")
+    with pytest.raises(Refused, match="files that no scoring has made"):
+        score(source, str(other.parent), light, overwrite=True)
+    (out / "notes.txt").write_text("mine")
+    with pytest.raises(Refused, match="also holds notes.txt, which no scoring has made"):
+        score(source, str(out), light, overwrite=True)
+    (out / "notes.txt").unlink()
+    same = (tmp_path / "in/one.csv", tmp_path / "in/one.csv.parquet")
+    for file in same:
+        file.touch()
+    with pytest.raises(Refused, match="would both become one.csv.parquet; rename one of them"):
+        score(source, str(tmp_path / "other"), light)
+    for file in same:
+        file.unlink()
+    one.rename(one.with_name("renamed.parquet"))
+    with pytest.raises(Refused, match="one.parquet has been scored and is no longer"):
+        score(source, str(out), light, resume=True)
+    assert content(out) == before and (out / "_SUCCESS").exists()
+    assert other.exists() and not (tmp_path / "other").exists()
+    score(source, str(out), light, overwrite=True)
+    assert sorted(content(out)) == ["renamed.parquet"]
+
+
+def until(condition, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_whoever_is_killed_every_row_is_there_once(tmp_path, model, applications, capsys):
+    """A worker and then the client are killed; 24 files of 3,042 rows, one of them bad in each."""
+    source, out = tmp_path / "in", tmp_path / "out"
+    many = pd.concat([applications.drop(columns="id")] * 9, ignore_index=True)
+    many.loc[17, "Age"] = 7
+    first = write(many, source / "00.parquet")
+    for number in range(1, 24):
+        shutil.copy(first, source / f"{number:02}.parquet")
+    command = ["score", str(source), str(out), "--models", model]
+
+    def done() -> int:
+        return len(list(out.glob("_parts/*.json")))
+
+    with (tmp_path / "log").open("w") as log:
+        client = psutil.Popen([sys.executable, "-m", "creditrisk.cli", *command, "--workers", "2"],
+                              cwd=ROOT, stdout=log, stderr=log)  # fmt: skip
+        try:
+            until(lambda: done() or client.poll() is not None)
+            workers_of(client)[0].kill()
+            before = done()
+            until(lambda: done() > before + 4 or client.poll() is not None)
+            family = client.children(recursive=True)
+        finally:
+            client.kill()
+        client.wait()
+    assert family, (tmp_path / "log").read_text()
+    until(lambda: all(map(gone, family)), seconds=20)
+    kept = done()
+    assert 5 < kept < 24 and not (out / "_SUCCESS").exists()
+
+    assert cli.main([*command, "--resume", "--workers", "1"]) == 0
+    told = capsys.readouterr()
+    n = 24 * 3042
+    assert f"{n:,} rows in 24 files = {n - 24:,} scored + 24 rejected" in told.out
+    assert f"{kept} of 24 files were scored before and are kept" in told.err
+    assert not list(out.rglob("*.tmp")) and (out / "_SUCCESS").exists()
+
+    calm = tmp_path / "calm"
+    assert score(str(source), str(calm), model, workers=1).manifest["parts_kept"] == 0
+    assert content(out) == content(calm) and len(content(out)) == 48
+    books, same = (json.loads((each / "_manifest.json").read_text()) for each in (out, calm))
+    assert books["parts"] == same["parts"] and books["rows"] == n
+    ids = [pq.read_table(part, columns=["id"])["id"].to_pylist() for part in out.glob("*.parquet")]
+    assert len(set(chain(*ids))) == sum(map(len, ids)) == n - 24
+
+
+def workers_of(client: psutil.Process) -> list[psutil.Process]:
+    """The processes that score; others are there to start them and to clean up."""
+    return [each for each in client.children(recursive=True)
+            if not each.children() and "resource_tracker" not in " ".join(each.cmdline())]  # fmt: skip
+
+
+def gone(process: psutil.Process) -> bool:
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_process_that_is_killed_is_replaced_and_given_up_in_the_end(tmp_path, monkeypatch):
+    """Six units; each of the first two takes its process with it the first time, or every time."""
+    monkeypatch.setattr(processes, "START", "fork")  # nothing is imported anew
+    units = [(str(tmp_path), number) for number in range(6)]
+    found = dict(processes.in_processes(deadly, units, workers=2))
+    assert found == {number: number * number for number in range(6)}
+    monkeypatch.setattr(processes, "DEATHS", 2)
+    with pytest.raises(processes.ProcessesDied, match="processes died 2 times") as died:
+        dict(processes.in_processes(deadly, [(None, number) for number in range(6)], workers=1))
+    assert died.value.numbers == [0, 1]  # two are sent to each process
+
+
+def deadly(unit: tuple[str | None, int]) -> int:
+    folder, number = unit
+    mark = Path(folder or "/nowhere") / str(number)
+    if number < 2 and not mark.exists():
+        if folder:
+            mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number * number
+
+
+def test_help_waits_for_nothing_heavy():
+    code = ("import sys; from creditrisk import cli\n"
+            "try:\n    cli.main(['score', '--help'])\n"
+            "finally:\n    print({name.split('.')[0] for name in sys.modules})")  # fmt: skip
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert ran.returncode == 0 and "--resume" in ran.stdout
+    loaded = ast.literal_eval(ran.stdout.splitlines()[-1])
+    assert not loaded & {"pyarrow", "pandas", "numpy", "sklearn", "rich", "mlflow"}
