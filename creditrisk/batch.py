@@ -22,10 +22,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from joblib import cpu_count
 
 from creditrisk.contract import Contract
 from creditrisk.portfolio import Batch, Unreadable, complaints, numbered_values, open_table
-from creditrisk.processes import ProcessesDied, cores, in_processes
+from creditrisk.processes import ProcessesDied, in_processes
 from creditrisk.scoring import ModelRefused, NoReasons, Scorer
 from creditrisk.store import Files, Store
 
@@ -197,7 +198,7 @@ def _results(
     units = [(job, part) for part in parts]
     worth = WORTH_REASONED if job.reasons else WORTH
     useful = 1 + sum(part.size for part in parts) // worth
-    workers = min(workers or min(cores(), useful), len(units))
+    workers = min(workers or min(cpu_count(), useful), len(units))
     if workers <= 1:
         for unit in units:
             yield score_part(unit, scorer)

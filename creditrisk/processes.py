@@ -78,13 +78,6 @@ def in_processes(
             _end(pool, abruptly=bool(running))
 
 
-def cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _begin() -> None:
     """In a new process: one thread, no interrupts, and an end with the process that started it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever waits for the results ends this one

@@ -1,16 +1,14 @@
 """The page that compares the combinations of a grid: figures as dots, words as bars, one table."""
 
 import re
-from base64 import b64encode
 from collections import Counter
 from dataclasses import dataclass
-from hashlib import sha256
 from statistics import mean, median
 from typing import Any
 
 from papermill_chain.grid import Combination, Grid
 from papermill_chain.record import GOOD
-from papermill_chain.report import TEMPLATES
+from papermill_chain.report import filled
 
 LEVELS = 12  # values of a parameter that are worth a line each
 WIDTH, MARGIN, STEP = 640, 10, 9  # of a strip of dots, in its own units
@@ -57,24 +55,14 @@ class Bars:
 
 def page_of(grid: Grid, status: str) -> str:
     """The page as HTML that needs nothing but itself."""
-    from jinja2 import Environment, FileSystemLoader
-    from markupsafe import Markup
-
-    pages = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    pages.filters["short"] = _short
-    parts = "report.css", "grid.css", "grid.js"
-    style, more, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in parts)
-    digest = b64encode(sha256(script.encode()).digest()).decode()
     names, constant, strips, bars = figures_of(grid.combinations)
-    return pages.get_template("grid.html.j2").render(
-        style=Markup(style + more), script=Markup(script), script_hash=f"sha256-{digest}",
+    return filled(
+        "grid.html.j2",
         grid=grid, status=status, names=names, constant=constant, strips=strips, bars=bars,
         good=sum(one.result.status in GOOD for one in grid.combinations),
         failed=[one for one in grid.combinations if one.result.status == "failed"],
         has_runs=(grid.root / "experiments" / "index.html").is_file(),
-        key=_key, width=WIDTH, margin=MARGIN,
+        key=_key, short=_short, width=WIDTH, margin=MARGIN,
     )  # fmt: skip
 
 

@@ -53,7 +53,7 @@ def render(
     _tidy_links(body)
     _tidy_tables(body)
     sections = _anchor_headings(body)
-    page = _page(
+    page = filled(
         "report.html.j2",
         title=title,
         lead=lead,
@@ -87,7 +87,7 @@ def write_index(experiments: Path, title: str, compare: str | None = None) -> Pa
         page.parent.name: f"grids/{quote(page.parent.name, safe='')}/index.html"
         for page in sorted(experiments.glob("grids/*/index.html"), reverse=True)
     }
-    page = _page(
+    page = filled(
         "runs.html.j2",
         title=title,
         runs=runs,
@@ -228,10 +228,11 @@ def _failing_cell(executed, error: dict | None) -> str | None:
     return f"cell-{number}" if known else None
 
 
-def _page(template: str, **shown: object) -> str:
-    """A page with its style and script inside, and a policy that admits that script alone.
+def filled(template: str, **shown: object) -> str:
+    """A template as a page with its style and script inside, and a policy that admits no other script.
 
-    A template may have a script of its own beside it, which then follows the one of all pages.
+    A template may have a style and a script of its own beside it, which then follow those of all
+    pages.
     """
     from jinja2 import Environment, FileSystemLoader
 
@@ -242,15 +243,18 @@ def _page(template: str, **shown: object) -> str:
         figure=_figure, words=_words, moment=_moment, duration=_duration, rank=_rank,
         number=leading_number,
     )  # fmt: skip
-    style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
-    scripts = [TEMPLATES / "report.js", TEMPLATES / f"{template.partition('.')[0]}.js"]
-    script = "".join(
-        path.read_text(encoding="utf-8") for path in dict.fromkeys(scripts) if path.exists()
-    )
+    style, script = (_for_all_and_for(template, kind) for kind in ("css", "js"))
     digest = b64encode(sha256(script.encode()).digest()).decode()
     return pages.get_template(template).render(
         style=_markup(style), script=_markup(script), script_hash=f"sha256-{digest}", **shown
     )
+
+
+def _for_all_and_for(template: str, kind: str) -> str:
+    """The style or script of all pages, and after it that of one template, if it has one."""
+    names = dict.fromkeys(["report", template.partition(".")[0]])
+    files = [TEMPLATES / f"{name}.{kind}" for name in names]
+    return "".join(file.read_text(encoding="utf-8") for file in files if file.exists())
 
 
 def _markup(html: str):

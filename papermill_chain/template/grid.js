@@ -18,7 +18,4 @@
     });
     table.tBodies[0].append(...rows);
   }));
-  document.querySelectorAll(".table").forEach((frame) => {
-    if (frame.scrollWidth <= frame.clientWidth) frame.removeAttribute("tabindex");
-  });
 })();
