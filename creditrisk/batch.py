@@ -26,9 +26,9 @@ from joblib import cpu_count
 
 from creditrisk.contract import Contract
 from creditrisk.portfolio import Batch, Unreadable, complaints, numbered_values, open_table
-from creditrisk.processes import ProcessesDied, in_processes
 from creditrisk.scoring import ModelRefused, NoReasons, Scorer
 from creditrisk.store import Files, Store
+from creditrisk.workers import DEATHS, WorkersDied, here
 
 #: Rows that are read, scored and written at once, without and with reasons.
 ROWS, REASONED = 65_536, 4_096
@@ -195,20 +195,19 @@ def score(
 def _results(
     job: Job, parts: list[Part], workers: int | None, scorer: Scorer
 ) -> Iterator[Done | Failed]:  # fmt: skip
-    units = [(job, part) for part in parts]
     worth = WORTH_REASONED if job.reasons else WORTH
     useful = 1 + sum(part.size for part in parts) // worth
-    workers = min(workers or min(cpu_count(), useful), len(units))
+    workers = min(workers or min(cpu_count(), useful), len(parts))
     if workers <= 1:
-        for unit in units:
-            yield score_part(unit, scorer)
+        for part in parts:
+            yield score_part(job, part, scorer)
         return
     try:
-        for _, result in in_processes(score_part, units, workers):
+        for _, result in here(score_part, [(job, part) for part in parts], workers):
             yield result
-    except ProcessesDied as error:
+    except WorkersDied as error:
         names = ", ".join(parts[number].name for number in error.numbers)
-        raise Stopped(f"{error} at {names}; is there enough memory?") from error
+        raise Stopped(f"workers died {DEATHS} times at {names}; is there enough memory?") from error
 
 
 def find_parts(source: str, out: str) -> list[Part]:
@@ -259,9 +258,8 @@ def _before_magic(parts: tuple[str, ...]) -> Iterator[str]:
         yield part
 
 
-def score_part(unit: tuple[Job, Part], scorer: Scorer | None = None) -> Done | Failed:
+def score_part(job: Job, part: Part, scorer: Scorer | None = None) -> Done | Failed:
     """Score one file and enter it in the run's books; done twice, it gives the same files."""
-    job, part = unit
     try:
         scorer = scorer or _scorer(job.model, job.sha256)
         store = Store(Path(job.out))

@@ -1,28 +1,52 @@
-"""Fits that do not depend on each other, spread over the cores of the machine."""
+"""Independent units of work, done side by side: by processes of this machine, or by a Dask cluster.
+
+A unit is one call of an importable function, and has to be safe to do twice: whoever does it may be
+killed at any moment, and then it is done again by somebody else. Each has one thread to itself, so
+that its result does not depend on where it is done or on how many run side by side.
+"""
 
 import gc
+import multiprocessing
+import os
 import signal
 import sys
+import threading
 import warnings
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from contextlib import closing
 from typing import Any
 
 from joblib import cpu_count
 from threadpoolctl import threadpool_limits
 
-# A fork has all that is imported here; another process would import it anew, which takes longer
-# than most comparisons. macOS has fork, but its own libraries do not survive it.
-START = "fork" if sys.platform == "linux" else "spawn"
+#: Names the scheduler of the cluster that work goes to; Dask itself knows it by this name too.
+ADDRESS = "DASK_SCHEDULER_ADDRESS"
+
+#: So often a unit may see a process die before it is given up.
+DEATHS = 5
+
+LINUX = sys.platform == "linux"  # macOS has fork, but its own libraries do not survive it
+
+
+class WorkersDied(RuntimeError):
+    """Workers have died again and again; ``numbers`` are the units that were under way."""
+
+    def __init__(self, numbers: list[int], units: int):
+        self.numbers = numbers
+        super().__init__(
+            f"workers died {DEATHS} times, as they do when memory runs out, at unit "
+            f"{' and '.join(str(number + 1) for number in numbers)} of {units}; free some memory, "
+            "or let fewer work side by side"
+        )
 
 
 def spread(function: Callable, units: Sequence[tuple], workers: int = -1) -> list[Any]:
     """What a function returns for each unit of work, in the order of the units.
 
-    Each unit has one thread to itself, so that its result does not depend on how many run side by
-    side, and small fits do not lose their time waiting for each other's threads.
+    The work goes to the cluster that the environment names, if it names one.
 
     Parameters
     ----------
@@ -31,32 +55,117 @@ def spread(function: Callable, units: Sequence[tuple], workers: int = -1) -> lis
     units
         The arguments of each call.
     workers
-        Processes, -1 for one a core. One works here, in this process.
+        Processes, -1 for one a core. One works here, in this process. A cluster has its own.
 
     Raises
     ------
-    RuntimeError
-        If a process was killed, as the system does when memory runs out.
+    WorkersDied
+        If workers have died again and again at one unit.
+    creditrisk.cluster.NoCluster
+        If there is no such cluster, or it is lost.
+    """
+    if address := os.environ.get(ADDRESS):
+        from creditrisk.cluster import on_cluster
+
+        done = on_cluster(function, units, address, print)
+    else:
+        done = here(function, units, workers, forked=True)
+    with closing(done):
+        results = dict(done)
+    return [results[number] for number in range(len(units))]
+
+
+def here(
+    function: Callable, units: Sequence[tuple], workers: int = -1, *, forked: bool = False
+) -> Iterator[tuple[int, Any]]:
+    """Do units in processes of this machine, yielding each one's number and result as it is done.
+
+    Parameters
+    ----------
+    function, units, workers
+        As :func:`spread` takes them.
+    forked
+        Whether the processes may be forks of this one, where there are such. A fork has all that is
+        imported here, while another process takes seconds to import it anew; but it also has the
+        locks of Arrow's threads, if there are any.
+
+    Raises
+    ------
+    WorkersDied
+        As :func:`spread`.
     """
     count = min(cpu_count() if workers == -1 else workers, len(units))
     if count < 2:
         with threadpool_limits(1):
-            return [function(*unit) for unit in units]
-    with warnings.catch_warnings():
-        # Only this thread goes on in a fork, and it touches nothing that another one may hold.
-        warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
-        with ProcessPoolExecutor(count, get_context(START), _begin) as processes:
+            for number, unit in enumerate(units):
+                yield number, function(*unit)
+        return
+    waiting, deaths = list(range(len(units)))[::-1], Counter()
+    pool, running = None, {}
+    try:
+        while waiting or running:
+            pool = pool or _pool(count, function, forked)
+            broken = False
             try:
-                return list(processes.map(function, *zip(*units, strict=True)))
+                while waiting and len(running) < 2 * count:
+                    running[pool.submit(function, *units[waiting[-1]])] = waiting[-1]
+                    waiting.pop()
             except BrokenProcessPool:
-                raise RuntimeError(
-                    "a process that was fitting a model was killed, as the system does when memory "
-                    "runs out; free some, or let fewer work side by side (workers)"
-                ) from None
+                broken = True
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                if isinstance(future.exception(), BrokenProcessPool):
+                    broken = True
+                else:
+                    yield running.pop(future), future.result()
+            if broken:
+                pool.shutdown(cancel_futures=True)
+                lost, pool, running = sorted(running.values(), reverse=True), None, {}
+                deaths.update(lost)
+                if any(deaths[number] >= DEATHS for number in lost):
+                    raise WorkersDied(lost[::-1], len(units))
+                waiting += lost
+    finally:
+        if pool is not None:
+            _end(pool, abruptly=bool(running))
+
+
+def _pool(count: int, function: Callable, forked: bool) -> ProcessPoolExecutor:
+    """Processes to work in: forks of this one, of a fresh one, or fresh ones."""
+    # A server that has imported the same and done nothing yet can be forked from at any time.
+    start = "spawn" if not LINUX else "fork" if forked else "forkserver"
+    context = multiprocessing.get_context(start)
+    if start == "forkserver":
+        context.set_forkserver_preload([function.__module__])
+    return _Processes(count, context, _begin)
+
+
+class _Processes(ProcessPoolExecutor):
+    """Of the standard library, without its warning where a fork is safe."""
+
+    def submit(self, function, /, *arguments):
+        with warnings.catch_warnings():
+            # Only this thread goes on in a fork, and it touches nothing that another may hold.
+            warnings.filterwarnings("ignore", "This process .* multi-threaded", DeprecationWarning)
+            return super().submit(function, *arguments)
 
 
 def _begin() -> None:
-    """In a new process: leave interrupts to the one that waits, and keep to one thread."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """In a new process: one thread, no interrupts, and an end with the process that started it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever waits for the results ends this one
     threadpool_limits(1)
     gc.freeze()  # what it was born with is never looked at again, and its memory stays shared
+
+    def watch() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _end(pool: ProcessPoolExecutor, abruptly: bool) -> None:
+    """End a pool's processes, if need be in the middle of what they do."""
+    if abruptly:
+        for process in list((pool._processes or {}).values()):
+            process.terminate()
+    pool.shutdown(cancel_futures=True)

@@ -3,9 +3,7 @@
 import ast
 import errno
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -21,7 +19,7 @@ import pytest
 from conftest import ROOT
 from test_serving import publish
 
-from creditrisk import cli, processes
+from creditrisk import cli
 from creditrisk.batch import Refused, score
 from creditrisk.contract import read_contract, record_problems
 from creditrisk.scoring import Scorer, golden_places
@@ -348,29 +346,6 @@ def gone(process: psutil.Process) -> bool:
         return process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
-
-
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-def test_a_process_that_is_killed_is_replaced_and_given_up_in_the_end(tmp_path, monkeypatch):
-    """Six units; each of the first two takes its process with it the first time, or every time."""
-    monkeypatch.setattr(processes, "START", "fork")  # nothing is imported anew
-    units = [(str(tmp_path), number) for number in range(6)]
-    found = dict(processes.in_processes(deadly, units, workers=2))
-    assert found == {number: number * number for number in range(6)}
-    monkeypatch.setattr(processes, "DEATHS", 2)
-    with pytest.raises(processes.ProcessesDied, match="processes died 2 times") as died:
-        dict(processes.in_processes(deadly, [(None, number) for number in range(6)], workers=1))
-    assert died.value.numbers == [0, 1]  # two are sent to each process
-
-
-def deadly(unit: tuple[str | None, int]) -> int:
-    folder, number = unit
-    mark = Path(folder or "/nowhere") / str(number)
-    if number < 2 and not mark.exists():
-        if folder:
-            mark.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return number * number
 
 
 def test_help_waits_for_nothing_heavy():

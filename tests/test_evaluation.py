@@ -1,6 +1,7 @@
 """Which model is better: the comparison, each figure against an example counted by hand."""
 
 import os
+import signal
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from creditrisk import evaluation as ev
 from creditrisk import models
 from creditrisk.contract import ContractError, read_contract
 from creditrisk.data import encoder, read_raw, target
-from creditrisk.workers import spread
+from creditrisk.workers import WorkersDied, spread
 
 # Five applicants: good at .9 .8 .3, bad at .6 .2. Of 3 x 2 pairs, good leads in 5 (not .3 to .6).
 Y = np.array([1, 1, 1, 0, 0])
@@ -217,10 +218,22 @@ def test_out_of_fold_scores_are_those_of_models_that_did_not_see_them(real):
     np.testing.assert_array_equal(found.scores["both"], mean)
 
 
-def test_a_worker_that_is_killed_is_a_clear_error():
+def test_a_worker_that_is_killed_is_replaced_and_one_that_always_is_an_error(tmp_path):
     assert spread(pow, [(n, 2) for n in range(5)], workers=2) == [0, 1, 4, 9, 16]
-    with pytest.raises(RuntimeError, match="was killed, as the system does when memory runs out"):
+    units = [(tmp_path / str(number), number) for number in range(5)]
+    assert spread(fragile, units, workers=2) == [0, 1, 4, 9, 16]
+    assert len(list(tmp_path.iterdir())) == 5  # each killed its worker once
+    with pytest.raises(WorkersDied, match="workers died 5 times, as they do when memory runs out") as e:
         spread(os._exit, [(1,), (1,)], workers=2)
+    assert e.value.numbers == [0, 1]
+
+
+def fragile(seen, number):
+    """The square of a number, at the second attempt."""
+    if not seen.exists():
+        seen.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number**2
 
 
 def test_workers_change_nothing(real):
