@@ -10,7 +10,6 @@ A part is read in batches of columns, so memory does not grow with the rows.
 
 import errno
 import glob
-import os
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
-from pathlib import Path
+from pathlib import PurePath
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +26,7 @@ from joblib import cpu_count
 from creditrisk.contract import Contract
 from creditrisk.portfolio import Batch, Unreadable, complaints, numbered_values, open_table
 from creditrisk.scoring import ModelRefused, NoReasons, Scorer
+from creditrisk.storage import Disk, Entry, absolute, reaching, storage_of
 from creditrisk.store import Files, Store
 from creditrisk.workers import DEATHS, WorkersDied, here
 
@@ -63,20 +63,20 @@ class Part:
     """One file of the portfolio."""
 
     name: str  # of its decisions, below OUT
-    path: str
+    path: str  # in its storage
     size: int
-    modified: int  # nanoseconds
+    state: int | str  # another one as soon as the file is another one
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is done with each part; enough for another process."""
+    """What is done with each part; enough for a process on another machine."""
 
     run: str
     model: str  # folder or registry URI
     sha256: str  # the model's
-    source: str
-    out: str
+    source: str  # path or URL of the portfolio
+    out: str  # path or URL of the folder of decisions
     id: str | None  # column that names a row
     reasons: bool
 
@@ -87,7 +87,7 @@ class Done:
 
     name: str
     size: int
-    modified: int
+    state: int | str
     rows: int
     scored: int
     rejected: int
@@ -128,28 +128,30 @@ class Summary:
 
 def score(
     source: str, out: str, model: str = "models", *, id: str | None = None, reasons: bool = False,
-    workers: int | None = None, resume: bool = False, overwrite: bool = False,
-    tell: Callable[[str, object], None] = lambda what, about: None,
+    workers: int | None = None, scheduler: str | None = None, resume: bool = False,
+    overwrite: bool = False, tell: Callable[[str, object], None] = lambda what, about: None,
 ) -> Summary:  # fmt: skip
     """Score a portfolio.
 
     Parameters
     ----------
     source
-        A Parquet or CSV file, a folder of them, or a glob.
+        A Parquet or CSV file, a folder of them, or a glob; a path or a URL such as ``s3://...``.
     out
-        The folder for the decisions, made if need be.
+        The folder for the decisions, made if need be; a path or a URL.
     model
-        Folder or registry URI, as :meth:`Scorer.load` takes it; every process loads it from there.
+        Folder or registry URI, as :meth:`Scorer.load` takes it; every worker loads it from there.
     id
         The column that names a row. By default ``id`` if the file has it, else file and row.
     workers
         Processes; by default one a core, and fewer for a portfolio that is not worth them.
+    scheduler
+        Address of a Dask scheduler whose workers do it instead; they need to reach the same paths.
     resume, overwrite
         What to do if ``out`` holds a run already: keep its finished parts, or begin anew.
     tell
-        Called with ``"plan"``, a summary and the parts to do, then ``"part"`` and each
-        :class:`Done` or :class:`Failed`.
+        Called with ``"plan"``, a summary and the parts to do, ``"cluster"`` and a sentence on
+        where they go, then ``"part"`` and each :class:`Done` or :class:`Failed`.
 
     Raises
     ------
@@ -157,8 +159,11 @@ def score(
         If the request makes no sense or ``out`` belongs to another run; nothing was changed.
     ModelRefused, NoReasons
         If there is no model that can do it.
-    Stopped, OSError
-        If processes die again and again or the books cannot be kept; what is finished stays.
+    NoStorage
+        If a URL leads nowhere.
+    Stopped, creditrisk.cluster.NoCluster, OSError
+        If workers die again and again, there is no cluster or it is lost, or the books cannot be
+        kept; what is finished stays.
     """
     scorer = Scorer.load(model)
     if reasons and scorer.reference is None:
@@ -167,18 +172,20 @@ def score(
     if scorer.alias is not None:  # it may move on while the parts are under way
         model = f"models:/{scorer.name}/{scorer.version}"
     elif not model.startswith("models:/"):
-        model = os.path.abspath(model)
-    source, out = os.path.abspath(source), os.path.abspath(out)
-    parts = find_parts(source, out)
-    store = Store(Path(out))
+        model = absolute(model)
+    source, out = absolute(source), absolute(out)
+    with reaching(source):
+        parts = find_parts(source, out)
+    store = Store.at(out)
     job = Job(uuid.uuid4().hex, model, scorer.sha256, source, out, id, reasons)
-    job, kept = _prepare(store, job, parts, resume, overwrite)
+    with reaching(out):
+        job, kept = _prepare(store, job, parts, resume, overwrite)
     begun = datetime.now(UTC)
     names = {part.name for part in kept}
     rest = [part for part in parts if part.name not in names]
     summary = Summary(len(parts), list(kept), [], len(kept))
     tell("plan", (summary, rest))
-    with closing(_results(job, rest, workers, scorer)) as results:
+    with closing(_results(job, rest, workers, scheduler, scorer, tell)) as results:
         for result in results:
             (summary.done if isinstance(result, Done) else summary.failed).append(result)
             tell("part", result)
@@ -193,18 +200,25 @@ def score(
 
 
 def _results(
-    job: Job, parts: list[Part], workers: int | None, scorer: Scorer
+    job: Job, parts: list[Part], workers: int | None, scheduler: str | None, scorer: Scorer,
+    tell: Callable[[str, object], None],
 ) -> Iterator[Done | Failed]:  # fmt: skip
     worth = WORTH_REASONED if job.reasons else WORTH
     useful = 1 + sum(part.size for part in parts) // worth
     workers = min(workers or min(cpu_count(), useful), len(parts))
-    if workers <= 1:
-        for part in parts:
-            yield score_part(job, part, scorer)
-        return
+    units = [(job, part) for part in parts]
+    if scheduler and parts:
+        from creditrisk.cluster import on_cluster
+
+        done = on_cluster(score_part, units, scheduler, lambda words: tell("cluster", words))
+    elif workers > 1:
+        done = here(score_part, units, workers)
+    else:
+        done = ((number, score_part(*unit, scorer)) for number, unit in enumerate(units))
     try:
-        for _, result in here(score_part, [(job, part) for part in parts], workers):
-            yield result
+        with closing(done):
+            for _, result in done:
+                yield result
     except WorkersDied as error:
         names = ", ".join(parts[number].name for number in error.numbers)
         raise Stopped(f"workers died {DEATHS} times at {names}; is there enough memory?") from error
@@ -218,36 +232,40 @@ def find_parts(source: str, out: str) -> list[Part]:
     Refused
         If there is none, two would become one, or portfolio and decisions lie in one another.
     """
-    pattern = glob.has_magic(source) and not os.path.exists(source)
-    if pattern:
-        base = Path(*_before_magic(Path(source).parts))
-        found = map(Path, {*glob.glob(source, recursive=True)})
-    elif Path(source).is_dir():
-        base, found = Path(source), Path(source).rglob("*")
-    elif Path(source).exists():
-        base, found = Path(source).parent, [Path(source)]
+    (storage, path), (other, target) = storage_of(source), storage_of(out)
+    if storage.is_folder(path):
+        base, found = PurePath(path), storage.below(path)
+    elif storage.is_file(path):
+        base, found = PurePath(path).parent, [storage.entry(path)]
+    elif glob.has_magic(path):
+        base = PurePath(*_before_magic(PurePath(path).parts))
+        found = storage.matching(path)
     else:
         raise Refused(f"{source} does not exist")
     parts = {}
     for file in found:
-        below = file.relative_to(base)
-        hidden = any(name[0] in "_." for name in below.parts)
-        if file.suffix not in (".parquet", ".csv") or hidden or not file.is_file():
-            continue
-        name = below.as_posix() + ".parquet" * (file.suffix == ".csv")
-        if name in parts:
-            both = " and ".join(sorted((str(file), parts[name].path)))
+        if (name := _decisions_of(file, base)) and parts.setdefault(name, file) != file:
+            both = " and ".join(sorted((file.path, parts[name].path)))
             raise Refused(f"{both} would both become {name}; rename one of them")
-        told = file.stat()
-        parts[name] = Part(name, str(file), told.st_size, told.st_mtime_ns)
     if not parts:
         raise Refused(f"{source} holds no file that ends in .parquet or .csv")
-    wide = Path(source).is_dir() or "**" in source
-    if any(Path(out) in Path(part.path).parents for part in parts.values()) or (
-        wide and base in (Path(out), *Path(out).parents)
+    target = PurePath(target)
+    wide = storage.is_folder(path) or "**" in path
+    if storage == other and (
+        any(target in PurePath(file.path).parents for file in parts.values())
+        or (wide and base in (target, *target.parents))
     ):
         raise Refused(f"{out} lies in the portfolio or around it; name a folder apart from it")
-    return [parts[name] for name in sorted(parts)]
+    return [Part(name, **vars(parts[name])) for name in sorted(parts)]
+
+
+def _decisions_of(file: Entry, base: PurePath) -> str | None:
+    """The name of a file's decisions below OUT; none if it is not of the portfolio."""
+    below = PurePath(file.path).relative_to(base)
+    hidden = any(name[0] in "_." for name in below.parts)
+    if hidden or below.suffix not in (".parquet", ".csv"):
+        return None
+    return below.as_posix() + ".parquet" * (below.suffix == ".csv")
 
 
 def _before_magic(parts: tuple[str, ...]) -> Iterator[str]:
@@ -260,23 +278,27 @@ def _before_magic(parts: tuple[str, ...]) -> Iterator[str]:
 
 def score_part(job: Job, part: Part, scorer: Scorer | None = None) -> Done | Failed:
     """Score one file and enter it in the run's books; done twice, it gives the same files."""
+    storage, _ = storage_of(job.source)
+    store = Store.at(job.out)
+    both_here = isinstance(storage, Disk) and isinstance(store.storage, Disk)
+    # Object stores have errors of their own.
+    faults = (pa.ArrowException, OSError, UnicodeDecodeError) if both_here else Exception
     try:
         scorer = scorer or _scorer(job.model, job.sha256)
-        store = Store(Path(job.out))
         with store.writing() as files:
             counts = _scored(job, part, scorer, files)
             hashes = files.finished()
             if store.read_json(RUN).get("run") != job.run:
                 return Failed(part.name, "another run has taken the folder over", fatal=True)
             files.move()
-        done = Done(part.name, part.size, part.modified, sha256=hashes, **counts)
+        done = Done(part.name, part.size, part.state, sha256=hashes, **counts)
         store.write_json(f"{PARTS}/{part.name}.json", asdict(done))
         return done
     except ModelRefused as error:
         return Failed(part.name, str(error), fatal=True)
     except Unreadable as error:
         return Failed(part.name, str(error))
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except faults as error:
         full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
         full = full or "No space left" in str(error)  # if Arrow has made words of it
         words = "no space left" if full else f"cannot be read or written ({_words(error)})"
@@ -287,9 +309,10 @@ def _scored(job: Job, part: Part, scorer: Scorer, files: Files) -> dict:
     """Write a part's decisions and rejections; its counts."""
     rows = scored = approved = 0
     why, rejections = Counter(), None
-    with pa.OSFile(part.path) as content:
+    storage, _ = storage_of(job.source)
+    with storage.open(part.path) as content:
         table = open_table(
-            content, part.path, scorer.contract, id=job.id, name=Path(part.path).name,
+            content, part.path, scorer.contract, id=job.id, name=PurePath(part.path).name,
             size=REASONED if job.reasons else ROWS,
         )  # fmt: skip
         decisions = files.parquet(part.name, _decision_schema(table.id_type, job.reasons))
@@ -361,7 +384,7 @@ def _rejections(batch: Batch, good, faults, contract: Contract, id: str | None) 
 
 def _rejection_batch(refused: list[tuple], part: Part) -> pa.RecordBatch:
     ids, rows, columns, reasons = map(list, zip(*refused))
-    file = [Path(part.path).name] * len(ids)
+    file = [PurePath(part.path).name] * len(ids)
     return pa.record_batch([ids, file, rows, columns, reasons], schema=REJECTION)
 
 
@@ -375,7 +398,7 @@ def _prepare(
     Refused
         If the folder holds something else.
     """
-    if store.path.exists() and not store.path.is_dir():
+    if store.storage.is_file(store.path):
         raise Refused(f"{job.out} is a file; name a folder")
     names, run = store.names(), store.read_json(RUN)
     ours = {"model_sha256": job.sha256, "source": job.source, "id": job.id, "reasons": job.reasons}
@@ -438,7 +461,7 @@ def _kept(store: Store, parts: list[Part], names: list[str]) -> list[Done]:
         if part is None:
             raise Refused(f"{done.name} has been scored and is no longer in the portfolio; bring "
                           "it back, or begin anew with --overwrite")  # fmt: skip
-        same = (part.size, part.modified) == (done.size, done.modified)
+        same = (part.size, part.state) == (done.size, done.state)
         if same and all(store.sha256(name) == sha256 for name, sha256 in done.sha256.items()):
             kept.append(done)
     return kept

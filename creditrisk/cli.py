@@ -128,9 +128,17 @@ def _add_score(commands) -> None:
         description="Score Parquet or CSV files; each becomes a Parquet file of decisions under "
         "OUT. Rows that the contract does not allow go to OUT/_rejected with the reason. A run "
         "that was killed goes on with --resume; _SUCCESS is written last.",
+        epilog="examples:\n"
+        "  creditrisk score loans.csv decisions/\n"
+        "  creditrisk score 'loans/2026-*.parquet' decisions/ --id loan_id --reasons\n"
+        "  creditrisk score s3://bank/loans s3://bank/decisions --resume\n"
+        "  creditrisk score loans/ decisions/ --scheduler tcp://host:8786\n\n"
+        "exit code: 0 all is scored, 1 some files are not, 2 request refused, 130 stopped",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    score.add_argument("source", metavar="IN", help="a file, a folder or a glob")
-    score.add_argument("out", metavar="OUT", help="the folder for the decisions")
+    score.add_argument("source", metavar="IN",
+                       help="a file, a folder or a glob; s3:// and other URLs with the extra scale")  # fmt: skip
+    score.add_argument("out", metavar="OUT", help="the folder for the decisions; may be a URL too")
     score.add_argument(
         "--models", default="models", metavar="SOURCE",
         help="folder, or models:/NAME@ALIAS of the registry (default: models)",
@@ -140,9 +148,13 @@ def _add_score(commands) -> None:
         help="names each row (default: id if there is one, else file and row)",
     )  # fmt: skip
     score.add_argument("--reasons", action="store_true", help="also tell what holds scores down")
-    score.add_argument("--workers", type=_processes, metavar="N",
-                       help="processes (default: one a core, if there is enough to do); a file is "
-                       "scored by one")  # fmt: skip
+    where = score.add_mutually_exclusive_group()
+    where.add_argument("--workers", type=_processes, metavar="N",
+                       help="processes of this machine (default: one a core, if there is enough to "
+                       "do); a file is scored by one")  # fmt: skip
+    where.add_argument("--scheduler", metavar="ADDRESS",
+                       help="of a Dask cluster that does it instead, with the extra scale (default: "
+                       "DASK_SCHEDULER_ADDRESS)")  # fmt: skip
     again = score.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on with the run that OUT holds")
     again.add_argument("--overwrite", action="store_true", help="delete the run that OUT holds")
@@ -251,17 +263,22 @@ def _predict(chosen: argparse.Namespace) -> int:
 def _score(chosen: argparse.Namespace) -> int:
     from creditrisk import progress
     from creditrisk.batch import Refused, Stopped, score
+    from creditrisk.cluster import NoCluster
     from creditrisk.scoring import ModelRefused, NoReasons
+    from creditrisk.storage import NoStorage
+    from creditrisk.workers import ADDRESS
 
+    scheduler = chosen.scheduler or (None if chosen.workers else os.environ.get(ADDRESS))
     try:
         with progress.shown() as tell:
             summary = score(
                 chosen.source, chosen.out, chosen.models, id=chosen.id, reasons=chosen.reasons,
-                workers=chosen.workers, resume=chosen.resume, overwrite=chosen.overwrite, tell=tell,
+                workers=chosen.workers, scheduler=scheduler, resume=chosen.resume,
+                overwrite=chosen.overwrite, tell=tell,
             )  # fmt: skip
-    except (Refused, ModelRefused, NoReasons) as error:
+    except (Refused, ModelRefused, NoReasons, NoStorage) as error:
         return _say(str(error))
-    except (Stopped, OSError) as error:
+    except (Stopped, NoCluster, OSError) as error:
         return _say(f"{error}; finished parts are kept, go on with --resume")
     except KeyboardInterrupt:
         _say("stopped; finished parts are kept, go on with --resume")

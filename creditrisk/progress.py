@@ -67,6 +67,9 @@ def shown() -> Iterator[Callable[[str, object], None]]:
             pace.begin(rest)
             bar.update(task, total=sum(pace.sizes.values()))
             return
+        if what == "cluster":
+            print(about, file=sys.stderr)
+            return
         pace.add(about)
         bar.update(task, description=pace.words(), completed=pace.read)
         if not console.is_terminal and time.monotonic() - pace.said > EVERY:

@@ -2,32 +2,40 @@
 
 import hashlib
 import json
-import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from creditrisk.storage import Disk, Objects, storage_of
 
 
 @dataclass(frozen=True)
 class Store:
     """The folder of decisions; its files go by their names below it."""
 
-    path: Path
+    storage: Disk | Objects
+    path: str
+
+    @classmethod
+    def at(cls, url: str) -> "Store":
+        """The store at a path or URL; NoStorage if there cannot be one."""
+        return cls(*storage_of(url))
 
     def names(self) -> list[str]:
         """All files in it, hidden ones too."""
-        return [file.relative_to(self.path).as_posix() for file in self.path.rglob("*")
-                if not file.is_dir()]  # fmt: skip
+        start = len(self.path) + 1
+        return [each.path[start:].replace("\\", "/") for each in self.storage.below(self.path)]
 
     def read_json(self, name: str) -> dict:
         """What a file of JSON holds; nothing if it is not there or not whole."""
         try:
-            return json.loads((self.path / name).read_text("utf-8"))
+            with self.storage.open(self._at(name)) as file:
+                return json.loads(file.read())
         except (OSError, ValueError):
             return {}
 
@@ -35,9 +43,11 @@ class Store:
         """Write a file whole: aside first, then in place."""
         aside = f"{name}.{uuid.uuid4().hex}.tmp"
         try:
-            with self.open(aside) as file:
+            file = self.open(aside)
+            try:
                 file.write(content.encode())
-                _keep(file)
+            finally:
+                self.storage.close(file)
             self.move(aside, name)
         finally:
             self.delete(aside)
@@ -46,27 +56,28 @@ class Store:
         """Write readable JSON, whole."""
         self.write(name, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
-    def open(self, name: str):
-        """A file to write bytes to, in a folder that is made if need be."""
-        file = self.path / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        return file.open("wb")
+    def open(self, name: str) -> BinaryIO:
+        """A file to write bytes to."""
+        return self.storage.create(self._at(name))
 
     def move(self, name: str, to: str) -> None:
         """Put a file where another may be."""
-        os.replace(self.path / name, self.path / to)
+        self.storage.move(self._at(name), self._at(to))
 
     def delete(self, name: str) -> None:
         """Delete a file if it is there."""
-        (self.path / name).unlink(missing_ok=True)
+        self.storage.delete(self._at(name))
 
     def sha256(self, name: str) -> str | None:
         """The hash of a file's content, None if it is not there."""
+        found = hashlib.sha256()
         try:
-            with (self.path / name).open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
+            with self.storage.open(self._at(name)) as file:
+                while piece := file.read(2**20):
+                    found.update(piece)
         except FileNotFoundError:
             return None
+        return found.hexdigest()
 
     @contextmanager
     def writing(self) -> Iterator["Files"]:
@@ -82,6 +93,9 @@ class Store:
         for name in self.names():
             if name.endswith(".tmp"):
                 self.delete(name)
+
+    def _at(self, name: str) -> str:
+        return f"{self.path}/{name}"
 
 
 @dataclass
@@ -103,8 +117,7 @@ class Files:
         """End all files; the hash of each by name."""
         for sink, writer in self.writers.values():
             writer.close()
-            _keep(sink.file)
-            sink.file.close()
+            self.store.storage.close(sink.file)
         return {name: sink.hash.hexdigest() for name, (sink, _) in self.writers.items()}
 
     def move(self) -> None:
@@ -130,7 +143,7 @@ class Files:
 class Hashed:
     """A file that hashes what is written to it."""
 
-    def __init__(self, file):
+    def __init__(self, file: BinaryIO):
         self.file, self.hash = file, hashlib.sha256()
 
     def write(self, content: bytes) -> int:
@@ -148,9 +161,3 @@ class Hashed:
     def closed(self) -> bool:
         """Whether nothing more can be written."""
         return self.file.closed
-
-
-def _keep(file) -> None:
-    """Have the disk itself keep what was written, so that a name never outlives its content."""
-    file.flush()
-    os.fsync(file.fileno())

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 
@@ -17,8 +18,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT
+from daskprocesses import cluster, wait_for
+from moto.server import ThreadedMotoServer
+from s3fs import S3FileSystem
 from test_serving import publish
 
+import creditrisk.cluster
 from creditrisk import cli
 from creditrisk.batch import Refused, score
 from creditrisk.contract import read_contract, record_problems
@@ -289,34 +294,39 @@ def until(condition, seconds: float = 60) -> None:
         time.sleep(0.005)
 
 
-def test_whoever_is_killed_every_row_is_there_once(tmp_path, model, applications, capsys):
-    """A worker and then the client are killed; 24 files of 3,042 rows, one of them bad in each."""
-    source, out = tmp_path / "in", tmp_path / "out"
+@pytest.fixture(scope="module")
+def portfolio(tmp_path_factory, applications) -> Path:
+    """24 files of 3,042 rows, one of them bad in each."""
+    source = tmp_path_factory.mktemp("portfolio")
     many = pd.concat([applications.drop(columns="id")] * 9, ignore_index=True)
     many.loc[17, "Age"] = 7
     first = write(many, source / "00.parquet")
     for number in range(1, 24):
         shutil.copy(first, source / f"{number:02}.parquet")
-    command = ["score", str(source), str(out), "--models", model]
+    return source
 
-    def done() -> int:
-        return len(list(out.glob("_parts/*.json")))
 
-    with (tmp_path / "log").open("w") as log:
-        client = psutil.Popen([sys.executable, "-m", "creditrisk.cli", *command, "--workers", "2"],
-                              cwd=ROOT, stdout=log, stderr=log)  # fmt: skip
-        try:
-            until(lambda: done() or client.poll() is not None)
-            workers_of(client)[0].kill()
-            before = done()
-            until(lambda: done() > before + 4 or client.poll() is not None)
-            family = client.children(recursive=True)
-        finally:
-            client.kill()
-        client.wait()
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory, portfolio, model) -> Path:
+    """The same, scored without disturbance."""
+    out = tmp_path_factory.mktemp("calm")
+    assert score(str(portfolio), str(out), model, workers=1).manifest["parts_kept"] == 0
+    return out
+
+
+def test_whoever_is_killed_every_row_is_there_once(tmp_path, model, portfolio, calm, capsys):
+    """A worker and then the client are killed."""
+    out = tmp_path / "out"
+    command = ["score", str(portfolio), str(out), "--models", model]
+    with client_of(*command, "--workers", "2", log=tmp_path / "log") as client:
+        until(lambda: done(out) or client.poll() is not None)
+        workers_of(client)[0].kill()
+        before = done(out)
+        until(lambda: done(out) > before + 4 or client.poll() is not None)
+        family = client.children(recursive=True)
     assert family, (tmp_path / "log").read_text()
     until(lambda: all(map(gone, family)), seconds=20)
-    kept = done()
+    kept = done(out)
     assert 5 < kept < 24 and not (out / "_SUCCESS").exists()
 
     assert cli.main([*command, "--resume", "--workers", "1"]) == 0
@@ -324,15 +334,119 @@ def test_whoever_is_killed_every_row_is_there_once(tmp_path, model, applications
     n = 24 * 3042
     assert f"{n:,} rows in 24 files = {n - 24:,} scored + 24 rejected" in told.out
     assert f"{kept} of 24 files were scored before and are kept" in told.err
-    assert not list(out.rglob("*.tmp")) and (out / "_SUCCESS").exists()
+    assert_same(out, calm)
 
-    calm = tmp_path / "calm"
-    assert score(str(source), str(calm), model, workers=1).manifest["parts_kept"] == 0
+
+def test_on_a_cluster_too_every_row_is_there_once(tmp_path, model, portfolio, calm):
+    """A worker, the client, and another worker of the client that goes on are killed."""
+    out = tmp_path / "out"
+    with cluster(tmp_path) as dask:
+        command = ["score", str(portfolio), str(out), "--models", model,
+                   "--scheduler", dask.address]  # fmt: skip
+        first, second, third = dask.start(3)
+        with client_of(*command, log=tmp_path / "log") as client:
+            until(lambda: done(out) or client.poll() is not None)
+            first.kill()
+            until(lambda: done(out) > 3 or client.poll() is not None)
+        assert done(out) < 24 and not (out / "_SUCCESS").exists(), (tmp_path / "log").read_text()
+        until(lambda: not list(out.rglob("*.tmp")))  # what was under way is put away or done
+        with client_of(*command, "--resume", log=tmp_path / "log") as client:
+            wait_for(f"units of work for 2 cores at {dask.address}", tmp_path / "log", client)
+            before = done(out)
+            until(lambda: done(out) > before or client.poll() is not None)
+            second.kill()
+            assert client.wait(timeout=60) == 0, (tmp_path / "log").read_text()
+        assert third.poll() is None
+    assert_same(out, calm)
+
+
+def test_a_scheduler_that_does_not_answer_or_is_lost_is_said_in_time(
+    tmp_path, model, portfolio, capsys, monkeypatch
+):
+    monkeypatch.setattr(creditrisk.cluster, "PATIENCE", 1)
+    out = tmp_path / "out"
+    command = ["score", str(portfolio), str(out), "--models", model, "--scheduler"]
+    assert cli.main([*command, "tcp://127.0.0.1:1"]) == 2  # nobody listens there
+    assert "no scheduler answers at tcp://127.0.0.1:1" in capsys.readouterr().err
+    with cluster(tmp_path) as dask:  # nobody works there
+        with client_of(*command, dask.address, "--resume", log=tmp_path / "log") as client:
+            wait_for("units of work for 0 cores", tmp_path / "log", client)
+            dask.scheduler.kill()
+            lost = time.monotonic()
+            assert client.wait(timeout=30) == 2 and time.monotonic() - lost < 10
+    assert "the scheduler was lost" in (tmp_path / "log").read_text()
+    assert not (out / "_SUCCESS").exists()
+
+
+def test_paths_may_be_urls_of_an_object_store(tmp_path, light, applications, monkeypatch, capsys):
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(name, "testing")
+        store = S3FileSystem()
+        store.mkdir("bank")
+        # The first 10 applications of either file have an Age of 7.
+        young = applications.assign(Age=applications.Age.where(applications.id > 1009, 7))
+        for name in ("a.parquet", "b.parquet"):
+            store.put(str(write(young, tmp_path / "in" / name)), f"bank/loans/{name}")
+        store.put(str(ROOT / "README.md"), "bank/loans/README.md")
+        command = ["score", "s3://bank/loans/*", "s3://bank/decisions", "--models", light]
+        assert cli.main(command) == 0
+        n = 2 * len(applications)
+        told = f"{n:,} rows in 2 files = {n - 20:,} scored + 20 rejected"
+        assert told in capsys.readouterr().out
+        out = tmp_path / "out"
+        score(str(tmp_path / "in"), str(out), light, workers=1)
+        for name, made in content(out).items():
+            assert store.cat(f"bank/decisions/{name}") == made
+        assert len(content(out)) == 4 and store.exists("bank/decisions/_SUCCESS")
+        assert cli.main(command) == 2
+        assert "holds the finished run of" in capsys.readouterr().err
+        store.rm("bank/decisions/b.parquet")
+        assert cli.main([*command, "--resume"]) == 0
+        assert "1 of 2 files were scored before and are kept" in capsys.readouterr().err
+        assert store.cat("bank/decisions/b.parquet") == content(out)["b.parquet"]
+        assert not [name for name in store.find("bank") if name.endswith(".tmp")]
+        assert cli.main(["score", "s3://nobody/loans", str(tmp_path / "no"), "--models", light]) == 2
+        assert cli.main(["score", "nowhere://loans", str(tmp_path / "no"), "--models", light]) == 2
+        errors = capsys.readouterr().err.splitlines()
+        assert errors[0] == "creditrisk: s3://nobody/loans does not exist"
+        assert errors[1].startswith("creditrisk: nowhere://loans: ") and "s3:// comes" in errors[1]
+        assert not (tmp_path / "no").exists()
+    finally:
+        server.stop()
+
+
+def done(out: Path) -> int:
+    """How many parts are finished."""
+    return len(list(out.glob("_parts/*.json")))
+
+
+@contextmanager
+def client_of(*command: str, log: Path):
+    """`creditrisk` as a process, killed in the end."""
+    with log.open("w") as file:
+        client = psutil.Popen([sys.executable, "-m", "creditrisk.cli", *command],
+                              cwd=ROOT, stdout=file, stderr=file)  # fmt: skip
+    try:
+        yield client
+    finally:
+        with suppress(psutil.NoSuchProcess):
+            client.kill()
+        client.wait()
+
+
+def assert_same(out: Path, calm: Path) -> None:
+    """Nothing is lost, doubled or left over: all is as it is without disturbance."""
     assert content(out) == content(calm) and len(content(out)) == 48
     books, same = (json.loads((each / "_manifest.json").read_text()) for each in (out, calm))
-    assert books["parts"] == same["parts"] and books["rows"] == n
+    assert books["parts"] == same["parts"] and books["rows"] == 24 * 3042
     ids = [pq.read_table(part, columns=["id"])["id"].to_pylist() for part in out.glob("*.parquet")]
-    assert len(set(chain(*ids))) == sum(map(len, ids)) == n - 24
+    assert len(set(chain(*ids))) == sum(map(len, ids)) == 24 * 3042 - 24
+    assert not list(out.rglob("*.tmp")) and (out / "_SUCCESS").exists()
 
 
 def workers_of(client: psutil.Process) -> list[psutil.Process]:
