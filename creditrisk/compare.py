@@ -300,7 +300,7 @@ def _paired(a: KeptRun, b: KeptRun, rows, cutoffs) -> list[Paired]:
     judged = not few(int((y == 1).sum()), int((y == 0).sum()))
     found = []
     if min((y == 1).sum(), (y == 0).sum()) >= 2:
-        aucs = [float(wins(y, score).mean()) for score in (before, after)]
+        aucs = [float(wins(y, score)[0].mean() / (y == 0).sum()) for score in (before, after)]
         found.append(Paired("ROC-AUC", *aucs, auc_difference(y, after, before) if judged else None))
     each = {}
     if cutoffs:

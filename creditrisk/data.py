@@ -17,7 +17,9 @@ from sklearn.preprocessing import OneHotEncoder
 from creditrisk.contract import MISSING, Contract, ContractError, Field
 
 
-def read_raw(path: str | Path, contract: Contract) -> pd.DataFrame:
+def read_raw(
+    path: str | Path, contract: Contract, sample: int = 0, seed: int = 0
+) -> pd.DataFrame:
     """Read a raw file, refusing whatever the contract does not describe.
 
     A byte order mark, other line ends and another order of the columns are accepted; they
@@ -26,7 +28,10 @@ def read_raw(path: str | Path, contract: Contract) -> pd.DataFrame:
     Parameters
     ----------
     path
-        A comma-separated UTF-8 file with a header.
+        A comma-separated UTF-8 file with a header, or one that ends in ``.parquet``.
+    sample, seed
+        How many rows to draw at random, the same ones for the same seed; 0 takes all. Of a Parquet
+        file only these are kept in memory, and only these are checked cell by cell.
 
     Returns
     -------
@@ -38,24 +43,60 @@ def read_raw(path: str | Path, contract: Contract) -> pd.DataFrame:
     ------
     ContractError
         Naming file, row (counted from 1, with the line in the file), column and remedy.
+    ValueError
+        If ``sample`` is negative.
     """
     path = Path(path)
+    if sample < 0:
+        raise ValueError(f"sample is {sample}; give the number of rows to draw, or 0 for all")
     try:
+        if path.suffix == ".parquet":
+            return _from_parquet(path, contract, sample, seed)
         content = path.read_bytes()
     except OSError as error:
         raise ContractError(
-            str(path), [f"cannot be read ({error.strerror})"], _restore(path)
+            str(path), [f"cannot be read ({error.strerror or error})"], _restore(path)
         ) from error
+    applications = _from_csv(path, content, contract)
+    return applications.iloc[_drawn(len(applications), sample, seed)] if sample else applications
+
+
+def _from_csv(path: Path, content: bytes, contract: Contract) -> pd.DataFrame:
     header, rows = _cells(path, content, contract)
-    _check_header(path, header, contract)
+    _check_header(path, header, contract, "line 1: ")
     _check_rows(path, header, rows, contract)
     cells = pd.DataFrame(rows, columns=header, dtype=object)
-    problems = [line for field in contract.columns for line in _bad_cells(cells, field, contract)]
-    problems += _bad_row_numbers(cells, contract)
-    if problems:
-        raise ContractError(str(path), problems, "correct these cells, or " + _restore(path))
-    _check_content(path, content, cells, contract)
+    _check_cells(path, cells, contract)
+    _check_content(path, len(cells), _sha256(content), contract, cells)
     return _typed(cells, contract)
+
+
+def _from_parquet(path: Path, contract: Contract, sample: int, seed: int) -> pd.DataFrame:
+    from creditrisk import parquet  # a server reads none
+
+    try:
+        with parquet.opened(path) as file:
+            header = parquet.columns(file)
+            _check_header(path, header, contract)
+            rows = file.metadata.num_rows
+            if not rows:
+                raise ContractError(str(path), ["there is no row"], _restore(path))
+            drawn = _drawn(rows, sample, seed) if sample else np.arange(rows)
+            missing = next(iter(contract.missing_values), "")
+            cells = parquet.text(file, header, drawn, missing)
+    except parquet.Broken as error:
+        raise ContractError(str(path), [f"is no Parquet file ({error})"], _restore(path)) from error
+    _check_cells(path, cells, contract)
+    with path.open("rb") as content:
+        sha256 = hashlib.file_digest(content, "sha256").hexdigest()
+    _check_content(path, rows, sha256, contract)
+    return _typed(cells, contract)
+
+
+def _drawn(rows: int, sample: int, seed: int) -> np.ndarray:
+    """The places of the rows that are drawn, in the order of the file."""
+    generator = np.random.default_rng(seed)
+    return np.sort(generator.choice(rows, min(sample, rows), replace=False, shuffle=False))
 
 
 def target(frame: pd.DataFrame, contract: Contract) -> pd.Series:
@@ -203,18 +244,18 @@ def _cells(path: Path, content: bytes, contract: Contract) -> tuple[list[str], l
     return header, rows
 
 
-def _check_header(path: Path, header: list[str], contract: Contract) -> None:
+def _check_header(path: Path, header: list[str], contract: Contract, where: str = "") -> None:
     """Every column of the contract once, the row number if the contract has one, nothing else."""
     expected = [field.name for field in contract.columns]
     known = [*expected, contract.row_number]
-    problems = [f"line 1: column {name!r} is missing" for name in expected if name not in header]
+    problems = [f"{where}column {name!r} is missing" for name in expected if name not in header]
     for name in dict.fromkeys(header):
         if header.count(name) > 1:
-            problems.append(f"line 1: column {name!r} occurs {header.count(name)} times")
+            problems.append(f"{where}column {name!r} occurs {header.count(name)} times")
         if name not in known:
             near = difflib.get_close_matches(name.strip(), expected, 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            problems.append(f"line 1: column {name!r} is not in the contract{hint}")
+            problems.append(f"{where}column {name!r} is not in the contract{hint}")
     if problems:
         raise ContractError(
             str(path), problems, "name the columns as datapackage.json does, or describe them there"
@@ -280,13 +321,25 @@ def _bad_row_numbers(cells: pd.DataFrame, contract: Contract) -> list[str]:
     ]  # fmt: skip
 
 
-def _check_content(path: Path, content: bytes, cells: pd.DataFrame, contract: Contract) -> None:
-    """Compare with the recorded hash: no schema sees a dropped row or a swapped label."""
-    if contract.rows is not None and len(cells) != contract.rows:
-        problem = f"{len(cells)} rows; datapackage.json records {contract.rows}"
+def _check_cells(path: Path, cells: pd.DataFrame, contract: Contract) -> None:
+    problems = [line for field in contract.columns for line in _bad_cells(cells, field, contract)]
+    problems += _bad_row_numbers(cells, contract)
+    if problems:
+        raise ContractError(str(path), problems, "correct these cells, or " + _restore(path))
+
+
+def _check_content(
+    path: Path, rows: int, sha256: str, contract: Contract, cells: pd.DataFrame | None = None
+) -> None:
+    """Compare with the recorded hash: no schema sees a dropped row or a swapped label.
+
+    Of CSV the same cells in another spelling of the file will do.
+    """
+    if contract.rows is not None and rows != contract.rows:
+        problem = f"{rows} rows; datapackage.json records {contract.rows}"
     elif contract.sha256 and contract.sha256 not in (
-        _sha256(content),
-        _sha256(_canonical(cells, contract)),
+        sha256,
+        _sha256(_canonical(cells, contract)) if cells is not None else sha256,
     ):
         problem = "every cell is allowed, but the values are not those whose hash is recorded"
     else:
@@ -295,7 +348,7 @@ def _check_content(path: Path, content: bytes, cells: pd.DataFrame, contract: Co
         str(path),
         [problem],
         _restore(path) + f"; if the change is meant, record it in datapackage.json: "
-        f'"hash": "sha256:{_sha256(content)}", "rows": {len(cells)}',
+        f'"hash": "sha256:{sha256}", "rows": {rows}',
     )
 
 
@@ -317,7 +370,7 @@ def _dtype(field: Field) -> str:
 
 
 def _typed(cells: pd.DataFrame, contract: Contract) -> pd.DataFrame:
-    frame = pd.DataFrame(index=pd.RangeIndex(len(cells)))
+    frame = pd.DataFrame(index=cells.index)
     if contract.row_number in cells:
         frame.index = pd.Index(cells[contract.row_number].astype("int64"))
     for field in contract.columns:

@@ -192,5 +192,5 @@ def _near(value, field: Field, step: int, share: float):
 
 def _outranked(score: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """By good risk the share of bad ones it outranks, by bad risk the share that outrank it."""
-    won = wins(y, score)
-    return won.mean(axis=1), won.mean(axis=0)
+    good, bad = wins(y, score)
+    return good / bad.size, bad / good.size

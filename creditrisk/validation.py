@@ -33,7 +33,7 @@ def auc_interval(y: np.ndarray, score: np.ndarray, level: float = 0.95) -> Inter
     ValueError
         If there are fewer than two applicants of a class.
     """
-    return _delong(wins(y, score), level, (0.0, 1.0))
+    return _delong(*wins(y, score), level, (0.0, 1.0))
 
 
 def auc_difference(
@@ -43,22 +43,42 @@ def auc_difference(
 
     The p-value is that of no difference. Luck with the applicants, which both share, cancels out.
     """
-    return _delong(wins(y, score) - wins(y, other), level, (-1.0, 1.0))
+    (good, bad), (other_good, other_bad) = wins(y, score), wins(y, other)
+    return _delong(good - other_good, bad - other_bad, level, (-1.0, 1.0))
 
 
-def wins(y: np.ndarray, score: np.ndarray) -> np.ndarray:
-    """For each good (rows), against each bad: 1 if it is ranked above, 1/2 if beside, else 0."""
+def wins(y: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How many bad risks each good one outranks, and how many good ones each bad is outranked by.
+
+    One beside it counts half. The counts take the time of a sort, so that a million applicants are
+    no trouble.
+
+    Returns
+    -------
+    good, bad : ndarray, shapes (good risks,) and (bad risks,)
+        In the order of the applicants. Either sum over the number of pairs is the ROC-AUC.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two applicants of a class.
+    """
     y, score = np.asarray(y), np.asarray(score)
-    good, bad = score[y == 1][:, None], score[y == 0][None, :]
+    good, bad = score[y == 1], score[y == 0]
     if min(good.size, bad.size) < 2:
         raise ValueError(f"ROC-AUC needs two good and two bad; here are {good.size} and {bad.size}")
-    return (good > bad) + 0.5 * (good == bad)
+    below, beside = (np.searchsorted(np.sort(bad), good, side) for side in ("left", "right"))
+    under, up_to = (np.searchsorted(np.sort(good), bad, side) for side in ("left", "right"))
+    return (below + beside) / 2, good.size - (under + up_to) / 2
 
 
-def _delong(won: np.ndarray, level: float, bounds: tuple[float, float]) -> Interval:
-    by_good, by_bad = won.mean(axis=1), won.mean(axis=0)
+def _delong(
+    good: np.ndarray, bad: np.ndarray, level: float, bounds: tuple[float, float]
+) -> Interval:
+    by_good, by_bad = good / bad.size, bad / good.size
     error = np.sqrt(by_good.var(ddof=1) / len(by_good) + by_bad.var(ddof=1) / len(by_bad))
-    estimate, half = float(won.mean()), float(stats.norm.ppf((1 + level) / 2) * error)
+    estimate = float(good.sum() / (good.size * bad.size))
+    half = float(stats.norm.ppf((1 + level) / 2) * error)
     low, high = max(bounds[0], estimate - half), min(bounds[1], estimate + half)
     p = float(2 * stats.norm.sf(abs(estimate) / error)) if error > 0 else float(estimate == 0)
     return Interval(estimate, low, high, p)

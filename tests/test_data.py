@@ -1,6 +1,7 @@
 """The raw file against its contract, and the way from an application to numbers and back."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -129,6 +130,67 @@ def test_harmless_variants_give_the_same_frame(same, tmp_path):
     path.write_bytes(same)
     expected = read_raw(DATA / "german_credit_data.csv", CONTRACT)
     pd.testing.assert_frame_equal(read_raw(path, CONTRACT), expected)
+
+
+def undescribed(**changes):
+    """The contract for a file whose rows and hash nobody has recorded."""
+    return replace(CONTRACT, rows=None, sha256=None, **changes)
+
+
+def test_parquet_gives_the_frame_that_csv_gives(tmp_path):
+    expected, path = read_raw(DATA / "german_credit_data.csv", CONTRACT), tmp_path / "raw.parquet"
+    # as pandas may have it: categories, and floats for whole numbers
+    kinds = expected.astype({"Purpose": "category", "Age": "float64", "Job": "int8"})
+    kinds.to_parquet(path, row_group_size=300)  # its index of row numbers is a column of the file
+    pd.testing.assert_frame_equal(read_raw(path, undescribed()), expected)
+    with pytest.raises(ContractError, match="values are not those whose hash is recorded"):
+        read_raw(path, CONTRACT)
+
+
+def test_a_sample_is_drawn_without_repeats_and_the_same_for_the_same_seed(tmp_path):
+    all_rows = read_raw(DATA / "german_credit_data.csv", CONTRACT)
+    all_rows.to_parquet(tmp_path / "raw.parquet", index=False, row_group_size=70)
+    drawn = read_raw(tmp_path / "raw.parquet", undescribed(), sample=200, seed=1)
+    again = read_raw(tmp_path / "raw.parquet", undescribed(), sample=200, seed=1)
+    other = read_raw(tmp_path / "raw.parquet", undescribed(), sample=200, seed=2)
+    assert len(drawn) == drawn.index.nunique() == 200 and drawn.index.is_monotonic_increasing
+    pd.testing.assert_frame_equal(drawn, again)
+    assert not drawn.index.equals(other.index)
+    pd.testing.assert_frame_equal(drawn, all_rows.loc[drawn.index])
+    of_csv = read_raw(DATA / "german_credit_data.csv", CONTRACT, sample=200, seed=1)
+    pd.testing.assert_frame_equal(of_csv, drawn)
+    assert len(read_raw(tmp_path / "raw.parquet", undescribed(), sample=5000)) == 1000
+    # 300 of 1000 are bad: of 100 draws of 200, about 60 are, SD sqrt(200 x .3 x .7 x 800/999) = 5.8,
+    # so that the mean of 100 lies within 4 x .58 of 60
+    bad = [(read_raw(tmp_path / "raw.parquet", undescribed(), 200, seed).Risk == "bad").sum()
+           for seed in range(100)]  # fmt: skip
+    assert abs(np.mean(bad) - 60) < 2.3
+    with pytest.raises(ValueError, match="sample is -1; give the number of rows to draw"):
+        read_raw(tmp_path / "raw.parquet", CONTRACT, sample=-1)
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda t: t.drop(columns="Age"), "column 'Age' is missing"),
+        (lambda t: t.assign(Pets=1), "column 'Pets' is not in the contract"),
+        (lambda t: t.assign(Age=t.Age.where(t.index != 16, 7)), "row 17 (line 18): Age is 7"),
+        (lambda t: t.assign(Age=t.Age + 0.5), "is '67.5', not a whole number"),
+        (lambda t: t.assign(Age=t.Age.where(t.index != 3)), "Age is missing"),
+        (lambda t: t[:0], "there is no row"),
+        (lambda t: t[1:], "999 rows; datapackage.json records 1000"),
+    ],
+)
+def test_broken_parquet_is_refused_with_place_and_remedy(damage, words, tmp_path):
+    table = read_raw(DATA / "german_credit_data.csv", CONTRACT).reset_index(drop=True)
+    damage(table).to_parquet(tmp_path / "raw.parquet", index=False)
+    with pytest.raises(ContractError) as refusal:
+        read_raw(tmp_path / "raw.parquet", CONTRACT)
+    assert words in str(refusal.value) and "Remedy:" in str(refusal.value)
+    whole = (tmp_path / "raw.parquet").read_bytes()
+    (tmp_path / "raw.parquet").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ContractError, match="raw.parquet(.|\n)*is no Parquet file"):
+        read_raw(tmp_path / "raw.parquet", CONTRACT)
 
 
 def test_another_file_needs_only_another_descriptor(tmp_path):

@@ -1,0 +1,232 @@
+"""How fast portfolios are scored, and whether time and memory grow as they should.
+
+    uv run python benchmarks/scale.py                  # 1e5 to 1e7 rows; some minutes on two cores
+    uv run python benchmarks/scale.py --most 1000000   # shorter
+    uv run python benchmarks/scale.py --faults         # a full disk and 5 million rows under fire
+
+The model is the one in models/, so run the chain first. Applications are drawn evenly from the
+contract, 50,000 a file. The other ways are `Pipeline.predict_proba` over pandas chunks of the same
+Parquet files, in one process, as one would write it, and `mlflow models predict` of the same
+pipeline, logged as MLflow's documentation has it, on a CSV file. Their start-up is counted as ours
+is, except for the chunks, whose clock starts when all is loaded. Rounds alternate; a ratio is taken
+within a round, and the median is told with the lowest and the highest.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from creditrisk.scoring import Scorer
+
+ROOT = Path(__file__).resolve().parent.parent
+PART = 50_000  # rows a file
+CHUNK = 10_000  # rows that the other way reads at once
+SOME = 200_000  # rows that it is given
+FEW = 20_000  # rows that `mlflow models predict` is given
+
+
+def main() -> None:
+    """Measure what was asked and print it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--most", type=int, default=10_000_000, help="rows (default: 10,000,000)")
+    parser.add_argument("--rounds", type=int, default=3, help="of each ratio (default: 3)")
+    parser.add_argument("--models", default="models", help="folder of the model (default: models)")
+    parser.add_argument("--faults", action="store_true", help="break things instead")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        print(f"{os.cpu_count()} cores, load before {os.getloadavg()[0]:.1f}")
+        if asked.faults:
+            under_fire(Path(folder), asked.models)
+        else:
+            measure(Path(folder), asked.models, asked.most, asked.rounds)
+
+
+def portfolio(folder: Path, model: str, rows: int, seed: int = 7) -> Path:
+    """Applications drawn evenly from the contract, in Parquet files."""
+    places, random = Scorer.load(model).domain, np.random.default_rng(seed)
+    folder.mkdir()
+    for number, begin in enumerate(range(0, rows, PART)):
+        n = min(PART, rows - begin)
+        drawn = [start + random.integers(0, len(values), n)
+                 for start, values in zip(places.starts, places.values)]  # fmt: skip
+        frame = places.frame(np.column_stack(drawn))
+        frame.insert(0, "id", np.arange(begin, begin + n))
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        pq.write_table(table, folder / f"{number:04}.parquet")
+    return folder
+
+
+def score(source: Path, out: Path, model: str, workers: int = 2) -> tuple[float, float]:
+    """Seconds that `creditrisk score` takes, and the highest memory of one of its processes, MB."""
+    command = [sys.executable, "-m", "creditrisk.cli", "score", source, out, "--models", model,
+               "--overwrite", "--workers", workers]  # fmt: skip
+    begin, highest = time.perf_counter(), 0
+    process = psutil.Popen(list(map(str, command)), stdout=subprocess.DEVNULL,
+                           stderr=subprocess.DEVNULL, cwd=ROOT)  # fmt: skip
+    while process.poll() is None:
+        try:
+            for each in [process, *process.children(recursive=True)]:
+                highest = max(highest, each.memory_info().rss)
+        except psutil.NoSuchProcess:
+            pass
+        time.sleep(0.05)
+    assert process.returncode == 0, "the scoring failed"
+    return time.perf_counter() - begin, highest / 1e6
+
+
+def by_chunks(source: Path, scorer: Scorer) -> tuple[float, np.ndarray]:
+    """Rows a second of the pipeline over pandas chunks, reading included; and its answers."""
+    found, begin = [], time.perf_counter()
+    for file in sorted(source.iterdir())[: SOME // PART]:
+        for batch in pq.ParquetFile(file).iter_batches(CHUNK):
+            frame = batch.to_pandas().drop(columns="id")
+            found.append(scorer.pipeline.predict_proba(frame)[:, 1])
+    answers = np.concatenate(found)
+    return len(answers) / (time.perf_counter() - begin), answers
+
+
+def by_mlflow(place: Path, source: Path, scorer: Scorer) -> float:
+    """Rows a second of `mlflow models predict`, start-up included."""
+    import mlflow
+
+    logged, rows = place / "stock", place / "few.csv"
+    if not logged.exists():
+        mlflow.sklearn.save_model(
+            scorer.pipeline, logged, pyfunc_predict_fn="predict_proba", pip_requirements=[],
+            serialization_format="cloudpickle",
+        )  # fmt: skip
+        frame = pq.read_table(sorted(source.iterdir())[0]).to_pandas().drop(columns="id")
+        frame[:FEW].to_csv(rows, index=False)
+    begin = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-m", "mlflow", "models", "predict", "-m", logged, "-i", rows, "-t", "csv",
+         "-o", place / "few.json", "--env-manager", "local"],
+        check=True, capture_output=True, cwd=place,
+        env={**os.environ, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "true"},
+    )  # fmt: skip
+    seconds = time.perf_counter() - begin
+    assert len(json.loads((place / "few.json").read_text())["predictions"]) == FEW
+    return FEW / seconds
+
+
+def measure(place: Path, model: str, most: int, rounds: int) -> None:
+    """Rows a second against the other ways, and how time and memory grow."""
+    scorer, out = Scorer.load(model), place / "out"
+    sizes = [size for size in (100_000, 1_000_000, 10_000_000) if size <= most]
+    sources = {size: portfolio(place / f"in-{size}", model, size) for size in sizes}
+    source, rows = sources[sizes[-1]], sizes[-1]
+    one_file = portfolio(place / "in-1", model, 1)
+    score(one_file, out, model)  # what is compiled once a machine is compiled now
+    gains, gains_mlflow, doubles = [], [], []
+    for _ in range(rounds):
+        two = rows / score(source, out, model, workers=2)[0]
+        one = rows / score(source, out, model, workers=1)[0]
+        theirs, answers = by_chunks(source, scorer)
+        mlflow = by_mlflow(place, source, scorer)
+        gains.append(two / theirs)
+        gains_mlflow.append(two / mlflow)
+        doubles.append(two / one)
+        print(f"  {rows:,} rows: {two:,.0f} rows/s with 2 processes, {one:,.0f} with 1; "
+              f"{theirs:,.0f} by pandas chunks, {mlflow:,.0f} by mlflow models predict")  # fmt: skip
+    files = sorted(out.glob("*.parquet"))[: SOME // PART]
+    ours = np.concatenate([pq.read_table(file)["probability"].to_numpy() for file in files])
+    print(f"largest difference from the pipeline: {np.abs(ours - answers).max():.1e}")
+    print(f"times the rows/s of pandas chunks: {told(gains)}; target 5")
+    print(f"times the rows/s of mlflow models predict: {told(gains_mlflow)}; target 10")
+    print(f"two processes over one: {told(doubles)}; target 1.7")
+    start_up = median(score(one_file, out, model)[0] for _ in range(3))
+    print(f"start-up, one row: {start_up:.1f} s")
+    seconds, memory = {}, {}
+    for size, source in sources.items():
+        seconds[size], memory[size] = score(source, out, model)
+        gain = size / seconds[size] / theirs
+        print(f"{size:>12,} rows: {seconds[size]:6.1f} s with 2 processes, highest process "
+              f"{memory[size]:.0f} MB, {gain:.1f} times the chunks' rows/s")  # fmt: skip
+    if len(sizes) > 1:
+        print(f"exponent of time: {exponent(seconds):.2f}; with start-up taken off: "
+              f"{exponent({n: s - start_up for n, s in seconds.items()}):.2f}; "
+              "target 0.95 to 1.05")  # fmt: skip
+        last, before = sizes[-1], sizes[-2]
+        print(f"memory at {last:,} over {before:,}: {memory[last] / memory[before]:.2f}; "
+              "target 1.2")  # fmt: skip
+
+
+def exponent(seconds: dict[int, float]) -> float:
+    """The slope of log time over log rows."""
+    return float(np.polyfit(np.log(list(seconds)), np.log(list(seconds.values())), 1)[0])
+
+
+def told(ratios: list[float]) -> str:
+    """A ratio's median and range."""
+    return f"{median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})"
+
+
+def under_fire(place: Path, model: str) -> None:
+    """Five million rows of which processes are killed, then a full disk."""
+    source = portfolio(place / "in", model, 5_000_000)
+    calm, out = place / "calm", place / "out"
+    print(f"undisturbed: {score(source, calm, model)[0]:.0f} s")
+    command = [sys.executable, "-m", "creditrisk.cli", "score", str(source), "--models", model]
+
+    def start(folder: Path, *options: str) -> psutil.Popen:
+        return psutil.Popen([*command, str(folder), *options], cwd=ROOT, stderr=subprocess.PIPE,
+                            stdout=subprocess.PIPE, text=True)  # fmt: skip
+
+    def done(folder: Path) -> int:
+        return len(list(folder.glob("_parts/*.json")))
+
+    def kill_worker(client: psutil.Popen) -> None:
+        # Others are there to start them and to clean up, and are smaller.
+        leaves = [each for each in client.children(recursive=True) if not each.children()]
+        max(leaves, key=lambda each: each.memory_info().rss).kill()
+
+    client = start(out)
+    for number in (10, 25, 40):
+        while done(out) < number:
+            time.sleep(0.01)
+        kill_worker(client)
+    while done(out) < 55:
+        time.sleep(0.01)
+    client.kill()
+    client.communicate()
+    print(f"three workers and the client killed; {done(out)} of {5_000_000 // PART} files done")
+    client = start(out, "--resume")
+    words, errors = client.communicate()
+    assert client.returncode == 0, errors
+    print(words.strip())
+    same = all(file.read_bytes() == (out / file.name).read_bytes() for file in calm.glob("*.parquet"))
+    books = [json.loads((each / "_manifest.json").read_text()) for each in (calm, out)]
+    print(f"files equal to the undisturbed run's, byte by byte: {same}; "
+          f"hashes and sums equal: {books[0]['parts'] == books[1]['parts']}")  # fmt: skip
+    shutil.rmtree(out)
+    disk = place / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "none", disk]).returncode:
+        print("a small disk could not be mounted here; run as root")
+        return
+    try:
+        client = start(disk / "out")
+        _, errors = client.communicate()
+        print(f"full disk: exit {client.returncode}, {done(disk / 'out')} files kept\n{errors}")
+        subprocess.run(["mount", "-o", "remount,size=400m", disk], check=True)
+        client = start(disk / "out", "--resume")
+        words, errors = client.communicate()
+        print(f"after more room: exit {client.returncode}\n{words}")
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+if __name__ == "__main__":
+    main()
