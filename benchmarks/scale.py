@@ -3,6 +3,7 @@
     uv run python benchmarks/scale.py                  # 1e5 to 1e7 rows; some minutes on two cores
     uv run python benchmarks/scale.py --most 1000000   # shorter
     uv run python benchmarks/scale.py --faults         # a full disk and 5 million rows under fire
+    uv run python benchmarks/scale.py --train 1000 10000        # the chain on samples of a large file
 
 The model is the one in models/, so run the chain first. Applications are drawn evenly from the
 contract, 50,000 a file. The other ways are `Pipeline.predict_proba` over pandas chunks of the same
@@ -44,11 +45,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="of each ratio (default: 3)")
     parser.add_argument("--models", default="models", help="folder of the model (default: models)")
     parser.add_argument("--faults", action="store_true", help="break things instead")
+    parser.add_argument("--train", type=int, nargs="+", metavar="ROWS",
+                        help="run the chain on so many rows instead, drawn from a million")  # fmt: skip
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         print(f"{os.cpu_count()} cores, load before {os.getloadavg()[0]:.1f}")
         if asked.faults:
             under_fire(Path(folder), asked.models)
+        elif asked.train:
+            train(Path(folder), asked.train)
         else:
             measure(Path(folder), asked.models, asked.most, asked.rounds)
 
@@ -226,6 +231,38 @@ def under_fire(place: Path, model: str) -> None:
         print(f"after more room: exit {client.returncode}\n{words}")
     finally:
         subprocess.run(["umount", disk], check=True)
+
+
+def train(place: Path, sizes: list[int]) -> None:
+    """The chain on samples of a Parquet file of a million rows, with the light comparison."""
+    from chain import LIGHT, copy_project
+
+    from creditrisk.contract import read_contract
+    from creditrisk.data import read_raw
+
+    contract = read_contract(ROOT / "data/raw/datapackage.json")
+    raw = read_raw(ROOT / "data/raw/german_credit_data.csv", contract)
+    random = np.random.default_rng(7)
+    many = raw.iloc[random.integers(0, len(raw), 1_000_000)].reset_index(drop=True)
+    for field in contract.numbers:  # neighbours of real applicants, or all would have doubles
+        near = many[field.name] * random.normal(1, 0.1, len(many))
+        many[field.name] = near.round().clip(field.minimum, field.maximum).astype("int64")
+    many.to_parquet(place / "many.parquet", index=False)
+    described = json.loads((ROOT / "data/raw/datapackage.json").read_text("utf-8"))
+    for recorded in "hash", "rows", "bytes":
+        described["resources"][0].pop(recorded, None)
+    (place / "datapackage.json").write_text(json.dumps(described), "utf-8")
+    for size in sizes:
+        project = copy_project(place / str(size))
+        settings = LIGHT | {"raw": place / "many.parquet", "sample": size,
+                            "datapackage": place / "datapackage.json"}  # fmt: skip
+        sets = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
+        subprocess.run([sys.executable, "run_all.py", "--quiet", *sets], cwd=project, check=True)
+        (told,) = (project / "experiments/runs").glob("*/manifest.json")
+        run = json.loads(told.read_text())
+        stages = ", ".join(f"{stage['name'][:2]} {stage['seconds']:.0f} s" for stage in run["stages"])
+        peak = max(cell["peak_mb"] or 0 for stage in run["stages"] for cell in stage["cells"])
+        print(f"{size:,} rows: {run['seconds']:.0f} s ({stages}), highest notebook {peak:,.0f} MB")
 
 
 if __name__ == "__main__":

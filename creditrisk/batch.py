@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import PurePath
 
 import numpy as np
@@ -24,6 +23,7 @@ import pyarrow as pa
 from joblib import cpu_count
 
 from creditrisk.contract import Contract
+from creditrisk.flat import WORTH_COMPILED, compiled
 from creditrisk.portfolio import Batch, Unreadable, complaints, numbered_values, open_table
 from creditrisk.scoring import ModelRefused, NoReasons, Scorer
 from creditrisk.storage import Disk, Entry, absolute, reaching, storage_of
@@ -203,6 +203,7 @@ def _results(
     job: Job, parts: list[Part], workers: int | None, scheduler: str | None, scorer: Scorer,
     tell: Callable[[str, object], None],
 ) -> Iterator[Done | Failed]:  # fmt: skip
+    """Parts as they are done, on the cluster or by processes of this machine."""
     worth = WORTH_REASONED if job.reasons else WORTH
     useful = 1 + sum(part.size for part in parts) // worth
     workers = min(workers or min(cpu_count(), useful), len(parts))
@@ -211,10 +212,15 @@ def _results(
         from creditrisk.cluster import on_cluster
 
         done = on_cluster(score_part, units, scheduler, lambda words: tell("cluster", words))
-    elif workers > 1:
-        done = here(score_part, units, workers)
     else:
-        done = ((number, score_part(*unit, scorer)) for number, unit in enumerate(units))
+        _scorers[job.model] = scorer
+        if useful > 1:
+            compiled(WORTH_COMPILED)  # now, and forks have it
+        # A fork has the model. But the loop that talks to an object store does not survive it.
+        on_disk = isinstance(storage_of(job.source)[0], Disk) and isinstance(
+            storage_of(job.out)[0], Disk
+        )
+        done = here(score_part, units, workers, forked=on_disk)
     try:
         with closing(done):
             for _, result in done:
@@ -276,7 +282,7 @@ def _before_magic(parts: tuple[str, ...]) -> Iterator[str]:
         yield part
 
 
-def score_part(job: Job, part: Part, scorer: Scorer | None = None) -> Done | Failed:
+def score_part(job: Job, part: Part) -> Done | Failed:
     """Score one file and enter it in the run's books; done twice, it gives the same files."""
     storage, _ = storage_of(job.source)
     store = Store.at(job.out)
@@ -284,7 +290,7 @@ def score_part(job: Job, part: Part, scorer: Scorer | None = None) -> Done | Fai
     # Object stores have errors of their own.
     faults = (pa.ArrowException, OSError, UnicodeDecodeError) if both_here else Exception
     try:
-        scorer = scorer or _scorer(job.model, job.sha256)
+        scorer = _scorer(job.model, job.sha256)
         with store.writing() as files:
             counts = _scored(job, part, scorer, files)
             hashes = files.finished()
@@ -502,12 +508,18 @@ def _manifest(scorer: Scorer, job: Job, summary: Summary, begun: datetime) -> di
     }  # fmt: skip
 
 
-@lru_cache(maxsize=1)
 def _scorer(model: str, sha256: str) -> Scorer:
-    scorer = Scorer.load(model)
+    """The model of a run, which a process loads once."""
+    scorer = _scorers.get(model)
+    if scorer is None or scorer.sha256 != sha256:
+        _scorers.clear()
+        scorer = _scorers[model] = Scorer.load(model)
     if scorer.sha256 != sha256:
         raise ModelRefused(f"the model in {model} is no longer the one this run began with")
     return scorer
+
+
+_scorers: dict[str, Scorer] = {}  # the last one, by its folder or URI
 
 
 def _words(error: Exception) -> str:

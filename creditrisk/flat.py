@@ -159,10 +159,10 @@ class Forest:
 
     def many(self, places: np.ndarray) -> np.ndarray:
         """The probabilities for applications of shape (n, fields)."""
-        if (compiled := _compiled(len(places))) is None:
+        if (walk := compiled(len(places))) is None:
             return self.interpreted(places)
         total = np.empty(len(places))
-        compiled.add_answers(self.rows[places], self.allowed, self.answers, self.first, total)
+        walk.add_answers(self.rows[places], self.allowed, self.answers, self.first, total)
         total /= len(self.first)
         if (total[:CHUNK] == self.interpreted(places[:CHUNK])).all():
             return total
@@ -214,6 +214,15 @@ class Flat:
         for member in self.members[1:]:
             total = total + member.many(places)
         return total / len(self.members)
+
+
+def compiled(applications: int) -> ModuleType | None:
+    """:mod:`creditrisk.compiled`, where it is worth its import and the extra `scale` is installed."""
+    name = "creditrisk.compiled"
+    if name in sys.modules or applications >= WORTH_COMPILED:
+        with suppress(ImportError):
+            return import_module(name)
+    return None
 
 
 def flatten(classifier: BaseEstimator, domain: Domain) -> Flat:
@@ -301,15 +310,6 @@ def _forest(forest: RandomForestClassifier, seen: Seen) -> Forest:
     as_int = [_whole_number(row, words) for row in allowed]
     masks, ones = [as_int[row] for row in rows], sum(1 << int(start) for start in first)
     return Forest(rows, allowed, answers.ravel(), first, words, masks, ones)
-
-
-def _compiled(applications: int) -> ModuleType | None:
-    """The walk as machine code, where it is worth its import and the extra `scale` is installed."""
-    name = "creditrisk.compiled"
-    if name in sys.modules or applications >= WORTH_COMPILED:
-        with suppress(ImportError):
-            return import_module(name)
-    return None
 
 
 def _whole_number(row: np.ndarray, words: int) -> int:

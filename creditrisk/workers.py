@@ -87,7 +87,7 @@ def here(
     forked
         Whether the processes may be forks of this one, where there are such. A fork has all that is
         imported here, while another process takes seconds to import it anew; but it also has the
-        locks of Arrow's threads, if there are any.
+        locks of all threads that run here, which must be none that it needs.
 
     Raises
     ------

@@ -124,6 +124,29 @@ def test_fast_answers_are_the_pipelines_all_over_the_contract(name, fitted):
         assert [d.prediction for d in together] == pipeline.predict(frame).tolist()
 
 
+@pytest.mark.parametrize("name", ["Random Forest", "Soft-Voting Blend"])
+def test_as_machine_code_a_forest_gives_the_same_bits_or_is_refused(
+    name, fitted, caplog, monkeypatch
+):
+    scorer = make_scorer(fitted(name), CONTRACT)
+    forest, places = scorer.flat.members[-1], golden_places(scorer.domain, draws=20_000, seed=12)
+    assert forest.words > 1  # an empty word sends the walk on
+    by_numpy = forest.interpreted(places)
+    assert (forest.many(places) == by_numpy).all()
+    from creditrisk import compiled
+
+    expected = fitted(name).predict_proba(scorer.domain.frame(places[-3000:]))[:, 1]
+    bound = 0 if name.endswith("Forest") else 1e-15
+    assert np.abs(scorer.from_places(places)[-3000:] - expected).max() <= bound
+
+    def wrong(rows, allowed, answers, first, total):
+        total[:] = 0.5
+
+    monkeypatch.setattr(compiled, "add_answers", wrong)
+    assert (forest.many(places) == by_numpy).all()
+    assert "THE COMPILED WALK IS REFUSED" in caplog.text
+
+
 @threadpool_limits.wrap(limits=1)  # its threads would wait for those of other tests
 def test_a_model_the_tables_do_not_know_is_answered_by_its_pipeline(fitted, caplog):
     caplog.set_level(logging.INFO)
