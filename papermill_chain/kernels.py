@@ -8,9 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-# jsonschema would build a grammar of internationalized addresses on import; it takes longer than
-# the rest of papermill together, and no notebook needs it.
-sys.modules.setdefault("rfc3987_syntax", None)
+# On import, jsonschema would build a grammar of internationalized addresses, and papermill look for
+# the file system of Hadoop. It takes longer than the rest of papermill, and no notebook needs it.
+NEEDLESS = [name for name in ("rfc3987_syntax", "pyarrow") if name not in sys.modules]
+sys.modules.update(dict.fromkeys(NEEDLESS))
 import papermill
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning import LocalProvisioner
@@ -25,8 +26,8 @@ from papermill_chain.outcome import failure_of, heading_of, outcome_of, runnable
 from papermill_chain.session import Outcome, Session
 from papermill_chain.warm import NoFork
 
-if sys.modules["rfc3987_syntax"] is None:
-    del sys.modules["rfc3987_syntax"]
+for name in NEEDLESS:
+    del sys.modules[name]
 
 SECONDS_TO_START = 60
 
