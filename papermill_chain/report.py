@@ -246,7 +246,8 @@ def filled(template: str, **shown: object) -> str:
     """
     style, script = (_for_all_and_for(template, kind) for kind in ("css", "js"))
     digest = b64encode(sha256(script.encode()).digest()).decode()
-    return _templates().get_template(template).render(
+    page = _templates().get_template(template)
+    return page.render(
         style=_markup(style), script=_markup(script), script_hash=f"sha256-{digest}", **shown
     )
 

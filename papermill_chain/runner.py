@@ -109,8 +109,6 @@ class Conductor:
                 self._start_or_skip(stage)
             while starting and (stage := self._next()):
                 self._prepare(stage)
-            if self.busy == len(self.ahead):  # all else is done: their turn will not come
-                self._dismiss(*self.ahead)
             if not self.busy:
                 return
             with suppress(Empty):

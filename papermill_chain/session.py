@@ -16,7 +16,6 @@ from urllib.parse import quote
 from papermill_chain.record import Failure
 from papermill_chain.warm import MARK_OF_RUN, MARK_OF_STAGE, Warm, kill_family
 
-
 NICER = 10  # than the others: a tenth of the processor, as long as others want the rest
 
 
