@@ -1,21 +1,24 @@
 """One notebook in a kernel of its own, by way of papermill."""
 
-import os
+import asyncio
 import sys
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-# jsonschema would build a grammar of internationalized addresses on import; it takes longer than
-# the rest of papermill together, and no notebook needs it.
-sys.modules.setdefault("rfc3987_syntax", None)
+# On import, jsonschema would build a grammar of internationalized addresses, and papermill look for
+# the file system of Hadoop. It takes longer than the rest of papermill, and no notebook needs it.
+NEEDLESS = [name for name in ("rfc3987_syntax", "pyarrow") if name not in sys.modules]
+sys.modules.update(dict.fromkeys(NEEDLESS))
 import papermill
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning import LocalProvisioner
 from jupyter_core.utils import ensure_event_loop
+from nbclient import NotebookClient
 from nbclient.exceptions import DeadKernelError
+from nbformat.v4 import new_notebook
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 
@@ -23,10 +26,10 @@ from papermill_chain.outcome import failure_of, heading_of, outcome_of, runnable
 from papermill_chain.session import Outcome, Session
 from papermill_chain.warm import NoFork
 
-if sys.modules["rfc3987_syntax"] is None:
-    del sys.modules["rfc3987_syntax"]
+for name in NEEDLESS:
+    del sys.modules[name]
 
-NICER = 10  # than the others: a tenth of the processor, as long as others want the rest
+SECONDS_TO_START = 60
 
 
 class ChainProvisioner(LocalProvisioner):
@@ -42,24 +45,30 @@ class ChainProvisioner(LocalProvisioner):
             with suppress(NoFork):
                 fork = session.warm.kernel(session.stage, arguments, how["env"], session.log)
         if session.stopped:
+            if fork:
+                fork.kill()
             raise DeadKernelError("stopped before it started")
         if fork:
             self.process, self.pid, self.pgid = fork, fork.pid, fork.pid
         else:
             await super().launch_kernel(cmd, **how)
         session.kernel = self.process
-        if session.yields:
-            with suppress(OSError, AttributeError):  # Windows has no such call
-                usual = os.getpriority(os.PRIO_PROCESS, 0)
-                os.setpriority(os.PRIO_PROCESS, self.pid, usual + NICER)
+        session.step_back()
         return self.connection_info
+
+    async def shutdown_requested(self, restart=False):
+        """Look often whether the kernel has ended: Jupyter itself looks ten times a second."""
+        for _ in range(50):
+            if await self.poll() is not None:
+                return
+            await asyncio.sleep(0.01)
 
 
 class ChainEngine(NBClientEngine):
     """Papermill's engine with a folder and an environment for the kernel, and with our hooks."""
 
     @classmethod
-    def execute_managed_notebook(cls, nb_man, kernel_name, *, session, start_timeout, **_):
+    def execute_managed_notebook(cls, nb_man, kernel_name, *, session, ahead, **_):
         cells = nb_man.nb.cells
         total = len(runnable(cells))
         _take_secrets_from_environment(cells, session)
@@ -71,40 +80,56 @@ class ChainEngine(NBClientEngine):
             )
             session.cell_begins()
 
-        manager = AsyncKernelManager(kernel_name=kernel_name)
-        manager.provisioner = ChainProvisioner(
-            parent=manager, kernel_id=manager.kernel_id, kernel_spec=manager.kernel_spec
-        )
-        manager.provisioner.session = session
         client = PapermillNotebookClient(
             nb_man,
-            km=manager,
+            km=ahead.km if ahead else _manager(kernel_name, session),
             kernel_name=kernel_name,
-            startup_timeout=start_timeout,
+            startup_timeout=SECONDS_TO_START,
             timeout=session.timeout,
             on_cell_execute=on_cell_execute,
             on_cell_executed=lambda cell, cell_index, execute_reply: session.cell_ends(cell_index),
         )
         client.owns_km = True  # else nobody would shut the kernel down
-        client.execute(
-            env=session.environment, cwd=str(session.folder),
-            stdout=session.log, stderr=session.log,
-        )  # fmt: skip
+        client.kc = ahead and ahead.kc
+        client.execute(**_surroundings(session))
+
+
+@contextmanager
+def at_its_turn(kernel: str, session: Session) -> Iterator[NotebookClient | None]:
+    """Wait for the turn of a session, with its kernel started ahead if there is time for it.
+
+    A kernel that is not taken, since its turn never came or it has died meanwhile, is ended.
+    """
+    with session.log, closing(ensure_event_loop()):  # of this thread; nobody else would close it
+        ahead = None
+        if not session.turn.is_set():
+            with suppress(Exception):  # what is wrong with a kernel, it shows again at its turn
+                ahead = _started(kernel, session)
+            session.turn.wait()
+        if ahead and (session.stopped or session.kernel.poll() is not None):
+            with suppress(Exception):
+                ahead.shutdown_kernel = "immediate"
+                ahead._cleanup_kernel()
+            ahead = None
+        yield ahead
 
 
 def execute(
-    notebook: Path, executed: Path, parameters: dict[str, Any], kernel: str, session: Session
-) -> Outcome:
-    """Run a notebook and keep it, executed; what went wrong is told, not raised."""
+    notebook: Path, executed: Path, parameters: dict[str, Any], kernel: str, session: Session,
+    ahead: NotebookClient | None,
+) -> Outcome:  # fmt: skip
+    """Run a notebook and keep it, executed; what went wrong is told, not raised.
+
+    Its kernel is the one that has been started ahead, else one that is started now.
+    """
     papermill_engines.register("chain", ChainEngine)
     broken = None
     try:
-        with closing(ensure_event_loop()):  # of this thread; nobody else would close it
-            papermill.execute_notebook(
-                _literally(notebook), _literally(executed), parameters,
-                engine_name="chain", kernel_name=kernel, language="python",
-                progress_bar=False, session=session,
-            )  # fmt: skip
+        papermill.execute_notebook(
+            _literally(notebook), _literally(executed), parameters,
+            engine_name="chain", kernel_name=kernel, language="python",
+            progress_bar=False, session=session, ahead=ahead,
+        )  # fmt: skip
     except papermill.PapermillExecutionError:
         pass  # the notebook tells more
     except Exception as error:
@@ -116,7 +141,34 @@ def execute(
     finally:
         if broken:
             session.kill()
-        session.log.close()
+
+
+def _started(kernel: str, session: Session) -> NotebookClient:
+    """A kernel that waits for its first cell, and the connection to it."""
+    client = NotebookClient(
+        new_notebook(), km=_manager(kernel, session), startup_timeout=SECONDS_TO_START
+    )
+    client.start_new_kernel(**_surroundings(session))
+    client.start_new_kernel_client()
+    return client
+
+
+def _manager(kernel: str, session: Session) -> AsyncKernelManager:
+    """Jupyter's handle on a kernel that is yet to be started, in our way."""
+    manager = AsyncKernelManager(kernel_name=kernel)
+    manager.provisioner = ChainProvisioner(
+        parent=manager, kernel_id=manager.kernel_id, kernel_spec=manager.kernel_spec
+    )
+    manager.provisioner.session = session
+    return manager
+
+
+def _surroundings(session: Session) -> dict[str, Any]:
+    """What a kernel is started with."""
+    return {
+        "env": session.environment, "cwd": str(session.folder),
+        "stdout": session.log, "stderr": session.log,
+    }  # fmt: skip
 
 
 def _take_secrets_from_environment(cells, session: Session) -> None:

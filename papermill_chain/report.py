@@ -5,6 +5,7 @@ import re
 from base64 import b64encode
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from hashlib import sha256
 from importlib.metadata import distribution
 from pathlib import Path
@@ -122,6 +123,16 @@ class Aside:
 def _body(executed, aside: Aside):
     """The cells of a notebook as a tree of harmless HTML, without its coloured code."""
     from bs4 import BeautifulSoup
+
+    exporter = _exporter()
+    exporter.register_filter("put_aside", aside.put)
+    html, _ = exporter.from_notebook_node(executed)
+    return BeautifulSoup(html, "html.parser")
+
+
+@cache  # its templates are compiled once, which takes as long as to fill them
+def _exporter():
+    """What makes HTML of the cells of notebooks, of one at a time."""
     from nbconvert import HTMLExporter
 
     exporter = HTMLExporter(
@@ -130,15 +141,14 @@ def _body(executed, aside: Aside):
         extra_template_paths=[str(TEMPLATES)],
         extra_template_basedirs=[_templates_of_nbconvert()],
         exclude_anchor_links=True,
-        filters={"safe_html": safe_html, "picture": picture, "put_aside": aside.put},
+        filters={"safe_html": safe_html, "picture": picture},
     )
     # Best picture first; scripts and widgets are not on the list, so they are never shown.
     exporter.config.NbConvertBase.display_data_priority = [
         "image/png", "image/jpeg", "image/svg+xml",
         "text/html", "text/markdown", "text/latex", "text/plain",
     ]  # fmt: skip
-    html, _ = exporter.from_notebook_node(executed)
-    return BeautifulSoup(html, "html.parser")
+    return exporter
 
 
 def _templates_of_nbconvert() -> str:
@@ -234,20 +244,27 @@ def filled(template: str, **shown: object) -> str:
     A template may have a style and a script of its own beside it, which then follow those of all
     pages.
     """
+    style, script = (_for_all_and_for(template, kind) for kind in ("css", "js"))
+    digest = b64encode(sha256(script.encode()).digest()).decode()
+    page = _templates().get_template(template)
+    return page.render(
+        style=_markup(style), script=_markup(script), script_hash=f"sha256-{digest}", **shown
+    )
+
+
+@cache  # an index is written after each report
+def _templates():
+    """The templates of pages, compiled when they are used first."""
     from jinja2 import Environment, FileSystemLoader
 
-    pages = Environment(
+    templates = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    pages.filters.update(
+    templates.filters.update(
         figure=_figure, words=_words, moment=_moment, duration=_duration, rank=_rank,
         number=leading_number,
     )  # fmt: skip
-    style, script = (_for_all_and_for(template, kind) for kind in ("css", "js"))
-    digest = b64encode(sha256(script.encode()).digest()).decode()
-    return pages.get_template(template).render(
-        style=_markup(style), script=_markup(script), script_hash=f"sha256-{digest}", **shown
-    )
+    return templates
 
 
 def _for_all_and_for(template: str, kind: str) -> str:

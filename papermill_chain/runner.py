@@ -4,7 +4,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -44,8 +44,6 @@ def run_chain(
     events: SimpleQueue[Callable[[], None]] = SimpleQueue()
     with signals_put_into(events), quiet_libraries():
         stages = [plan.planned(stage) for stage in plan.stages]
-        for told in stages:
-            told.basis = basis_of(plan.notebooks[told.name], plan.root)
         run = new_run(plan.root, plan.title, plan.given, stages)
         conductor = Conductor(plan, run, last, view, events, Workplace(plan, run))
         return run, conductor.run_all(to_run)
@@ -67,6 +65,7 @@ class Conductor:
     events: SimpleQueue[Callable[[], None]]
     workplace: Workplace
     sessions: dict[str, Session] = field(default_factory=dict)  # of the stages that are running
+    ahead: dict[str, Session] = field(default_factory=dict)  # of those whose turn is yet to come
     began: dict[str, float] = field(default_factory=dict)
     busy: int = 0  # threads that have not reported back
     stopped_by: str = ""  # the name of a signal
@@ -78,7 +77,10 @@ class Conductor:
         code = 1
         try:
             run.save()
-            self.workplace.open(to_run)
+            self.workplace.open()
+            for told in run.stages:  # before the code that it tells of is imported
+                told.basis = basis_of(self.plan.notebooks[told.name], self.plan.root)
+            self.workplace.prepare(to_run)
             threading.Thread(target=_import_what_reports_need, daemon=True).start()
             self._take_events(starting=True)
             if all(stage.status in GOOD for stage in run.stages) and not run.troubles:
@@ -105,6 +107,8 @@ class Conductor:
         while True:
             while starting and (stage := self._ready()):
                 self._start_or_skip(stage)
+            while starting and (stage := self._next()):
+                self._prepare(stage)
             if not self.busy:
                 return
             with suppress(Empty):
@@ -113,14 +117,28 @@ class Conductor:
 
     def _ready(self) -> Stage | None:
         """A stage that can start now; none after a failure."""
-        status = {stage.name: stage.status for stage in self.run.stages}
-        if "failed" in status.values() or len(self.sessions) == self.plan.jobs:
+        if len(self.sessions) == self.plan.jobs:
             return None
-        for stage in self.plan.stages:
-            before = upstream(stage, self.plan.stages)
-            if status[stage.name] == "not run" and all(status[name] in GOOD for name in before):
-                return stage
-        return None
+        return next((stage for stage in self._waiting_for(GOOD)), None)
+
+    def _next(self) -> Stage | None:
+        """A stage that may start when one that is running has ended, and has no kernel yet."""
+        if len(self.ahead) == self.plan.jobs:
+            return None
+        waiting = self._waiting_for([*GOOD, "running"])
+        return next((stage for stage in waiting if stage.name not in self.ahead), None)
+
+    def _waiting_for(self, states: Container[str]) -> list[Stage]:
+        """The stages that have not run and come after none but such; none after a failure."""
+        status = {stage.name: stage.status for stage in self.run.stages}
+        if "failed" in status.values():
+            return []
+        return [
+            stage
+            for stage in self.plan.stages
+            if status[stage.name] == "not run"
+            and all(status[name] in states for name in upstream(stage, self.plan.stages))
+        ]
 
     def _start_or_skip(self, stage: Stage) -> None:
         """Send a notebook off, or take over what it made the last time if that still stands."""
@@ -130,6 +148,7 @@ class Conductor:
             self._start(stage, told)
         else:
             self._take_over(told, last)
+            self._dismiss(stage.name)
         self.run.save()
 
     def _take_over(self, told: StageRun, last: StageRun) -> None:
@@ -147,7 +166,14 @@ class Conductor:
         self.began[stage.name] = time.monotonic()
         last = self.last.get(stage.name)
         self.view.started(told, last and last.seconds)
-        session = self.sessions[stage.name] = Session(
+        if stage.name not in self.ahead:
+            self._prepare(stage)
+        self.sessions[stage.name] = session = self.ahead.pop(stage.name)
+        session.begin(yields=self._can_wait(stage))
+
+    def _prepare(self, stage: Stage) -> None:
+        """Have the kernel of a stage started, to wait for its turn."""
+        session = self.ahead[stage.name] = Session(
             stage.name,
             folder=self.plan.root / "notebooks",
             environment=self.workplace.environment(stage),
@@ -155,10 +181,16 @@ class Conductor:
             secrets=stage.secrets,
             timeout=self.plan.cell_timeout,
             warm=self.workplace.warm,
-            yields=self._can_wait(stage),
         )
+        told = self._told(stage.name)
         work = partial(self._execute, stage, told, session)
         self._in_background(work, partial(self._executed, stage, told))
+
+    def _dismiss(self, *stages: str) -> None:
+        """Let the kernels of stages go whose turn will not come."""
+        for name in stages:
+            if session := self.ahead.pop(name, None):
+                session.dismiss()
 
     def _can_wait(self, stage: Stage) -> bool:
         """Whether nobody waits for a stage while there are some for whom others do."""
@@ -166,29 +198,39 @@ class Conductor:
         still = [told.name for told in self.run.stages if told.status in ("running", "not run")]
         return stage.name not in waited_for and bool(waited_for & set(still))
 
-    def _execute(self, stage: Stage, told: StageRun, session: Session) -> tuple[dict, Outcome]:
-        """In a thread: run a notebook; the hashes of what it has read, and what came of it."""
-        from papermill_chain.kernels import execute  # imports papermill; the main thread is free
+    def _execute(
+        self, stage: Stage, told: StageRun, session: Session
+    ) -> tuple[dict, Outcome] | None:
+        """In a thread: run a notebook at its turn, if it comes; what it has read, what came of it."""
+        # imports papermill; the main thread is free
+        from papermill_chain.kernels import at_its_turn, execute
 
-        reads = {path: sha256(file) for path, file in self.plan.files_read(stage).items()}
-        staged = self._staged(stage)
-        for file in staged.values():
-            file.parent.mkdir(parents=True, exist_ok=True)
-        taken = {*stage.reads, *self.plan.settings[stage.name]}
-        outcome = execute(
-            notebook_path(self.plan.root, stage.name),
-            self.run.folder / f"{stage.name}.ipynb",
-            {name: told.parameters[name] for name in sorted(taken)}
-            | {name: relative(file, session.folder) for name, file in staged.items()},
-            self.plan.notebooks[stage.name].kernel,
-            session,
-        )
-        return reads, outcome
+        kernel = self.plan.notebooks[stage.name].kernel
+        with at_its_turn(kernel, session) as ahead:
+            if told.status != "running":
+                return None
+            reads = {path: sha256(file) for path, file in self.plan.files_read(stage).items()}
+            staged = self._staged(stage)
+            for file in staged.values():
+                file.parent.mkdir(parents=True, exist_ok=True)
+            taken = {*stage.reads, *self.plan.settings[stage.name]}
+            outcome = execute(
+                notebook_path(self.plan.root, stage.name),
+                self.run.folder / f"{stage.name}.ipynb",
+                {name: told.parameters[name] for name in sorted(taken)}
+                | {name: relative(file, session.folder) for name, file in staged.items()},
+                kernel,
+                session,
+                ahead,
+            )
+            return reads, outcome
 
     def _executed(
-        self, stage: Stage, told: StageRun, result: tuple[dict, Outcome] | BaseException
+        self, stage: Stage, told: StageRun, result: tuple[dict, Outcome] | BaseException | None
     ) -> None:
         """Publish what a notebook has written, or record why there is nothing to publish."""
+        if told.status != "running":  # its turn has not come
+            return
         del self.sessions[stage.name]
         if isinstance(result, BaseException):
             result = {}, Outcome(_failure(result))
@@ -204,6 +246,8 @@ class Conductor:
         else:
             told.error = outcome.error or self._publish(stage, told)
             told.status = "failed" if told.error else "succeeded"
+        if told.status == "failed":  # then nothing more is started
+            self._dismiss(*self.ahead)
         if (self.run.folder / f"{stage.name}.ipynb").is_file():
             told.notebook = f"{stage.name}.ipynb"
             self._in_background(partial(self._render, told), partial(self._rendered, told))
@@ -305,6 +349,7 @@ class Conductor:
     def _stop(self, signal_name: str) -> None:
         """Kill the kernels, and give their threads the time to tell how far they have come."""
         self.stopped_by, deadline = signal_name, time.monotonic() + SECONDS_TO_STOP
+        self._dismiss(*self.ahead)
         for session in self.sessions.values():
             session.kill()
         self._leave(SECONDS_TO_CLOSE)

@@ -1,7 +1,9 @@
 """A notebook being executed, and what can be told of it from outside while it is."""
 
 import json
+import os
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -13,6 +15,8 @@ from urllib.parse import quote
 
 from papermill_chain.record import Failure
 from papermill_chain.warm import MARK_OF_RUN, MARK_OF_STAGE, Warm, kill_family
+
+NICER = 10  # than the others: a tenth of the processor, as long as others want the rest
 
 
 @dataclass(frozen=True)
@@ -45,12 +49,31 @@ class Session:
     secrets: Mapping[str, str] = field(default_factory=dict)  # parameter: environment variable
     timeout: int | None = None  # seconds for one cell
     warm: Warm | None = None  # where kernels are forked
-    yields: bool = False  # the processor, to others of the run
     log: IO[bytes] = field(default_factory=tempfile.TemporaryFile)  # what the kernel itself prints
+    turn: threading.Event = field(default_factory=threading.Event)  # it can begin with the cells
+    yields: bool = False  # the processor, to others of the run
     kernel: Any = None  # its process, once there is one
     began: float = 0.0  # when the cell that is running began
     done: dict[int, dict[str, float | None]] = field(default_factory=dict)  # time, memory of a cell
     stopped: bool = False
+
+    def begin(self, yields: bool) -> None:
+        """Its turn has come."""
+        self.yields = yields
+        self.step_back()
+        self.turn.set()
+
+    def dismiss(self) -> None:
+        """Its turn will not come."""
+        self.stopped = True
+        self.turn.set()
+
+    def step_back(self) -> None:
+        """Leave the processor to others, if it is to yield and there is a kernel that can."""
+        if self.yields and self.kernel:
+            with suppress(OSError, AttributeError):  # Windows has no such call
+                usual = os.getpriority(os.PRIO_PROCESS, 0)
+                os.setpriority(os.PRIO_PROCESS, self.kernel.pid, usual + NICER)
 
     def kill(self) -> None:
         """Kill the kernel and all that was started in it, also what has been orphaned since.

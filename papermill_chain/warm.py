@@ -1,15 +1,18 @@
 """A process that has done the heavy imports, and from which kernels are forked.
 
-It runs this very file, which is why nothing here needs the rest of the package. It imports what the
-first notebook needs, sends that one off, then imports for the next: nobody waits for what only a
-later notebook needs. It starts no thread, and a fork of it is like a process of its own but for the
-time the imports take: it has its own random state, environment, folder and session.
+It runs this very file, which is why nothing here needs the rest of the package. It imports what all
+kernels need, then what the first notebook needs, and what another one needs when its kernel is asked
+for: nobody waits for what only a later notebook needs. It starts no thread, and a fork of it is like a
+process of its own but for the time the imports take: it has its own random state, environment,
+folder and session.
 
 Beside it sits a watcher. It waits for the end of the runner, whatever kind of end that is, and then
 kills all that the run has left behind.
 """
 
+import atexit
 import gc
+import io
 import json
 import os
 import pickle
@@ -76,17 +79,10 @@ class Warm:
 
     Parameters
     ----------
-    groups : of each stage, in order: its name, the modules that its notebook imports, and the
-        function (module, name) to call in a process of its own once they are, if any.
     folder, environment : of the process and of all that is forked from it.
     """
 
-    def __init__(
-        self,
-        groups: Sequence[tuple[str, Sequence[str], tuple[str, str] | None]],
-        folder: Path,
-        environment: Mapping[str, str],
-    ) -> None:
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self.environment = {
             **environment,
             "MPLBACKEND": "module://matplotlib_inline.backend_inline",
@@ -103,8 +99,18 @@ class Warm:
         )  # fmt: skip
         channel.close()
         life.close()
-        self._send({"groups": groups})
         threading.Thread(target=self._listen, daemon=True).start()
+
+    def prepare(self, groups: Sequence[tuple[str, Sequence[str], tuple[str, str] | None]]) -> None:
+        """Have it import for stages; before that it has imported what kernels need, and waits.
+
+        Parameters
+        ----------
+        groups : of each stage, in order: its name, the modules that its notebook imports, and the
+            function (module, name) to call in a process of its own once they are, if any.
+        """
+        with suppress(OSError):  # it is dead, which shows when a kernel is asked for
+            self._send({"groups": groups})
 
     def kernel(
         self,
@@ -201,49 +207,65 @@ def serve(channel: socket.socket, life: socket.socket) -> Callable[[], None]:
         channel.close()
         return partial(_watch, life)
     life.close()
-    groups = json.loads(_received(channel))["groups"]
+    codes: list[int] = []  # of a fork that has come to its end, the exit code
+    atexit.register(_end_at_once, codes)  # first, so as to be called last
     waiting: list[tuple[dict, int]] = []  # what is to be forked, and where its output goes
     imported: list[str] = []  # the stages whose modules are there
-    numbers: dict[int, int] = {}  # of the forks, by process id
-    kernels = 0
+    children: dict[int, int] = {}  # the numbers of the forks that live, by process id
+    signal.signal(signal.SIGCHLD, lambda *_: _tell_of_ended(children, channel))
     gc.disable()  # imports make hardly any garbage, and to look for it takes a tenth of their time
     sys.modules["debugpy"] = None  # nobody debugs a kernel of a chain, and the import takes long
     _import(KERNEL)
     del sys.modules["debugpy"]
+    if not (message := _received(channel)):
+        sys.exit()
+    groups = json.loads(message)["groups"]
     while True:
-        ahead = len(imported) < len(groups) and len(imported) <= kernels
-        if select.select([channel], [], [], 0 if ahead or waiting else 0.02)[0]:
+        at_work = bool(waiting) or not imported
+        if select.select([channel], [], [], 0 if at_work else None)[0]:
             message, files, _, _ = socket.recv_fds(channel, LARGEST, 1)
             if not message:
                 sys.exit()
             waiting.append((json.loads(message), files[0]))
         for asked, output in list(waiting):
             if asked.get("stage") in [None, *imported]:
-                if not (pid := _fork()):
-                    return partial(_begin, asked, channel, output)
+                if not (pid := _fork(children, asked["number"])):
+                    return partial(_begin, asked, channel, output, codes)
                 waiting.remove((asked, output))
                 os.close(output)
-                numbers[pid] = asked["number"]
-                kernels += "stage" in asked
                 _tell(channel, number=asked["number"], pid=pid)
-        if len(imported) < len(groups) and (ahead or waiting):
+        if at_work and len(imported) < len(groups):
             stage, modules, call = groups[len(imported)]
             _import(modules)
             imported.append(stage)
-            if call and not _fork():
-                return partial(_begin, {"call": call}, channel, os.open(os.devnull, os.O_WRONLY))
-        with suppress(ChildProcessError):
-            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
-                if number := numbers.pop(ended[0], None):
-                    _tell(channel, number=number, code=os.waitstatus_to_exitcode(ended[1]))
+            if call and not _fork(children, NONE):
+                output = os.open(os.devnull, os.O_WRONLY)
+                return partial(_begin, {"call": call}, channel, output, codes)
 
 
-def _fork() -> int:
+def _fork(children: dict[int, int], number: int) -> int:
     """A fork's process id, 0 in the fork itself; none if a library has started a thread.
 
     A fork has one thread only, and what others were at would stay half done in it for ever.
     """
-    return os.fork() if threading.active_count() == 1 else NONE
+    if threading.active_count() > 1:
+        return NONE
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])  # until the child is known
+    if pid := os.fork():
+        children[pid] = number
+    else:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
+    return pid
+
+
+def _tell_of_ended(children: dict[int, int], channel: socket.socket) -> None:
+    """On a signal, whatever is going on: tell which forks have ended, and how."""
+    for pid in list(children):
+        with suppress(ChildProcessError):  # the next signal has come meanwhile, and taken note
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended and (number := children.pop(pid)) != NONE:
+                _tell(channel, number=number, code=os.waitstatus_to_exitcode(status))
 
 
 def _import(modules: Sequence[str]) -> None:
@@ -255,7 +277,7 @@ def _import(modules: Sequence[str]) -> None:
     gc.freeze()  # what is there now is never looked at again, and its memory stays shared
 
 
-def _begin(asked: dict, channel: socket.socket, output: int) -> None:
+def _begin(asked: dict, channel: socket.socket, output: int, codes: list[int]) -> None:
     """In a fork: leave the warm process behind, and become a kernel or call a function."""
     warm = os.getppid()
     gc.enable()
@@ -268,22 +290,40 @@ def _begin(asked: dict, channel: socket.socket, output: int) -> None:
         numpy.random.seed()  # else all kernels would draw the same "random" numbers
     if "call" in asked:
         sys.path += [folder for folder in asked.get("path", []) if folder not in sys.path]
-        return _call(asked["call"], asked.get("argument"))
+        return codes.append(_call(asked["call"], asked.get("argument")))
     os.environ.update(asked["environment"])
     parent = f"--IPKernelApp.parent_handle={warm}"  # the kernel ends with it
     sys.argv = ["ipykernel_launcher.py", *asked["arguments"], parent]
     from ipykernel.kernelapp import launch_new_instance
 
     launch_new_instance()
+    codes.append(0)
 
 
-def _call(function: tuple[str, str], argument: str | None) -> None:
+def _call(function: tuple[str, str], argument: str | None) -> int:
+    """Call a function; the exit code."""
     try:
         call = getattr(import_module(function[0]), function[1])
         call(*([pickle.loads(bytes.fromhex(argument))] if argument else []))
     except BaseException as error:
         os.write(1, b"\n" + json.dumps([type(error).__name__, str(error)]).encode())
-        raise SystemExit(1) from None
+        return 1
+    return 0
+
+
+def _end_at_once(codes: Sequence[int]) -> None:
+    """Let a fork go when all it has to do at its end is done, threads and namespace included.
+
+    What is left are the modules of the warm process. Python would take them apart one by one, which
+    takes longer than most cells; only the files that a notebook has left open need an orderly end.
+    """
+    if codes:
+        gc.collect()
+        for file in gc.get_objects():
+            if type(file) in (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom):
+                with suppress(ValueError, OSError):
+                    file.flush()
+        os._exit(codes[-1])
 
 
 def _watch(life: socket.socket) -> None:

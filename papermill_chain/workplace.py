@@ -25,11 +25,14 @@ class Workplace:
     warm: Warm | None = None
     tidy: bool | None = None  # once it is closed: whether nothing is left for the next run to mend
 
-    def open(self, to_run: Iterable[str]) -> None:
-        """Start the process that does the imports, where there can be one, for some stages.
+    def open(self) -> None:
+        """Start the process that does the imports, where there can be one."""
+        with suppress(OSError):  # then each kernel does its own imports
+            if POSSIBLE:
+                self.warm = Warm(self.plan.root / "notebooks", self.environment())
 
-        Those that come after them are prepared as well: they may have to run.
-        """
+    def prepare(self, to_run: Iterable[str]) -> None:
+        """Have the imports done for some stages, and for those after them: they may have to run."""
         expected = set(to_run)
         for stage in self.plan.stages:
             if upstream(stage, self.plan.stages) & expected:
@@ -43,9 +46,8 @@ class Workplace:
             for stage in self.plan.stages
             if stage.name in expected
         ]
-        with suppress(OSError):  # then each kernel does its own imports
-            if POSSIBLE:
-                self.warm = Warm(groups, self.plan.root / "notebooks", self.environment())
+        if self.warm:
+            self.warm.prepare(groups)
 
     def environment(self, stage: Stage | None = None) -> dict[str, str]:
         """What a process finds in its environment: this checkout's packages first, and the run.

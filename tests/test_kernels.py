@@ -4,6 +4,7 @@ import html
 import json
 import subprocess
 import sys
+import zipfile
 from hashlib import sha256
 from pathlib import Path
 
@@ -70,6 +71,71 @@ def test_a_kernel_is_forked_from_a_process_that_has_its_imports_done(tmp_path):
     # what cannot be imported is for the notebook to tell
     stages = {stage["name"]: stage for stage in manifests(tmp_path)[0]["stages"]}
     assert stages["3"]["error"]["ename"] == "ModuleNotFoundError"
+
+
+# The first notebook waits until the kernel of the second is there, and then does as it is told.
+FIRST = """
+import os, psutil, time
+def others():
+    return [p for p in psutil.Process(os.getppid()).children()
+            if p.pid not in (os.getpid(), os.getsid(os.getppid())) and os.getsid(p.pid) == p.pid]
+end = time.monotonic() + 30
+while not others():
+    assert time.monotonic() < end, "no kernel ahead"
+    time.sleep(0.02)
+"""
+
+
+def first_and_second(root: Path, does: str) -> int:
+    """Run two notebooks, of which the first does something once the second has a kernel."""
+    write = "open(out, 'w').write('1')"
+    write_notebook(root / "notebooks/1.ipynb", 'out: str = "../1"', FIRST, does, write)
+    write_notebook(root / "notebooks/2.ipynb", 'read: str = "../1"', "print(open(read).read())")
+    chain = [Stage("1", writes={"out": "1"}), Stage("2", reads={"read": "1"})]
+    return main(chain, root, "Toy", argv=["--quiet"])
+
+
+@pytest.mark.skipif(not workplace.POSSIBLE, reason="looks for a fork")
+def test_a_kernel_that_is_started_ahead_is_taken_replaced_or_let_go(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "runtime"))
+    killed = "others()[0].kill()\nwhile others(): time.sleep(0.02)"
+    expected = [  # what the first does, the exit code, and what becomes of the second
+        ("1 / 0", 1, "not run"),
+        (killed, 0, "succeeded"),
+        ("pass", 0, "up to date"),  # the first has run anew, and written the same
+    ]
+    for does, code, status in expected:
+        assert first_and_second(tmp_path, does) == code
+        assert manifests(tmp_path)[-1]["stages"][1]["status"] == status
+        assert not family(tmp_path)
+        assert not list((tmp_path / "runtime").glob("kernel-*"))  # nor a file to connect with
+
+
+END = """
+import atexit, sys, threading, time, zipfile
+left_open = sys.modules["left_open"] = open(out, "w")
+left_open.write("whole")
+packed = zipfile.ZipFile(archive, "w")
+packed.writestr("name", "content")
+atexit.register(lambda: open(last, "w").write("at exit"))
+threading.Thread(target=lambda: time.sleep(0.5) or open(later, "w").write("in a thread")).start()
+"""
+
+
+@pytest.mark.parametrize("forked", [True, False])
+def test_a_kernel_comes_to_an_orderly_end_before_its_files_are_published(
+    tmp_path, monkeypatch, forked
+):
+    if not forked:
+        monkeypatch.setattr(workplace, "POSSIBLE", False)
+    names = "out", "archive", "last", "later"
+    parameters = "\n".join(f'{name}: str = "../{name}"' for name in names)
+    write_notebook(tmp_path / "notebooks/1.ipynb", parameters, END)
+    chain = [Stage("1", writes={name: name for name in names})]
+    assert main(chain, tmp_path, "Toy", argv=["--quiet"]) == 0
+    told = [(tmp_path / name).read_text() for name in ("out", "last", "later")]
+    assert told == ["whole", "at exit", "in a thread"]
+    assert zipfile.ZipFile(tmp_path / "archive").read("name") == b"content"
 
 
 SECRET = 'pa"ss\\w<o>rd &é'
