@@ -338,15 +338,49 @@ def above_chance(fold_measures: pd.DataFrame, order: list[str], folds: int) -> p
         Indexed by model, with p_corrected (Holm, over the models) and verdict, "better than
         chance" or "not distinguishable from chance".
     """
-    auc = fold_measures.pivot(index="fold", columns="model", values="roc_auc")
-    coin = np.full(len(auc), 0.5)
-    gaps = [corrected_difference(auc[name], coin, 1 / (folds - 1)) for name in order]
-    rows = [(gap.estimate, gap.low, gap.high, gap.p) for gap in gaps]
-    table = pd.DataFrame(rows, order, columns=["gained", "low", "high", "p"])
-    table["p_corrected"] = holm(table.p)
+    auc = _auc_by_fold(fold_measures)
+    table = _gains(auc[order], auc[order] * 0 + 0.5, folds)
     real = (table.p_corrected < 0.05) & (table.gained > 0)
     table["verdict"] = np.where(real, "better than chance", f"{UNCLEAR} from chance")
     return table
+
+
+def gained_over(
+    fold_measures: pd.DataFrame, before: pd.DataFrame, order: list[str], folds: int
+) -> pd.DataFrame:
+    """What each model has gained in ROC-AUC over what it was before, on the same folds.
+
+    Parameters
+    ----------
+    fold_measures, before
+        From :meth:`OutOfFold.fold_measures`.
+    order
+        Names of models that both have.
+    folds
+        Folds a repeat.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by model: gained, low, high, p, p_corrected (Holm, over the models), and verdict,
+        "better", "worse" or "not distinguishable".
+    """
+    table = _gains(_auc_by_fold(fold_measures)[order], _auc_by_fold(before)[order], folds)
+    real = table.p_corrected < 0.05
+    table["verdict"] = np.where(real, np.where(table.gained > 0, "better", "worse"), UNCLEAR)
+    return table
+
+
+def _auc_by_fold(fold_measures: pd.DataFrame) -> pd.DataFrame:
+    return fold_measures.pivot(index="fold", columns="model", values="roc_auc")
+
+
+def _gains(after: pd.DataFrame, before: pd.DataFrame, folds: int) -> pd.DataFrame:
+    """The corrected difference of each column, with p corrected for the number of columns."""
+    gaps = [corrected_difference(after[name], before[name], 1 / (folds - 1)) for name in after]
+    rows = [(gap.estimate, gap.low, gap.high, gap.p) for gap in gaps]
+    table = pd.DataFrame(rows, after.columns, columns=["gained", "low", "high", "p"])
+    return table.assign(p_corrected=holm(table.p))
 
 
 def fast_auc(y: np.ndarray, scores: np.ndarray) -> np.ndarray:
