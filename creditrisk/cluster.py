@@ -2,6 +2,7 @@
 
 import logging
 import pickle
+import socket
 import threading
 import time
 from collections import Counter
@@ -183,6 +184,7 @@ def _client(address: str) -> Iterator:
     for name in ("distributed", "distributed.client", "distributed.core", "distributed.batched"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # we have the words
     try:
+        _refuse_strangers(address)
         client = Client(address, timeout=PATIENCE, set_as_default=False)
     except Exception as error:  # whatever answers there may answer anything
         raise NoCluster(f"no scheduler answers at {address} ({_words(error)}); start one with "
@@ -192,6 +194,19 @@ def _client(address: str) -> Iterator:
     finally:
         with suppress(Exception):  # the scheduler may be gone
             client.close(timeout=2)
+
+
+def _refuse_strangers(address: str) -> None:
+    """Raise an error if nobody is there or somebody else is: Dask would wait for him for ever."""
+    from distributed.comm import parse_address, parse_host_port
+    from distributed.comm.registry import get_backend
+
+    scheme, place = parse_address(address)
+    get_backend(scheme)
+    if scheme == "tcp":  # in all others the client has the first word
+        with socket.create_connection(parse_host_port(place), PATIENCE / 2) as line:
+            if not line.recv(1):
+                raise ConnectionError("whoever is there hangs up")
 
 
 def _words(error: Exception) -> str:

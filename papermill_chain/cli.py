@@ -170,7 +170,8 @@ def _cluster(asked: Namespace) -> Iterator:
         if asked.json:
             tell("cluster", address=address, cores=cores, dashboard=dashboard)
         elif not asked.quiet:
-            print(f"cluster at {address}: {cores or 'no'} cores; dashboard: {dashboard}", flush=True)
+            count = "1 core" if cores == 1 else f"{cores or 'no'} cores"
+            print(f"cluster at {address}: {count}; dashboard: {dashboard}", flush=True)
         yield client
 
 

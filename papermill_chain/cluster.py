@@ -7,6 +7,7 @@ workspace is a folder, wherever the chain in it runs.
 import json
 import logging
 import secrets
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -38,6 +39,7 @@ def connected(address: str) -> Iterator:
     for name in ("distributed", "distributed.client", "distributed.core", "distributed.batched"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # we have the words
     try:
+        _refuse_strangers(address)
         client = Client(address, timeout=PATIENCE, set_as_default=False)
     except Exception as error:  # whatever answers there may answer anything
         raise ChainError(f"no scheduler answers at {address} ({_words(error)}); nothing was run. "
@@ -181,6 +183,19 @@ def run_on_worker(
         )
     finally:
         ended.set()
+
+
+def _refuse_strangers(address: str) -> None:
+    """Raise an error if nobody is there or somebody else is: Dask would wait for him for ever."""
+    from distributed.comm import parse_address, parse_host_port
+    from distributed.comm.registry import get_backend
+
+    scheme, place = parse_address(address)
+    get_backend(scheme)
+    if scheme == "tcp":  # in all others the client has the first word
+        with socket.create_connection(parse_host_port(place), PATIENCE / 2) as line:
+            if not line.recv(1):
+                raise ConnectionError("whoever is there hangs up")
 
 
 def _words(error: BaseException) -> str:
