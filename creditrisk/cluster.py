@@ -2,18 +2,26 @@
 
 import logging
 import pickle
+import socket
+import threading
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count, islice
 from typing import Any
 
 from threadpoolctl import threadpool_limits
 
+from creditrisk.kept import basis
 from creditrisk.workers import DEATHS, WorkersDied
 
-#: Seconds after which a scheduler that does not answer counts as gone.
-PATIENCE = 8
+#: Seconds after which a scheduler that does not answer counts as gone; the second, for one whose
+#: machine says nothing any more, is the least that Dask can do with.
+PATIENCE, SILENCE = 8, 11
+
+#: Seconds after which nobody is expected to come where no worker is left.
+ALONE = 60
 
 #: Bytes from which an argument that several units share is sent once and not with each.
 LARGE = 10_000
@@ -50,43 +58,81 @@ def on_cluster(
         from distributed import KilledWorker, as_completed
         from distributed.client import FutureCancelledError
 
-        cores = sum(client.nthreads().values())
+        cores = _cores(client, address)
         tell(f"{len(units):,} units of work for {cores} cores at {address}; "
              f"dashboard: {client.dashboard_link}")  # fmt: skip
         share, rest = _Shared(client, units), iter(range(len(units)))
-        numbers, deaths = {}, Counter()
+        sent, deaths = {}, Counter()  # what is under way, by its key
         order = count()  # what was sent first is done first
+        like = basis(function.__module__)
 
-        def send(chosen: Sequence[int]) -> list:
-            sent = []
+        def send(chosen: Iterable[int]) -> list:
+            futures = []
             for number in chosen:
                 arguments = [share(argument) for argument in units[number]]
                 future = client.submit(
-                    _alone, function, *arguments, pure=False, priority=-next(order)
+                    _alone, like, function, *arguments, pure=False, priority=-next(order)
                 )
-                numbers[future.key] = number
-                sent.append(future)
-            return sent
+                sent[future.key] = number, future
+                futures.append(future)
+            return futures
 
-        done = as_completed(send(list(islice(rest, max(100, 4 * cores)))), loop=client.loop)
-        for future in done:
-            number = numbers.pop(future.key)
-            try:
-                result = future.result()
-            except KilledWorker as error:
-                deaths[number] += 1
-                if deaths[number] >= DEATHS:
-                    raise WorkersDied([number], len(units)) from error
-                done.update(send([number]))
-                continue
-            except FutureCancelledError as error:
-                raise NoCluster("the scheduler was lost; start one and run this again") from error
-            except ModuleNotFoundError as error:
-                raise NoCluster(f"a worker has {_words(error)}; install on the workers what is "
-                                "installed here") from error  # fmt: skip
-            yield number, result
-            future.release()
-            done.update(send(list(islice(rest, 1))))
+        done = as_completed(send(islice(rest, max(100, 4 * cores))), loop=client.loop)
+        with _watching(client, sent) as alone:
+            for future in done:
+                number, _ = sent.pop(future.key)
+                try:
+                    result = future.result()
+                except KilledWorker as error:
+                    deaths[number] += error.allowed_failures + 1
+                    if deaths[number] >= DEATHS:
+                        raise WorkersDied([number], len(units)) from error
+                    done.update(send([number]))
+                    continue
+                except FutureCancelledError as error:
+                    lost = ("all workers are gone; start some" if alone.is_set()
+                            else "the scheduler was lost; start one")
+                    raise NoCluster(f"{lost} and run this again") from error
+                except ModuleNotFoundError as error:
+                    raise NoCluster(f"a worker has {_words(error)}; install on the workers what is "
+                                    "installed here") from error  # fmt: skip
+                yield number, result
+                future.release()
+                done.update(send(islice(rest, 1)))
+
+
+def _cores(client, address: str) -> int:
+    """The threads of all workers, once there is one."""
+    try:
+        client.wait_for_workers(1, timeout=PATIENCE)
+    except Exception as error:
+        raise NoCluster(f"no worker has come to the scheduler at {address}; start some with "
+                        f"`dask worker {address}`") from error  # fmt: skip
+    return sum(client.nthreads().values())
+
+
+@contextmanager
+def _watching(client, sent: dict) -> Iterator[threading.Event]:
+    """Cancel what is under way once there has been no worker for long; the event says so."""
+    over, alone = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        seen = time.monotonic()
+        while not (over.wait(2) or alone.is_set()):
+            with suppress(Exception):  # that the scheduler is lost, the futures tell as well
+                if client.nthreads():
+                    seen = time.monotonic()
+                elif time.monotonic() - seen > ALONE:
+                    alone.set()
+                    client.cancel([future for _, future in list(sent.values())])
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield alone
+    finally:
+        over.set()
+        thread.join(PATIENCE)
 
 
 class _Shared:
@@ -112,7 +158,13 @@ def _itself(argument: Any) -> Any:
     return argument
 
 
-def _alone(function: Callable, *arguments: Any) -> Any:
+def _alone(like: str, function: Callable, *arguments: Any) -> Any:
+    """On a worker: do a unit, if nothing there can make its result another than here."""
+    if (found := basis(function.__module__)) != like:
+        theirs, ours = set(found.split(", ")), set(like.split(", "))
+        raise NoCluster(f"a worker has {' and '.join(sorted(theirs - ours))} where "
+                        f"{' and '.join(sorted(ours - theirs))} is asked for; start the workers "
+                        "anew with what is installed here")  # fmt: skip
     threadpool_limits(1)  # for good: other units of the same process count on it
     return function(*arguments)
 
@@ -127,9 +179,12 @@ def _client(address: str) -> Iterator:
         raise NoCluster("a scheduler is named, and Dask is not installed; "
                         "install the extra: uv sync --extra scale") from None  # fmt: skip
     # Once it is lost, its return is not waited for: its workers have lost it as well.
-    dask.config.set({"distributed.comm.timeouts.connect": f"{PATIENCE}s"})
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # we have the words
+    timeouts = {"connect": f"{PATIENCE}s", "tcp": f"{SILENCE}s"}
+    dask.config.set({f"distributed.comm.timeouts.{name}": time for name, time in timeouts.items()})
+    for name in ("distributed", "distributed.client", "distributed.core", "distributed.batched"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # we have the words
     try:
+        _refuse_strangers(address)
         client = Client(address, timeout=PATIENCE, set_as_default=False)
     except Exception as error:  # whatever answers there may answer anything
         raise NoCluster(f"no scheduler answers at {address} ({_words(error)}); start one with "
@@ -139,6 +194,19 @@ def _client(address: str) -> Iterator:
     finally:
         with suppress(Exception):  # the scheduler may be gone
             client.close(timeout=2)
+
+
+def _refuse_strangers(address: str) -> None:
+    """Raise an error if nobody is there or somebody else is: Dask would wait for him for ever."""
+    from distributed.comm import parse_address, parse_host_port
+    from distributed.comm.registry import get_backend
+
+    scheme, place = parse_address(address)
+    get_backend(scheme)
+    if scheme == "tcp":  # in all others the client has the first word
+        with socket.create_connection(parse_host_port(place), PATIENCE / 2) as line:
+            if not line.recv(1):
+                raise ConnectionError("whoever is there hangs up")
 
 
 def _words(error: Exception) -> str:

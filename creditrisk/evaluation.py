@@ -14,7 +14,7 @@ import pandas as pd
 from scipy import stats
 from sklearn import metrics as sk
 from sklearn.base import BaseEstimator, clone
-from sklearn.model_selection import RepeatedStratifiedKFold, train_test_split
+from sklearn.model_selection import GridSearchCV, RepeatedStratifiedKFold, train_test_split
 
 from creditrisk.models import Candidate
 from creditrisk.workers import spread
@@ -69,6 +69,7 @@ class OutOfFold:
     scores: dict[str, np.ndarray] = field(default_factory=dict)  # name -> (repeats, n)
     fit_seconds: dict[str, float] = field(default_factory=dict)  # name -> mean of one fit
     errors: dict[str, str] = field(default_factory=dict)  # name -> why it has no scores
+    chosen: dict[str, list[dict]] = field(default_factory=dict)  # name -> by fold, if it searches
 
     def held_out(self, name: str):
         """Yield ``(y, score)`` of each held-out fold of a candidate."""
@@ -96,6 +97,7 @@ def cross_validate(
     repeats: int,
     seed: int,
     workers: int = -1,
+    keep: str | Path | None = None,
 ) -> OutOfFold:
     """Score every candidate out of fold: repeated stratified k-fold, the same folds for all.
 
@@ -110,6 +112,8 @@ def cross_validate(
         Shape (n,), 1 = good and 0 = bad.
     workers
         Processes to fit in, -1 for one a core; the result does not depend on it.
+    keep
+        A folder for what is done already, see :func:`creditrisk.workers.spread`.
 
     Raises
     ------
@@ -130,11 +134,11 @@ def cross_validate(
     # One unit is a candidate and a fold; the dearest candidates, last in the list, come first.
     units = [(model, split) for split in range(len(splits)) for model in reversed(single)]
     fits = [(model.estimator, X, y, *splits[split]) for model, split in units]
-    done = spread(_fold_scores, fits, workers)
+    done = spread(_fold_scores, fits, workers, keep)
     table = OutOfFold(np.asarray(y), np.empty((repeats, len(y)), dtype=int))
     scores = {model.name: np.empty((repeats, len(y))) for model in single}
     seconds = {model.name: [] for model in single}
-    for (model, split), (held_out_scores, fit_seconds, error) in zip(units, done, strict=True):
+    for (model, split), (held_out_scores, fit_seconds, error, chosen) in zip(units, done, strict=True):
         repeat, number = divmod(split, folds)
         held_out = splits[split][1]
         table.fold[repeat, held_out] = number
@@ -142,6 +146,8 @@ def cross_validate(
         seconds[model.name].append(fit_seconds)
         if error:
             table.errors.setdefault(model.name, error)
+        if chosen is not None:
+            table.chosen.setdefault(model.name, []).append(chosen)
     for model in models:
         parts = model.members or (model.name,)
         broken = [part for part in parts if part in table.errors]
@@ -158,18 +164,51 @@ def cross_validate(
 
 def _fold_scores(
     estimator: BaseEstimator, X: pd.DataFrame, y: pd.Series, train: np.ndarray, held_out: np.ndarray
-) -> tuple[np.ndarray | float, float, str]:
-    """Held-out scores, seconds to fit, and what went wrong if that is why the scores are NaN."""
+) -> tuple[np.ndarray | float, float, str, dict | None]:
+    """Held-out scores, seconds to fit, what went wrong if that is why the scores are NaN, and the
+    settings that a search has chosen, if it was one."""
     started = time.perf_counter()
     try:
         fitted = clone(estimator).fit(X.iloc[train], y.iloc[train])
         seconds = time.perf_counter() - started
         scores = fitted.predict_proba(X.iloc[held_out])[:, 1]
     except Exception as error:  # a candidate may fail in any way; the comparison goes on
-        return np.nan, np.nan, f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        why = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        return np.nan, np.nan, why, None
     if not np.isfinite(scores).all():
-        return np.nan, np.nan, "it gives probabilities that are no numbers"
-    return scores, seconds, ""
+        return np.nan, np.nan, "it gives probabilities that are no numbers", None
+    return scores, seconds, "", _chosen(fitted)
+
+
+def chosen_settings(
+    models: list[Candidate], X: pd.DataFrame, y: pd.Series, *, workers: int = -1,
+    keep: str | Path | None = None,
+) -> dict[str, dict[str, float | int | str]]:  # fmt: skip
+    """What each candidate's search chooses on all rows, by name; nothing of one without a search.
+
+    Parameters
+    ----------
+    models
+        Those that can be fitted; blends are passed over, since their members choose.
+    X, y, workers, keep
+        As :func:`cross_validate` takes them.
+    """
+    searches = [model for model in models if isinstance(model.estimator, GridSearchCV)]
+    units = [(model.estimator, X, y) for model in reversed(searches)]  # the dearest first
+    found = spread(_search, units, workers, keep)[::-1]
+    return {model.name: chosen for model, chosen in zip(searches, found, strict=True)}
+
+
+def _search(search: BaseEstimator, X: pd.DataFrame, y: pd.Series) -> dict:
+    return _chosen(clone(search).fit(X, y))
+
+
+def _chosen(fitted: BaseEstimator) -> dict | None:
+    """The settings that a search has chosen, as JSON can hold them; None if it was no search."""
+    if not isinstance(fitted, GridSearchCV):
+        return None
+    # NumPy's numbers are not JSON's, which a single one is turned into without loss.
+    return {name: np.asarray(value).item() for name, value in fitted.best_params_.items()}
 
 
 def results(fold_measures: pd.DataFrame, errors: dict[str, str] | None = None) -> pd.DataFrame:
@@ -299,15 +338,49 @@ def above_chance(fold_measures: pd.DataFrame, order: list[str], folds: int) -> p
         Indexed by model, with p_corrected (Holm, over the models) and verdict, "better than
         chance" or "not distinguishable from chance".
     """
-    auc = fold_measures.pivot(index="fold", columns="model", values="roc_auc")
-    coin = np.full(len(auc), 0.5)
-    gaps = [corrected_difference(auc[name], coin, 1 / (folds - 1)) for name in order]
-    rows = [(gap.estimate, gap.low, gap.high, gap.p) for gap in gaps]
-    table = pd.DataFrame(rows, order, columns=["gained", "low", "high", "p"])
-    table["p_corrected"] = holm(table.p)
+    auc = _auc_by_fold(fold_measures)
+    table = _gains(auc[order], auc[order] * 0 + 0.5, folds)
     real = (table.p_corrected < 0.05) & (table.gained > 0)
     table["verdict"] = np.where(real, "better than chance", f"{UNCLEAR} from chance")
     return table
+
+
+def gained_over(
+    fold_measures: pd.DataFrame, before: pd.DataFrame, order: list[str], folds: int
+) -> pd.DataFrame:
+    """What each model has gained in ROC-AUC over what it was before, on the same folds.
+
+    Parameters
+    ----------
+    fold_measures, before
+        From :meth:`OutOfFold.fold_measures`.
+    order
+        Names of models that both have.
+    folds
+        Folds a repeat.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by model: gained, low, high, p, p_corrected (Holm, over the models), and verdict,
+        "better", "worse" or "not distinguishable".
+    """
+    table = _gains(_auc_by_fold(fold_measures)[order], _auc_by_fold(before)[order], folds)
+    real = table.p_corrected < 0.05
+    table["verdict"] = np.where(real, np.where(table.gained > 0, "better", "worse"), UNCLEAR)
+    return table
+
+
+def _auc_by_fold(fold_measures: pd.DataFrame) -> pd.DataFrame:
+    return fold_measures.pivot(index="fold", columns="model", values="roc_auc")
+
+
+def _gains(after: pd.DataFrame, before: pd.DataFrame, folds: int) -> pd.DataFrame:
+    """The corrected difference of each column, with p corrected for the number of columns."""
+    gaps = [corrected_difference(after[name], before[name], 1 / (folds - 1)) for name in after]
+    rows = [(gap.estimate, gap.low, gap.high, gap.p) for gap in gaps]
+    table = pd.DataFrame(rows, after.columns, columns=["gained", "low", "high", "p"])
+    return table.assign(p_corrected=holm(table.p))
 
 
 def fast_auc(y: np.ndarray, scores: np.ndarray) -> np.ndarray:
@@ -376,7 +449,7 @@ def selection(table: OutOfFold, *, draws: int, seed: int) -> Selection:
 
 def split_luck(
     estimators: dict[str, BaseEstimator], X: pd.DataFrame, y: pd.Series, *,
-    splits: int, test_size: float, seed: int, workers: int = -1,
+    splits: int, test_size: float, seed: int, workers: int = -1, keep: str | Path | None = None,
 ) -> pd.DataFrame:  # fmt: skip
     """ROC-AUC that each estimator would get on each of many random stratified splits.
 
@@ -392,7 +465,7 @@ def split_luck(
     if splits < 1:
         raise ValueError(f"splits is {splits}; it takes one at least")
     units = [(list(estimators.values()), X, y, test_size, seed + n) for n in range(splits)]
-    return pd.DataFrame(spread(_split_aucs, units, workers), columns=list(estimators))
+    return pd.DataFrame(spread(_split_aucs, units, workers, keep), columns=list(estimators))
 
 
 def _split_aucs(

@@ -17,10 +17,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 from joblib import cpu_count
 from threadpoolctl import threadpool_limits
+
+from creditrisk.kept import Kept
 
 #: Names the scheduler of the cluster that work goes to; Dask itself knows it by this name too.
 ADDRESS = "DASK_SCHEDULER_ADDRESS"
@@ -43,7 +46,9 @@ class WorkersDied(RuntimeError):
         )
 
 
-def spread(function: Callable, units: Sequence[tuple], workers: int = -1) -> list[Any]:
+def spread(
+    function: Callable, units: Sequence[tuple], workers: int = -1, keep: str | Path | None = None
+) -> list[Any]:
     """What a function returns for each unit of work, in the order of the units.
 
     The work goes to the cluster that the environment names, if it names one.
@@ -56,6 +61,9 @@ def spread(function: Callable, units: Sequence[tuple], workers: int = -1) -> lis
         The arguments of each call.
     workers
         Processes, -1 for one a core. One works here, in this process. A cluster has its own.
+    keep
+        A folder that results are kept in as they come, and taken from if they are there already:
+        work that was cut short goes on. :func:`creditrisk.kept.forget` it when all is done.
 
     Raises
     ------
@@ -63,15 +71,24 @@ def spread(function: Callable, units: Sequence[tuple], workers: int = -1) -> lis
         If workers have died again and again at one unit.
     creditrisk.cluster.NoCluster
         If there is no such cluster, or it is lost.
+    OSError
+        If there can be no such folder.
     """
-    if address := os.environ.get(ADDRESS):
+    kept = Kept(keep, function, units) if keep else None
+    results = kept.read() if kept else {}
+    left = [number for number in range(len(units)) if number not in results]
+    rest = [units[number] for number in left]
+    if rest and (address := os.environ.get(ADDRESS)):
         from creditrisk.cluster import on_cluster
 
-        done = on_cluster(function, units, address, print)
+        done = on_cluster(function, rest, address, print)
     else:
-        done = here(function, units, workers, forked=True)
+        done = here(function, rest, workers, forked=True)
     with closing(done):
-        results = dict(done)
+        for place, result in done:
+            results[left[place]] = result
+            if kept:
+                kept.write(left[place], result)
     return [results[number] for number in range(len(units))]
 
 

@@ -3,20 +3,22 @@
 import os
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from posixpath import normpath
 
 from papermill_chain.files import saying
 from papermill_chain.notebooks import ChainError, Notebook
 from papermill_chain.plan import Plan, plan_of
-from papermill_chain.progress import duration, show_failures, view_for
+from papermill_chain.progress import duration, show_failures, tell, view_for
 from papermill_chain.record import (
     Busy, Run, last_good, mark_interrupted, only_run, repair, stages_cut, unfinished,
 )  # fmt: skip
 from papermill_chain.signals import end_with_input
 from papermill_chain.stages import Stage, in_order, read_notebooks, upstream, writers
 
+SCHEDULER = "DASK_SCHEDULER_ADDRESS"  # all that is started here finds the cluster by it
 REFUSED, BUSY = 2, 75  # a wrong request, as argparse has it; "try again later" of sysexits.h
 
 
@@ -54,6 +56,8 @@ def main(
     """
     asked = _parser(title, chain).parse_args(argv)
     root = Path(root).resolve()
+    if asked.scheduler:
+        os.environ[SCHEDULER] = asked.scheduler
     try:
         stages = in_order(chain)
         if asked.fixed:
@@ -103,6 +107,9 @@ def _run(plan: Plan, asked: Namespace, next_steps: Iterable[str]) -> int:
     if not to_run:
         view.nothing_to_do([last[stage.name] for stage in plan.stages], plan.experiments)
         return 0
+    if os.environ.get(SCHEDULER):
+        with _cluster(asked):  # it is only asked whether it is there; a notebook goes by itself
+            pass
     from papermill_chain.runner import run_chain
 
     run, code = run_chain(plan, last, to_run, view)
@@ -129,19 +136,43 @@ def _open(page: Path) -> None:
 
 def _grid(asked: Namespace, plan_for: Callable[[Namespace], Plan], shared: Sequence[str]) -> int:
     """Run the chain for each combination of some parameters, or show what that would be."""
-    from papermill_chain.grid import grid_of, run_grid
+    from papermill_chain.grid import Here, grid_of, run_grid
     from papermill_chain.gridview import grid_view_for, show_failed_combinations, show_grid
 
-    grid = grid_of(asked, plan_for, shared)
+    # A chain that a worker runs would wait for that very worker if its notebooks knew the cluster.
+    grid = grid_of(asked, plan_for, [*shared, SCHEDULER], os.environ.get(SCHEDULER))
     if asked.dry_run:
         show_grid(grid)
         return 0
+    view = grid_view_for(quiet=asked.quiet, json=asked.json)
     with only_run(grid.folder.parent, f"grid {grid.id}"):
-        code = run_grid(grid, grid_view_for(quiet=asked.quiet, json=asked.json))
+        if grid.scheduler:
+            from papermill_chain.cluster import Workers
+
+            with _cluster(asked) as client:
+                code = run_grid(grid, Workers(client, grid), view)
+        else:
+            code = run_grid(grid, Here(grid), view)
     show_failed_combinations(grid)
     if asked.open and code <= 1:
         _open(grid.page)
     return code
+
+
+@contextmanager
+def _cluster(asked: Namespace) -> Iterator:
+    """A client of the cluster that is named, once it has answered, and say where to watch it."""
+    from papermill_chain.cluster import connected, cores_of
+
+    address = os.environ[SCHEDULER]
+    with connected(address) as client:
+        cores, dashboard = cores_of(client), client.dashboard_link
+        if asked.json:
+            tell("cluster", address=address, cores=cores, dashboard=dashboard)
+        elif not asked.quiet:
+            count = "1 core" if cores == 1 else f"{cores or 'no'} cores"
+            print(f"cluster at {address}: {count}; dashboard: {dashboard}", flush=True)
+        yield client
 
 
 def _debug(asked: Namespace, plan_for: Callable[[Namespace], Plan]) -> int:
@@ -190,6 +221,7 @@ def _parser(title: str, chain: Sequence[Stage]) -> ArgumentParser:
         f"{command} --fixed {word}": "take the changes of that copy over, and run on from there",
         f"{command} --grid NAME=1..10": "the chain for each value, apart from all else; compared",
         f"{command} --grid A=1..3 --grid B=.2,.3": "for each of the six combinations",
+        f"{command} --scheduler tcp://host:8786": "with the workers of a Dask cluster",
     }
     width = max(map(len, examples))
     parser = ArgumentParser(
@@ -226,6 +258,8 @@ def _parser(title: str, chain: Sequence[Stage]) -> ArgumentParser:
         " with a second --grid (repeatable) for each combination")  # fmt: skip
     add("--grid-jobs", type=_count, default=max(1, _cores() // 2), metavar="N",
         help="chains of a grid side by side (default: half the cores, %(default)s)")  # fmt: skip
+    add("--scheduler", metavar="ADDRESS", help=f"have the workers of a Dask cluster do what notebooks "
+        f"do side by side, and the chains of a grid (default: the variable {SCHEDULER})")  # fmt: skip
     add("--yes", action="store_true", help="do so for more than 200 combinations, too")
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--quiet", action="store_true", help="print nothing unless something fails")

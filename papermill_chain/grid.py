@@ -92,6 +92,8 @@ class Grid:
     options: list[str]  # for each chain
     shared: Sequence[str]  # variables that point to stores which are not for a grid
     expected: float | None  # seconds of one combination, from the checkout's last results
+    scheduler: str | None = None  # of the cluster whose workers run the chains, if not this machine
+    trouble: str = ""  # why the whole of it came to no end
 
     @property
     def folder(self) -> Path:
@@ -109,6 +111,19 @@ class Grid:
         return self.folder / "source"
 
 
+class PlaceLost(Exception):
+    """The place where chains run is gone, in a sentence."""
+
+
+class Place(Protocol):
+    """Where chains run."""
+
+    def jobs(self) -> int: ...  # side by side
+    def run(self, one: Combination, follow: Callable[[dict[str, Any]], None]) -> Result: ...
+    def stop(self) -> None: ...  # in good order
+    def kill(self) -> None: ...
+
+
 class GridView(Protocol):
     """Whoever shows a grid is told of it by these."""
 
@@ -119,7 +134,12 @@ class GridView(Protocol):
     def closed(self, grid: Grid, status: str) -> None: ...
 
 
-def grid_of(asked: Namespace, plan_for: Callable[[Namespace], Plan], shared: Sequence[str]) -> Grid:
+def grid_of(
+    asked: Namespace,
+    plan_for: Callable[[Namespace], Plan],
+    shared: Sequence[str],
+    scheduler: str | None = None,
+) -> Grid:
     """The grid that a command line asks for; ChainError if it cannot be meant."""
     if asked.only or asked.start:
         raise ChainError("a grid runs the whole chain; --only and --from do not go with --grid")
@@ -147,18 +167,18 @@ def grid_of(asked: Namespace, plan_for: Callable[[Namespace], Plan], shared: Seq
     return Grid(
         plan.root, _id_of(values, fixed), plan.title, script := _script(plan.root),
         _files(plan, script), combinations, fixed, _command(asked), asked.grid_jobs,
-        _options(asked), shared, _expected(plan),
+        _options(asked), shared, _expected(plan), scheduler,
     )  # fmt: skip
 
 
-def run_grid(grid: Grid, view: GridView) -> int:
+def run_grid(grid: Grid, place: Place, view: GridView) -> int:
     """Run what is not up to date in a grid and keep its page; the exit code."""
     events: SimpleQueue[Callable[[], None]] = SimpleQueue()
     with signals_put_into(events):
         before, changed = results_before(grid), copy_source(grid.files, grid.source)
         for one in grid.combinations:  # what still stands is shown from the start
             one.result = one.result if changed else before.get(one.folder, one.result)
-        return Explorer(grid, view, events, before).run_all()
+        return Explorer(grid, place, view, events, before).run_all()
 
 
 def run_one(
@@ -168,6 +188,7 @@ def run_one(
     settings: Mapping[str, str],
     options: Sequence[str] = (),
     unset: Sequence[str] = (),
+    given: Mapping[str, str] | None = None,
     follow: Callable[[dict[str, Any]], None] | None = None,
     started: Callable[[subprocess.Popen], None] | None = None,
 ) -> Result:
@@ -181,7 +202,7 @@ def run_one(
     workspace, source : the folder to run it in, and the copy of the chain to run.
     script : the program that runs the chain, below them.
     settings, options : the parameters to set, and other arguments of the program.
-    unset : variables of the environment that the chain is not to see.
+    unset, given : variables of the environment that the chain is not to see, and others that it is.
     follow, started : told each event of the run, and the process itself.
     """
     began = time.monotonic()
@@ -189,13 +210,13 @@ def run_one(
     pairs = [part for name, text in settings.items() for part in ("--set", f"{name}={text}")]
     hidden = {*unset, *OF_A_RUN}
     environment = {name: value for name, value in os.environ.items() if name not in hidden}
+    environment |= {**(given or {}), ENDS_WITH_INPUT: "1"}
     while True:
         result = Result("failed")
         with tempfile.TemporaryFile() as errors, subprocess.Popen(
             [sys.executable, workspace / script, "--json", *options, *pairs],
-            cwd=workspace, env=environment | {ENDS_WITH_INPUT: "1"},
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
-            start_new_session=True,  # a signal from the terminal is for the grid
+            cwd=workspace, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=errors, start_new_session=True,  # a signal from the terminal is for the grid
         ) as chain:  # fmt: skip
             if started:
                 started(chain)
@@ -258,14 +279,51 @@ def fill(workspace: Path, source: Path) -> None:
 
 
 @dataclass
+class Here:
+    """The place where chains run: this machine."""
+
+    grid: Grid
+    processes: dict[int, subprocess.Popen] = field(default_factory=dict)
+    stopped: bool = False
+
+    def jobs(self) -> int:
+        """Chains side by side, as asked for."""
+        return self.grid.jobs
+
+    def run(self, one: Combination, follow: Callable[[dict[str, Any]], None]) -> Result:
+        """Run a combination and wait for its end."""
+        grid = self.grid
+        return run_one(
+            grid.folder / one.folder, grid.source, grid.script, one.settings, grid.options,
+            grid.shared, follow=follow, started=partial(self._know, one.number),
+        )  # fmt: skip
+
+    def stop(self) -> None:
+        """Ask all chains to end in good order."""
+        self.stopped = True
+        for process in list(self.processes.values()):
+            process.terminate()
+
+    def kill(self) -> None:
+        """End all chains; the watcher of each ends what it has started."""
+        for process in list(self.processes.values()):
+            process.kill()
+
+    def _know(self, number: int, process: subprocess.Popen) -> None:
+        self.processes[number] = process
+        if self.stopped:  # it was on its way when all the others were asked to end
+            process.terminate()
+
+
+@dataclass
 class Explorer:
     """A grid in progress: threads wait for chains, the main one takes events and keeps record."""
 
     grid: Grid
+    place: Place
     view: GridView
     events: SimpleQueue[Callable[[], None]]
     before: dict[str, Result]  # of an earlier go at it, by folder
-    processes: dict[int, subprocess.Popen] = field(default_factory=dict)
     busy: int = 0
     ended: int = 0
     stopped: bool = False
@@ -279,7 +337,7 @@ class Explorer:
         code = 1
         try:
             while waiting or self.busy:
-                while waiting and self.busy < self.grid.jobs:
+                while waiting and self.busy < self.place.jobs():
                     self._start(waiting.pop(0))
                 self._write("running")
                 with suppress(Empty):
@@ -291,10 +349,13 @@ class Explorer:
             code = 0 if good else 1
         except Interrupted as asked:
             code = 128 + asked.args[0]
+        except PlaceLost as lost:
+            self.grid.trouble = str(lost)
         finally:
-            self._stop(signal.SIGTERM)
+            self._stop()
         self.written = ""  # the last page says how it ended, whether or not more is known
-        self._write(status := {0: "succeeded", 1: "failed"}.get(code, "interrupted"))
+        ended = {0: "succeeded", 1: "failed"}.get(code, "interrupted")
+        self._write(status := "interrupted" if self.grid.trouble else ended)
         self.view.closed(self.grid, status)
         return code
 
@@ -305,22 +366,19 @@ class Explorer:
         threading.Thread(target=self._work, args=(one,), daemon=True).start()
 
     def _work(self, one: Combination) -> None:
-        grid = self.grid
         try:
-            result = run_one(
-                grid.folder / one.folder, grid.source, grid.script, one.settings, grid.options,
-                grid.shared,
-                follow=lambda event: self.events.put(partial(self._told, one, event)),
-                started=partial(self._know, one.number),
-            )  # fmt: skip
+            result = self.place.run(one, lambda event: self.events.put(partial(self._told, one, event)))
+        except PlaceLost as lost:
+            self.events.put(partial(self._lost, lost))
+            return
         except BaseException as error:  # whatever it is, the grid must hear of it
             result = Result("failed", error=f"{type(error).__name__}: {error}")
         self.events.put(partial(self._ended, one, result))
 
-    def _know(self, number: int, process: subprocess.Popen) -> None:
-        self.processes[number] = process
-        if self.stopped:  # it was on its way when all the others were asked to end
-            process.terminate()
+    def _lost(self, lost: PlaceLost) -> None:
+        self.busy -= 1
+        if not self.stopped:  # else it was let go
+            raise lost
 
     def _told(self, one: Combination, event: dict[str, Any]) -> None:
         """Show what a combination is at; one that is up to date is at nothing."""
@@ -349,18 +407,16 @@ class Explorer:
         """How long the rest of the grid will take."""
         results = [one.result.status for one in self.grid.combinations]
         rest, each = results.count("not run") + results.count("running"), self._seconds()
-        return each * rest / min(self.grid.jobs, rest) if each and rest else None
+        return each * rest / min(self.place.jobs(), rest) if each and rest else None
 
-    def _stop(self, number: int) -> None:
+    def _stop(self) -> None:
         """End all chains that are running, in good order if there is the time for it."""
         self.stopped, deadline = True, time.monotonic() + SECONDS_TO_STOP
-        for process in list(self.processes.values()):
-            process.send_signal(number)
+        self.place.stop()
         while self.busy and time.monotonic() < deadline:
             with suppress(Empty, Interrupted):
                 self.events.get(timeout=0.1)()
-        for process in list(self.processes.values()):
-            process.kill()  # its own watcher ends what it has started
+        self.place.kill()
         for one in self.grid.combinations:
             if one.result.status == "running":
                 one.result = Result("interrupted")
@@ -457,6 +513,7 @@ def _command(asked: Namespace) -> str:
     """The command that asks for the same grid."""
     words = [part for each in asked.grid for part in ("--grid", each)]
     words += [part for each in asked.set for part in ("--set", each)]
+    words += ["--scheduler", asked.scheduler] if asked.scheduler else []
     return shlex.join(["python", Path(sys.argv[0]).name, *words])
 
 

@@ -103,14 +103,17 @@ def show_grid(grid: Grid) -> None:
     left = len(grid.combinations) - len(done)
     each = grid.expected
     about = f": about {duration(each * left / min(grid.jobs, left))}" if each and left else ""
-    print(f"{left} of {len(grid.combinations)} to run, {grid.jobs} at a time{about}; "
-          f"page: {shown_path(grid.page)}")  # fmt: skip
+    how = f"on the cluster at {grid.scheduler}" if grid.scheduler else f"{grid.jobs} at a time{about}"
+    print(f"{left} of {len(grid.combinations)} to run, {how}; page: {shown_path(grid.page)}")
 
 
 def show_failed_combinations(grid: Grid) -> None:
     """Tell on stderr which combinations have failed, why, and where to read more."""
     with suppress(OSError, AttributeError):
         sys.stderr.reconfigure(errors="replace")
+    if grid.trouble:
+        with suppress(OSError):
+            print(grid.trouble, file=sys.stderr)
     for one in grid.combinations:
         if one.result.status == "failed":
             with suppress(OSError):
