@@ -367,9 +367,10 @@ def test_a_scheduler_that_does_not_answer_or_is_lost_is_said_in_time(
     command = ["score", str(portfolio), str(out), "--models", model, "--scheduler"]
     assert cli.main([*command, "tcp://127.0.0.1:1"]) == 2  # nobody listens there
     assert "no scheduler answers at tcp://127.0.0.1:1" in capsys.readouterr().err
-    with cluster(tmp_path) as dask:  # nobody works there
+    with cluster(tmp_path) as dask:
+        dask.start(1)
         with client_of(*command, dask.address, "--resume", log=tmp_path / "log") as client:
-            wait_for("units of work for 0 cores", tmp_path / "log", client)
+            wait_for("units of work for 1 cores", tmp_path / "log", client)
             dask.scheduler.kill()
             lost = time.monotonic()
             assert client.wait(timeout=30) == 2 and time.monotonic() - lost < 10
