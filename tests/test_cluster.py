@@ -1,0 +1,250 @@
+"""Work on a Dask cluster: a real scheduler and real workers, each a process that can be killed."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from conftest import ROOT
+from scipy.stats import loguniform
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from test_evaluation import real  # noqa: F401
+from test_grid import CHAIN, grids, project, start, statuses_of  # noqa: F401
+from toy import family, run, wait_for
+
+from creditrisk import cluster as engine
+from creditrisk import evaluation as ev
+from creditrisk import models
+from creditrisk.cluster import NoCluster
+from creditrisk.workers import ADDRESS, spread
+from papermill_chain import cluster as chains
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals")
+
+
+class Cluster:
+    """A scheduler and some workers of one thread each, on loopback."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.file = folder, folder / "scheduler.json"
+        self.scheduler, self.workers, self.address = None, [], ""
+
+    def ready(self, workers: int = 2, **environment: str) -> str:
+        """Have a scheduler and so many workers; the address."""
+        if self.scheduler is None or self.scheduler.poll() is not None:
+            self.close()
+            self.file.unlink(missing_ok=True)
+            self.scheduler = self._start(
+                "scheduler", "--port", "0", "--dashboard-address", "127.0.0.1:0",
+                "--scheduler-file", str(self.file),
+            )  # fmt: skip
+            wait_for(lambda: self.file.exists() and self.file.read_text().endswith("}"))
+            self.address = json.loads(self.file.read_text())["address"]
+        self.workers = [worker for worker in self.workers if worker.poll() is None]
+        while len(self.workers) < workers:
+            self.workers.append(
+                self._start("worker", self.address, "--nthreads", "1", "--no-nanny",
+                            "--no-dashboard", "--local-directory", str(self.folder), **environment)
+            )  # fmt: skip
+        if workers:
+            with chains.connected(self.address) as client:
+                client.wait_for_workers(workers, timeout=30)
+        return self.address
+
+    def close(self) -> None:
+        for process in [*self.workers, *filter(None, [self.scheduler])]:
+            process.kill()
+            process.wait()
+
+    def _start(self, kind: str, *options: str, **environment: str) -> subprocess.Popen:
+        environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+        with (self.folder / "log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", f"distributed.cli.dask_{kind}", "--host", "127.0.0.1", *options],
+                stdout=log, stderr=log, cwd=self.folder,
+                env={k: v for k, v in os.environ.items() if k != ADDRESS} | environment,
+            )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture
+def cluster(made, monkeypatch) -> Cluster:
+    """A cluster of two workers that the environment names."""
+    monkeypatch.setenv(ADDRESS, made.ready())
+    return made
+
+
+def fatal(folder: Path, number: int, victim: int | None) -> int:
+    """The square of a number; 4, once two are kept, first kills the victim or who works at it."""
+    with (folder / f"{number}").open("a") as calls:
+        calls.write("x")
+    if number == 4 and not (folder / "killed").exists():
+        (folder / "killed").touch()
+        wait_for(lambda: len(list(folder.glob("kept/*.unit"))) >= 2)
+        os.kill(victim or os.getpid(), signal.SIGKILL)
+    return number**2
+
+
+def times_called(folder: Path) -> list[int]:
+    """How often each of six numbers was squared."""
+    files = [folder / str(number) for number in range(6)]
+    return [len(file.read_text()) if file.exists() else 0 for file in files]
+
+
+def test_a_cluster_changes_no_figure(cluster, real, monkeypatch, capsys):  # noqa: F811
+    """Scores, what searches choose, and single splits are those of this machine to the last bit."""
+    contract, X, y = real
+    regression = LogisticRegression(max_iter=5000)
+    search = models.Candidate("search", "", regression, {"C": loguniform(1e-3, 1)})
+    forest = models.Candidate("forest", "", RandomForestClassifier(20, random_state=3))
+    chosen = [models.searching(search, 4, 3), forest]
+
+    def compared():
+        found = ev.cross_validate(chosen, X[:300], y[:300], folds=3, repeats=2, seed=3, workers=2)
+        return found, ev.split_luck({"forest": forest.estimator}, X[:300], y[:300],
+                                    splits=4, test_size=0.2, seed=3, workers=2)  # fmt: skip
+
+    there, luck_there = compared()
+    said = capsys.readouterr().out
+    assert "12 units of work for 2 cores at tcp://127.0.0.1:" in said  # 2 candidates, 6 folds
+    assert "dashboard: http://127.0.0.1:" in said
+    monkeypatch.delenv(ADDRESS)
+    here, luck_here = compared()
+    for name in ("search", "forest"):
+        np.testing.assert_array_equal(there.scores[name], here.scores[name])
+    assert there.chosen == here.chosen and len(there.chosen["search"]) == 6
+    assert luck_there.equals(luck_here)
+
+
+def test_a_worker_that_is_killed_costs_nothing_but_time(cluster, tmp_path):
+    units = [(tmp_path, number, None) for number in range(6)]
+    assert spread(fatal, units, keep=tmp_path / "kept") == [0, 1, 4, 9, 16, 25]
+    assert [worker.poll() for worker in cluster.workers].count(-signal.SIGKILL) == 1
+    assert times_called(tmp_path)[4] == 2
+
+
+def test_a_lost_scheduler_is_told_of_and_the_rest_is_done_later(cluster, tmp_path, monkeypatch):
+    kept, pid = tmp_path / "kept", cluster.scheduler.pid
+    units = [(tmp_path, number, pid) for number in range(6)]
+    began = time.monotonic()
+    with pytest.raises(NoCluster, match="the scheduler was lost; start one and run this again"):
+        spread(fatal, units, keep=kept)
+    assert time.monotonic() - began < 10
+    before, done = times_called(tmp_path), len(list(kept.glob("*.unit")))
+    assert 2 <= done <= 5  # all but the one that killed it, at most
+    monkeypatch.setattr(engine, "PATIENCE", 2)
+    with pytest.raises(NoCluster, match=r"no scheduler answers at tcp://.*; start one with `dask"):
+        spread(fatal, units, keep=kept)
+    monkeypatch.setenv(ADDRESS, cluster.ready(workers=0))
+    with pytest.raises(NoCluster, match="no worker has come to the scheduler at tcp"):
+        spread(fatal, units, keep=kept)
+    cluster.ready()
+    assert spread(fatal, units, keep=kept) == [0, 1, 4, 9, 16, 25]
+    again = [after - once for after, once in zip(times_called(tmp_path), before, strict=True)]
+    assert sum(again) == 6 - done and again[4] == 1  # what was kept is not done again
+
+
+def test_workers_that_all_die_or_would_compute_something_else(cluster, tmp_path, monkeypatch):
+    like = engine.basis(__name__).replace("scikit-learn ", "scikit-learn 0.")
+    with monkeypatch.context() as other:
+        other.setattr(engine, "basis", lambda module: like)
+        with pytest.raises(NoCluster, match=r"a worker has scikit-learn 1\..* where scikit-learn 0\."):
+            spread(fatal, [(tmp_path, 1, None)])
+    for worker in cluster.workers[1:]:
+        worker.kill()
+        worker.wait()
+    (tmp_path / "kept").mkdir()
+    for name in "ab":
+        (tmp_path / f"kept/{name}.unit").touch()
+    monkeypatch.setattr(engine, "ALONE", 2)
+    with pytest.raises(NoCluster, match="all workers are gone; start some and run this again"):
+        spread(fatal, [(tmp_path, 4, None)])
+
+
+@pytest.mark.parametrize("stranger", ["nobody", "silent", "nonsense"])
+def test_what_is_no_scheduler_is_refused_before_anything_runs(
+    stranger, project, monkeypatch, capsys  # noqa: F811
+):
+    monkeypatch.setattr(sys, "argv", [str(project / "run_all.py")])
+    monkeypatch.setattr(chains, "PATIENCE", 2)
+    monkeypatch.setenv(ADDRESS, "as it was")  # so that it is again afterwards
+    with socket.create_server(("127.0.0.1", 0)) as line:
+        address = f"tcp://127.0.0.1:{line.getsockname()[1]}"
+        if stranger == "nobody":
+            line.close()
+        address = "host" if stranger == "nonsense" else address
+        for more in ([], ["--grid", "seed=1,2"]):
+            assert run(project, "--scheduler", address, *more, chain=CHAIN) == 2
+            said = capsys.readouterr().err
+            assert f"no scheduler answers at {address} (" in said
+            assert "nothing was run. Start one with `dask scheduler`" in said
+    assert not list(project.glob("experiments/**/*.ipynb"))
+
+
+def test_a_grid_needs_workers_that_see_its_folder(cluster, project, monkeypatch, capsys):  # noqa: F811
+    monkeypatch.setattr(sys, "argv", [str(project / "run_all.py")])
+    monkeypatch.setattr(chains, "write_whole", lambda *_: None)  # as if on another machine's disk
+    assert run(project, "--grid", "seed=1,2", chain=CHAIN) == 2
+    said = capsys.readouterr()
+    assert "does not see" in said.err and "under the same path" in said.err
+    assert "2 cores; dashboard: http://127.0.0.1:" in said.out
+    assert not list(project.glob("experiments/grids/*/grid.json"))
+
+
+def test_a_grid_on_workers_survives_whatever_is_killed(cluster, project):  # noqa: F811
+    """Grid killed, then interrupted, then a worker and the scheduler; then it goes on to its end."""
+    request = ["--grid", "seed=9,4"]  # 9 waits for ever
+
+    def begun(count: int):
+        def runs() -> list[Path]:
+            return list(project.glob("experiments/grids/*/1/experiments/runs/*/04_judge.ipynb"))
+
+        grid = start(project, *request, "--scheduler", cluster.address)
+        wait_for(lambda: len(runs()) == count and family(project))
+        return grid, runs
+
+    ended = []
+    for count, number in enumerate((signal.SIGKILL, signal.SIGINT), start=1):
+        grid, _ = begun(count)
+        (folder,) = grids(project)
+        wait_for(lambda: set(statuses_of(folder)) & {"succeeded", "up to date"})
+        grid.send_signal(number)
+        said = grid.communicate(timeout=15)
+        wait_for(lambda: not family(project), seconds=8)  # on the workers, too
+        ended.append((grid.returncode, said[1], statuses_of(folder)))
+    assert ended == [
+        (-signal.SIGKILL, "", ["running", "succeeded"]),
+        (130, "", ["interrupted", "up to date"]),
+    ]
+    grid, runs = begun(3)
+    (busy,) = [each for each in cluster.workers if psutil.Process(each.pid).children()]
+    busy.kill()
+    wait_for(lambda: len(runs()) == 4 and family(project))  # by the other one
+    cluster.scheduler.kill()
+    said = grid.communicate(timeout=10)
+    assert grid.returncode == 1 and "the scheduler was lost; start one" in said[1]
+    assert statuses_of(folder) == ["interrupted", "up to date"]
+    wait_for(lambda: not family(project), seconds=8)
+    cluster.ready(workers=1, TOY_GO="yes")
+    with start(project, *request, "--json", "--scheduler", cluster.address) as last:
+        events = [json.loads(line) for line in last.stdout]
+    assert last.returncode == 0 and statuses_of(folder) == ["succeeded", "up to date"]
+    assert [event["event"] for event in events[:3]] == [
+        "cluster", "combination started", "stage ended",
+    ]  # fmt: skip
+    manifests = [json.loads((run.parent / "manifest.json").read_text()) for run in sorted(runs())]
+    assert [told["status"] for told in manifests] == ["interrupted"] * 4 + ["succeeded"]
