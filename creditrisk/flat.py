@@ -220,7 +220,7 @@ def compiled(applications: int) -> ModuleType | None:
     """:mod:`creditrisk.compiled`, where it is worth its import and the extra `scale` is installed."""
     name = "creditrisk.compiled"
     if name in sys.modules or applications >= WORTH_COMPILED:
-        with suppress(ImportError):
+        with suppress(ImportError, RuntimeError):  # the latter if it can be cached nowhere
             return import_module(name)
     return None
 

@@ -81,8 +81,7 @@ def as_records(frame):
 
 
 @pytest.mark.parametrize("name", ["Tuned Random Forest", "Soft-Voting Blend"])
-def test_contributions_are_those_of_a_library(scorer, name, monkeypatch):
-    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")  # compiling takes longer than that
+def test_contributions_are_those_of_a_library(scorer, name):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what shap does to its own dependencies is its own
         from shap import maskers
