@@ -1,4 +1,8 @@
-"""Units of work on a Dask cluster; see :mod:`creditrisk.workers`. Needs the extra `scale`."""
+"""Units of work on a Dask cluster; see :mod:`creditrisk.workers`. Needs the extra `scale`.
+
+A worker has to be started with what is installed here: one with another Python, other libraries or
+another source of the function is refused, since its results would not be those of this machine.
+"""
 
 import logging
 import pickle
@@ -90,8 +94,8 @@ def on_cluster(
                     done.update(send([number]))
                     continue
                 except FutureCancelledError as error:
-                    lost = ("all workers are gone; start some" if alone.is_set()
-                            else "the scheduler was lost; start one")
+                    lost = "all workers are gone; start some"
+                    lost = lost if alone.is_set() else "the scheduler was lost; start one"
                     raise NoCluster(f"{lost} and run this again") from error
                 except ModuleNotFoundError as error:
                     raise NoCluster(f"a worker has {_words(error)}; install on the workers what is "

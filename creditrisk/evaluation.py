@@ -138,7 +138,9 @@ def cross_validate(
     table = OutOfFold(np.asarray(y), np.empty((repeats, len(y)), dtype=int))
     scores = {model.name: np.empty((repeats, len(y))) for model in single}
     seconds = {model.name: [] for model in single}
-    for (model, split), (held_out_scores, fit_seconds, error, chosen) in zip(units, done, strict=True):
+    for (model, split), (held_out_scores, fit_seconds, error, chosen) in zip(
+        units, done, strict=True
+    ):
         repeat, number = divmod(split, folds)
         held_out = splits[split][1]
         table.fold[repeat, held_out] = number

@@ -37,7 +37,6 @@ from sklearn.preprocessing import (
 from creditrisk.contract import Contract
 from creditrisk.data import encoded_columns, matrix_columns
 
-
 #: Folds inside a training part, on which a search judges settings.
 INNER_FOLDS = 5
 

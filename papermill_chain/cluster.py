@@ -175,7 +175,13 @@ def run_on_worker(
     threading.Thread(target=watch, daemon=True).start()
     try:
         return run_one(
-            workspace, source, script, settings, options, unset, ONE_CORE,
+            workspace,
+            source,
+            script,
+            settings,
+            options,
+            unset,
+            ONE_CORE,
             follow=lambda event: worker.log_event(
                 topic, {"number": number, "event": json.dumps(event)}
             ),

@@ -367,7 +367,9 @@ class Explorer:
 
     def _work(self, one: Combination) -> None:
         try:
-            result = self.place.run(one, lambda event: self.events.put(partial(self._told, one, event)))
+            result = self.place.run(
+                one, lambda event: self.events.put(partial(self._told, one, event))
+            )
         except PlaceLost as lost:
             self.events.put(partial(self._lost, lost))
             return

@@ -103,7 +103,9 @@ def show_grid(grid: Grid) -> None:
     left = len(grid.combinations) - len(done)
     each = grid.expected
     about = f": about {duration(each * left / min(grid.jobs, left))}" if each and left else ""
-    how = f"on the cluster at {grid.scheduler}" if grid.scheduler else f"{grid.jobs} at a time{about}"
+    how = (
+        f"on the cluster at {grid.scheduler}" if grid.scheduler else f"{grid.jobs} at a time{about}"
+    )
     print(f"{left} of {len(grid.combinations)} to run, {how}; page: {shown_path(grid.page)}")
 
 

@@ -13,9 +13,7 @@ import numpy as np
 import psutil
 import pytest
 from conftest import ROOT
-from scipy.stats import loguniform
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
 from test_evaluation import real  # noqa: F401
 from test_grid import CHAIN, grids, project, start, statuses_of  # noqa: F401
 from toy import family, run, wait_for
@@ -108,13 +106,13 @@ def times_called(folder: Path) -> list[int]:
 def test_a_cluster_changes_no_figure(cluster, real, monkeypatch, capsys):  # noqa: F811
     """Scores, what searches choose, and single splits are those of this machine to the last bit."""
     contract, X, y = real
-    regression = LogisticRegression(max_iter=5000)
-    search = models.Candidate("search", "", regression, {"C": loguniform(1e-3, 1)})
+    search = models.candidates(contract, 3, trials=4)[0]  # of the classic regression's strength
     forest = models.Candidate("forest", "", RandomForestClassifier(20, random_state=3))
-    chosen = [models.searching(search, 4, 3), forest]
 
     def compared():
-        found = ev.cross_validate(chosen, X[:300], y[:300], folds=3, repeats=2, seed=3, workers=2)
+        found = ev.cross_validate(
+            [search, forest], X[:300], y[:300], folds=3, repeats=2, seed=3, workers=2
+        )
         return found, ev.split_luck({"forest": forest.estimator}, X[:300], y[:300],
                                     splits=4, test_size=0.2, seed=3, workers=2)  # fmt: skip
 
@@ -124,9 +122,9 @@ def test_a_cluster_changes_no_figure(cluster, real, monkeypatch, capsys):  # noq
     assert "dashboard: http://127.0.0.1:" in said
     monkeypatch.delenv(ADDRESS)
     here, luck_here = compared()
-    for name in ("search", "forest"):
+    for name in (search.name, "forest"):
         np.testing.assert_array_equal(there.scores[name], here.scores[name])
-    assert there.chosen == here.chosen and len(there.chosen["search"]) == 6
+    assert there.chosen == here.chosen and len(there.chosen[search.name]) == 6
     assert luck_there.equals(luck_here)
 
 
@@ -162,7 +160,9 @@ def test_workers_that_all_die_or_would_compute_something_else(cluster, tmp_path,
     like = engine.basis(__name__).replace("scikit-learn ", "scikit-learn 0.")
     with monkeypatch.context() as other:
         other.setattr(engine, "basis", lambda module: like)
-        with pytest.raises(NoCluster, match=r"a worker has scikit-learn 1\..* where scikit-learn 0\."):
+        with pytest.raises(
+            NoCluster, match=r"a worker has scikit-learn 1\..* where scikit-learn 0\."
+        ):
             spread(fatal, [(tmp_path, 1, None)])
     for worker in cluster.workers[1:]:
         worker.kill()
@@ -177,7 +177,10 @@ def test_workers_that_all_die_or_would_compute_something_else(cluster, tmp_path,
 
 @pytest.mark.parametrize("stranger", ["nobody", "silent", "nonsense"])
 def test_what_is_no_scheduler_is_refused_before_anything_runs(
-    stranger, project, monkeypatch, capsys  # noqa: F811
+    stranger,
+    project,
+    monkeypatch,
+    capsys,  # noqa: F811
 ):
     monkeypatch.setattr(sys, "argv", [str(project / "run_all.py")])
     monkeypatch.setattr(chains, "PATIENCE", 2)

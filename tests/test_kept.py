@@ -1,0 +1,84 @@
+"""Work that is cut short: what is done is kept whole, and only the rest is done later."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sklearn
+from conftest import ROOT
+
+from creditrisk.kept import basis, forget
+from creditrisk.workers import spread
+
+
+def square(calls: Path, number: int, deadly: bool = False) -> int:
+    """The square of a number; each call leaves a sign, and one may be the end of all."""
+    with (calls / str(number)).open("a") as file:
+        file.write("x")
+    if deadly and not (calls / "killed").exists():
+        (calls / "killed").touch()
+        os.kill(os.getpid() if os.environ.get("ALONE") else os.getppid(), signal.SIGKILL)
+    return number**2
+
+
+def units(calls: Path) -> list[tuple]:
+    """Six numbers to be squared; at the fifth the program that asked for it is killed."""
+    return [(calls, number, number == 4) for number in range(6)]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_after_a_kill_only_what_is_left_is_done(workers, tmp_path):
+    calls, kept = tmp_path / "calls", tmp_path / "kept"
+    calls.mkdir()
+    program = (f"from pathlib import Path; from test_kept import *; "
+               f"spread(square, units(Path({str(calls)!r})), {workers}, {str(kept)!r})")  # fmt: skip
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    alone = {"ALONE": "1"} if workers == 1 else {}
+    killed = subprocess.run([sys.executable, "-c", program],
+                            env=os.environ | alone | {"PYTHONPATH": path})  # fmt: skip
+    assert killed.returncode == -signal.SIGKILL
+    done = {number for number in range(6) if (calls / str(number)).exists()}
+    whole = len(list(kept.glob("*.unit")))
+    # one worker had done four of them; of two, one may have had the time for the sixth
+    assert whole == 4 if workers == 1 else 1 <= whole <= 5
+    before = {number: len((calls / str(number)).read_text()) for number in done}
+    assert spread(square, units(calls), workers, kept) == [0, 1, 4, 9, 16, 25]
+    after = {number: len((calls / str(number)).read_text()) for number in range(6)}
+    assert sum(after.values()) - sum(before.values()) == 6 - whole
+    (kept / "mine.txt").touch()
+    forget(kept)
+    assert [file.name for file in kept.iterdir()] == ["mine.txt"]  # what is not of the work stays
+    (kept / "mine.txt").unlink()
+    forget(kept)
+    assert not kept.exists()
+    forget(kept)
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda c: b"", lambda c: c[:-1], lambda c: c[:-3] + b"\0" + c[-2:]]
+)
+def test_a_damaged_result_is_made_again(damage, tmp_path):
+    three = [(tmp_path, number) for number in range(3)]
+    assert spread(square, three, 1, tmp_path / "kept") == [0, 1, 4]
+    for file in (tmp_path / "kept").iterdir():
+        file.write_bytes(damage(file.read_bytes()))
+    assert spread(square, three, 1, tmp_path / "kept") == [0, 1, 4]
+    assert spread(square, three, 1, tmp_path / "kept") == [0, 1, 4]
+    assert [(tmp_path / str(number)).read_text() for number in range(3)] == ["xx"] * 3
+
+
+def test_a_result_is_taken_for_that_of_nothing_else(tmp_path, monkeypatch):
+    """Neither for other arguments, nor another function, nor other libraries."""
+    kept = tmp_path / "kept"
+    assert spread(pow, [(2, 3)], 1, kept) == [8]
+    assert spread(pow, [(3, 2), (2.0, 3), (2, 3, 5)], 1, kept) == [9, 8.0, 3]
+    assert spread(divmod, [(2, 3)], 1, kept) == [(0, 2)]
+    assert len(list(kept.iterdir())) == 5
+    assert f"scikit-learn {sklearn.__version__}" in basis("builtins")
+    monkeypatch.setattr("creditrisk.kept.basis", lambda module: "scikit-learn 0.1")
+    assert spread(pow, [(2, 3)], 1, kept) == [8]
+    assert len(list(kept.iterdir())) == 6

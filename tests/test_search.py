@@ -1,0 +1,138 @@
+"""A search of settings: inside every fold alone, its own among the tried, and what comes of it."""
+
+import json
+import pickle
+import re
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import run_all
+from mlflow import MlflowClient
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, ParameterSampler, StratifiedKFold, cross_val_score
+from test_evaluation import real  # noqa: F401
+
+from creditrisk import evaluation as ev
+from creditrisk import models
+from creditrisk.contract import read_contract
+from creditrisk.data import decode, encoder
+from creditrisk.scoring import Scorer, make_scorer
+
+LOGISTIC = "Logistic Regression"
+
+
+@pytest.fixture(scope="module")
+def some(real):  # noqa: F811
+    """The contract, and three hundred applicants."""
+    contract, X, y = real
+    return contract, X[:300], y[:300]
+
+
+def test_a_fold_chooses_as_a_plain_loop_over_its_training_part_does(some):
+    """Recomputed for one fold without a search object; who is held out has no say."""
+    contract, X, y = some
+    (plain,), (search,) = ([models.candidates(contract, 3, trials=n)[0]] for n in (0, 6))
+    found = ev.cross_validate([search], X, y, folds=3, repeats=1, seed=3, workers=1)
+    held_out = found.fold[0] == 1
+    A, a = X[~held_out], y[~held_out]
+    drawn = ParameterSampler(plain.space, 5, random_state=3)
+    tried = [{}, *({key: float(value) for key, value in each.items()} for each in drawn)]
+    assert len(tried) == 6
+    inner = StratifiedKFold(5, shuffle=True, random_state=3)
+    means = [cross_val_score(clone(plain.estimator).set_params(**each), A, a, cv=inner,
+                             scoring="roc_auc").mean() for each in tried]  # fmt: skip
+    best = tried[int(np.argmax(means))]
+    assert found.chosen[LOGISTIC][1] == best
+    expected = clone(plain.estimator).set_params(**best).fit(A, a).predict_proba(X[held_out])[:, 1]
+    np.testing.assert_array_equal(found.scores[LOGISTIC][0, held_out], expected)
+
+
+def test_a_search_of_one_setting_is_no_search(some):
+    contract, X, y = some
+    plan = {"folds": 2, "repeats": 1, "seed": 3, "workers": 1}
+    names = (LOGISTIC, "Spline Logistic Regression")
+    without, one = (
+        ev.cross_validate([m for m in models.candidates(contract, 3, trials=n) if m.name in names],
+                          X, y, **plan)
+        for n in (0, 1)
+    )  # fmt: skip
+    assert without.chosen == {} and one.chosen == {name: [{}, {}] for name in names}
+    for name in names:
+        np.testing.assert_array_equal(without.scores[name], one.scores[name])
+    with pytest.raises(ValueError, match="search_trials is -1; 0 searches for nothing"):
+        models.candidates(contract, 3, trials=-1)
+
+
+def test_what_was_gained_by_hand():
+    # .10 and .12 in two folds as in test_evaluation.test_pairs_by_hand; b has gained nothing
+    def by_fold(**auc):
+        rows = [{"model": model, "fold": fold, "roc_auc": value}
+                for model, values in auc.items() for fold, value in enumerate(values)]  # fmt: skip
+        return pd.DataFrame(rows)
+
+    table = ev.gained_over(by_fold(a=[0.8, 0.9], b=[0.7, 0.7]), by_fold(a=[0.7, 0.78], b=[0.7, 0.7]),
+                           ["a", "b"], 2)  # fmt: skip
+    p = 1 - 2 / np.pi * np.arctan(0.11 / np.sqrt(0.0002 * 1.5))
+    assert table.gained.tolist() == pytest.approx([0.11, 0])
+    assert table.p_corrected.tolist() == pytest.approx([2 * p, 1])
+    assert set(table.verdict) == {"not distinguishable"}
+
+
+def test_chosen_settings_make_a_plain_model_whose_fast_answers_are_exact(real):  # noqa: F811
+    """For a setting that each candidate's search draws, on its way through JSON."""
+    contract, X, y = real
+    drawn = {}
+    for each in models.candidates(contract, 7):
+        if each.estimator is not None:
+            (setting,) = ParameterSampler(each.space, 1, random_state=7)
+            drawn[each.name] = {key: np.asarray(value).item() for key, value in setting.items()}
+    drawn["Random Forest"]["RandomForestClassifier__n_estimators"] = 20
+    drawn["Tuned Random Forest"]["n_estimators"] = 20  # fewer are enough here
+    chosen = json.loads(json.dumps(drawn))
+    assert chosen == drawn
+    told = models.settings(contract, 7, chosen=chosen)
+    for name in [*chosen, "Soft-Voting Blend"]:
+        model = models.decision_model(
+            encoder(contract), models.estimator(name, contract, 7, chosen=chosen), 0.7
+        )
+        model.named_steps["decide"].fit(X, y)
+        assert not re.search(rb"Search|creditrisk", pickle.dumps(model))
+        assert chosen.get(name, {}).items() <= told[name].items()
+        scorer = make_scorer(model, contract)
+        assert scorer.fast == (name != "Gradient Boosting")  # which no tables know
+        raw = decode(X, contract)
+        apart = np.abs(scorer.probabilities(raw) - model.predict_proba(raw)[:, 1]).max()
+        assert apart <= (0 if name.endswith("Forest") else 1e-15)
+
+
+def test_the_chain_searches_trains_and_records_what_was_chosen(project):
+    light = ["repeats=1", "folds=2", "splits=2", "search_trials=2", "exclude=Sex,Age"]
+    typed = [word for each in light for word in ("--set", each)]
+    ran = run_all(project, *typed, "--only", "02", "--only", "03", "--only", "04")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert not (project / "experiments/unfinished").exists()
+    won = json.loads((project / "experiments/champion.json").read_text("utf-8"))
+    contract = read_contract(project / "data/raw/datapackage.json")
+    singles = {m.name for m in models.candidates(contract, 7) if m.estimator is not None}
+    assert won["search_trials"] == 2 and set(won["settings"]) == singles
+    search = won["evidence"]["search"]
+    assert len(search["gained"]) == 7 and all(
+        row["low"] <= row["gained"] <= row["high"] for row in search["gained"]
+    )
+    assert all(1 <= search["different_settings"][name] <= 2 for name in singles)
+    model = pickle.loads((project / "models/credit_risk_model.pkl").read_bytes())
+    fitted = model.named_steps["decide"].estimator_
+    parts = {won["model"]: fitted, **getattr(fitted, "named_estimators_", {})}
+    for name in set(parts) & singles:
+        for key, value in won["settings"][name].items():
+            assert parts[name].get_params()[key] == value
+    assert not isinstance(fitted, GridSearchCV) and Scorer.load(project / "models").sha256
+    mlflow.set_tracking_uri(f"sqlite:///{project / 'mlflow.db'}")
+    client = MlflowClient()
+    runs = {run.info.run_name: run.data.params
+            for run in client.search_runs([client.get_experiment_by_name("Credit risk").experiment_id])}  # fmt: skip
+    for name, chosen in won["settings"].items():
+        assert runs[name]["search_trials"] == "2"
+        assert {key: runs[name][key] for key in chosen} == {k: str(v) for k, v in chosen.items()}
