@@ -9,10 +9,10 @@ import pickle
 import socket
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from itertools import count, islice
+from itertools import count
 from typing import Any
 
 from threadpoolctl import threadpool_limits
@@ -26,6 +26,9 @@ PATIENCE, SILENCE = 8, 11
 
 #: Seconds after which nobody is expected to come where no worker is left.
 ALONE = 60
+
+#: Seconds of work that are worth the way to a worker; shorter units go there together.
+SPAN = 0.5
 
 #: Bytes from which an argument that several units share is sent once and not with each.
 LARGE = 10_000
@@ -42,7 +45,8 @@ def on_cluster(
     """Do units on a cluster, yielding each one's number and result as it is done.
 
     The units of a worker that dies are done by the others. Few are sent ahead, so that a hundred
-    thousand of them do not wait in the scheduler's memory.
+    thousand of them do not wait in the scheduler's memory. Those that take but milliseconds, less
+    than it takes to send them, are sent several at a time, as joblib does.
 
     Parameters
     ----------
@@ -65,33 +69,32 @@ def on_cluster(
         cores = _cores(client, address)
         tell(f"{len(units):,} units of work for {cores} cores at {address}; "
              f"dashboard: {client.dashboard_link}")  # fmt: skip
-        share, rest = _Shared(client, units), iter(range(len(units)))
+        share, left = _Shared(client, units), deque(range(len(units)))
         sent, deaths = {}, Counter()  # what is under way, by its key
         order = count()  # what was sent first is done first
         like = basis(function.__module__)
 
-        def send(chosen: Iterable[int]) -> list:
-            futures = []
-            for number in chosen:
-                arguments = [share(argument) for argument in units[number]]
-                future = client.submit(
-                    _alone, like, function, *arguments, pure=False, priority=-next(order)
-                )
-                sent[future.key] = number, future
-                futures.append(future)
-            return futures
+        def send(numbers: list[int]):
+            parts = [tuple(share(argument) for argument in units[number]) for number in numbers]
+            future = client.submit(_alone, like, function, parts, pure=False, priority=-next(order))
+            sent[future.key] = numbers, future
+            return future
 
-        done = as_completed(send(islice(rest, max(100, 4 * cores))), loop=client.loop)
+        done = as_completed(
+            [send([left.popleft()]) for _ in range(min(4 * cores, len(left)))], loop=client.loop
+        )
+        took = finished = 0
         with _watching(client, sent) as alone:
             for future in done:
-                number, _ = sent.pop(future.key)
+                numbers, _ = sent.pop(future.key)
                 try:
-                    result = future.result()
+                    seconds, results = future.result()
                 except KilledWorker as error:
-                    deaths[number] += error.allowed_failures + 1
-                    if deaths[number] >= DEATHS:
-                        raise WorkersDied([number], len(units)) from error
-                    done.update(send([number]))
+                    for number in numbers:
+                        deaths[number] += error.allowed_failures + 1
+                        if deaths[number] >= DEATHS:
+                            raise WorkersDied([number], len(units)) from error
+                        done.add(send([number]))
                     continue
                 except FutureCancelledError as error:
                     lost = "all workers are gone; start some"
@@ -100,9 +103,12 @@ def on_cluster(
                 except ModuleNotFoundError as error:
                     raise NoCluster(f"a worker has {_words(error)}; install on the workers what is "
                                     "installed here") from error  # fmt: skip
-                yield number, result
                 future.release()
-                done.update(send(islice(rest, 1)))
+                took, finished = took + seconds, finished + len(numbers)
+                if left:  # the last ones singly, or nearly so: workers shall end together
+                    most = min(SPAN * finished / max(took, 1e-9), len(left) / (4 * cores))
+                    done.add(send([left.popleft() for _ in range(max(1, int(most)))]))
+                yield from zip(numbers, results, strict=True)
 
 
 def _cores(client, address: str) -> int:
@@ -162,15 +168,17 @@ def _itself(argument: Any) -> Any:
     return argument
 
 
-def _alone(like: str, function: Callable, *arguments: Any) -> Any:
-    """On a worker: do a unit, if nothing there can make its result another than here."""
+def _alone(like: str, function: Callable, units: list[tuple]) -> tuple[float, list[Any]]:
+    """On a worker: do units, if nothing there can make a result another than here; seconds, results."""
     if (found := basis(function.__module__)) != like:
         theirs, ours = set(found.split(", ")), set(like.split(", "))
         raise NoCluster(f"a worker has {' and '.join(sorted(theirs - ours))} where "
                         f"{' and '.join(sorted(ours - theirs))} is asked for; start the workers "
                         "anew with what is installed here")  # fmt: skip
     threadpool_limits(1)  # for good: other units of the same process count on it
-    return function(*arguments)
+    began = time.perf_counter()
+    results = [function(*arguments) for arguments in units]
+    return time.perf_counter() - began, results
 
 
 @contextmanager

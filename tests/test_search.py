@@ -3,13 +3,13 @@
 import json
 import pickle
 import re
+import sqlite3
+from contextlib import closing
 
-import mlflow
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import run_all
-from mlflow import MlflowClient
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, ParameterSampler, StratifiedKFold, cross_val_score
 from test_evaluation import real  # noqa: F401
@@ -129,10 +129,11 @@ def test_the_chain_searches_trains_and_records_what_was_chosen(project):
         for key, value in won["settings"][name].items():
             assert parts[name].get_params()[key] == value
     assert not isinstance(fitted, GridSearchCV) and Scorer.load(project / "models").sha256
-    mlflow.set_tracking_uri(f"sqlite:///{project / 'mlflow.db'}")
-    client = MlflowClient()
-    runs = {run.info.run_name: run.data.params
-            for run in client.search_runs([client.get_experiment_by_name("Credit risk").experiment_id])}  # fmt: skip
+    runs: dict[str, dict[str, str]] = {}
+    with closing(sqlite3.connect(project / "mlflow.db")) as store:
+        query = "SELECT name, key, value FROM runs JOIN params USING (run_uuid)"
+        for name, key, value in store.execute(query):
+            runs.setdefault(name, {})[key] = value
     for name, chosen in won["settings"].items():
         assert runs[name]["search_trials"] == "2"
         assert {key: runs[name][key] for key in chosen} == {k: str(v) for k, v in chosen.items()}
