@@ -136,13 +136,11 @@ def _watching(client, sent: dict) -> Iterator[threading.Event]:
                     alone.set()
                     client.cancel([future for _, future in list(sent.values())])
 
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
+    threading.Thread(target=watch, daemon=True).start()
     try:
         yield alone
     finally:
-        over.set()
-        thread.join(PATIENCE)
+        over.set()  # and it is not waited for: it may be asking a scheduler that is lost
 
 
 class _Shared:
