@@ -22,9 +22,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, parallel_config
 from sklearn.model_selection import RepeatedStratifiedKFold
-from threadpoolctl import threadpool_limits
 
 from creditrisk import models, workers
 from creditrisk.contract import read_contract
@@ -42,10 +41,12 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=0, help="settings a unit tries (default: 0)")
     asked = parser.parse_args()
     fits = fits_of(asked.fits, asked.trials)
-    with cluster(2) as address, Parallel(n_jobs=2) as pool:
+    # joblib gives each of its processes its share of the cores, one thread here, once and for all
+    alone = parallel_config("loky", inner_max_num_threads=1)
+    with cluster(2) as address, alone, Parallel(2) as pool:
         os.environ[workers.ADDRESS] = address
         workers.spread(_fold_scores, fits[:20])  # imports are done once, and not counted
-        pool(delayed(alone)(*fit) for fit in fits[:20])
+        pool(delayed(_fold_scores)(*fit) for fit in fits[:20])
         print(f"{asked.fits} fits, joblib and cluster in turn; seconds")
         ratios = [once(fits, pool) for _ in range(asked.rounds)]
     print(f"cluster / joblib: median {statistics.median(ratios):.3f} "
@@ -55,7 +56,7 @@ def main() -> None:
 def once(fits: list[tuple], pool: Parallel) -> float:
     """One round: the time on the cluster as a share of that of joblib; the scores are the same."""
     began = time.perf_counter()
-    here = pool(delayed(alone)(*fit) for fit in fits)
+    here = pool(delayed(_fold_scores)(*fit) for fit in fits)
     turn = time.perf_counter()
     there = workers.spread(_fold_scores, fits)
     ended = time.perf_counter()
@@ -63,12 +64,6 @@ def once(fits: list[tuple], pool: Parallel) -> float:
     ratio = (ended - turn) / (turn - began)
     print(f"  joblib {turn - began:6.2f}   cluster {ended - turn:6.2f}   ratio {ratio:.3f}")
     return ratio
-
-
-def alone(*fit) -> tuple:
-    """A fit with one thread, as it is on a cluster."""
-    with threadpool_limits(1):
-        return _fold_scores(*fit)
 
 
 def fits_of(count: int, trials: int) -> list[tuple]:

@@ -27,8 +27,9 @@ PATIENCE, SILENCE = 8, 11
 #: Seconds after which nobody is expected to come where no worker is left.
 ALONE = 60
 
-#: Seconds of work that are worth the way to a worker; shorter units go there together.
-SPAN = 0.5
+#: Seconds of work that are worth the way to a worker, and at the end, when workers may have to
+#: wait for each other, the least that is; shorter units go there together.
+SPAN, LEAST = 0.5, 0.1
 
 #: Bytes from which an argument that several units share is sent once and not with each.
 LARGE = 10_000
@@ -81,7 +82,7 @@ def on_cluster(
             return future
 
         done = as_completed(
-            [send([left.popleft()]) for _ in range(min(4 * cores, len(left)))], loop=client.loop
+            [send([left.popleft()]) for _ in range(min(3 * cores, len(left)))], loop=client.loop
         )
         took = finished = 0
         with _watching(client, sent) as alone:
@@ -105,9 +106,11 @@ def on_cluster(
                                     "installed here") from error  # fmt: skip
                 future.release()
                 took, finished = took + seconds, finished + len(numbers)
-                if left:  # the last ones singly, or nearly so: workers shall end together
-                    most = min(SPAN * finished / max(took, 1e-9), len(left) / (4 * cores))
-                    done.add(send([left.popleft() for _ in range(max(1, int(most)))]))
+                if left:  # fewer of the last ones: workers shall end together
+                    a_second = finished / max(took, 1e-9)
+                    fair = max(len(left) / (2 * cores), LEAST * a_second)
+                    most = max(1, int(min(SPAN * a_second, fair, len(left))))
+                    done.add(send([left.popleft() for _ in range(most)]))
                 yield from zip(numbers, results, strict=True)
 
 
@@ -136,13 +139,11 @@ def _watching(client, sent: dict) -> Iterator[threading.Event]:
                     alone.set()
                     client.cancel([future for _, future in list(sent.values())])
 
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
+    threading.Thread(target=watch, daemon=True).start()
     try:
         yield alone
     finally:
-        over.set()
-        thread.join(PATIENCE)
+        over.set()  # and it is not waited for: it may be asking a scheduler that is lost
 
 
 class _Shared:
