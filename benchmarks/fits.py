@@ -10,16 +10,12 @@ a fold each; --trials makes each a search of so many settings.
 """
 
 import argparse
-import json
 import os
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from joblib import Parallel, delayed, parallel_config
@@ -30,7 +26,11 @@ from creditrisk.contract import read_contract
 from creditrisk.data import encoder, read_raw, target
 from creditrisk.evaluation import _fold_scores
 
-RAW = Path(__file__).resolve().parent.parent / "data" / "raw"
+ROOT = Path(__file__).resolve().parent.parent
+RAW = ROOT / "data" / "raw"
+sys.path.insert(0, str(ROOT / "tests"))
+
+from daskprocesses import Cluster  # noqa: E402
 
 
 def main() -> None:
@@ -43,8 +43,8 @@ def main() -> None:
     fits = fits_of(asked.fits, asked.trials)
     # joblib gives each of its processes its share of the cores, one thread here, once and for all
     alone = parallel_config("loky", inner_max_num_threads=1)
-    with cluster(2) as address, alone, Parallel(2) as pool:
-        os.environ[workers.ADDRESS] = address
+    with TemporaryDirectory() as folder, Cluster(Path(folder)) as dask, alone, Parallel(2) as pool:
+        os.environ[workers.ADDRESS] = dask.ready(2)
         workers.spread(_fold_scores, fits[:20])  # imports are done once, and not counted
         pool(delayed(_fold_scores)(*fit) for fit in fits[:20])
         print(f"{asked.fits} fits, joblib and cluster in turn; seconds")
@@ -74,37 +74,6 @@ def fits_of(count: int, trials: int) -> list[tuple]:
     estimator = models.candidates(contract, 7, trials=trials)[0].estimator
     splitter = RepeatedStratifiedKFold(n_splits=10, n_repeats=-(-count // 10), random_state=7)
     return [(estimator, X, y, *split) for split in list(splitter.split(X, y))[:count]]
-
-
-@contextmanager
-def cluster(count: int) -> Iterator[str]:
-    """A scheduler and workers of one thread on loopback; the address."""
-    with tempfile.TemporaryDirectory() as folder:
-        told = Path(folder, "scheduler.json")
-        dask = [sys.executable, "-m", "distributed.cli.dask_"]
-        quiet = {"cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-
-        def start(kind: str, *options: str) -> subprocess.Popen:
-            command = [*dask[:2], dask[2] + kind, "--host", "127.0.0.1", *options]
-            return subprocess.Popen(command, **quiet)
-
-        started = [start("scheduler", "--port", "0", "--dashboard-address", "127.0.0.1:0",
-                         "--scheduler-file", str(told))]  # fmt: skip
-        try:
-            while not told.exists() or not told.read_text().endswith("}"):
-                time.sleep(0.1)
-            address = json.loads(told.read_text())["address"]
-            started += [start("worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard")
-                        for _ in range(count)]  # fmt: skip
-            from distributed import Client
-
-            with Client(address, set_as_default=False) as client:
-                client.wait_for_workers(count, timeout=60)
-            yield address
-        finally:
-            for process in started:
-                process.kill()
-                process.wait()
 
 
 if __name__ == "__main__":

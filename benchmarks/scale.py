@@ -187,7 +187,7 @@ def told(ratios: list[float]) -> str:
 
 def under_fire(place: Path, model: str) -> None:
     """Five million rows of which processes are killed, here and on a cluster; then a full disk."""
-    from daskprocesses import cluster
+    from daskprocesses import Cluster
 
     source = portfolio(place / "in", model, 5_000_000)
     calm, out = place / "calm", place / "out"
@@ -202,14 +202,14 @@ def under_fire(place: Path, model: str) -> None:
     disturbed(source, out, model, calm, kill_worker)
     shutil.rmtree(out)
     print("a Dask scheduler and two workers:")
-    with cluster(place) as dask:
-        workers = dask.start(2)
+    with Cluster(place) as dask:
 
         def kill_one(client: psutil.Popen) -> None:
-            workers.pop(0).kill()
-            workers.extend(dask.start(1))
+            dask.workers[0].kill()
+            dask.workers[0].wait()
+            dask.ready(2)
 
-        disturbed(source, out, model, calm, kill_one, "--scheduler", dask.address)
+        disturbed(source, out, model, calm, kill_one, "--scheduler", dask.ready(2))
     sample_of(out, source, model)
     shutil.rmtree(out)
     full_disk(place / "disk", source, model)

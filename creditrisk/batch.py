@@ -80,6 +80,12 @@ class Job:
     id: str | None  # column that names a row
     reasons: bool
 
+    @property
+    def on_disk(self) -> bool:
+        """Whether all files are in folders of the machine, and none in an object store."""
+        places = storage_of(self.source), storage_of(self.out)
+        return all(isinstance(storage, Disk) for storage, _ in places)
+
 
 @dataclass(frozen=True)
 class Done:
@@ -217,10 +223,7 @@ def _results(
         if useful > 1:
             compiled(WORTH_COMPILED)  # now, and forks have it
         # A fork has the model. But the loop that talks to an object store does not survive it.
-        on_disk = isinstance(storage_of(job.source)[0], Disk) and isinstance(
-            storage_of(job.out)[0], Disk
-        )
-        done = here(score_part, units, workers, forked=on_disk)
+        done = here(score_part, units, workers, forked=job.on_disk)
     try:
         with closing(done):
             for _, result in done:
@@ -284,11 +287,9 @@ def _before_magic(parts: tuple[str, ...]) -> Iterator[str]:
 
 def score_part(job: Job, part: Part) -> Done | Failed:
     """Score one file and enter it in the run's books; done twice, it gives the same files."""
-    storage, _ = storage_of(job.source)
     store = Store.at(job.out)
-    both_here = isinstance(storage, Disk) and isinstance(store.storage, Disk)
     # Object stores have errors of their own.
-    faults = (pa.ArrowException, OSError, UnicodeDecodeError) if both_here else Exception
+    faults = (pa.ArrowException, OSError, UnicodeDecodeError) if job.on_disk else Exception
     try:
         scorer = _scorer(job.model, job.sha256)
         with store.writing() as files:

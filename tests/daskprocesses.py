@@ -1,68 +1,63 @@
 """A Dask cluster of real processes on this machine, to be killed."""
 
+import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from conftest import ROOT
+from toy import wait_for
 
-ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
+from creditrisk.workers import ADDRESS
+from papermill_chain.cluster import connected
 
 
-@dataclass
 class Cluster:
-    """A scheduler and its workers."""
+    """A scheduler and some workers of one thread each, on loopback; all are ended with it."""
 
-    folder: Path
-    scheduler: subprocess.Popen
-    address: str
-    stack: ExitStack
-    count: int = 0
+    def __init__(self, folder: Path):
+        self.folder, self.file = folder, folder / "scheduler.json"
+        self.scheduler, self.workers, self.address = None, [], ""
 
-    def start(self, workers: int) -> list[subprocess.Popen]:
-        """Workers of one thread, side by side; they are there when this returns."""
-        begin = "distributed.cli.dask_worker", self.address, "--nthreads", "1", "--no-nanny"
-        logs = [self.folder / f"worker{self.count + number}.log" for number in range(workers)]
-        self.count += workers
-        found = [self.stack.enter_context(process(log, *begin, "--no-dashboard")) for log in logs]
-        for worker, log in zip(found, logs):
-            wait_for("Registered to", log, worker)
-        return found
+    def ready(self, workers: int = 2, **environment: str) -> str:
+        """Have a scheduler and so many workers; the address."""
+        if self.scheduler is None or self.scheduler.poll() is not None:
+            self.close()
+            self.file.unlink(missing_ok=True)
+            self.scheduler = self._start(
+                "scheduler", "--port", "0", "--dashboard-address", "127.0.0.1:0",
+                "--scheduler-file", str(self.file),
+            )  # fmt: skip
+            wait_for(lambda: self.file.exists() and self.file.read_text().endswith("}"))
+            self.address = json.loads(self.file.read_text())["address"]
+        self.workers = [worker for worker in self.workers if worker.poll() is None]
+        while len(self.workers) < workers:
+            self.workers.append(
+                self._start("worker", self.address, "--nthreads", "1", "--no-nanny",
+                            "--no-dashboard", "--local-directory", str(self.folder), **environment)
+            )  # fmt: skip
+        if workers:
+            with connected(self.address) as client:
+                client.wait_for_workers(workers, timeout=30)
+        return self.address
 
+    def __enter__(self) -> "Cluster":
+        return self
 
-@contextmanager
-def cluster(folder: Path) -> Iterator[Cluster]:
-    """A scheduler; all is ended with it."""
-    begin = "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"
-    log = folder / "scheduler.log"
-    with ExitStack() as stack:
-        scheduler = stack.enter_context(process(log, *begin))
-        address = wait_for("Scheduler at:", log, scheduler).split()[0]
-        yield Cluster(folder, scheduler, address, stack)
+    def __exit__(self, *_) -> None:
+        self.close()
 
+    def close(self) -> None:
+        for process in [*self.workers, *filter(None, [self.scheduler])]:
+            process.kill()
+            process.wait()
 
-@contextmanager
-def process(log: Path, *command: str) -> Iterator[subprocess.Popen]:
-    """A Python module run as a process, and killed in the end."""
-    with log.open("wb") as file:
-        begun = subprocess.Popen([sys.executable, "-m", *command], stdout=file, stderr=file,
-                                 cwd=ROOT, env=ENVIRONMENT)  # fmt: skip
-    try:
-        yield begun
-    finally:
-        begun.kill()
-        begun.wait()
-
-
-def wait_for(words: str, log: Path, begun: subprocess.Popen) -> str:
-    """What a log says after some words, once it says them."""
-    deadline = time.monotonic() + 60
-    while not (said := log.read_text().partition(words)[2]):
-        assert begun.poll() is None and time.monotonic() < deadline, log.read_text()
-        time.sleep(0.05)
-    return said
+    def _start(self, kind: str, *options: str, **environment: str) -> subprocess.Popen:
+        environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+        with (self.folder / "log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", f"distributed.cli.dask_{kind}", "--host", "127.0.0.1", *options],
+                stdout=log, stderr=log, cwd=self.folder,
+                env={k: v for k, v in os.environ.items() if k != ADDRESS} | environment,
+            )  # fmt: skip

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT
-from daskprocesses import cluster, wait_for
+from daskprocesses import Cluster
 from moto.server import ThreadedMotoServer
 from s3fs import S3FileSystem
 from test_serving import publish
@@ -340,17 +340,18 @@ def test_whoever_is_killed_every_row_is_there_once(tmp_path, model, portfolio, c
 def test_on_a_cluster_too_every_row_is_there_once(tmp_path, model, portfolio, calm):
     """A worker, the client, and another worker of the client that goes on are killed."""
     out = tmp_path / "out"
-    with cluster(tmp_path) as dask:
+    with Cluster(tmp_path) as dask:
         command = ["score", str(portfolio), str(out), "--models", model,
-                   "--scheduler", dask.address]  # fmt: skip
-        first, second, third = dask.start(3)
+                   "--scheduler", dask.ready(3)]  # fmt: skip
+        first, second, third = dask.workers
         with client_of(*command, log=tmp_path / "log") as client:
             until(lambda: done(out) or client.poll() is not None)
             first.kill()
             until(lambda: done(out) > 3 or client.poll() is not None)
         assert done(out) < 24 and not (out / "_SUCCESS").exists(), (tmp_path / "log").read_text()
         with client_of(*command, "--resume", log=tmp_path / "log") as client:
-            wait_for(f"units of work for 2 cores at {dask.address}", tmp_path / "log", client)
+            sent = f"units of work for 2 cores at {dask.address}"
+            until(lambda: sent in (tmp_path / "log").read_text() or client.poll() is not None)
             before = done(out)
             until(lambda: done(out) > before or client.poll() is not None)
             second.kill()
@@ -367,10 +368,10 @@ def test_a_scheduler_that_does_not_answer_or_is_lost_is_said_in_time(
     command = ["score", str(portfolio), str(out), "--models", model, "--scheduler"]
     assert cli.main([*command, "tcp://127.0.0.1:1"]) == 2  # nobody listens there
     assert "no scheduler answers at tcp://127.0.0.1:1" in capsys.readouterr().err
-    with cluster(tmp_path) as dask:
-        dask.start(1)
-        with client_of(*command, dask.address, "--resume", log=tmp_path / "log") as client:
-            wait_for("units of work for 1 cores", tmp_path / "log", client)
+    with Cluster(tmp_path) as dask:
+        with client_of(*command, dask.ready(1), "--resume", log=tmp_path / "log") as client:
+            sent = "units of work for 1 cores"
+            until(lambda: sent in (tmp_path / "log").read_text() or client.poll() is not None)
             dask.scheduler.kill()
             lost = time.monotonic()
             assert client.wait(timeout=30) == 2 and time.monotonic() - lost < 10

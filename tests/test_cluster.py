@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from conftest import ROOT
+from daskprocesses import Cluster
 from sklearn.ensemble import RandomForestClassifier
 from test_evaluation import real  # noqa: F401
 from test_grid import CHAIN, grids, project, start, statuses_of  # noqa: F401
@@ -28,55 +27,10 @@ from papermill_chain import cluster as chains
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals")
 
 
-class Cluster:
-    """A scheduler and some workers of one thread each, on loopback."""
-
-    def __init__(self, folder: Path):
-        self.folder, self.file = folder, folder / "scheduler.json"
-        self.scheduler, self.workers, self.address = None, [], ""
-
-    def ready(self, workers: int = 2, **environment: str) -> str:
-        """Have a scheduler and so many workers; the address."""
-        if self.scheduler is None or self.scheduler.poll() is not None:
-            self.close()
-            self.file.unlink(missing_ok=True)
-            self.scheduler = self._start(
-                "scheduler", "--port", "0", "--dashboard-address", "127.0.0.1:0",
-                "--scheduler-file", str(self.file),
-            )  # fmt: skip
-            wait_for(lambda: self.file.exists() and self.file.read_text().endswith("}"))
-            self.address = json.loads(self.file.read_text())["address"]
-        self.workers = [worker for worker in self.workers if worker.poll() is None]
-        while len(self.workers) < workers:
-            self.workers.append(
-                self._start("worker", self.address, "--nthreads", "1", "--no-nanny",
-                            "--no-dashboard", "--local-directory", str(self.folder), **environment)
-            )  # fmt: skip
-        if workers:
-            with chains.connected(self.address) as client:
-                client.wait_for_workers(workers, timeout=30)
-        return self.address
-
-    def close(self) -> None:
-        for process in [*self.workers, *filter(None, [self.scheduler])]:
-            process.kill()
-            process.wait()
-
-    def _start(self, kind: str, *options: str, **environment: str) -> subprocess.Popen:
-        environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
-        with (self.folder / "log").open("ab") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", f"distributed.cli.dask_{kind}", "--host", "127.0.0.1", *options],
-                stdout=log, stderr=log, cwd=self.folder,
-                env={k: v for k, v in os.environ.items() if k != ADDRESS} | environment,
-            )  # fmt: skip
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
-    yield cluster
-    cluster.close()
+    with Cluster(tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
 
 
 @pytest.fixture
