@@ -14,9 +14,7 @@ from typing import IO, Any
 from urllib.parse import quote
 
 from papermill_chain.record import Failure
-from papermill_chain.warm import MARK_OF_RUN, MARK_OF_STAGE, Warm, kill_family
-
-NICER = 10  # than the others: a tenth of the processor, as long as others want the rest
+from papermill_chain.warm import LAST, MARK_OF_RUN, MARK_OF_STAGE, Warm, kill_family, step_back
 
 
 @dataclass(frozen=True)
@@ -72,8 +70,8 @@ class Session:
         """Leave the processor to others, if it is to yield and there is a kernel that can."""
         if self.yields and self.kernel:
             with suppress(OSError, AttributeError):  # Windows has no such call
-                usual = os.getpriority(os.PRIO_PROCESS, 0)
-                os.setpriority(os.PRIO_PROCESS, self.kernel.pid, usual + NICER)
+                os.setpriority(os.PRIO_PROCESS, self.kernel.pid, LAST)
+            step_back(self.kernel.pid)
 
     def kill(self) -> None:
         """Kill the kernel and all that was started in it, also what has been orphaned since.

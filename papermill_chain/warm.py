@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import IO, Any
 
 MARK_OF_RUN, MARK_OF_STAGE = "CHAIN_RUN_FOLDER", "CHAIN_STAGE"  # in the environment of a process
+LAST = 19  # of the niceties that Linux knows: what others leave of the processor, and little more
 POSSIBLE = sys.platform == "linux"  # macOS has fork, but its own libraries do not survive it
 NONE = -1  # for a process id
 LARGEST = 1 << 17  # bytes of a message; a call carries a whole run as its argument
@@ -173,6 +174,20 @@ class Warm:
             fork.dead.set()
 
 
+def step_back(pid: int) -> None:
+    """Leave the processor to other sessions, if a process leads one of its own, or soon will.
+
+    Where Linux shares the processor out by sessions, a niceness counts within a session only.
+    """
+    with suppress(OSError, AttributeError):  # other systems have no sessions to weigh
+        for _ in range(20):
+            with suppress(BlockingIOError):  # it takes one such wish in a tenth of a second
+                if os.getsid(pid) == pid:
+                    Path(f"/proc/{pid}/autogroup").write_text(str(LAST))
+                    return
+            time.sleep(0.02)
+
+
 def named(function: Callable | None) -> tuple[str, str] | None:
     """The module and the name by which another process finds a function, if it can."""
     module, name = getattr(function, "__module__", ""), getattr(function, "__qualname__", "")
@@ -234,13 +249,14 @@ def serve(channel: socket.socket, life: socket.socket) -> Callable[[], None]:
                 waiting.remove((asked, output))
                 os.close(output)
                 _tell(channel, number=asked["number"], pid=pid)
+                step_back(os.getpid())  # what is imported from here on is for later
         if at_work and len(imported) < len(groups):
             stage, modules, call = groups[len(imported)]
             _import(modules)
             imported.append(stage)
             if call and not _fork(children, NONE):
                 output = os.open(os.devnull, os.O_WRONLY)
-                return partial(_begin, {"call": call}, channel, output, codes)
+                return partial(_begin, {"call": call, "ahead": True}, channel, output, codes)
 
 
 def _fork(children: dict[int, int], number: int) -> int:
@@ -288,6 +304,8 @@ def _begin(asked: dict, channel: socket.socket, output: int, codes: list[int]) -
     os.close(output)
     if numpy := sys.modules.get("numpy"):
         numpy.random.seed()  # else all kernels would draw the same "random" numbers
+    if "ahead" in asked:
+        step_back(os.getpid())
     if "call" in asked:
         sys.path += [folder for folder in asked.get("path", []) if folder not in sys.path]
         return codes.append(_call(asked["call"], asked.get("argument")))
@@ -334,6 +352,7 @@ def _watch(life: socket.socket) -> None:
     marks = {MARK_OF_RUN: os.environ[MARK_OF_RUN]}
     while kill_family(marks):
         time.sleep(0.02)
+    os._exit(0)  # at once: the runner goes on as soon as this end of the socket is closed
 
 
 def _tell(channel: socket.socket, **message: int) -> None:
