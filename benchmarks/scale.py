@@ -24,6 +24,7 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 import numpy as np
 import psutil
@@ -75,22 +76,26 @@ def portfolio(folder: Path, model: str, rows: int, seed: int = 7) -> Path:
     return folder
 
 
-def score(source: Path, out: Path, model: str, workers: int = 2) -> tuple[float, float]:
-    """Seconds that `creditrisk score` takes, and the highest memory of one of its processes, MB."""
+class Took(NamedTuple):
+    """What `creditrisk score` took."""
+
+    seconds: float
+    loaded: float  # of them with the model loaded
+    memory: float  # MB, of the largest process
+
+
+def score(source: Path, out: Path, model: str, workers: int = 2) -> Took:
+    """Run `creditrisk score`."""
     command = [sys.executable, "-m", "creditrisk.cli", "score", source, out, "--models", model,
                "--overwrite", "--workers", workers]  # fmt: skip
-    begin, highest = time.perf_counter(), 0
-    process = psutil.Popen(list(map(str, command)), stdout=subprocess.DEVNULL,
-                           stderr=subprocess.DEVNULL, cwd=ROOT)  # fmt: skip
-    while process.poll() is None:
-        try:
-            for each in [process, *process.children(recursive=True)]:
-                highest = max(highest, each.memory_info().rss)
-        except psutil.NoSuchProcess:
-            pass
-        time.sleep(0.05)
+    begin = time.perf_counter()
+    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL, cwd=ROOT)  # fmt: skip
+    _, process.returncode, used = os.wait4(process.pid, 0)  # its workers' figures are among them
     assert process.returncode == 0, "the scoring failed"
-    return time.perf_counter() - begin, highest / 1e6
+    seconds = time.perf_counter() - begin
+    loaded = json.loads((out / "_manifest.json").read_text())["seconds"]
+    return Took(seconds, loaded, used.ru_maxrss * 1024 / 1e6)
 
 
 def by_chunks(source: Path, scorer: Scorer) -> tuple[float, np.ndarray]:
@@ -134,17 +139,15 @@ def measure(place: Path, model: str, most: int, rounds: int) -> None:
     scorer, out = Scorer.load(model), place / "out"
     sizes = [size for size in (100_000, 1_000_000, 10_000_000) if size <= most]
     sources = {size: portfolio(place / f"in-{size}", model, size) for size in sizes}
-    source, rows = sources[sizes[-1]], sizes[-1]
-    little = portfolio(place / "in-little", model, FEW)
-    score(little, out, model)  # what is compiled once a machine is compiled now
-    floor = median(score(little, out, model)[0] for _ in range(3))
-    print(f"start-up, with {FEW:,} rows: {floor:.1f} s")
-    gains, gains_mlflow, doubles = [], [], []
+    score(sources[sizes[0]], out, model)  # what is compiled once a machine is compiled now
+    ran = {(size, workers): [] for size in sizes for workers in (1, 2)}
+    rows, gains, gains_mlflow, doubles = sizes[-1], [], [], []
     for _ in range(rounds):
-        two = rows / score(source, out, model, workers=2)[0]
-        one = rows / score(source, out, model, workers=1)[0]
-        theirs, answers = by_chunks(source, scorer)
-        mlflow = by_mlflow(place, source, scorer)
+        for (size, workers), figures in ran.items():
+            figures.append(score(sources[size], out, model, workers))
+        one, two = (rows / ran[rows, workers][-1].seconds for workers in (1, 2))
+        theirs, answers = by_chunks(sources[rows], scorer)
+        mlflow = by_mlflow(place, sources[rows], scorer)
         gains.append(two / theirs)
         gains_mlflow.append(two / mlflow)
         doubles.append(two / one)
@@ -155,24 +158,20 @@ def measure(place: Path, model: str, most: int, rounds: int) -> None:
     print(f"largest difference from the pipeline: {np.abs(ours - answers).max():.1e}")
     print(f"times the rows/s of pandas chunks: {told(gains)}; target 5")
     print(f"times the rows/s of mlflow models predict: {told(gains_mlflow)}; target 10")
-    print(f"two processes over one: {told(doubles)}; target 1.7")
-    seconds, memory = {}, {}
-    for size, source in sources.items():
-        seconds[size], memory[size] = score(source, out, model)
-        gain = size / seconds[size] / theirs
-        print(f"{size:>12,} rows: {seconds[size]:6.1f} s with 2 processes, highest process "
-              f"{memory[size]:.0f} MB, {gain:.1f} times the chunks' rows/s")  # fmt: skip
+    print(f"two processes over one, start-up included: {told(doubles, 2)}; target 1.7")
+    for (size, workers), figures in ran.items():
+        print(f"{size:>12,} rows, processes: {workers}; {told([f.seconds for f in figures])} s, with the"
+              f" model loaded {told([f.loaded for f in figures], 2)} s; highest process "
+              f"{median(f.memory for f in figures):.0f} MB")  # fmt: skip
     if len(sizes) > 2:
-        small, middle, large = sizes
-        each = (seconds[large] - seconds[middle]) / (large - middle)
-        start_up = seconds[middle] - each * middle
-        print(f"a straight line: {start_up:.1f} s and {1e6 * each:.2f} s a million rows, which for "
-              f"{small:,} gives {start_up + each * small:.1f} s, measured {seconds[small]:.1f} s; "
-              f"exponent of the time past start-up, {middle:,} to {large:,}: "
-              f"{np.log10((seconds[large] - floor) / (seconds[middle] - floor)):.2f} (target 0.95 "
-              f"to 1.05), over all with start-up: {exponent(seconds):.2f}")  # fmt: skip
-        print(f"memory at {large:,} over {middle:,}: {memory[large] / memory[middle]:.2f}; "
-              "target 1.2")  # fmt: skip
+        for workers in (1, 2):
+            for what, words in (("loaded", "with the model loaded"), ("seconds", "start-up included")):
+                slopes = [exponent({size: getattr(ran[size, workers][number], what) for size in sizes})
+                          for number in range(rounds)]  # fmt: skip
+                print(f"exponent of the time over rows, processes: {workers}, {words}: "
+                      f"{told(slopes, 2)}; target 0.95 to 1.05")  # fmt: skip
+        large, middle = (median(f.memory for f in ran[size, 2]) for size in sizes[:0:-1])
+        print(f"memory with ten times the rows: {large / middle:.2f}; target 1.2")
 
 
 def exponent(seconds: dict[int, float]) -> float:
@@ -180,9 +179,10 @@ def exponent(seconds: dict[int, float]) -> float:
     return float(np.polyfit(np.log(list(seconds)), np.log(list(seconds.values())), 1)[0])
 
 
-def told(ratios: list[float]) -> str:
-    """A ratio's median and range."""
-    return f"{median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})"
+def told(values: list[float], digits: int = 1) -> str:
+    """The median and the range of some values."""
+    low, middle, high = (f"{f(values):.{digits}f}" for f in (min, median, max))
+    return f"{middle} ({low} to {high})"
 
 
 def under_fire(place: Path, model: str) -> None:
@@ -191,7 +191,7 @@ def under_fire(place: Path, model: str) -> None:
 
     source = portfolio(place / "in", model, 5_000_000)
     calm, out = place / "calm", place / "out"
-    print(f"undisturbed: {score(source, calm, model)[0]:.0f} s")
+    print(f"undisturbed: {score(source, calm, model).seconds:.0f} s")
 
     def kill_worker(client: psutil.Popen) -> None:
         # Others are there to start them and to clean up, and are smaller.

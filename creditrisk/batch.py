@@ -10,6 +10,7 @@ A part is read in batches of columns, so memory does not grow with the rows.
 
 import errno
 import glob
+import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -35,6 +36,9 @@ ROWS, REASONED = 65_536, 4_096
 
 #: Bytes that are worth a process of their own, as they take longer than it takes to start.
 WORTH, WORTH_REASONED = 4 * 2**20, 2**18
+
+#: Bytes from which on it is certain that the compiled walk is worth its import.
+WORTH_COMPILING = 2**20
 
 #: In OUT, beside the decisions. Readers of a folder of Parquet files pass over such names.
 REJECTED, PARTS, RUN, MANIFEST, SUCCESS = (
@@ -120,6 +124,7 @@ class Summary:
     done: list[Done]
     failed: list[Failed]
     kept: int  # parts that an earlier run had finished
+    seconds: float = 0.0  # that this run took for the others, once the model was loaded
     manifest: dict | None = None  # if all is done
 
     def total(self, figure: str) -> int:
@@ -186,20 +191,22 @@ def score(
     job = Job(uuid.uuid4().hex, model, scorer.sha256, source, out, id, reasons)
     with reaching(out):
         job, kept = _prepare(store, job, parts, resume, overwrite)
-    begun = datetime.now(UTC)
     names = {part.name for part in kept}
     rest = [part for part in parts if part.name not in names]
     summary = Summary(len(parts), list(kept), [], len(kept))
+    results = _results(job, rest, workers, scheduler, scorer, tell)
     tell("plan", (summary, rest))
-    with closing(_results(job, rest, workers, scheduler, scorer, tell)) as results:
+    began = time.perf_counter()
+    with closing(results):
         for result in results:
             (summary.done if isinstance(result, Done) else summary.failed).append(result)
             tell("part", result)
             if isinstance(result, Failed) and result.fatal:
                 break
+    summary.seconds = time.perf_counter() - began
     if len(summary.done) == len(parts):
         store.sweep()
-        summary.manifest = _manifest(scorer, job, summary, begun)
+        summary.manifest = _manifest(scorer, job, summary)
         store.write_json(MANIFEST, summary.manifest)
         store.write(SUCCESS, "")
     return summary
@@ -209,9 +216,9 @@ def _results(
     job: Job, parts: list[Part], workers: int | None, scheduler: str | None, scorer: Scorer,
     tell: Callable[[str, object], None],
 ) -> Iterator[Done | Failed]:  # fmt: skip
-    """Parts as they are done, on the cluster or by processes of this machine."""
-    worth = WORTH_REASONED if job.reasons else WORTH
-    useful = 1 + sum(part.size for part in parts) // worth
+    """All is ready; parts as they are done, on the cluster or by processes of this machine."""
+    size = sum(part.size for part in parts)
+    useful = 1 + size // (WORTH_REASONED if job.reasons else WORTH)
     workers = min(workers or min(cpu_count(), useful), len(parts))
     units = [(job, part) for part in parts]
     if scheduler and parts:
@@ -220,10 +227,15 @@ def _results(
         done = on_cluster(score_part, units, scheduler, lambda words: tell("cluster", words))
     else:
         _scorers[job.model] = scorer
-        if useful > 1:
+        if size >= WORTH_COMPILING:
             compiled(WORTH_COMPILED)  # now, and forks have it
         # A fork has the model. But the loop that talks to an object store does not survive it.
         done = here(score_part, units, workers, forked=job.on_disk)
+    return _unless_they_die(done, parts)
+
+
+def _unless_they_die(done: Iterator[tuple[int, Done | Failed]], parts: list[Part]):
+    """Results as they come, without their numbers; Stopped if workers die again and again."""
     try:
         with closing(done):
             for _, result in done:
@@ -487,7 +499,7 @@ def _clear(store: Store, names: set[str]) -> None:
     store.sweep()
 
 
-def _manifest(scorer: Scorer, job: Job, summary: Summary, begun: datetime) -> dict:
+def _manifest(scorer: Scorer, job: Job, summary: Summary) -> dict:
     """What was scored with what, and how to tell that it is all there."""
     parts = sorted(summary.done, key=lambda part: part.name)
     return {
@@ -503,7 +515,7 @@ def _manifest(scorer: Scorer, job: Job, summary: Summary, begun: datetime) -> di
         "approved": summary.total("approved"),
         "rejected_by_reason": dict(summary.why.most_common()),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seconds": round((datetime.now(UTC) - begun).total_seconds(), 1),
+        "seconds": round(summary.seconds, 3),
         "parts_kept": summary.kept,
         "parts": [asdict(part) for part in parts],
     }  # fmt: skip

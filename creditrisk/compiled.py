@@ -31,17 +31,22 @@ def add_answers(rows, allowed, answers, first, total):
     allowed, answers, first : as in :class:`creditrisk.flat.Forest`.
     total : shape (n,), where the sums go.
     """
-    trees = len(first)
-    bits = np.empty(allowed.shape[1], np.uint64)
+    trees, size, fields = len(first), allowed.shape[1], rows.shape[1]
+    bits = np.empty(size, np.uint64)
     for number in range(len(rows)):
         bits[:] = allowed[rows[number, 0]]
-        for field in range(1, rows.shape[1]):
-            bits &= allowed[rows[number, field]]
+        for field in range(1, fields - 1, 2):  # two at once: half the way to memory and back
+            one, other = allowed[rows[number, field]], allowed[rows[number, field + 1]]
+            for place in range(size):
+                bits[place] &= one[place] & other[place]
+        if fields % 2 == 0:
+            bits &= allowed[rows[number, fields - 1]]
         found = 0.0
         for tree in range(trees):
-            place, leaf = tree, first[tree]
-            while bits[place] == 0:  # there is a leaf left, so a later word has a bit
-                place += trees
-                leaf += 64
-            found += answers[leaf + _trailing_zeros(bits[place])]
+            leaf = 0
+            for word in range(size // trees - 1, -1, -1):
+                left = bits[word * trees + tree]
+                here = 64 * word + np.int64(_trailing_zeros(left))
+                leaf = here if left != 0 else leaf  # a choice, as no processor could guess a jump
+            found += answers[first[tree] + leaf]
         total[number] = found

@@ -266,12 +266,13 @@ class Seen:
 
 
 def _seen(steps: list, domain: Domain) -> Seen:
+    sweeps = [domain.sweep(number) for number in range(len(domain.values))]
+    matrix = domain.matrix(np.vstack(sweeps))
+    for step in steps:
+        matrix = step.transform(matrix)
+    ends = list(accumulate(map(len, sweeps)))
     moved, taken = [], np.array([], int)
-    for number, field in enumerate(domain.contract.fields):
-        seen = domain.matrix(domain.sweep(number))
-        for step in steps:
-            seen = step.transform(seen)
-        seen = np.asarray(seen, dtype=float)
+    for field, seen in zip(domain.contract.fields, np.split(np.asarray(matrix, float), ends[:-1])):
         columns = np.flatnonzero((seen != seen[0]).any(axis=0))
         if np.intersect1d(columns, taken).size:
             raise NotFlat(f"{field.name} acts together with another field")

@@ -79,8 +79,13 @@ def open_table(
     _check_columns(schema, contract, id, text)
     wanted = [each.name for each in contract.fields]
     wanted += [id] * (id is not None and id not in wanted)
-    stream = (_csv_batches(content, wanted, size) if text
-              else reader.iter_batches(size, columns=wanted, use_threads=False))  # fmt: skip
+    if text:
+        stream = _csv_batches(content, wanted, size)
+    else:
+        # Text as numbers in a dictionary, as Parquet has it: then each value is looked up once.
+        levels = [each.name for each in contract.categories if each.name != id]
+        reader = pq.ParquetFile(content, metadata=reader.metadata, read_dictionary=levels)
+        stream = reader.iter_batches(size, columns=wanted, use_threads=False)
     known = {*wanted, contract.target.name, contract.row_number}
     id_type = schema.field(id).type if id else pa.string()
     return Table(id, id_type, text, tuple(sorted({*schema.names} - known)),
@@ -185,9 +190,11 @@ def numbered_values(batch: Batch, domain: Domain, text: bool) -> tuple[np.ndarra
     places = np.zeros((size, len(contract.fields)), np.int64)
     faults = np.zeros(places.shape, np.int8)
     for number, (each, start) in enumerate(zip(contract.fields, domain.starts)):
-        column = batch.columns[each.name]
-        if pa.types.is_dictionary(column.type):
-            column = column.dictionary_decode()
+        column, numbers = batch.columns[each.name], None
+        if pa.types.is_dictionary(column.type):  # each of its values once, and null as the last
+            nothing = pa.nulls(1, column.type.value_type)
+            numbers = pc.fill_null(column.indices.cast(pa.int64()), len(column.dictionary)).to_numpy()
+            column = pa.concat_arrays([column.dictionary, nothing])
         if text:
             column = _cells(column, contract.missing_values)
         found, fault = (_whole if each.type == "integer" else _levels)(column, each)
@@ -195,6 +202,8 @@ def numbered_values(batch: Batch, domain: Domain, text: bool) -> tuple[np.ndarra
         fault[null] = NULL
         if not each.required:
             found[null], fault[null] = len(each.levels), FINE
+        if numbers is not None:
+            found, fault = found[numbers], fault[numbers]
         places[:, number], faults[:, number] = found + start, fault
     places[faults > 0] = 0
     return places, faults

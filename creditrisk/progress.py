@@ -94,6 +94,9 @@ def lines(summary: Summary, out: str) -> Iterator[str]:
     if unused:
         names = ", ".join(map(repr, unused[:20]))
         yield f"columns the contract does not know, passed over: {names}"
+    if now := sum(part.rows for part in summary.done[summary.kept :]):
+        rate = now / max(summary.seconds, 1e-3)
+        yield f"{summary.seconds:.1f} s with the model loaded, {rate:,.0f} rows/s"
     if summary.manifest:
         model = summary.manifest["model"]
         version = f" version {model['version']}" if model["version"] else ""

@@ -109,7 +109,11 @@ class Files:
     def parquet(self, name: str, schema: pa.Schema) -> pq.ParquetWriter:
         """Begin a file."""
         sink = Hashed(self.store.open(self._aside(name)))
-        writer = pq.ParquetWriter(pa.PythonFile(sink, "w"), schema, compression="zstd")
+        # Parquet would look in vain for values that return in what differs from row to row.
+        repeated = [each.name for each in schema if each.name not in ("id", "probability", "row")]
+        writer = pq.ParquetWriter(
+            pa.PythonFile(sink, "w"), schema, compression="zstd", use_dictionary=repeated
+        )
         self.writers[name] = sink, writer
         return writer
 
