@@ -98,6 +98,7 @@ def _told(written: dict[str, str]) -> dict:
 
 # What MLflow and skops import only when they are used; two notebooks and the reports use them.
 MLFLOW = (
+    "mlflow.pyfunc",
     "mlflow.sklearn",
     "mlflow.store.tracking.sqlalchemy_store",
     "mlflow.store.model_registry.sqlalchemy_store",

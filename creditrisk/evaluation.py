@@ -131,8 +131,9 @@ def cross_validate(
     splitter = RepeatedStratifiedKFold(n_splits=folds, n_repeats=repeats, random_state=seed)
     splits = list(splitter.split(X, y))
     single = [model for model in models if model.estimator is not None]
-    # One unit is a candidate and a fold; the dearest candidates, last in the list, come first.
-    units = [(model, split) for split in range(len(splits)) for model in reversed(single)]
+    # One unit is a candidate and a fold; the dearest, whose candidates are last in the list, come
+    # first, so that all workers end together.
+    units = [(model, split) for model in reversed(single) for split in range(len(splits))]
     fits = [(model.estimator, X, y, *splits[split]) for model, split in units]
     done = spread(_fold_scores, fits, workers, keep)
     table = OutOfFold(np.asarray(y), np.empty((repeats, len(y)), dtype=int))

@@ -23,6 +23,11 @@ FIRST = ["test_chain.py", "test_tracking_server.py", "test_evaluation.py", "test
 PARTS = ["notebooks", "creditrisk", "papermill_chain", "data/raw", "run_all.py", "uv.lock"]
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than there are cores: browsers, databases and signals are mostly waited for."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Hand out long files first, so that the workers end together."""
     order = {name: place for place, name in enumerate(FIRST)}
