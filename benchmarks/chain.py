@@ -104,6 +104,10 @@ def contestants() -> list[Contestant]:
         sets = [part for k, v in settings.items() for part in ("--set", f"{k}={v}")]
         return [[python, "run_all.py", "--quiet", *sets]]
 
+    def floor_of_05(notebooks, settings):
+        only = [path for path in notebooks if path.startswith("05")]
+        return one_process(FLOOR)(only, settings)
+
     def shell_loop(notebooks, settings):
         commands = []
         for path in notebooks:
@@ -129,6 +133,7 @@ def contestants() -> list[Contestant]:
         Contestant("ours, cold run", ours, here="."),
         Contestant("ours, unchanged rerun", ours, here=".", fresh=False),
         Contestant("ours, 05's notebook changed", ours, here=".", fresh=False, change=_change_05),
+        Contestant("floor of 05 alone", floor_of_05, fresh=False),
         Contestant("papermill CLI and nbconvert in a loop", shell_loop),
         Contestant("papermill and nbconvert, one process", one_process(ONE_PROCESS)),
         Contestant("jupyter nbconvert --execute in a loop", nbconvert),

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -15,6 +16,9 @@ ROOT = Path(__file__).resolve().parent.parent
 # takes longer than what most of them are started for.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+# A shell that starts the tests in the background has them ignore Ctrl-C, and all they start as well.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The files that take longest. test_evidence.py needs the chain that test_chain.py starts with, and
 # would have to wait for it if it came sooner.
