@@ -48,6 +48,11 @@ REJECTED, PARTS, RUN, MANIFEST, SUCCESS = (
 REASONS = pa.list_(
     pa.struct([("field", pa.string()), ("effect", pa.float64()), ("words", pa.string())])
 )
+#: Of the decisions, the columns in which values return; they are written as numbers of a list.
+REPEATED = (
+    "prediction", "decision", "model_version", "model_sha256", "reasons.list.element.field",
+    "reasons.list.element.words",
+)  # fmt: skip
 REJECTION = pa.schema([
     ("id", pa.string()), ("file", pa.string()), ("row", pa.int64()), ("column", pa.string()),
     ("reason", pa.string()),
@@ -234,7 +239,9 @@ def _results(
     return _unless_they_die(done, parts)
 
 
-def _unless_they_die(done: Iterator[tuple[int, Done | Failed]], parts: list[Part]):
+def _unless_they_die(
+    done: Iterator[tuple[int, Done | Failed]], parts: list[Part]
+) -> Iterator[Done | Failed]:
     """Results as they come, without their numbers; Stopped if workers die again and again."""
     try:
         with closing(done):
@@ -334,7 +341,8 @@ def _scored(job: Job, part: Part, scorer: Scorer, files: Files) -> dict:
             content, part.path, scorer.contract, id=job.id, name=PurePath(part.path).name,
             size=REASONED if job.reasons else ROWS,
         )  # fmt: skip
-        decisions = files.parquet(part.name, _decision_schema(table.id_type, job.reasons))
+        schema = _decision_schema(table.id_type, job.reasons)
+        decisions = files.parquet(part.name, schema, REPEATED)
         for batch in table.batches:
             places, faults = numbered_values(batch, scorer.domain, table.text)
             good = ~((faults > 0).any(axis=1) | batch.no_id)
@@ -345,7 +353,8 @@ def _scored(job: Job, part: Part, scorer: Scorer, files: Files) -> dict:
             if not good.all():
                 refused = _rejections(batch, good, faults, scorer.contract, table.id)
                 if rejections is None:
-                    rejections = files.parquet(f"{REJECTED}/{part.name}", REJECTION)
+                    name = f"{REJECTED}/{part.name}"
+                    rejections = files.parquet(name, REJECTION, ("file", "column", "reason"))
                 rejections.write_batch(_rejection_batch(refused, part))
                 why.update(each[-1] for each in refused)
             rows += len(good)

@@ -103,6 +103,7 @@ def signature() -> ModelSignature:
 def save_model(
     path: str, model: Pipeline, contract: Contract, libraries: dict[str, str],
     input_example: pd.DataFrame, reference: dict | None = None, mlflow_model: Model | None = None,
+    validate_serving_input: bool = True,
 ) -> None:  # fmt: skip
     """Save the pipeline with skops, which runs no code on loading, and its manifest beside it.
 
@@ -114,6 +115,8 @@ def save_model(
         The application that reasons compare with; without it the model cannot tell any.
     mlflow_model
         Filled in with what is saved; MLflow passes it.
+    validate_serving_input
+        Whether MLflow, when it logs the model, loads it and asks it about the example.
     """
     mlflow_model = mlflow_model or Model()
     mlflow.sklearn.save_model(

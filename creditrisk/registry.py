@@ -139,6 +139,7 @@ def register(
     logged = Model.log(
         artifact_path=None, name="model", flavor=mlflow_flavor, model=model, contract=contract,
         libraries=libraries(), input_example=example, reference=reference,
+        validate_serving_input=False,  # the whole training set is asked next, not five examples
     )  # fmt: skip
     files = artifacts.files_of(logged.model_uri)
     tags = {**tags, "artifact_sha256": artifacts.sha256_of(files)}

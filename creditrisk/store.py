@@ -106,13 +106,11 @@ class Files:
     suffix: str
     writers: dict[str, tuple["Hashed", pq.ParquetWriter]] = field(default_factory=dict)
 
-    def parquet(self, name: str, schema: pa.Schema) -> pq.ParquetWriter:
-        """Begin a file."""
+    def parquet(self, name: str, schema: pa.Schema, repeated: tuple[str, ...]) -> pq.ParquetWriter:
+        """Begin a file; in columns other than `repeated`, values are not expected to return."""
         sink = Hashed(self.store.open(self._aside(name)))
-        # Parquet would look in vain for values that return in what differs from row to row.
-        repeated = [each.name for each in schema if each.name not in ("id", "probability", "row")]
         writer = pq.ParquetWriter(
-            pa.PythonFile(sink, "w"), schema, compression="zstd", use_dictionary=repeated
+            pa.PythonFile(sink, "w"), schema, compression="zstd", use_dictionary=list(repeated)
         )
         self.writers[name] = sink, writer
         return writer
