@@ -71,7 +71,7 @@ class Session:
         if self.yields and self.kernel:
             with suppress(OSError, AttributeError):  # Windows has no such call
                 os.setpriority(os.PRIO_PROCESS, self.kernel.pid, LAST)
-            step_back(self.kernel.pid)
+            step_back(self.kernel.pid, LAST)
 
     def kill(self) -> None:
         """Kill the kernel and all that was started in it, also what has been orphaned since.

@@ -32,7 +32,9 @@ from pathlib import Path
 from typing import IO, Any
 
 MARK_OF_RUN, MARK_OF_STAGE = "CHAIN_RUN_FOLDER", "CHAIN_STAGE"  # in the environment of a process
-LAST = 19  # of the niceties that Linux knows: what others leave of the processor, and little more
+# Niceness: of what will be needed soon, a fifth of a processor if others want it; of what nobody
+# waits for, what they leave.
+SOON, LAST = 10, 19
 POSSIBLE = sys.platform == "linux"  # macOS has fork, but its own libraries do not survive it
 NONE = -1  # for a process id
 LARGEST = 1 << 17  # bytes of a message; a call carries a whole run as its argument
@@ -174,7 +176,7 @@ class Warm:
             fork.dead.set()
 
 
-def step_back(pid: int) -> None:
+def step_back(pid: int, niceness: int) -> None:
     """Leave the processor to other sessions, if a process leads one of its own, or soon will.
 
     Where Linux shares the processor out by sessions, a niceness counts within a session only.
@@ -183,7 +185,7 @@ def step_back(pid: int) -> None:
         for _ in range(20):
             with suppress(BlockingIOError):  # it takes one such wish in a tenth of a second
                 if os.getsid(pid) == pid:
-                    Path(f"/proc/{pid}/autogroup").write_text(str(LAST))
+                    Path(f"/proc/{pid}/autogroup").write_text(str(niceness))
                     return
             time.sleep(0.02)
 
@@ -249,7 +251,7 @@ def serve(channel: socket.socket, life: socket.socket) -> Callable[[], None]:
                 waiting.remove((asked, output))
                 os.close(output)
                 _tell(channel, number=asked["number"], pid=pid)
-                step_back(os.getpid())  # what is imported from here on is for later
+                step_back(os.getpid(), SOON)  # what is imported from here on is for later
         if at_work and len(imported) < len(groups):
             stage, modules, call = groups[len(imported)]
             _import(modules)
@@ -305,7 +307,7 @@ def _begin(asked: dict, channel: socket.socket, output: int, codes: list[int]) -
     if numpy := sys.modules.get("numpy"):
         numpy.random.seed()  # else all kernels would draw the same "random" numbers
     if "ahead" in asked:
-        step_back(os.getpid())
+        step_back(os.getpid(), SOON)
     if "call" in asked:
         sys.path += [folder for folder in asked.get("path", []) if folder not in sys.path]
         return codes.append(_call(asked["call"], asked.get("argument")))
