@@ -232,8 +232,8 @@ def _results(
         done = on_cluster(score_part, units, scheduler, lambda words: tell("cluster", words))
     else:
         _scorers[job.model] = scorer
-        if size >= WORTH_COMPILING:
-            compiled(WORTH_COMPILED)  # now, and forks have it
+        if size >= WORTH_COMPILING and (job.on_disk or workers == 1):
+            compiled(WORTH_COMPILED)  # now, and forks have it; others would import it once more
         # A fork has the model. But the loop that talks to an object store does not survive it.
         done = here(score_part, units, workers, forked=job.on_disk)
     return _unless_they_die(done, parts)

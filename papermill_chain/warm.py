@@ -236,7 +236,7 @@ def serve(channel: socket.socket, life: socket.socket) -> Callable[[], None]:
     del sys.modules["debugpy"]
     if not (message := _received(channel)):
         sys.exit()
-    groups = json.loads(message)["groups"]
+    groups, aside = json.loads(message)["groups"], False
     while True:
         at_work = bool(waiting) or not imported
         if select.select([channel], [], [], 0 if at_work else None)[0]:
@@ -251,7 +251,9 @@ def serve(channel: socket.socket, life: socket.socket) -> Callable[[], None]:
                 waiting.remove((asked, output))
                 os.close(output)
                 _tell(channel, number=asked["number"], pid=pid)
-                step_back(os.getpid(), SOON)  # what is imported from here on is for later
+                if not aside:  # what is imported from here on is for later
+                    step_back(os.getpid(), SOON)
+                    aside = True
         if at_work and len(imported) < len(groups):
             stage, modules, call = groups[len(imported)]
             _import(modules)
