@@ -124,9 +124,21 @@ def contestants() -> list[Contestant]:
         write = "import sys; exec(sys.argv[1])"
         return [
             [python, "-c", write, WITH_SETTINGS, json.dumps(settings), *notebooks],
-            *([python, "-m", "nbconvert", "--execute", "--to", "html", "--output-dir", "../out", path]
-              for path in notebooks),
-        ]  # fmt: skip
+            *(
+                [
+                    python,
+                    "-m",
+                    "nbconvert",
+                    "--execute",
+                    "--to",
+                    "html",
+                    "--output-dir",
+                    "../out",
+                    path,
+                ]
+                for path in notebooks
+            ),
+        ]
 
     found = [
         Contestant("floor: the code cells, one plain process", one_process(FLOOR)),
@@ -240,8 +252,13 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[], help="contestants with one of these words")
     asked = parser.parse_args()
     settings = {} if asked.defaults else LIGHT
-    chosen = [c for c in contestants() if c.name.startswith("floor") or not asked.only
-              or any(word in c.name for word in asked.only)]  # fmt: skip
+    chosen = [
+        c
+        for c in contestants()
+        if c.name.startswith("floor")
+        or not asked.only
+        or any(word in c.name for word in asked.only)
+    ]
     taken: dict[str, list[Taken]] = {c.name: [] for c in chosen}
     alike: list[str] | None = None
     with tempfile.TemporaryDirectory() as folder:

@@ -38,11 +38,18 @@ MODEL = {"model": "models/model.txt", "card": "models/card.txt", "manifest": "mo
 CHAIN = [
     Stage("1_look"),
     Stage("2_split", writes=SPLIT),
-    Stage("3_model", reads={"train": SPLIT["train"]}, writes=MODEL,
-          elsewhere=Elsewhere(close=toy.close_registry)),
-    Stage("4_judge", reads={"model": MODEL["model"], "test": SPLIT["test"]},
-          writes={"verdict": "models/verdict.txt"}),
-]  # fmt: skip
+    Stage(
+        "3_model",
+        reads={"train": SPLIT["train"]},
+        writes=MODEL,
+        elsewhere=Elsewhere(close=toy.close_registry),
+    ),
+    Stage(
+        "4_judge",
+        reads={"model": MODEL["model"], "test": SPLIT["test"]},
+        writes={"verdict": "models/verdict.txt"},
+    ),
+]
 SETS = [list(SPLIT.values()), list(MODEL.values()), ["models/verdict.txt"]]
 WAIT = "import time\ntime.sleep(0.2)"
 NOTEBOOKS = {
@@ -90,8 +97,11 @@ def strike(kind: str, runner: subprocess.Popen) -> None:
         while runner.poll() is None:
             with suppress(psutil.Error):
                 below = psutil.Process(runner.pid).children(recursive=True)
-                kernels = [p for p in below if os.getsid(p.pid) == p.pid != p.ppid()
-                           and p.ppid() != runner.pid]  # fmt: skip
+                kernels = [
+                    p
+                    for p in below
+                    if os.getsid(p.pid) == p.pid != p.ppid() and p.ppid() != runner.pid
+                ]
                 if kernels:
                     return random.choice(kernels).kill()
             time.sleep(0.01)
@@ -106,8 +116,14 @@ def strike(kind: str, runner: subprocess.Popen) -> None:
                 runner.send_signal(getattr(signal, kind))
 
 
-RIGHT = {"kernel": {0, 1}, "runner": {-9, 0}, "process group": {-9, 0},
-         "SIGTERM": {143, -15, 0}, "SIGINT": {130, -2, 0}, "SIGHUP": {129, -1, 0}}  # fmt: skip
+RIGHT = {
+    "kernel": {0, 1},
+    "runner": {-9, 0},
+    "process group": {-9, 0},
+    "SIGTERM": {143, -15, 0},
+    "SIGINT": {130, -2, 0},
+    "SIGHUP": {129, -1, 0},
+}
 
 
 def wrong_after(kind: str, root: Path, runner: subprocess.Popen, seeds: set[str]) -> list[str]:
@@ -187,8 +203,10 @@ def rivals(rounds: int) -> int:
             slowest = max(slowest, time.monotonic() - began)
             codes = sorted(process.wait() for process in eight)
             bad += codes != [0] + [75] * 7
-    print(f"eight first starts: {rounds - bad} of {rounds} times one ran and seven refused with 75, "
-          f"all of them within {slowest:.1f} s")  # fmt: skip
+    print(
+        f"eight first starts: {rounds - bad} of {rounds} times one ran and seven refused with 75, "
+        f"all of them within {slowest:.1f} s"
+    )
     return bad
 
 
@@ -230,8 +248,11 @@ def real() -> int:
         again = begin(one)
         again.communicate()
         closed = _statuses(one, "KILLED")
-        told("killed while registering: the next run closes MLflow's runs and repairs",
-             again.returncode == 0 and set(stale) and set(stale) <= set(closed), (stale, closed))  # fmt: skip
+        told(
+            "killed while registering: the next run closes MLflow's runs and repairs",
+            again.returncode == 0 and set(stale) and set(stale) <= set(closed),
+            (stale, closed),
+        )
         runner = begin(one, "--only", "04")
         while not _statuses(one, "RUNNING") and runner.poll() is None:
             time.sleep(0.05)
@@ -239,14 +260,21 @@ def real() -> int:
         runner.terminate()
         runner.communicate()
         took = time.monotonic() - asked
-        told(f"stopped while registering, {took:.1f} s: MLflow's runs are KILLED, exit 143",
-             runner.returncode == 143 and took < 5 and set(stale) <= set(_statuses(one, "KILLED")))  # fmt: skip
+        told(
+            f"stopped while registering, {took:.1f} s: MLflow's runs are KILLED, exit 143",
+            runner.returncode == 143 and took < 5 and set(stale) <= set(_statuses(one, "KILLED")),
+        )
         begin(one).communicate()
 
         with sqlite3.connect(one / "mlflow.db") as database:
             database.execute("delete from registered_model_aliases where alias = 'challenger'")
-        dry = subprocess.run([sys.executable, "run_all.py", *light, "--dry-run"], cwd=one, env=plain,
-                             capture_output=True, text=True)  # fmt: skip
+        dry = subprocess.run(
+            [sys.executable, "run_all.py", *light, "--dry-run"],
+            cwd=one,
+            env=plain,
+            capture_output=True,
+            text=True,
+        )
         told("a deleted alias is noticed", "alias challenger is gone" in dry.stdout, dry.stdout)
         lock = sqlite3.connect(one / "mlflow.db", isolation_level=None)
         lock.execute("begin exclusive")

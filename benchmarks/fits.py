@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RAW = ROOT / "data" / "raw"
 sys.path.insert(0, str(ROOT / "tests"))
 
-from daskprocesses import Cluster  # noqa: E402
+from daskprocesses import Cluster
 
 
 def main() -> None:
@@ -49,8 +49,10 @@ def main() -> None:
         pool(delayed(_fold_scores)(*fit) for fit in fits[:20])
         print(f"{asked.fits} fits, joblib and cluster in turn; seconds")
         ratios = [once(fits, pool) for _ in range(asked.rounds)]
-    print(f"cluster / joblib: median {statistics.median(ratios):.3f} "
-          f"({min(ratios):.3f} to {max(ratios):.3f})")  # fmt: skip
+    print(
+        f"cluster / joblib: median {statistics.median(ratios):.3f} "
+        f"({min(ratios):.3f} to {max(ratios):.3f})"
+    )
 
 
 def once(fits: list[tuple], pool: Parallel) -> float:

@@ -51,12 +51,16 @@ def main() -> None:
 def show(results, scored: ev.OutOfFold) -> None:
     """Print each model's figures; slope and intercept are those of all out-of-fold scores."""
     print(f"{len(scored.y)} applicants, {results.folds[0]} held-out folds a model\n")
-    print(f"{'model':28} {'ROC-AUC':>15} {'Brier':>7} {'log loss':>9} {'KS':>6} {'slope':>6} {'fit, s':>7}")
+    print(
+        f"{'model':28} {'ROC-AUC':>15} {'Brier':>7} {'log loss':>9} {'KS':>6} {'slope':>6} {'fit, s':>7}"
+    )
     for row in results.itertuples():
         y = np.tile(scored.y, len(scored.scores[row.model]))
         slope = calibration_line(y, scored.scores[row.model].ravel()).slope.estimate
-        print(f"{row.model:28} {row.roc_auc:.4f} ± {row.roc_auc_sd:.4f} {row.brier:7.4f} "
-              f"{row.log_loss:9.4f} {row.ks:6.3f} {slope:6.2f} {scored.fit_seconds[row.model]:7.2f}")  # fmt: skip
+        print(
+            f"{row.model:28} {row.roc_auc:.4f} ± {row.roc_auc_sd:.4f} {row.brier:7.4f} "
+            f"{row.log_loss:9.4f} {row.ks:6.3f} {slope:6.2f} {scored.fit_seconds[row.model]:7.2f}"
+        )
 
 
 def compare(by_fold) -> None:
@@ -67,8 +71,10 @@ def compare(by_fold) -> None:
     print(f"\n{RECIPE} against the classics, ROC-AUC gained (95 % interval), p after Holm")
     for (name, gap), p in zip(gaps.items(), corrected):
         met = "met" if gap.estimate >= TARGETS[name] else "missed"
-        print(f"  {name:22} {gap.estimate:+.4f} ({gap.low:+.4f} to {gap.high:+.4f})  p = {p:.4f}  "
-              f"target {TARGETS[name]:+.3f} {met}")  # fmt: skip
+        print(
+            f"  {name:22} {gap.estimate:+.4f} ({gap.low:+.4f} to {gap.high:+.4f})  p = {p:.4f}  "
+            f"target {TARGETS[name]:+.3f} {met}"
+        )
 
 
 if __name__ == "__main__":

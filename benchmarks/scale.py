@@ -48,8 +48,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="of each ratio (default: 3)")
     parser.add_argument("--models", default="models", help="folder of the model (default: models)")
     parser.add_argument("--faults", action="store_true", help="break things instead")
-    parser.add_argument("--train", type=int, nargs="+", metavar="ROWS",
-                        help="run the chain on so many rows instead, drawn from a million")  # fmt: skip
+    parser.add_argument(
+        "--train",
+        type=int,
+        nargs="+",
+        metavar="ROWS",
+        help="run the chain on so many rows instead, drawn from a million",
+    )
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         print(f"{os.cpu_count()} cores, load before {os.getloadavg()[0]:.1f}")
@@ -67,8 +72,10 @@ def portfolio(folder: Path, model: str, rows: int, seed: int = 7) -> Path:
     folder.mkdir()
     for number, begin in enumerate(range(0, rows, PART)):
         n = min(PART, rows - begin)
-        drawn = [start + random.integers(0, len(values), n)
-                 for start, values in zip(places.starts, places.values)]  # fmt: skip
+        drawn = [
+            start + random.integers(0, len(values), n)
+            for start, values in zip(places.starts, places.values)
+        ]
         frame = places.frame(np.column_stack(drawn))
         frame.insert(0, "id", np.arange(begin, begin + n))
         table = pa.Table.from_pandas(frame, preserve_index=False)
@@ -86,11 +93,23 @@ class Took(NamedTuple):
 
 def score(source: Path, out: Path, model: str, workers: int = 2) -> Took:
     """Run `creditrisk score`."""
-    command = [sys.executable, "-m", "creditrisk.cli", "score", source, out, "--models", model,
-               "--overwrite", "--workers", workers]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "creditrisk.cli",
+        "score",
+        source,
+        out,
+        "--models",
+        model,
+        "--overwrite",
+        "--workers",
+        workers,
+    ]
     begin = time.perf_counter()
-    process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL, cwd=ROOT)  # fmt: skip
+    process = subprocess.Popen(
+        list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT
+    )
     _, process.returncode, used = os.wait4(process.pid, 0)  # its workers' figures are among them
     assert process.returncode == 0, "the scoring failed"
     seconds = time.perf_counter() - begin
@@ -117,18 +136,38 @@ def by_mlflow(place: Path, source: Path, scorer: Scorer) -> float:
     logged, rows = place / "stock", place / "few.csv"
     if not logged.exists():
         mlflow.sklearn.save_model(
-            scorer.pipeline, logged, pyfunc_predict_fn="predict_proba", pip_requirements=[],
+            scorer.pipeline,
+            logged,
+            pyfunc_predict_fn="predict_proba",
+            pip_requirements=[],
             serialization_format="cloudpickle",
-        )  # fmt: skip
+        )
         frame = pq.read_table(sorted(source.iterdir())[0]).to_pandas().drop(columns="id")
         frame[:FEW].to_csv(rows, index=False)
     begin = time.perf_counter()
     subprocess.run(
-        [sys.executable, "-m", "mlflow", "models", "predict", "-m", logged, "-i", rows, "-t", "csv",
-         "-o", place / "few.json", "--env-manager", "local"],
-        check=True, capture_output=True, cwd=place,
+        [
+            sys.executable,
+            "-m",
+            "mlflow",
+            "models",
+            "predict",
+            "-m",
+            logged,
+            "-i",
+            rows,
+            "-t",
+            "csv",
+            "-o",
+            place / "few.json",
+            "--env-manager",
+            "local",
+        ],
+        check=True,
+        capture_output=True,
+        cwd=place,
         env={**os.environ, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "true"},
-    )  # fmt: skip
+    )
     seconds = time.perf_counter() - begin
     assert len(json.loads((place / "few.json").read_text())["predictions"]) == FEW
     return FEW / seconds
@@ -151,8 +190,10 @@ def measure(place: Path, model: str, most: int, rounds: int) -> None:
         gains.append(two / theirs)
         gains_mlflow.append(two / mlflow)
         doubles.append(two / one)
-        print(f"  {rows:,} rows: {two:,.0f} rows/s with 2 processes, {one:,.0f} with 1; "
-              f"{theirs:,.0f} by pandas chunks, {mlflow:,.0f} by mlflow models predict")  # fmt: skip
+        print(
+            f"  {rows:,} rows: {two:,.0f} rows/s with 2 processes, {one:,.0f} with 1; "
+            f"{theirs:,.0f} by pandas chunks, {mlflow:,.0f} by mlflow models predict"
+        )
     files = sorted(out.glob("*.parquet"))[: SOME // PART]
     ours = np.concatenate([pq.read_table(file)["probability"].to_numpy() for file in files])
     print(f"largest difference from the pipeline: {np.abs(ours - answers).max():.1e}")
@@ -160,16 +201,25 @@ def measure(place: Path, model: str, most: int, rounds: int) -> None:
     print(f"times the rows/s of mlflow models predict: {told(gains_mlflow)}; target 10")
     print(f"two processes over one, start-up included: {told(doubles, 2)}; target 1.7")
     for (size, workers), figures in ran.items():
-        print(f"{size:>12,} rows, processes: {workers}; {told([f.seconds for f in figures])} s, with the"
-              f" model loaded {told([f.loaded for f in figures], 2)} s; highest process "
-              f"{median(f.memory for f in figures):.0f} MB")  # fmt: skip
+        print(
+            f"{size:>12,} rows, processes: {workers}; {told([f.seconds for f in figures])} s, with the"
+            f" model loaded {told([f.loaded for f in figures], 2)} s; highest process "
+            f"{median(f.memory for f in figures):.0f} MB"
+        )
     if len(sizes) > 2:
         for workers in (1, 2):
-            for what, words in (("loaded", "with the model loaded"), ("seconds", "start-up included")):
-                slopes = [exponent({size: getattr(ran[size, workers][number], what) for size in sizes})
-                          for number in range(rounds)]  # fmt: skip
-                print(f"exponent of the time over rows, processes: {workers}, {words}: "
-                      f"{told(slopes, 2)}; target 0.95 to 1.05")  # fmt: skip
+            for what, words in (
+                ("loaded", "with the model loaded"),
+                ("seconds", "start-up included"),
+            ):
+                slopes = [
+                    exponent({size: getattr(ran[size, workers][number], what) for size in sizes})
+                    for number in range(rounds)
+                ]
+                print(
+                    f"exponent of the time over rows, processes: {workers}, {words}: "
+                    f"{told(slopes, 2)}; target 0.95 to 1.05"
+                )
         large, middle = (median(f.memory for f in ran[size, 2]) for size in sizes[:0:-1])
         print(f"memory with ten times the rows: {large / middle:.2f}; target 1.2")
 
@@ -229,10 +279,14 @@ def disturbed(source: Path, out: Path, model: str, calm: Path, kill_worker, *opt
     words, errors = client.communicate()
     assert client.returncode == 0, errors
     print("  " + words.strip().replace("\n", "\n  "))
-    same = all(file.read_bytes() == (out / file.name).read_bytes() for file in calm.glob("*.parquet"))
+    same = all(
+        file.read_bytes() == (out / file.name).read_bytes() for file in calm.glob("*.parquet")
+    )
     books = [json.loads((each / "_manifest.json").read_text()) for each in (calm, out)]
-    print(f"  files equal to the undisturbed run's, byte by byte: {same}; "
-          f"hashes and sums equal: {books[0]['parts'] == books[1]['parts']}")  # fmt: skip
+    print(
+        f"  files equal to the undisturbed run's, byte by byte: {same}; "
+        f"hashes and sums equal: {books[0]['parts'] == books[1]['parts']}"
+    )
 
 
 def sample_of(out: Path, source: Path, model: str) -> None:
@@ -274,8 +328,13 @@ def full_disk(disk: Path, source: Path, model: str) -> None:
 def start(source: Path, out: Path, model: str, *options: str) -> psutil.Popen:
     """`creditrisk score` as a process."""
     command = [sys.executable, "-m", "creditrisk.cli", "score", source, out, "--models", model]
-    return psutil.Popen([*map(str, command), *options], cwd=ROOT, stderr=subprocess.PIPE,
-                        stdout=subprocess.PIPE, text=True)  # fmt: skip
+    return psutil.Popen(
+        [*map(str, command), *options],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
 
 
 def done(out: Path) -> int:
@@ -311,13 +370,18 @@ def train(place: Path, sizes: list[int]) -> None:
     (place / "datapackage.json").write_text(json.dumps(described), "utf-8")
     for size in sizes:
         project = copy_project(place / str(size))
-        settings = LIGHT | {"raw": place / "many.parquet", "sample": size,
-                            "datapackage": place / "datapackage.json"}  # fmt: skip
+        settings = LIGHT | {
+            "raw": place / "many.parquet",
+            "sample": size,
+            "datapackage": place / "datapackage.json",
+        }
         sets = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
         subprocess.run([sys.executable, "run_all.py", "--quiet", *sets], cwd=project, check=True)
         (told,) = (project / "experiments/runs").glob("*/manifest.json")
         run = json.loads(told.read_text())
-        stages = ", ".join(f"{stage['name'][:2]} {stage['seconds']:.0f} s" for stage in run["stages"])
+        stages = ", ".join(
+            f"{stage['name'][:2]} {stage['seconds']:.0f} s" for stage in run["stages"]
+        )
         peak = max(cell["peak_mb"] or 0 for stage in run["stages"] for cell in stage["cells"])
         print(f"{size:,} rows: {run['seconds']:.0f} s ({stages}), highest notebook {peak:,.0f} MB")
 

@@ -35,9 +35,16 @@ import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 APPLICATION = {
-    "Age": 35, "Sex": "male", "Job": 2, "Housing": "own", "Saving accounts": "little",
-    "Checking account": None, "Credit amount": 2500, "Duration": 24, "Purpose": "car",
-}  # fmt: skip
+    "Age": 35,
+    "Sex": "male",
+    "Job": 2,
+    "Housing": "own",
+    "Saving accounts": "little",
+    "Checking account": None,
+    "Credit amount": 2500,
+    "Duration": 24,
+    "Purpose": "car",
+}
 
 # The classic project's server: dummies of the one row, missing columns filled with zeros.
 CLASSIC = """
@@ -140,8 +147,14 @@ class Caller:
 
     def packed(self, body: bytes) -> bytes:
         """A body as request."""
-        lines = [f"POST {self.contestant.path} HTTP/1.1", "Host: 127.0.0.1",
-                 "Content-Type: application/json", f"Content-Length: {len(body)}", "", ""]  # fmt: skip
+        lines = [
+            f"POST {self.contestant.path} HTTP/1.1",
+            "Host: 127.0.0.1",
+            "Content-Type: application/json",
+            f"Content-Length: {len(body)}",
+            "",
+            "",
+        ]
         return "\r\n".join(lines).encode() + body
 
     def ask(self) -> bytes:
@@ -177,8 +190,19 @@ class Caller:
 def contestants() -> list[Contestant]:
     """Who is compared, ours first and the one that ratios refer to second."""
     python = sys.executable
-    serve = ["-m", "mlflow", "models", "serve", "--env-manager", "local", "--workers", "1",
-             "-p", "{port}", "-m"]  # fmt: skip
+    serve = [
+        "-m",
+        "mlflow",
+        "models",
+        "serve",
+        "--env-manager",
+        "local",
+        "--workers",
+        "1",
+        "-p",
+        "{port}",
+        "-m",
+    ]
     return [
         Contestant("ours", [python, "-m", "creditrisk.cli", "serve", "--port", "{port}"]),
         Contestant(
@@ -215,19 +239,25 @@ def prepare(place: Path, trees: int) -> None:
     pipeline = models.decision_model(ready, forest, 0.7)
     pipeline.named_steps["decide"].fit(X, y)
     fitted = pipeline.named_steps["decide"].estimator_
-    content = {"models/credit_risk_model.pkl": pickle.dumps(pipeline),
-               "models/model_columns.pkl": pickle.dumps(list(X.columns)),
-               "classic.pkl": pickle.dumps(fitted),
-               "classic_columns.pkl": pickle.dumps(list(X.columns))}  # fmt: skip
+    content = {
+        "models/credit_risk_model.pkl": pickle.dumps(pipeline),
+        "models/model_columns.pkl": pickle.dumps(list(X.columns)),
+        "classic.pkl": pickle.dumps(fitted),
+        "classic_columns.pkl": pickle.dumps(list(X.columns)),
+    }
     (place / "models").mkdir()
     for name, what in content.items():
         (place / name).write_bytes(what)
     hashes = [hashlib.sha256(each).hexdigest() for each in content.values()]
     manifest = {
-        "model": registry.MODEL_NAME, "version": 1, "cutoff": 0.7, "model_sha256": hashes[0],
-        "model_columns_sha256": hashes[1], "libraries": registry.libraries(),
+        "model": registry.MODEL_NAME,
+        "version": 1,
+        "cutoff": 0.7,
+        "model_sha256": hashes[0],
+        "model_columns_sha256": hashes[1],
+        "libraries": registry.libraries(),
         "contract": contract.package,
-    }  # fmt: skip
+    }
     (place / "models/manifest.json").write_text(json.dumps(manifest))
     # Every row of the data and draws from all over the contract, with what the pickle says of them.
     places = domain(contract)
@@ -241,14 +271,19 @@ def prepare(place: Path, trees: int) -> None:
     client = registry.connect(place / "mlflow.db")
     with mlflow.start_run():
         example = raw.head(3).reset_index(drop=True)
-        version = registry.register(client, pipeline, contract, example, "benchmark",
-                                    {"model_sha256": hashes[0]})  # fmt: skip
+        version = registry.register(
+            client, pipeline, contract, example, "benchmark", {"model_sha256": hashes[0]}
+        )
         # What anybody would log: the pipeline, MLflow's own flavor, probabilities.
         mlflow.sklearn.log_model(
-            pipeline, name="plain", registered_model_name="Plain", input_example=example,
-            pyfunc_predict_fn="predict_proba", skops_trusted_types=scoring.TRUSTED_TYPES,
+            pipeline,
+            name="plain",
+            registered_model_name="Plain",
+            input_example=example,
+            pyfunc_predict_fn="predict_proba",
+            skops_trusted_types=scoring.TRUSTED_TYPES,
             pip_requirements=[f"{name}=={v}" for name, v in registry.libraries().items()],
-        )  # fmt: skip
+        )
     registry.promote(client, version.version, "benchmark")
 
 
@@ -258,14 +293,17 @@ def begin(contestant: Contestant, place: Path) -> dict[str, float]:
         free.bind(("127.0.0.1", 0))
         contestant.port = free.getsockname()[1]
     command = [part.replace("{port}", str(contestant.port)) for part in contestant.command]
-    inherited = {name: value for name, value in os.environ.items()
-                 if name != "PYTHONDONTWRITEBYTECODE"}  # fmt: skip
+    inherited = {
+        name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
+    }
     environment = {
-        **inherited, "PYTHONPATH": str(ROOT), "MLFLOW_DISABLE_TELEMETRY": "true",
+        **inherited,
+        "PYTHONPATH": str(ROOT),
+        "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_TRACKING_URI": f"sqlite:///{place / 'mlflow.db'}",
         # MLflow starts its server by name
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-    }  # fmt: skip
+    }
     began = time.perf_counter()
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     contestant.process = psutil.Popen(command, cwd=place, env=environment, **quiet)
@@ -312,8 +350,10 @@ def throughput(contestant: Contestant, connections: int, seconds: float) -> floa
     """Requests a second over so many connections, each from a process of its own."""
     counts, gate = multiprocessing.SimpleQueue(), multiprocessing.Barrier(connections)
     bare = Contestant(contestant.name, [], contestant.path, contestant.mlflow, contestant.port)
-    load = [multiprocessing.Process(target=_load, args=(bare, seconds, gate, counts))
-            for _ in range(connections)]  # fmt: skip
+    load = [
+        multiprocessing.Process(target=_load, args=(bare, seconds, gate, counts))
+        for _ in range(connections)
+    ]
     for each in load:
         each.start()
     total = sum(counts.get() for _ in load)
@@ -374,19 +414,29 @@ def in_process(place: Path, rounds: int, tables) -> None:
     many = pd.concat([thousand] * 20, ignore_index=True)
     one_by_one = [scorer.score(each)[0].probability for each in records]
     together = [each.probability for each in scorer.score(records)]
-    exact = [f"| in process, one by one | {apart(one_by_one, expected)} |",
-             f"| in process, together | {apart(together, expected)} |",
-             f"| in process, a frame | {apart(scorer.probabilities(sample).tolist(), expected)} |"]  # fmt: skip
+    exact = [
+        f"| in process, one by one | {apart(one_by_one, expected)} |",
+        f"| in process, together | {apart(together, expected)} |",
+        f"| in process, a frame | {apart(scorer.probabilities(sample).tolist(), expected)} |",
+    ]
     cases = {
-        "1 record": (lambda: scorer.score(records[0]),
-                     lambda: pipeline.predict_proba(sample.head(1))),
-        "1,000 records": (lambda: scorer.score(records[:1000]),
-                          lambda: pipeline.predict_proba(thousand)),
-        "1,000 rows of a frame": (lambda: scorer.probabilities(thousand),
-                                  lambda: pipeline.predict_proba(thousand)),
-        "20,000 rows of a frame": (lambda: scorer.probabilities(many),
-                                   lambda: pipeline.predict_proba(many)),
-    }  # fmt: skip
+        "1 record": (
+            lambda: scorer.score(records[0]),
+            lambda: pipeline.predict_proba(sample.head(1)),
+        ),
+        "1,000 records": (
+            lambda: scorer.score(records[:1000]),
+            lambda: pipeline.predict_proba(thousand),
+        ),
+        "1,000 rows of a frame": (
+            lambda: scorer.probabilities(thousand),
+            lambda: pipeline.predict_proba(thousand),
+        ),
+        "20,000 rows of a frame": (
+            lambda: scorer.probabilities(many),
+            lambda: pipeline.predict_proba(many),
+        ),
+    }
     times = []
     for name, (ours, pipelines) in cases.items():
         pairs = [(_milliseconds(ours), _milliseconds(pipelines)) for _ in range(max(rounds, 3))]
@@ -412,8 +462,11 @@ def _milliseconds(work) -> float:
 def report(results: dict[str, list[dict[str, float]]]) -> str:
     """A Markdown table: medians, and how many times better ours is than each of the others."""
     ours, *others = results
-    lines = ["| | " + " | ".join(f"{name} | ours is better by" if name != ours else name
-                                 for name in results) + " |"]  # fmt: skip
+    lines = [
+        "| | "
+        + " | ".join(f"{name} | ours is better by" if name != ours else name for name in results)
+        + " |"
+    ]
     lines.append("|---" * (2 * len(results)) + "|")
     for figure in results[ours][0]:
         cells = [_number(statistics.median(row[figure] for row in results[ours]))]
@@ -467,8 +520,10 @@ def main() -> None:
                 finally:
                     end(contestant)
                 results.setdefault(contestant.name, []).append(found)
-    print(f"{chosen.trees} trees, {chosen.rounds} rounds, {os.cpu_count()} cores, "
-          f"Python {sys.version.split()[0]}\n")  # fmt: skip
+    print(
+        f"{chosen.trees} trees, {chosen.rounds} rounds, {os.cpu_count()} cores, "
+        f"Python {sys.version.split()[0]}\n"
+    )
     print(report(results))
     print("\n| in process | ours, ms | Pipeline.predict_proba, ms | ours is faster by |")
     print("\n".join(["|---|---|---|---|", *times]))

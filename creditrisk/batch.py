@@ -42,21 +42,34 @@ WORTH_COMPILING = 2**20
 
 #: In OUT, beside the decisions. Readers of a folder of Parquet files pass over such names.
 REJECTED, PARTS, RUN, MANIFEST, SUCCESS = (
-    "_rejected", "_parts", "_run.json", "_manifest.json", "_SUCCESS",
-)  # fmt: skip
+    "_rejected",
+    "_parts",
+    "_run.json",
+    "_manifest.json",
+    "_SUCCESS",
+)
 
 REASONS = pa.list_(
     pa.struct([("field", pa.string()), ("effect", pa.float64()), ("words", pa.string())])
 )
 #: Of the decisions, the columns in which values return; they are written as numbers of a list.
 REPEATED = (
-    "prediction", "decision", "model_version", "model_sha256", "reasons.list.element.field",
+    "prediction",
+    "decision",
+    "model_version",
+    "model_sha256",
+    "reasons.list.element.field",
     "reasons.list.element.words",
-)  # fmt: skip
-REJECTION = pa.schema([
-    ("id", pa.string()), ("file", pa.string()), ("row", pa.int64()), ("column", pa.string()),
-    ("reason", pa.string()),
-])  # fmt: skip
+)
+REJECTION = pa.schema(
+    [
+        ("id", pa.string()),
+        ("file", pa.string()),
+        ("row", pa.int64()),
+        ("column", pa.string()),
+        ("reason", pa.string()),
+    ]
+)
 
 
 class Refused(Exception):
@@ -143,10 +156,18 @@ class Summary:
 
 
 def score(
-    source: str, out: str, model: str = "models", *, id: str | None = None, reasons: bool = False,
-    workers: int | None = None, scheduler: str | None = None, resume: bool = False,
-    overwrite: bool = False, tell: Callable[[str, object], None] = lambda what, about: None,
-) -> Summary:  # fmt: skip
+    source: str,
+    out: str,
+    model: str = "models",
+    *,
+    id: str | None = None,
+    reasons: bool = False,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    tell: Callable[[str, object], None] = lambda what, about: None,
+) -> Summary:
     """Score a portfolio.
 
     Parameters
@@ -183,8 +204,10 @@ def score(
     """
     scorer = Scorer.load(model)
     if reasons and scorer.reference is None:
-        raise NoReasons("the model was saved without a reference application, so it cannot tell "
-                        "reasons; register it again")  # fmt: skip
+        raise NoReasons(
+            "the model was saved without a reference application, so it cannot tell "
+            "reasons; register it again"
+        )
     if scorer.alias is not None:  # it may move on while the parts are under way
         model = f"models:/{scorer.name}/{scorer.version}"
     elif not model.startswith("models:/"):
@@ -218,9 +241,13 @@ def score(
 
 
 def _results(
-    job: Job, parts: list[Part], workers: int | None, scheduler: str | None, scorer: Scorer,
+    job: Job,
+    parts: list[Part],
+    workers: int | None,
+    scheduler: str | None,
+    scorer: Scorer,
     tell: Callable[[str, object], None],
-) -> Iterator[Done | Failed]:  # fmt: skip
+) -> Iterator[Done | Failed]:
     """All is ready; parts as they are done, on the cluster or by processes of this machine."""
     size = sum(part.size for part in parts)
     useful = 1 + size // (WORTH_REASONED if job.reasons else WORTH)
@@ -338,9 +365,13 @@ def _scored(job: Job, part: Part, scorer: Scorer, files: Files) -> dict:
     storage, _ = storage_of(job.source)
     with storage.open(part.path) as content:
         table = open_table(
-            content, part.path, scorer.contract, id=job.id, name=PurePath(part.path).name,
+            content,
+            part.path,
+            scorer.contract,
+            id=job.id,
+            name=PurePath(part.path).name,
             size=REASONED if job.reasons else ROWS,
-        )  # fmt: skip
+        )
         schema = _decision_schema(table.id_type, job.reasons)
         decisions = files.parquet(part.name, schema, REPEATED)
         for batch in table.batches:
@@ -360,17 +391,29 @@ def _scored(job: Job, part: Part, scorer: Scorer, files: Files) -> dict:
             rows += len(good)
             scored += len(probabilities)
             approved += int((probabilities >= scorer.cutoff).sum())
-    return {"rows": rows, "scored": scored, "rejected": rows - scored, "approved": approved,
-            "why": dict(why), "unused": table.unused}  # fmt: skip
+    return {
+        "rows": rows,
+        "scored": scored,
+        "rejected": rows - scored,
+        "approved": approved,
+        "why": dict(why),
+        "unused": table.unused,
+    }
 
 
 def _decision_schema(id_type: pa.DataType, reasons: bool) -> pa.Schema:
     words = pa.dictionary(pa.int8(), pa.string())
-    return pa.schema([
-        ("id", id_type), ("probability", pa.float64()), ("prediction", pa.int8()),
-        ("decision", words), ("model_version", pa.int32()), ("model_sha256", words),
-        *([("reasons", REASONS)] if reasons else []),
-    ])  # fmt: skip
+    return pa.schema(
+        [
+            ("id", id_type),
+            ("probability", pa.float64()),
+            ("prediction", pa.int8()),
+            ("decision", words),
+            ("model_version", pa.int32()),
+            ("model_sha256", words),
+            *([("reasons", REASONS)] if reasons else []),
+        ]
+    )
 
 
 def _decisions(scorer: Scorer, job: Job, ids, places, probabilities) -> list[pa.Array]:
@@ -381,16 +424,23 @@ def _decisions(scorer: Scorer, job: Job, ids, places, probabilities) -> list[pa.
         pa.array(probabilities),
         pa.array(good.astype(np.int8)),
         pa.DictionaryArray.from_arrays(good.astype(np.int8), pa.array(["decline", "approve"])),
-        pa.array(np.full(len(good), scorer.version or 0, np.int32),
-                 mask=np.full(len(good), scorer.version is None)),
+        pa.array(
+            np.full(len(good), scorer.version or 0, np.int32),
+            mask=np.full(len(good), scorer.version is None),
+        ),
         pa.DictionaryArray.from_arrays(none, pa.array([scorer.sha256])),
-    ]  # fmt: skip
+    ]
     if job.reasons:
         told = scorer.reasons(places)
-        columns.append(pa.array(
-            [[{"field": r.field, "effect": r.effect, "words": r.words} for r in why]
-             for why in told], REASONS,
-        ))  # fmt: skip
+        columns.append(
+            pa.array(
+                [
+                    [{"field": r.field, "effect": r.effect, "words": r.words} for r in why]
+                    for why in told
+                ],
+                REASONS,
+            )
+        )
     return columns
 
 
@@ -401,12 +451,19 @@ def _rejections(batch: Batch, good, faults, contract: Contract, id: str | None) 
     for name, number in zip(batch.ids.take(pa.array(bad)).to_pylist(), bad.tolist()):
         at = np.flatnonzero(faults[number]).tolist()
         columns = [contract.fields[each].name for each in at]
-        reasons = [f"{contract.fields[each].name} {words[each][int(faults[number, each])]}"
-                   for each in at]  # fmt: skip
+        reasons = [
+            f"{contract.fields[each].name} {words[each][int(faults[number, each])]}" for each in at
+        ]
         if name is None:
             columns, reasons = [id, *columns], [f"{id} is null, and names the row", *reasons]
-        found.append((None if name is None else str(name), batch.first + number,
-                      ", ".join(columns), ". ".join(reasons)))  # fmt: skip
+        found.append(
+            (
+                None if name is None else str(name),
+                batch.first + number,
+                ", ".join(columns),
+                ". ".join(reasons),
+            )
+        )
     return found
 
 
@@ -418,7 +475,7 @@ def _rejection_batch(refused: list[tuple], part: Part) -> pa.RecordBatch:
 
 def _prepare(
     store: Store, job: Job, parts: list[Part], resume: bool, overwrite: bool
-) -> tuple[Job, list[Done]]:  # fmt: skip
+) -> tuple[Job, list[Done]]:
     """Make the folder of decisions ready; the job, which may go on with an earlier one's run.
 
     Raises
@@ -434,21 +491,27 @@ def _prepare(
         raise Refused(f"{job.out} holds files that no scoring has made; name another folder")
     if run and not (resume or overwrite):
         end = "the finished" if SUCCESS in names else "an unfinished"
-        raise Refused(f"{job.out} holds {end} run of {run.get('started')}; add --resume to go on "
-                      "with it, or --overwrite to delete it and begin anew")  # fmt: skip
+        raise Refused(
+            f"{job.out} holds {end} run of {run.get('started')}; add --resume to go on "
+            "with it, or --overwrite to delete it and begin anew"
+        )
     if resume and run:
         other = [_DIFFERS[name] for name in ours if run.get(name) != ours[name]]
         if other and not overwrite:
-            raise Refused(f"{job.out} holds a run that differs in {' and '.join(other)}; name "
-                          "another folder, or add --overwrite to delete it")  # fmt: skip
+            raise Refused(
+                f"{job.out} holds a run that differs in {' and '.join(other)}; name "
+                "another folder, or add --overwrite to delete it"
+            )
         if not other:
             kept = _kept(store, parts, names)
             _clear(store, {part.name for part in parts} - {done.name for done in kept})
             return replace(job, run=run["run"]), kept
     foreign = sorted(name for name in names if not _ours(name))
     if foreign:
-        raise Refused(f"{job.out} also holds {foreign[0]}, which no scoring has made; move it, or "
-                      "name another folder")  # fmt: skip
+        raise Refused(
+            f"{job.out} also holds {foreign[0]}, which no scoring has made; move it, or "
+            "name another folder"
+        )
     # The run's own name goes last: what is left of a deletion that was cut short is still ours.
     for name in sorted(names, key=lambda name: name == RUN):
         store.delete(name)
@@ -459,12 +522,19 @@ def _prepare(
 
 def _ours(name: str) -> bool:
     """Whether a file in the folder of decisions is one that a scoring makes."""
-    return name.endswith((".parquet", ".tmp")) or name in (RUN, MANIFEST, SUCCESS) or (
-        name.startswith(f"{PARTS}/"))  # fmt: skip
+    return (
+        name.endswith((".parquet", ".tmp"))
+        or name in (RUN, MANIFEST, SUCCESS)
+        or (name.startswith(f"{PARTS}/"))
+    )
 
 
-_DIFFERS = {"model_sha256": "the model", "source": "the portfolio", "id": "the id column",
-            "reasons": "whether reasons are told"}  # fmt: skip
+_DIFFERS = {
+    "model_sha256": "the model",
+    "source": "the portfolio",
+    "id": "the id column",
+    "reasons": "whether reasons are told",
+}
 
 
 def _kept(store: Store, parts: list[Part], names: list[str]) -> list[Done]:
@@ -487,8 +557,10 @@ def _kept(store: Store, parts: list[Part], names: list[str]) -> list[Done]:
             continue  # not whole: the part is done again
         part = by_name.get(done.name)
         if part is None:
-            raise Refused(f"{done.name} has been scored and is no longer in the portfolio; bring "
-                          "it back, or begin anew with --overwrite")  # fmt: skip
+            raise Refused(
+                f"{done.name} has been scored and is no longer in the portfolio; bring "
+                "it back, or begin anew with --overwrite"
+            )
         same = (part.size, part.state) == (done.size, done.state)
         if same and all(store.sha256(name) == sha256 for name, sha256 in done.sha256.items()):
             kept.append(done)
@@ -513,8 +585,12 @@ def _manifest(scorer: Scorer, job: Job, summary: Summary) -> dict:
     parts = sorted(summary.done, key=lambda part: part.name)
     return {
         "run": job.run,
-        "model": {"name": scorer.name, "version": scorer.version, "sha256": scorer.sha256,
-                  "cutoff": scorer.cutoff},
+        "model": {
+            "name": scorer.name,
+            "version": scorer.version,
+            "sha256": scorer.sha256,
+            "cutoff": scorer.cutoff,
+        },
         "source": job.source,
         "id": job.id,
         "reasons": job.reasons,
@@ -527,7 +603,7 @@ def _manifest(scorer: Scorer, job: Job, summary: Summary) -> dict:
         "seconds": round(summary.seconds, 3),
         "parts_kept": summary.kept,
         "parts": [asdict(part) for part in parts],
-    }  # fmt: skip
+    }
 
 
 def _scorer(model: str, sha256: str) -> Scorer:

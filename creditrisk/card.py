@@ -36,7 +36,7 @@ def write_card(contract: Contract, registration: dict, validation: dict, owner: 
     test = validation["test"]
     verdict = "It passed the gate" if validation["promoted"] else "It did not pass the gate"
     left_out = ", ".join(registration["exclude"]) or "none"
-    answers = owner or "*to be filled in: `run_all.py --set owner=\"Name, address\"`*"
+    answers = owner or '*to be filled in: `run_all.py --set owner="Name, address"`*'
     return f"""# {registration["model"]} version {registration["version"]}
 
 {registration["champion"]}, trained on {registration["training_rows"]} loan applications. {verdict}; the
@@ -105,25 +105,38 @@ def as_html(card: str) -> str:
 
 
 def _caveats(contract: Contract) -> str:
-    return "\n".join(f"- {caveat}" for caveat in contract.caveats) or "No error of the source is known."
+    return (
+        "\n".join(f"- {caveat}" for caveat in contract.caveats)
+        or "No error of the source is known."
+    )
 
 
 def _performance(test: dict) -> str:
     gini = f"{2 * test['roc_auc_low'] - 1:.3f} to {2 * test['roc_auc_high'] - 1:.3f}"
     slope = test["calibration_slope"]
-    slopes = ("not defined", "not defined") if slope is None else (
-        f"{slope:.3f}", _ends(test, "calibration_slope"))  # fmt: skip
+    slopes = (
+        ("not defined", "not defined")
+        if slope is None
+        else (f"{slope:.3f}", _ends(test, "calibration_slope"))
+    )
     rows = [
-        ("ROC-AUC", f"{test['roc_auc']:.3f}", f"{test['roc_auc_low']:.3f} to {test['roc_auc_high']:.3f}"),
+        (
+            "ROC-AUC",
+            f"{test['roc_auc']:.3f}",
+            f"{test['roc_auc_low']:.3f} to {test['roc_auc_high']:.3f}",
+        ),
         ("Gini", f"{test['gini']:.3f}", gini),
         ("KS", f"{test['ks']:.3f}", _ends(test, "ks")),
         ("Brier score", f"{test['brier']:.3f}", _ends(test, "brier")),
         ("calibration slope", *slopes),
-        ("cost per applicant at the cut-off", f"{test['cost']:.2f}",
-         f"{test['cost_low']:.2f} to {test['cost_high']:.2f}"),
+        (
+            "cost per applicant at the cut-off",
+            f"{test['cost']:.2f}",
+            f"{test['cost_low']:.2f} to {test['cost_high']:.2f}",
+        ),
         ("approved at the cut-off", f"{test['approved']:.0%}", _ends(test, "approved", "{:.0%}")),
         ("bad among the approved", *_bad(test)),
-    ]  # fmt: skip
+    ]
     return _table(("measure", "value", "95 % interval"), rows)
 
 
@@ -139,25 +152,47 @@ def _bad(test: dict) -> tuple[str, str]:
 
 def _protected(contract: Contract) -> str:
     lines = [f"- {field.title}: {field.description}" for field in contract.protected]
-    return "\n".join([*lines, "- A column that was left out of the features is audited all the same."])
+    return "\n".join(
+        [*lines, "- A column that was left out of the features is audited all the same."]
+    )
 
 
 def _groups(validation: dict) -> str:
     rows = [
-        (group["grouping"], group["group"], str(group["applicants"]), str(group["bad"]),
-         _share(group, "approved"), _share(group, "tpr"), _share(group, "fpr"),
-         _share(group, "roc_auc", "{:.2f}") if group["roc_auc"] is not None else group["note"],
-         f"{group['predicted']:.0%}", _share(group, "observed"))
+        (
+            group["grouping"],
+            group["group"],
+            str(group["applicants"]),
+            str(group["bad"]),
+            _share(group, "approved"),
+            _share(group, "tpr"),
+            _share(group, "fpr"),
+            _share(group, "roc_auc", "{:.2f}") if group["roc_auc"] is not None else group["note"],
+            f"{group['predicted']:.0%}",
+            _share(group, "observed"),
+        )
         for group in validation["groups"]
-    ]  # fmt: skip
-    names = ("by", "group", "applicants", "bad", "approved", "good approved", "bad approved",
-             "ROC-AUC", "predicted good", "observed good")  # fmt: skip
+    ]
+    names = (
+        "by",
+        "group",
+        "applicants",
+        "bad",
+        "approved",
+        "good approved",
+        "bad approved",
+        "ROC-AUC",
+        "predicted good",
+        "observed good",
+    )
     ratios = "\n".join(
         f"- {ratio['index']} against {ratio['against']}: approval ratio {ratio['ratio']:.2f} "
         f"({ratio['low']:.2f} to {ratio['high']:.2f})"
         for ratio in validation["impact_ratios"]
     )
-    return f"{_table(names, rows)}\n\n{ratios}" if rows else "The contract names no protected column."
+    return (
+        f"{_table(names, rows)}\n\n{ratios}" if rows else "The contract names no protected column."
+    )
 
 
 def _share(group: dict, name: str, form: str = "{:.0%}") -> str:
@@ -167,7 +202,9 @@ def _share(group: dict, name: str, form: str = "{:.0%}") -> str:
 
 
 def _gate(rules: list[dict]) -> str:
-    return "\n".join(f"- {rule['verdict']}: the model {rule['rule']}; {rule['figure']}" for rule in rules)
+    return "\n".join(
+        f"- {rule['verdict']}: the model {rule['rule']}; {rule['figure']}" for rule in rules
+    )
 
 
 def _table(names: tuple, rows: list[tuple]) -> str:

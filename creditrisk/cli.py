@@ -41,9 +41,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="creditrisk", description="Serves, asks, promotes and audits the credit-risk model.",
-        epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+        prog="creditrisk",
+        description="Serves, asks, promotes and audits the credit-risk model.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_serve(commands)
     _add_predict(commands)
@@ -57,11 +59,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_serve(commands) -> None:
     serve = commands.add_parser(
-        "serve", help="answer applications over HTTP",
+        "serve",
+        help="answer applications over HTTP",
         description="Serve decisions over HTTP. SIGHUP looks for a newer model at once; SIGTERM "
         "stops once every request that has come is answered. If CREDITRISK_TOKEN is set, decisions "
         "and metrics need it as a bearer token.",
-    )  # fmt: skip
+    )
     serve.add_argument(
         "--models",
         default="models",
@@ -82,8 +85,13 @@ def _add_serve(commands) -> None:
     serve.add_argument(
         "--decision-log", metavar="FILE", help="record each decision in FILE before it is answered"
     )
-    serve.add_argument("--watch", type=_seconds, default=3.0, metavar="SECONDS",
-                       help="how often to look for a newer model (default: 3)")  # fmt: skip
+    serve.add_argument(
+        "--watch",
+        type=_seconds,
+        default=3.0,
+        metavar="SECONDS",
+        help="how often to look for a newer model (default: 3)",
+    )
     serve.set_defaults(run=_serve)
 
 
@@ -96,10 +104,11 @@ def _seconds(text: str) -> float:
 
 def _add_predict(commands) -> None:
     predict = commands.add_parser(
-        "predict", help="send applications to a server and show its decisions",
+        "predict",
+        help="send applications to a server and show its decisions",
         description="Send applications to a running server and print its decisions. If "
         "CREDITRISK_TOKEN is set, it is shown to the server.",
-    )  # fmt: skip
+    )
     predict.add_argument(
         "file",
         nargs="?",
@@ -116,15 +125,18 @@ def _add_predict(commands) -> None:
         "--url", help="the server (default: http://127.0.0.1:8000, or :5000 with --mlflow)"
     )
     predict.add_argument(
-        "--contract", metavar="FILE", help="manifest.json or datapackage.json to read CSV by "
+        "--contract",
+        metavar="FILE",
+        help="manifest.json or datapackage.json to read CSV by "
         "(default: models/manifest.json, then data/raw/datapackage.json)",
-    )  # fmt: skip
+    )
     predict.set_defaults(run=_predict)
 
 
 def _add_score(commands) -> None:
     score = commands.add_parser(
-        "score", help="score a portfolio of any size",
+        "score",
+        help="score a portfolio of any size",
         description="Score Parquet or CSV files; each becomes a Parquet file of decisions under "
         "OUT. Rows that the contract does not allow go to OUT/_rejected with the reason. A run "
         "that was killed goes on with --resume; _SUCCESS is written last.",
@@ -135,26 +147,39 @@ def _add_score(commands) -> None:
         "  creditrisk score loans/ decisions/ --scheduler tcp://host:8786\n\n"
         "exit code: 0 all is scored, 1 some files are not, 2 request refused, 130 stopped",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
-    score.add_argument("source", metavar="IN",
-                       help="a file, a folder or a glob; s3:// and other URLs with the extra scale")  # fmt: skip
+    )
+    score.add_argument(
+        "source",
+        metavar="IN",
+        help="a file, a folder or a glob; s3:// and other URLs with the extra scale",
+    )
     score.add_argument("out", metavar="OUT", help="the folder for the decisions; may be a URL too")
     score.add_argument(
-        "--models", default="models", metavar="SOURCE",
+        "--models",
+        default="models",
+        metavar="SOURCE",
         help="folder, or models:/NAME@ALIAS of the registry (default: models)",
-    )  # fmt: skip
+    )
     score.add_argument(
-        "--id", metavar="COLUMN",
+        "--id",
+        metavar="COLUMN",
         help="names each row (default: id if there is one, else file and row)",
-    )  # fmt: skip
+    )
     score.add_argument("--reasons", action="store_true", help="also tell what holds scores down")
     where = score.add_mutually_exclusive_group()
-    where.add_argument("--workers", type=_processes, metavar="N",
-                       help="processes of this machine (default: one a core, if there is enough to "
-                       "do); a file is scored by one")  # fmt: skip
-    where.add_argument("--scheduler", metavar="ADDRESS",
-                       help="of a Dask cluster that does it instead, with the extra scale (default: "
-                       "DASK_SCHEDULER_ADDRESS)")  # fmt: skip
+    where.add_argument(
+        "--workers",
+        type=_processes,
+        metavar="N",
+        help="processes of this machine (default: one a core, if there is enough to "
+        "do); a file is scored by one",
+    )
+    where.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="of a Dask cluster that does it instead, with the extra scale (default: "
+        "DASK_SCHEDULER_ADDRESS)",
+    )
     again = score.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on with the run that OUT holds")
     again.add_argument("--overwrite", action="store_true", help="delete the run that OUT holds")
@@ -169,15 +194,20 @@ def _processes(text: str) -> int:
 
 def _add_compare(commands) -> None:
     compare = commands.add_parser(
-        "compare", help="put two runs of the chain side by side on one page",
+        "compare",
+        help="put two runs of the chain side by side on one page",
         description="Write one page on what differs between two runs: parameters, data, code, "
         "figures, and which test applicants are decided differently, and why. A run is an id, the "
         "beginning of one, latest, previous (the run before it) or a folder.",
-    )  # fmt: skip
+    )
     compare.add_argument("run_a", metavar="RUN_A", help="the run before")
     compare.add_argument("run_b", metavar="RUN_B", help="the run after")
-    compare.add_argument("--experiments", default="experiments", metavar="DIR",
-                         help="holds the runs (default: experiments)")  # fmt: skip
+    compare.add_argument(
+        "--experiments",
+        default="experiments",
+        metavar="DIR",
+        help="holds the runs (default: experiments)",
+    )
     compare.add_argument(
         "--out", metavar="FILE", help="the page (default: comparisons/A_B.html in DIR)"
     )
@@ -187,27 +217,33 @@ def _add_compare(commands) -> None:
 
 def _add_promote(commands) -> None:
     promote = commands.add_parser(
-        "promote", help="put a registered version into production by hand",
+        "promote",
+        help="put a registered version into production by hand",
         description="Move the alias production to a version. Its files must be there and be those "
         "that were registered. The version that was there gets the alias previous.",
-    )  # fmt: skip
+    )
     promote.add_argument("version", type=int, metavar="VERSION", help="number of the version")
     rollback = commands.add_parser(
-        "rollback", help="put the version before back into production",
+        "rollback",
+        help="put the version before back into production",
         description="Move the alias production to the version with the alias previous.",
-    )  # fmt: skip
+    )
     history = commands.add_parser("history", help="list who put what into production, and why")
     for command in (promote, rollback):
         command.add_argument("--reason", required=True, help="kept on the version and in the log")
         command.add_argument(
-            "--log", default="experiments/promotions.jsonl", metavar="FILE",
+            "--log",
+            default="experiments/promotions.jsonl",
+            metavar="FILE",
             help="appended to (default: experiments/promotions.jsonl)",
-        )  # fmt: skip
+        )
     for command, run in ((promote, _promote), (rollback, _rollback), (history, _history)):
         command.add_argument(
-            "--store", default="mlflow.db", metavar="FILE",
+            "--store",
+            default="mlflow.db",
+            metavar="FILE",
             help="MLflow's store, unless MLFLOW_TRACKING_URI names a server (default: mlflow.db)",
-        )  # fmt: skip
+        )
         command.set_defaults(run=run)
 
 
@@ -215,9 +251,12 @@ def _add_replay(commands) -> None:
     replay = commands.add_parser("replay", help="make a logged decision again")
     replay.add_argument("id", help="id of the decision, as answered and logged")
     replay.add_argument("--log", required=True, metavar="FILE", help="the decision log")
-    replay.add_argument("--models", metavar="SOURCE",
-                        help="folder or registry URI of the model (default: models/ if its hash is "
-                        "the logged one, else the registry's version)")  # fmt: skip
+    replay.add_argument(
+        "--models",
+        metavar="SOURCE",
+        help="folder or registry URI of the model (default: models/ if its hash is "
+        "the logged one, else the registry's version)",
+    )
     replay.set_defaults(run=_replay)
 
 
@@ -227,9 +266,10 @@ def _add_verify(commands) -> None:
     )
     verify.add_argument("log", metavar="FILE")
     verify.add_argument(
-        "--head", metavar="NUMBER:SHA256",
+        "--head",
+        metavar="NUMBER:SHA256",
         help="the end of the log as noted elsewhere, for instance from /ready",
-    )  # fmt: skip
+    )
     verify.set_defaults(run=_verify)
 
 
@@ -239,8 +279,14 @@ def _serve(chosen: argparse.Namespace) -> int:
     from creditrisk.serving import serve
 
     try:
-        serve(chosen.models, chosen.host, chosen.port, hosts=tuple(chosen.allow_host),
-              decision_log=chosen.decision_log, watch_seconds=chosen.watch)  # fmt: skip
+        serve(
+            chosen.models,
+            chosen.host,
+            chosen.port,
+            hosts=tuple(chosen.allow_host),
+            decision_log=chosen.decision_log,
+            watch_seconds=chosen.watch,
+        )
     except (ModelRefused, LogError) as error:
         return _say(str(error))
     except (OSError, OverflowError) as error:
@@ -272,10 +318,17 @@ def _score(chosen: argparse.Namespace) -> int:
     try:
         with progress.shown() as tell:
             summary = score(
-                chosen.source, chosen.out, chosen.models, id=chosen.id, reasons=chosen.reasons,
-                workers=chosen.workers, scheduler=scheduler, resume=chosen.resume,
-                overwrite=chosen.overwrite, tell=tell,
-            )  # fmt: skip
+                chosen.source,
+                chosen.out,
+                chosen.models,
+                id=chosen.id,
+                reasons=chosen.reasons,
+                workers=chosen.workers,
+                scheduler=scheduler,
+                resume=chosen.resume,
+                overwrite=chosen.overwrite,
+                tell=tell,
+            )
     except (Refused, ModelRefused, NoReasons, NoStorage) as error:
         return _say(str(error))
     except (Stopped, NoCluster, OSError) as error:
@@ -289,8 +342,11 @@ def _score(chosen: argparse.Namespace) -> int:
         print(f"creditrisk: {failed.name}: {failed.words}", file=sys.stderr)
     if summary.manifest is None:
         left = summary.parts - len(summary.done)
-        print(f"creditrisk: {left} of {summary.parts} parts are not scored, the others are kept; "
-              "mend what is named and go on with --resume", file=sys.stderr)  # fmt: skip
+        print(
+            f"creditrisk: {left} of {summary.parts} parts are not scored, the others are kept; "
+            "mend what is named and go on with --resume",
+            file=sys.stderr,
+        )
     return 0 if summary.manifest else 1
 
 
@@ -341,11 +397,15 @@ def _move_production(chosen: argparse.Namespace, version: int | None) -> int:
         print(f"creditrisk: {error}; nothing was changed", file=sys.stderr)
         return 1
     except registry.MlflowException as error:
-        return _say(f"the registry does not answer as it should ({error.message}); "
-                    "the same command again completes what it has begun")  # fmt: skip
+        return _say(
+            f"the registry does not answer as it should ({error.message}); "
+            "the same command again completes what it has begun"
+        )
     except OSError as error:
-        return _say(f"a file cannot be written ({error}); "
-                    "the same command again completes what it has begun")  # fmt: skip
+        return _say(
+            f"a file cannot be written ({error}); "
+            "the same command again completes what it has begun"
+        )
     if not done:
         print(f"version {version} is in production already; nothing was changed")
         return 0
@@ -367,8 +427,10 @@ def _history(chosen: argparse.Namespace) -> int:
         before = f"version {entry['from']}" if entry["from"] else "nothing"
         when = entry["time"][:19].replace("T", " ")
         end = " (cut short)" if entry.get("pending") else ""
-        print(f"{when} UTC  {before} -> version {entry['to']}{end}  "
-              f"by {_in_line(entry['who'])}: {_in_line(entry['reason'])}")  # fmt: skip
+        print(
+            f"{when} UTC  {before} -> version {entry['to']}{end}  "
+            f"by {_in_line(entry['who'])}: {_in_line(entry['reason'])}"
+        )
     if not entries:
         print("nothing was ever put into production")
     return 0

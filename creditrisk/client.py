@@ -113,16 +113,22 @@ def table(outcomes: list[Outcome]) -> str:
     for outcome in outcomes:
         for number, decision in enumerate(outcome.decisions, outcome.first):
             prediction = f"{decision['prediction']} ({'good' if decision['prediction'] else 'bad'})"
-            lines.append(f"{number:>6}  {prediction:<12}  {decision['decision']:<8}"
-                         f"  {decision['probability']:>12.4f}")  # fmt: skip
+            lines.append(
+                f"{number:>6}  {prediction:<12}  {decision['decision']:<8}"
+                f"  {decision['probability']:>12.4f}"
+            )
             lines += [f"{'':8}- {reason['words']}" for reason in decision.get("reasons", ())]
     return "\n".join(lines)
 
 
 def predict(
-    path: str | None, url: str, door: Door, contract: str | None, token: str | None = None,
+    path: str | None,
+    url: str,
+    door: Door,
+    contract: str | None,
+    token: str | None = None,
     reasons: bool = False,
-) -> int:  # fmt: skip
+) -> int:
     """Send a file's applications, print the decisions, and return the exit code.
 
     Parameters
@@ -205,10 +211,13 @@ def _csv_records(text: str, path: str, contract: Contract) -> list[dict]:
     for number, row in enumerate(rows, 1):
         if len(row) != len(header):
             raise Unreadable(f"{path}: row {number} has {len(row)} cells, the header {len(header)}")
-        records.append({
-            name: _cell(cell, name in integers, contract.missing_values)
-            for name, cell in zip(header, row) if name not in left_out
-        })  # fmt: skip
+        records.append(
+            {
+                name: _cell(cell, name in integers, contract.missing_values)
+                for name, cell in zip(header, row)
+                if name not in left_out
+            }
+        )
     return records
 
 
@@ -241,8 +250,9 @@ def _exchange(url: str, path: str, body: bytes, token: str | None) -> tuple[int,
             return status, json.loads(content)
         except ValueError:
             raise NoAnswer(f"{url} answered {status}, but not in JSON") from None
-    raise NoAnswer(f"{url} does not answer ({lost}); tried {TRIES} times. "
-                   "Is the server running?") from lost  # fmt: skip
+    raise NoAnswer(
+        f"{url} does not answer ({lost}); tried {TRIES} times. Is the server running?"
+    ) from lost
 
 
 def _request(url: str, path: str, body: bytes, token: str | None) -> tuple[int, bytes]:

@@ -40,9 +40,11 @@ class NoCluster(RuntimeError):
 
 
 def on_cluster(
-    function: Callable, units: Sequence[tuple], address: str,
+    function: Callable,
+    units: Sequence[tuple],
+    address: str,
     tell: Callable[[str], object] = lambda words: None,
-) -> Iterator[tuple[int, Any]]:  # fmt: skip
+) -> Iterator[tuple[int, Any]]:
     """Do units on a cluster, yielding each one's number and result as it is done.
 
     The units of a worker that dies are done by the others. Few are sent ahead, so that a hundred
@@ -68,8 +70,10 @@ def on_cluster(
         from distributed.client import FutureCancelledError
 
         cores = _cores(client, address)
-        tell(f"{len(units):,} units of work for {cores} cores at {address}; "
-             f"dashboard: {client.dashboard_link}")  # fmt: skip
+        tell(
+            f"{len(units):,} units of work for {cores} cores at {address}; "
+            f"dashboard: {client.dashboard_link}"
+        )
         share, left = _Shared(client, units), deque(range(len(units)))
         sent, deaths = {}, Counter()  # what is under way, by its key
         order = count()  # what was sent first is done first
@@ -102,8 +106,10 @@ def on_cluster(
                     lost = lost if alone.is_set() else "the scheduler was lost; start one"
                     raise NoCluster(f"{lost} and run this again") from error
                 except ModuleNotFoundError as error:
-                    raise NoCluster(f"a worker has {_words(error)}; install on the workers what is "
-                                    "installed here") from error  # fmt: skip
+                    raise NoCluster(
+                        f"a worker has {_words(error)}; install on the workers what is "
+                        "installed here"
+                    ) from error
                 future.release()
                 took, finished = took + seconds, finished + len(numbers)
                 if left:  # fewer of the last ones: workers shall end together
@@ -119,8 +125,10 @@ def _cores(client, address: str) -> int:
     try:
         client.wait_for_workers(1, timeout=PATIENCE)
     except Exception as error:
-        raise NoCluster(f"no worker has come to the scheduler at {address}; start some with "
-                        f"`dask worker {address}`") from error  # fmt: skip
+        raise NoCluster(
+            f"no worker has come to the scheduler at {address}; start some with "
+            f"`dask worker {address}`"
+        ) from error
     return sum(client.nthreads().values())
 
 
@@ -173,9 +181,11 @@ def _alone(like: str, function: Callable, units: list[tuple]) -> tuple[float, li
     """On a worker: do units, if nothing there can make a result another than here; seconds, results."""
     if (found := basis(function.__module__)) != like:
         theirs, ours = set(found.split(", ")), set(like.split(", "))
-        raise NoCluster(f"a worker has {' and '.join(sorted(theirs - ours))} where "
-                        f"{' and '.join(sorted(ours - theirs))} is asked for; start the workers "
-                        "anew with what is installed here")  # fmt: skip
+        raise NoCluster(
+            f"a worker has {' and '.join(sorted(theirs - ours))} where "
+            f"{' and '.join(sorted(ours - theirs))} is asked for; start the workers "
+            "anew with what is installed here"
+        )
     threadpool_limits(1)  # for good: other units of the same process count on it
     began = time.perf_counter()
     results = [function(*arguments) for arguments in units]
@@ -189,8 +199,10 @@ def _client(address: str) -> Iterator:
         import dask
         from distributed import Client
     except ImportError:
-        raise NoCluster("a scheduler is named, and Dask is not installed; "
-                        "install the extra: uv sync --extra scale") from None  # fmt: skip
+        raise NoCluster(
+            "a scheduler is named, and Dask is not installed; "
+            "install the extra: uv sync --extra scale"
+        ) from None
     # Once it is lost, its return is not waited for: its workers have lost it as well.
     timeouts = {"connect": f"{PATIENCE}s", "tcp": f"{SILENCE}s"}
     dask.config.set({f"distributed.comm.timeouts.{name}": time for name, time in timeouts.items()})
@@ -200,8 +212,10 @@ def _client(address: str) -> Iterator:
         _refuse_strangers(address)
         client = Client(address, timeout=PATIENCE, set_as_default=False)
     except Exception as error:  # whatever answers there may answer anything
-        raise NoCluster(f"no scheduler answers at {address} ({_words(error)}); start one with "
-                        "`dask scheduler`, and `dask worker` for each worker") from None  # fmt: skip
+        raise NoCluster(
+            f"no scheduler answers at {address} ({_words(error)}); start one with "
+            "`dask scheduler`, and `dask worker` for each worker"
+        ) from None
     try:
         yield client
     finally:

@@ -136,8 +136,9 @@ class Comparison:
         changed = [fact.name for fact in self.parameters if not fact.same]
         lines = [_one_line(run, self) for run in (self.a, self.b)]
         lines.append("Parameters that differ: " + (", ".join(changed) or "none"))
-        judged = [f"{each.name} {each.a:.3f} -> {each.b:.3f}, {spoken(each)}"
-                  for each in self.paired[:2]]  # fmt: skip
+        judged = [
+            f"{each.name} {each.a:.3f} -> {each.b:.3f}, {spoken(each)}" for each in self.paired[:2]
+        ]
         lines.append("; ".join(judged) or self.test_sets)
         return [*lines, self.decisions]
 
@@ -238,8 +239,15 @@ def _rows(a: KeptRun, b: KeptRun) -> list[Fact]:
 def _files(a: KeptRun, b: KeptRun, *, made: bool) -> list[Fact]:
     """The files that stages read, by hash: those that other stages made, or those from outside."""
     own = {path for run in (a, b) for stage in run.stages for path in stage.writes}
-    read = [{path: hash for stage in run.stages for path, hash in stage.reads.items()
-             if (path in own) is made} for run in (a, b)]  # fmt: skip
+    read = [
+        {
+            path: hash
+            for stage in run.stages
+            for path, hash in stage.reads.items()
+            if (path in own) is made
+        }
+        for run in (a, b)
+    ]
     return _side_by_side(*read)
 
 
@@ -356,12 +364,16 @@ def _notes(a: KeptRun, b: KeptRun) -> list[str]:
 
 def _columns(a: KeptRun, b: KeptRun, first: Scores, second: Scores) -> list[str]:
     if first.target != second.target:
-        return [f"The runs predict different columns, {first.target} and {second.target}: "
-                "their applicants cannot be matched."]  # fmt: skip
+        return [
+            f"The runs predict different columns, {first.target} and {second.target}: "
+            "their applicants cannot be matched."
+        ]
     mine, other = first.applicants.columns, second.applicants.columns
     alone = [(a.id, mine.difference(other)), (b.id, other.difference(mine))]
     told = "; ".join(f"only {id} has {', '.join(names)}" for id, names in alone if len(names))
     if not told:
         return []
-    return [f"The applicants have other columns: {told}. They are matched by those both have, "
-            "in order of occurrence where several look alike."]  # fmt: skip
+    return [
+        f"The applicants have other columns: {told}. They are matched by those both have, "
+        "in order of occurrence where several look alike."
+    ]

@@ -69,10 +69,14 @@ def render(comparison: Comparison, folder: Path) -> str:
         index=_link(comparison.b.folder.parent.parent / "index.html", folder),
         curves=_curves(comparison),
         scatter=_scatter(comparison),
-        side=SIDE, told=TOLD, ways=list(ALONE.values()), named=NAMED, draws=DRAWS,
+        side=SIDE,
+        told=TOLD,
+        ways=list(ALONE.values()),
+        named=NAMED,
+        draws=DRAWS,
         title=lambda name: title(name, contract),
         words=lambda name, value: words(name, value, contract),
-    )  # fmt: skip
+    )
 
 
 def _link(file: Path, folder: Path) -> str | None:

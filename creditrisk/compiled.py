@@ -20,8 +20,11 @@ def _trailing_zeros(context, word):
 
 
 # Cached beside this file or, if that cannot be written, in the user's cache: compiled once a machine.
-@njit("void(int64[:,::1], uint64[:,::1], float64[::1], int64[::1], float64[::1])",
-      nogil=True, cache=True)  # fmt: skip
+@njit(
+    "void(int64[:,::1], uint64[:,::1], float64[::1], int64[::1], float64[::1])",
+    nogil=True,
+    cache=True,
+)
 def add_answers(rows, allowed, answers, first, total):
     """Add up the answers of a forest's trees for applications, tree after tree.
 

@@ -110,8 +110,11 @@ class Contract:
             If a name is none of them, or none would be left.
         """
         known, names = [field.name for field in self.fields], list(names)
-        problems = [f"{name!r} is no column of an application{_hint(name, known)}"
-                    for name in names if name not in known]  # fmt: skip
+        problems = [
+            f"{name!r} is no column of an application{_hint(name, known)}"
+            for name in names
+            if name not in known
+        ]
         if not problems and set(names) == set(known):
             problems = ["no column would be left"]
         if problems:

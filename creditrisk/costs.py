@@ -28,9 +28,15 @@ def expected_cost(
 
 
 def cost_samples(
-    y: np.ndarray, score: np.ndarray, cutoffs: np.ndarray, bad_accepted: float,
-    good_rejected: float, *, draws: int, seed: int,
-) -> np.ndarray:  # fmt: skip
+    y: np.ndarray,
+    score: np.ndarray,
+    cutoffs: np.ndarray,
+    bad_accepted: float,
+    good_rejected: float,
+    *,
+    draws: int,
+    seed: int,
+) -> np.ndarray:
     """Cost curves of bootstrap samples of the applicants, shape (draws, cutoffs)."""
     y, score, generator = np.asarray(y), np.asarray(score), np.random.default_rng(seed)
     samples = generator.integers(0, len(y), (draws, len(y)))

@@ -17,9 +17,7 @@ from sklearn.preprocessing import OneHotEncoder
 from creditrisk.contract import MISSING, Contract, ContractError, Field
 
 
-def read_raw(
-    path: str | Path, contract: Contract, sample: int = 0, seed: int = 0
-) -> pd.DataFrame:
+def read_raw(path: str | Path, contract: Contract, sample: int = 0, seed: int = 0) -> pd.DataFrame:
     """Read a raw file, refusing whatever the contract does not describe.
 
     A byte order mark, other line ends and another order of the columns are accepted; they
@@ -150,8 +148,11 @@ def encoded_columns(contract: Contract, field: Field) -> list[str]:
 
 def matrix_columns(contract: Contract) -> list[str]:
     """The encoded columns in the order of the matrix."""
-    return [column for field in (*contract.numbers, *contract.categories)
-            for column in encoded_columns(contract, field)]  # fmt: skip
+    return [
+        column
+        for field in (*contract.numbers, *contract.categories)
+        for column in encoded_columns(contract, field)
+    ]
 
 
 def decode(matrix: pd.DataFrame, contract: Contract) -> pd.DataFrame:
@@ -316,9 +317,11 @@ def _bad_row_numbers(cells: pd.DataFrame, contract: Contract) -> list[str]:
     doubled = numbers.duplicated() & ~broken
     return [
         *(f"{_place(row + 1)}: row number is {numbers[row]!r}" for row in numbers.index[broken]),
-        *(f"{_place(row + 1)}: row number {numbers[row]} occurs twice"
-          for row in numbers.index[doubled]),
-    ]  # fmt: skip
+        *(
+            f"{_place(row + 1)}: row number {numbers[row]} occurs twice"
+            for row in numbers.index[doubled]
+        ),
+    ]
 
 
 def _check_cells(path: Path, cells: pd.DataFrame, contract: Contract) -> None:

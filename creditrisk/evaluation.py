@@ -24,8 +24,16 @@ UNCLEAR = "not distinguishable"
 
 #: The measures of the comparison, in the order of ``experiments/results.csv``.
 MEASURES = [
-    "accuracy", "precision", "recall", "f1", "roc_auc", "gini", "ks", "brier", "log_loss",
-]  # fmt: skip
+    "accuracy",
+    "precision",
+    "recall",
+    "f1",
+    "roc_auc",
+    "gini",
+    "ks",
+    "brier",
+    "log_loss",
+]
 
 
 def measures(y: np.ndarray, score: np.ndarray, cutoff: float = 0.5) -> dict[str, float]:
@@ -184,9 +192,13 @@ def _fold_scores(
 
 
 def chosen_settings(
-    models: list[Candidate], X: pd.DataFrame, y: pd.Series, *, workers: int = -1,
+    models: list[Candidate],
+    X: pd.DataFrame,
+    y: pd.Series,
+    *,
+    workers: int = -1,
     keep: str | Path | None = None,
-) -> dict[str, dict[str, float | int | str]]:  # fmt: skip
+) -> dict[str, dict[str, float | int | str]]:
     """What each candidate's search chooses on all rows, by name; nothing of one without a search.
 
     Parameters
@@ -251,8 +263,11 @@ class Interval:
 def as_figures(intervals: dict[str, Interval | None]) -> dict[str, float | None]:
     """Estimates and bounds by name: ``name``, ``name_low``, ``name_high``; None if not defined."""
     ends = {"": "estimate", "_low": "low", "_high": "high"}
-    return {f"{name}{end}": getattr(interval, which, None)
-            for name, interval in intervals.items() for end, which in ends.items()}  # fmt: skip
+    return {
+        f"{name}{end}": getattr(interval, which, None)
+        for name, interval in intervals.items()
+        for end, which in ends.items()
+    }
 
 
 def corrected_difference(
@@ -322,8 +337,10 @@ def compare_pairs(fold_measures: pd.DataFrame, order: list[str], folds: int) -> 
         verdict, "better" or "not distinguishable".
     """
     auc = fold_measures.pivot(index="fold", columns="model", values="roc_auc")
-    gaps = {pair: corrected_difference(auc[pair[0]], auc[pair[1]], 1 / (folds - 1))
-            for pair in combinations(order, 2)}  # fmt: skip
+    gaps = {
+        pair: corrected_difference(auc[pair[0]], auc[pair[1]], 1 / (folds - 1))
+        for pair in combinations(order, 2)
+    }
     rows = [(*pair, gap.estimate, gap.low, gap.high, gap.p) for pair, gap in gaps.items()]
     table = pd.DataFrame(rows, columns=["model", "other", "gained", "low", "high", "p"])
     table["p_corrected"] = holm(table.p)
@@ -451,9 +468,16 @@ def selection(table: OutOfFold, *, draws: int, seed: int) -> Selection:
 
 
 def split_luck(
-    estimators: dict[str, BaseEstimator], X: pd.DataFrame, y: pd.Series, *,
-    splits: int, test_size: float, seed: int, workers: int = -1, keep: str | Path | None = None,
-) -> pd.DataFrame:  # fmt: skip
+    estimators: dict[str, BaseEstimator],
+    X: pd.DataFrame,
+    y: pd.Series,
+    *,
+    splits: int,
+    test_size: float,
+    seed: int,
+    workers: int = -1,
+    keep: str | Path | None = None,
+) -> pd.DataFrame:
     """ROC-AUC that each estimator would get on each of many random stratified splits.
 
     Returns

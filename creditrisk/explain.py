@@ -151,8 +151,9 @@ def _exact(count: int, score: Callable) -> tuple[np.ndarray, np.ndarray]:
     # Differences first: a field that changes nothing gets 0 and not the rounding of a sum.
     found = [np.diff(cube, axis=player).ravel() @ weights for player in range(count)]
     whole = cube[(1,) * count]
-    gains = [cube[(1,) * player + (0,) + (1,) * (count - player - 1)] - whole
-             for player in range(count)]  # fmt: skip
+    gains = [
+        cube[(1,) * player + (0,) + (1,) * (count - player - 1)] - whole for player in range(count)
+    ]
     return np.array(found), np.array(gains)
 
 

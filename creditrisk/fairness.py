@@ -36,12 +36,16 @@ def _groups(values: pd.Series, field: Field) -> pd.Series:
     place = np.searchsorted(field.groups_up_to, values, side="left")
     first, *rest = field.groups_up_to
     names = [f"{field.title.lower()} to {first}"]
-    names += [f"{field.title.lower()} {low + 1} to {high}" for low, high in zip(field.groups_up_to, rest)]
+    names += [
+        f"{field.title.lower()} {low + 1} to {high}" for low, high in zip(field.groups_up_to, rest)
+    ]
     names.append(f"{field.title.lower()} over {field.groups_up_to[-1]}")
     return pd.Series(np.array(names, dtype=object)[place], index=values.index)
 
 
-def by_group(y: np.ndarray, score: np.ndarray, approve: np.ndarray, group: pd.Series) -> pd.DataFrame:
+def by_group(
+    y: np.ndarray, score: np.ndarray, approve: np.ndarray, group: pd.Series
+) -> pd.DataFrame:
     """Decisions, errors, ranking and calibration in each group.
 
     Parameters
@@ -59,8 +63,9 @@ def by_group(y: np.ndarray, score: np.ndarray, approve: np.ndarray, group: pd.Se
     """
     y, approve = np.asarray(y), np.asarray(approve)
     rates = {"approved": selection_rate, "tpr": true_positive_rate, "fpr": false_positive_rate}
-    frame = MetricFrame(metrics=rates, y_true=y, y_pred=approve.astype(int),
-                        sensitive_features=group.to_numpy()).by_group  # fmt: skip
+    frame = MetricFrame(
+        metrics=rates, y_true=y, y_pred=approve.astype(int), sensitive_features=group.to_numpy()
+    ).by_group
     rows = {}
     for name in group.value_counts().index:
         inside = (group == name).to_numpy()
@@ -108,7 +113,12 @@ def impact_ratios(approve: np.ndarray, group: pd.Series) -> pd.DataFrame:
             risk = relative_risk(int(count), int(size), *map(int, approved.loc[best]))
             low, high = risk.confidence_interval(0.95)
             if not count:  # Katz has no interval then; Wilson's bound on the group's own rate has
-                low, high = 0.0, share_interval(0, size).high * approved["size"][best] / approved["sum"][best]
+                low, high = (
+                    0.0,
+                    share_interval(0, size).high * approved["size"][best] / approved["sum"][best],
+                )
             rows[name] = (best, risk.relative_risk, low, high)
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=["against", "ratio", "low", "high"])
+    table = pd.DataFrame.from_dict(
+        rows, orient="index", columns=["against", "ratio", "low", "high"]
+    )
     return table.sort_values("ratio", kind="stable")

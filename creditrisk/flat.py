@@ -92,10 +92,11 @@ class Domain:
 def domain(contract: Contract) -> Domain:
     """Number the allowed values of a contract."""
     values = tuple(
-        range(field.minimum, field.maximum + 1) if field.levels is None
+        range(field.minimum, field.maximum + 1)
+        if field.levels is None
         else (*field.levels, *(() if field.required else (None,)))
         for field in contract.fields
-    )  # fmt: skip
+    )
     starts = tuple(accumulate(map(len, values[:-1]), initial=0))
     lookups = []
     for field, start, allowed in zip(contract.fields, starts, values):
@@ -361,13 +362,18 @@ def _allowed(columns, values, questions: dict, size: int) -> tuple[np.ndarray, n
 
     Values that no threshold tells apart share a row.
     """
-    asked = [(questions[int(column)], value) for column, value in zip(columns, values.T)
-             if int(column) in questions]  # fmt: skip
+    asked = [
+        (questions[int(column)], value)
+        for column, value in zip(columns, values.T)
+        if int(column) in questions
+    ]
     if not asked:
         return np.zeros(len(values), int), np.full((1, size), ~np.uint64(0))
     # scikit-learn compares the value as float32 with the threshold as float64.
-    above = [np.searchsorted(np.unique(question[0]), value.astype(np.float32).astype(float))
-             for question, value in asked]  # fmt: skip
+    above = [
+        np.searchsorted(np.unique(question[0]), value.astype(np.float32).astype(float))
+        for question, value in asked
+    ]
     patterns, row = np.unique(np.column_stack(above), axis=0, return_inverse=True)
     if len(patterns) * size * 8 > MOST_BYTES:
         raise NotFlat(f"the forest's tables would take more than {MOST_BYTES >> 20} MB")

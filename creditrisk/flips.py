@@ -70,8 +70,9 @@ def pairs(a: Scores, b: Scores) -> tuple[np.ndarray, np.ndarray]:
         return np.empty(0, int), np.empty(0, int)
     shared = [name for name in a.applicants.columns if name in b.applicants.columns]
     place = {key: row for row, key in enumerate(_contents(b.applicants[shared]))}
-    found = [(row, place[key]) for row, key in enumerate(_contents(a.applicants[shared]))
-             if key in place]  # fmt: skip
+    found = [
+        (row, place[key]) for row, key in enumerate(_contents(a.applicants[shared])) if key in place
+    ]
     rows = np.array(found, int).reshape(-1, 2)
     return rows[:, 0], rows[:, 1]
 
@@ -85,9 +86,12 @@ def _contents(applicants: pd.DataFrame):
 
 
 def flips(
-    a: Scores, b: Scores, rows: tuple[np.ndarray, np.ndarray], cutoffs: tuple[float, float],
+    a: Scores,
+    b: Scores,
+    rows: tuple[np.ndarray, np.ndarray],
+    cutoffs: tuple[float, float],
     contract: Contract | None = None,
-) -> list[Flip]:  # fmt: skip
+) -> list[Flip]:
     """The applicants in both test sets whose decision has turned, the largest moves first.
 
     Parameters
@@ -113,19 +117,25 @@ def _flip(a: Scores, b: Scores, row_a: int, row_b: int, cutoffs, contract) -> Fl
     *content, outcome = a.applicants.columns
     applicant = a.applicants.iloc[row_a]
     return Flip(
-        applicant={name: applicant[name] for name in content}, outcome=applicant[outcome],
-        good=bool(a.y[row_a]), before=before, after=after, approved=bool(approved),
+        applicant={name: applicant[name] for name in content},
+        outcome=applicant[outcome],
+        good=bool(a.y[row_a]),
+        before=before,
+        after=after,
+        approved=bool(approved),
         turned_by=ALONE[bool(by_score), bool(by_cutoff)],
         moves=_moves(a, b, row_a, row_b, contract)[:NAMED],
-    )  # fmt: skip
+    )
 
 
 def _moves(a: Scores, b: Scores, row_a: int, row_b: int, contract) -> tuple[Move, ...]:
     """What moved a score in the direction in which it moved, strongest first."""
     if a.effects is None or b.effects is None:
         return ()
-    odds = [float(logit(np.clip(scores.probability[row], FLOOR, 1 - FLOOR)))
-            for scores, row in ((a, row_a), (b, row_b))]  # fmt: skip
+    odds = [
+        float(logit(np.clip(scores.probability[row], FLOOR, 1 - FLOOR)))
+        for scores, row in ((a, row_a), (b, row_b))
+    ]
     shares = [scores.effects.iloc[row] for scores, row in ((a, row_a), (b, row_b))]
     names = list(dict.fromkeys([*shares[0].index, *shares[1].index]))
     usual = [float(whole - share.sum()) for whole, share in zip(odds, shares)]

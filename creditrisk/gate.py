@@ -101,10 +101,18 @@ def not_dearer(extra: Interval, holder: int, allowed: float) -> Rule:
 
 
 def against_production(
-    holder: ModelVersion, challenger: Scorer, applicants: pd.DataFrame, y: np.ndarray,
-    prices: tuple[float, float], *, trained_on: str, allowed_loss: float, allowed_cost: float,
-    draws: int, seed: int,
-) -> list[Rule]:  # fmt: skip
+    holder: ModelVersion,
+    challenger: Scorer,
+    applicants: pd.DataFrame,
+    y: np.ndarray,
+    prices: tuple[float, float],
+    *,
+    trained_on: str,
+    allowed_loss: float,
+    allowed_cost: float,
+    draws: int,
+    seed: int,
+) -> list[Rule]:
     """Challenger and production on the same applicants, so that luck with them cancels out.
 
     Each decides at its own cut-off. If production cannot be asked about these applicants, that is
@@ -139,8 +147,11 @@ def against_production(
     decided = (ours >= challenger.cutoff).astype(float), (theirs >= other.cutoff).astype(float)
     extra = validation.bootstrap_interval(added, y, *decided, draws=draws, seed=seed)
     lead = validation.auc_difference(y, ours, theirs)
-    note = "" if holder.tags.get("training_sha256") == trained_on else (
-        "; that version learned from other rows and may know some of these applicants")  # fmt: skip
+    note = (
+        ""
+        if holder.tags.get("training_sha256") == trained_on
+        else ("; that version learned from other rows and may know some of these applicants")
+    )
     return [not_worse(lead, number, allowed_loss, note), not_dearer(extra, number, allowed_cost)]
 
 

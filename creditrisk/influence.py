@@ -16,9 +16,14 @@ POINTS = 50
 
 
 def importance(
-    scorer: Scorer, applications: pd.DataFrame, y: np.ndarray, *,
-    repeats: int = 20, seed: int = 7, level: float = 0.95,
-) -> pd.DataFrame:  # fmt: skip
+    scorer: Scorer,
+    applications: pd.DataFrame,
+    y: np.ndarray,
+    *,
+    repeats: int = 20,
+    seed: int = 7,
+    level: float = 0.95,
+) -> pd.DataFrame:
     """How much ROC-AUC is lost if a field's values are dealt out among the applicants anew.
 
     Parameters
@@ -73,10 +78,14 @@ def dependence(scorer: Scorer, applications: pd.DataFrame, name: str) -> pd.Data
     scores = [_with(scorer, applications, field, [value] * len(applications)) for value in values]
     low, high = np.quantile(scores, [0.1, 0.9], axis=1)
     kind = int if field.levels is None else object  # None stays None
-    return pd.DataFrame({
-        "value": pd.Series(values, dtype=kind), "probability": np.mean(scores, axis=1),
-        "low": low, "high": high,
-    })  # fmt: skip
+    return pd.DataFrame(
+        {
+            "value": pd.Series(values, dtype=kind),
+            "probability": np.mean(scores, axis=1),
+            "low": low,
+            "high": high,
+        }
+    )
 
 
 def sensitivity(scorer: Scorer, applications: pd.DataFrame, share: float = 0.1) -> pd.DataFrame:
@@ -147,10 +156,15 @@ def top_reasons(scorer: Scorer, applications: pd.DataFrame) -> pd.DataFrame:
     found, gains = scorer.effects(declined)
     top, row = found.argmin(axis=1), np.arange(len(declined))
     names = np.array([field.name for field in scorer.contract.fields], dtype=object)
-    return pd.DataFrame({
-        "field": names[top], "effect": found[row, top], "gain": gains[row, top],
-        "rises": gains[row, top] > 0,
-    }, index=declined.index)  # fmt: skip
+    return pd.DataFrame(
+        {
+            "field": names[top],
+            "effect": found[row, top],
+            "gain": gains[row, top],
+            "rises": gains[row, top] > 0,
+        },
+        index=declined.index,
+    )
 
 
 _MOVED = ["applicants", "mean_change", "largest_change", "flipped"]

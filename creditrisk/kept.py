@@ -43,8 +43,9 @@ class Kept:
             for argument in unit:
                 hashes[id(argument)] = hashes.get(id(argument)) or joblib.hash(argument)
         done = f"{basis(function.__module__)} {function.__module__}.{function.__qualname__}"
-        self.names = [_hash(" ".join([done, *(hashes[id(each)] for each in unit)]).encode())
-                      for unit in units]  # fmt: skip
+        self.names = [
+            _hash(" ".join([done, *(hashes[id(each)] for each in unit)]).encode()) for unit in units
+        ]
 
     def read(self) -> dict[int, Any]:
         """The results that are there, by the number of their unit."""

@@ -33,17 +33,26 @@ CUTOFFS = np.arange(1, 100) / 100
 LEAST = 5
 
 #: How the page writes counts, shares, costs and probabilities, cut-offs and ratios.
-FORMS = {"count": "{:,}", "share": "{:.1%}", "cost": "{:.3f}", "cutoff": "{:.2f}",
-         "ratio": "{:.2f}"}  # fmt: skip
+FORMS = {
+    "count": "{:,}",
+    "share": "{:.1%}",
+    "cost": "{:.3f}",
+    "cutoff": "{:.2f}",
+    "ratio": "{:.2f}",
+}
 
 #: A normal variable lies within so many standard deviations 95 times in a hundred.
 WITHIN = 1.959963984540054
 
 
 def write_scores(
-    path: str | Path, applications: pd.DataFrame, y: np.ndarray, score: np.ndarray,
-    effects: np.ndarray | None, contract: Contract,
-) -> None:  # fmt: skip
+    path: str | Path,
+    applications: pd.DataFrame,
+    y: np.ndarray,
+    score: np.ndarray,
+    effects: np.ndarray | None,
+    contract: Contract,
+) -> None:
     """Write what a model says of applicants, with their outcomes, one row an applicant.
 
     Parameters
@@ -94,9 +103,13 @@ def read_scores(path: str | Path) -> pd.DataFrame:
 
 
 def figures_at(
-    y: np.ndarray, score: np.ndarray, groups: dict[str, pd.Series], cutoff: float,
-    prices: tuple[float, float], bad_rate: float | None = None,
-) -> dict:  # fmt: skip
+    y: np.ndarray,
+    score: np.ndarray,
+    groups: dict[str, pd.Series],
+    cutoff: float,
+    prices: tuple[float, float],
+    bad_rate: float | None = None,
+) -> dict:
     """What a decision rule leads to among these applicants: approve from the cut-off on.
 
     Parameters
@@ -165,26 +178,41 @@ def figures_at(
     if bad_rate is not None:
         even_score = float(at_bad_rate(even, bad_rate, bad / n))
     return {
-        "applicants": n, "good": good, "bad": bad,
-        "good_approved": good_approved, "bad_approved": bad_approved,
-        "good_declined": good_declined, "bad_declined": bad - bad_approved,
+        "applicants": n,
+        "good": good,
+        "bad": bad,
+        "good_approved": good_approved,
+        "bad_approved": bad_approved,
+        "good_declined": good_declined,
+        "bad_declined": bad - bad_approved,
         "approved": weight / n,
         "bad_among_approved": bad_approved * of_bad / weight if weight else None,
-        "cost": here, "cost_low": low, "cost_high": high,
-        "cost_of_everybody": cost(bad, 0), "cost_of_nobody": cost(0, good),
+        "cost": here,
+        "cost_low": low,
+        "cost_high": high,
+        "cost_of_everybody": cost(bad, 0),
+        "cost_of_nobody": cost(0, good),
         "good_share_approved": good_approved / good if good else None,
         "bad_share_approved": bad_approved / bad if bad else None,
-        "break_even": even, "break_even_score": even_score,
-        "lowest_cost": float(curve.min()), "lowest_cutoff": float(CUTOFFS[curve.argmin()]),
-        "groups": [row for name, group in groups.items()
-                   for row in _group_rates(name, group, y, score >= cutoff, of_good, of_bad)],
-    }  # fmt: skip
+        "break_even": even,
+        "break_even_score": even_score,
+        "lowest_cost": float(curve.min()),
+        "lowest_cutoff": float(CUTOFFS[curve.argmin()]),
+        "groups": [
+            row
+            for name, group in groups.items()
+            for row in _group_rates(name, group, y, score >= cutoff, of_good, of_bad)
+        ],
+    }
 
 
 def _cost_interval(
-    cost: float, wrong: tuple[int, int], of: tuple[int, int], prices: tuple[float, float],
+    cost: float,
+    wrong: tuple[int, int],
+    of: tuple[int, int],
+    prices: tuple[float, float],
     bad_rate: float | None,
-) -> tuple[float | None, float | None]:  # fmt: skip
+) -> tuple[float | None, float | None]:
     """The normal 95 % interval of a cost, from the numbers of bad approved and good declined."""
     if min(wrong) < LEAST:
         return None, None
@@ -211,9 +239,14 @@ def _group_rates(
     for level, applicants in group.value_counts().items():
         inside = (group == level).to_numpy()
         good, bad = inside & (y == 1), inside & (y == 0)
-        row = {"grouping": name, "group": level, "applicants": int(applicants),
-               "approvals": int((approve & inside).sum()), "approved": None, "ratio": None,
-        }  # fmt: skip
+        row = {
+            "grouping": name,
+            "group": level,
+            "applicants": int(applicants),
+            "approvals": int((approve & inside).sum()),
+            "approved": None,
+            "ratio": None,
+        }
         if applicants >= FEW:
             weight = int((approve & good).sum()) * of_good + int((approve & bad).sum()) * of_bad
             row["approved"] = weight / (int(good.sum()) * of_good + int(bad.sum()) * of_bad)
@@ -247,20 +280,37 @@ def write_lab(
     prices = version["cost_bad_accepted"], version["cost_good_rejected"]
     rule = {"cutoff": version["cutoff"], "bad": prices[0], "good": prices[1]}
     data = {
-        "score": score[order].tolist(), "good": "".join(map(str, y[order].tolist())), "rule": rule,
-        "few": FEW, "least": LEAST, "within": WITHIN,
+        "score": score[order].tolist(),
+        "good": "".join(map(str, y[order].tolist())),
+        "rule": rule,
+        "few": FEW,
+        "least": LEAST,
+        "within": WITHIN,
         "groupings": [_grouping(name, group, order) for name, group in groups.items()],
-    }  # fmt: skip
+    }
     now = figures_at(y, score, groups, version["cutoff"], prices)
     own_rate = round(100 * now["bad"] / now["applicants"], 1)
-    limits = {"cutoff": (min(0.01, version["cutoff"]), max(0.99, version["cutoff"])),
-              "price": max(20, *map(math.ceil, prices)), "rate": max(60, own_rate)}  # fmt: skip
+    limits = {
+        "cutoff": (min(0.01, version["cutoff"]), max(0.99, version["cutoff"])),
+        "price": max(20, *map(math.ceil, prices)),
+        "rate": max(60, own_rate),
+    }
     Path(path).write_text(
-        page("lab.html.j2", "lab.js", data=_json(data), now=now, rule=rule, version=version,
-             limits=limits, own_rate=own_rate, both=bool(now["good"] and now["bad"]), few=FEW,
-             least=LEAST),
+        page(
+            "lab.html.j2",
+            "lab.js",
+            data=_json(data),
+            now=now,
+            rule=rule,
+            version=version,
+            limits=limits,
+            own_rate=own_rate,
+            both=bool(now["good"] and now["bad"]),
+            few=FEW,
+            least=LEAST,
+        ),
         "utf-8",
-    )  # fmt: skip
+    )
 
 
 def _grouping(name: str, group: pd.Series, order: np.ndarray) -> dict:
@@ -281,8 +331,9 @@ def shown(value: float | None, form: str) -> str:
 
 def page(template: str, script: str, **content: object) -> str:
     """A page with its style and script inside, and a policy that admits that script alone."""
-    pages = Environment(loader=FileSystemLoader(PAGES), autoescape=True, trim_blocks=True,
-                        lstrip_blocks=True)  # fmt: skip
+    pages = Environment(
+        loader=FileSystemLoader(PAGES), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
     pages.filters["shown"] = shown
     style, code = ((PAGES / name).read_text("utf-8") for name in ("house.css", script))
     digest = b64encode(hashlib.sha256(code.encode()).digest()).decode()

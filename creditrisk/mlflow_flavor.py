@@ -101,10 +101,15 @@ def signature() -> ModelSignature:
 
 
 def save_model(
-    path: str, model: Pipeline, contract: Contract, libraries: dict[str, str],
-    input_example: pd.DataFrame, reference: dict | None = None, mlflow_model: Model | None = None,
+    path: str,
+    model: Pipeline,
+    contract: Contract,
+    libraries: dict[str, str],
+    input_example: pd.DataFrame,
+    reference: dict | None = None,
+    mlflow_model: Model | None = None,
     validate_serving_input: bool = True,
-) -> None:  # fmt: skip
+) -> None:
     """Save the pipeline with skops, which runs no code on loading, and its manifest beside it.
 
     Parameters
@@ -154,7 +159,11 @@ def _applications(data: object) -> pd.DataFrame | list[dict]:
             "a list of objects, one value a field"
         )
     return [
-        {name: value.tolist() if isinstance(value, np.ndarray) else value
-         for name, value in record.items()} if isinstance(record, dict) else record
+        {
+            name: value.tolist() if isinstance(value, np.ndarray) else value
+            for name, value in record.items()
+        }
+        if isinstance(record, dict)
+        else record
         for record in (data if isinstance(data, list) else [data])
-    ]  # fmt: skip
+    ]

@@ -109,8 +109,11 @@ def candidates(
             "histogram gradient boosting with default settings",
             boosting := _seeing(contract, whole, HistGradientBoostingClassifier(random_state=seed)),
             _under(
-                _step(boosting), learning_rate=loguniform(0.01, 0.3), max_leaf_nodes=randint(3, 32),
-                max_iter=randint(30, 201), l2_regularization=loguniform(1e-3, 1e2),
+                _step(boosting),
+                learning_rate=loguniform(0.01, 0.3),
+                max_leaf_nodes=randint(3, 32),
+                max_iter=randint(30, 201),
+                l2_regularization=loguniform(1e-3, 1e2),
             ),
         ),
         Candidate(
@@ -140,7 +143,7 @@ def candidates(
             "mean probability of the spline regression and the tuned forest",
             members=("Spline Logistic Regression", "Tuned Random Forest"),
         ),
-    ]  # fmt: skip
+    ]
     return [searching(each, trials, seed) if trials else each for each in listed]
 
 
@@ -162,9 +165,12 @@ def searching(candidate: Candidate, trials: int, seed: int) -> Candidate:
 
 
 def estimator(
-    name: str, contract: Contract, seed: int, exclude: Sequence[str] = (),
+    name: str,
+    contract: Contract,
+    seed: int,
+    exclude: Sequence[str] = (),
     chosen: Mapping[str, Settings] | None = None,
-) -> BaseEstimator:  # fmt: skip
+) -> BaseEstimator:
     """The unfitted estimator of a candidate; a blend becomes a soft-voting classifier.
 
     Parameters
@@ -187,9 +193,11 @@ def estimator(
 
 
 def settings(
-    contract: Contract, seed: int, exclude: Sequence[str] = (),
+    contract: Contract,
+    seed: int,
+    exclude: Sequence[str] = (),
     chosen: Mapping[str, Settings] | None = None,
-) -> dict[str, Settings]:  # fmt: skip
+) -> dict[str, Settings]:
     """The parameters of each candidate's estimators by name; a blend names its members."""
     found = _by_name(contract, seed, exclude, chosen)
     return {name: _settings(candidate) for name, candidate in found.items()}
@@ -224,8 +232,11 @@ def _settings(candidate: Candidate) -> Settings:
         return {"members": ", ".join(candidate.members)}
     found = candidate.estimator.get_params()
     # Nested estimators stand in the list of parameters too; their own parameters follow them.
-    return {name: value for name, value in found.items() if isinstance(value, str | float | None)
-            or type(value) in (int, bool)}  # fmt: skip
+    return {
+        name: value
+        for name, value in found.items()
+        if isinstance(value, str | float | None) or type(value) in (int, bool)
+    }
 
 
 def _plain(contract: Contract, *steps: BaseEstimator) -> Pipeline:
@@ -271,8 +282,12 @@ def _spline_regression(contract: Contract) -> Pipeline:
         for scale in ("linear", "log")
     }
     ordered = [field for field in contract.categories if field.ordered]
-    plain = [column for field in contract.categories if not field.ordered
-             for column in encoded_columns(contract, field)]  # fmt: skip
+    plain = [
+        column
+        for field in contract.categories
+        if not field.ordered
+        for column in encoded_columns(contract, field)
+    ]
     bent = ColumnTransformer(
         [
             ("linear", spline, by_scale["linear"]),
@@ -296,8 +311,10 @@ def _scorecard(contract: Contract, seed: int) -> Pipeline:
     One column a field all the way, so that :mod:`creditrisk.scorecard` can write it as points.
     """
     quantities = [field.name for field in contract.numbers]
-    levels = [(field.name, _level_number(), encoded_columns(contract, field))
-              for field in contract.categories]  # fmt: skip
+    levels = [
+        (field.name, _level_number(), encoded_columns(contract, field))
+        for field in contract.categories
+    ]
     # Quarters: a bin of fewer bad loans says little, and in a trial 5, 6 and 8 bins ranked no
     # better. Ranks first: a quarter that begins and ends in one much-used value is then empty,
     # which the discretizer's own quantiles warn of.

@@ -22,8 +22,11 @@ def document(
     scorer: Scorer, max_records: int, max_reasoned: int, max_body: int, needs_token: bool
 ) -> dict:
     """The description of the API as it is served now."""
-    errors = {status: _problem(words) for status, words in _ERRORS.items()
-              if needs_token or status != "401"}  # fmt: skip
+    errors = {
+        status: _problem(words)
+        for status, words in _ERRORS.items()
+        if needs_token or status != "401"
+    }
     api = {
         "openapi": "3.1.0",
         "info": {
@@ -34,19 +37,24 @@ def document(
             f"{scorer.contract.title}.",
         },
         "paths": {
-            "/predict": {"post": _predict(scorer.contract, max_records, max_reasoned, max_body,
-                                          errors)},
+            "/predict": {
+                "post": _predict(scorer.contract, max_records, max_reasoned, max_body, errors)
+            },
             "/health": {"get": _get("Whether the server lives", "The server lives.")},
-            "/ready": {"get": _get("Which model answers, and which newer one was refused",
-                                   "The server decides.") },
+            "/ready": {
+                "get": _get(
+                    "Which model answers, and which newer one was refused", "The server decides."
+                )
+            },
             "/metrics": {"get": _metrics(errors, needs_token)},
             "/openapi.json": {"get": _get("This description", "The description.")},
         },
         "components": {"schemas": _schemas(scorer.contract)},
-    }  # fmt: skip
+    }
     api["paths"]["/ready"]["get"]["responses"]["503"] = {
-        "description": "Decisions cannot be recorded.", **_content({"type": "object"}),
-    }  # fmt: skip
+        "description": "Decisions cannot be recorded.",
+        **_content({"type": "object"}),
+    }
     if needs_token:
         api["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         for path, method in (("/predict", "post"), ("/metrics", "get")):
@@ -92,18 +100,28 @@ def _predict(
         f"With ?reasons=true, for at most {max_reasoned} applications, each decision tells what "
         "holds its score down.",
         "operationId": "predict",
-        "parameters": [{
-            "name": "reasons", "in": "query", "schema": {"type": "boolean", "default": False},
-            "description": "Whether to tell reasons; a model saved without a reference "
-            "application cannot.",
-        }],
+        "parameters": [
+            {
+                "name": "reasons",
+                "in": "query",
+                "schema": {"type": "boolean", "default": False},
+                "description": "Whether to tell reasons; a model saved without a reference "
+                "application cannot.",
+            }
+        ],
         "requestBody": {
             "required": True,
             **_content(
-                {"oneOf": [one, {"type": "array", "items": one, "minItems": 1,
-                                 "maxItems": max_records}]},
-                examples={"one": {"summary": "One application", "value": examples[0]},
-                          "several": {"summary": "A list", "value": examples[1:]}},
+                {
+                    "oneOf": [
+                        one,
+                        {"type": "array", "items": one, "minItems": 1, "maxItems": max_records},
+                    ]
+                },
+                examples={
+                    "one": {"summary": "One application", "value": examples[0]},
+                    "several": {"summary": "A list", "value": examples[1:]},
+                },
             ),
         },
         "responses": {
@@ -113,7 +131,7 @@ def _predict(
             },
             **errors,
         },
-    }  # fmt: skip
+    }
 
 
 def _schemas(contract: Contract) -> dict:
@@ -124,10 +142,15 @@ def _schemas(contract: Contract) -> dict:
         "decision": {"type": "string", "enum": ["approve", "decline"]},
         "probability": _PROBABILITY | {"description": "Probability that the risk is good."},
         "cutoff": _PROBABILITY | {"description": "Approved from this probability on."},
-        "model": _object({"name": text, "version": {"type": ["integer", "null"]},
-                          "alias": {"type": ["string", "null"]}}),
+        "model": _object(
+            {
+                "name": text,
+                "version": {"type": ["integer", "null"]},
+                "alias": {"type": ["string", "null"]},
+            }
+        ),
         "request_id": text,
-    }  # fmt: skip
+    }
     value = {"type": ["string", "integer", "null"]}
     reason = {
         "field": text,
@@ -137,9 +160,11 @@ def _schemas(contract: Contract) -> dict:
         "words": text,
     }
     reasons = {
-        "type": "array", "maxItems": MOST, "items": _object(reason),
+        "type": "array",
+        "maxItems": MOST,
+        "items": _object(reason),
         "description": "What holds the score down, the strongest first; only if asked.",
-    }  # fmt: skip
+    }
     answer = _object(decision)
     answer["properties"]["reasons"] = reasons
     fault = _object({"record": number | {"minimum": 1}, "field": text, "message": text})
@@ -148,17 +173,20 @@ def _schemas(contract: Contract) -> dict:
     return {
         "Application": application_schema(contract),
         "Decision": answer,
-        "Problem": _object(problem) | {
+        "Problem": _object(problem)
+        | {
             "description": "RFC 9457. No message repeats a value that was sent.",
             "properties": problem | {"problems": problems, "limit": number},
         },
-    }  # fmt: skip
+    }
 
 
 def _metrics(errors: dict, needs_token: bool) -> dict:
     found = _get("Figures for Prometheus", "The figures.")
-    found["responses"]["200"] = {"description": "The figures.", "content": {
-        "text/plain": {"schema": {"type": "string"}}}}  # fmt: skip
+    found["responses"]["200"] = {
+        "description": "The figures.",
+        "content": {"text/plain": {"schema": {"type": "string"}}},
+    }
     if needs_token:
         found["responses"]["401"] = errors["401"]
     return found

@@ -22,9 +22,7 @@ def columns(file: pq.ParquetFile) -> list[str]:
     return [name for name in file.schema_arrow.names if name not in index]
 
 
-def text(
-    file: pq.ParquetFile, names: list[str], rows: np.ndarray, missing: str
-) -> pd.DataFrame:  # fmt: skip
+def text(file: pq.ParquetFile, names: list[str], rows: np.ndarray, missing: str) -> pd.DataFrame:
     """Some rows of some columns; memory is taken for these and for one batch.
 
     Parameters

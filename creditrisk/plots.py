@@ -125,8 +125,16 @@ def two_quantities(ax: Axes, x: pd.Series, y: pd.Series, good: pd.Series) -> Non
     """Two quantities against each other, one mark an applicant."""
     for value, name, colour, mark in ((1, "good", GOOD, "o"), (0, "bad", BAD, "^")):
         chosen = good == value
-        ax.scatter(x[chosen], y[chosen], s=16, marker=mark, color=colour, alpha=0.55, linewidths=0,
-                   label=f"{name} risk")  # fmt: skip
+        ax.scatter(
+            x[chosen],
+            y[chosen],
+            s=16,
+            marker=mark,
+            color=colour,
+            alpha=0.55,
+            linewidths=0,
+            label=f"{name} risk",
+        )
     ax.legend(frameon=False, loc="lower right")
 
 
@@ -134,8 +142,18 @@ def matrix(ax: Axes, values: pd.DataFrame, label: str) -> None:
     """A symmetric table of associations from 0 to 1 as a heat map, lower half only."""
     upper = np.triu(np.ones(values.shape, dtype=bool))
     shown = values.mask(upper).iloc[1:, :-1]
-    sns.heatmap(shown, ax=ax, vmin=0, vmax=1, cmap="Blues", annot=True, fmt=".2f",
-                linewidths=1, annot_kws={"size": 10}, cbar_kws={"label": label})  # fmt: skip
+    sns.heatmap(
+        shown,
+        ax=ax,
+        vmin=0,
+        vmax=1,
+        cmap="Blues",
+        annot=True,
+        fmt=".2f",
+        linewidths=1,
+        annot_kws={"size": 10},
+        cbar_kws={"label": label},
+    )
     ax.tick_params(axis="x", rotation=30)
     ax.tick_params(axis="y", rotation=0)
     for tick in ax.get_xticklabels():
@@ -163,8 +181,14 @@ def fold_scores(ax: Axes, folds: pd.DataFrame, order: list[str], label: str) -> 
         height = place + jitter.uniform(-0.18, 0.18, len(values))
         ax.scatter(values, height, s=18, color=GOOD, alpha=0.35, linewidths=0)
         ax.plot(values.mean(), place, "D", color="black", markersize=7)
-        ax.annotate(f"{values.mean():.3f}", (values.mean(), place), (0, 9), ha="center",
-                    textcoords="offset points", fontsize=10)  # fmt: skip
+        ax.annotate(
+            f"{values.mean():.3f}",
+            (values.mean(), place),
+            (0, 9),
+            ha="center",
+            textcoords="offset points",
+            fontsize=10,
+        )
     ax.set_yticks(range(len(order)), order)
     ax.set(xlabel=label, ylim=(len(order) - 0.5, -0.6))
 
@@ -218,12 +242,24 @@ def split_luck(ax: Axes, splits: pd.DataFrame, overall: pd.Series) -> None:
     ends = splits.min().min() - 0.01, splits.max().max() + 0.01
     wins = splits[b] > splits[a]
     for chosen, colour, mark in ((wins, GOOD, "o"), (~wins, BAD, "^")):
-        ax.scatter(splits.loc[chosen, a], splits.loc[chosen, b], s=20, color=colour, marker=mark,
-                   alpha=0.6, linewidths=0)  # fmt: skip
+        ax.scatter(
+            splits.loc[chosen, a],
+            splits.loc[chosen, b],
+            s=20,
+            color=colour,
+            marker=mark,
+            alpha=0.6,
+            linewidths=0,
+        )
     ax.plot(ends, ends, color=QUIET, linestyle=":", linewidth=1.2)
     ax.plot(overall[a], overall[b], "D", color="black", markersize=8)
-    ax.annotate("cross-validation", (overall[a], overall[b]), (8, -12), fontsize=10,
-                textcoords="offset points")  # fmt: skip
+    ax.annotate(
+        "cross-validation",
+        (overall[a], overall[b]),
+        (8, -12),
+        fontsize=10,
+        textcoords="offset points",
+    )
     ax.text(0.03, 0.96, f"{b} ahead", transform=ax.transAxes, color=GOOD, va="top", fontsize=10)
     ax.text(0.97, 0.04, f"{a} ahead", transform=ax.transAxes, color=BAD, ha="right", fontsize=10)
     ax.set(xlim=ends, ylim=ends, aspect="equal", xlabel=f"ROC-AUC of {a}", ylabel=f"of {b}")
@@ -280,10 +316,18 @@ def cost_curve(ax: Axes, cutoffs: np.ndarray, costs: np.ndarray, chosen: float) 
     ax.fill_between(cutoffs, low, high, color=GOOD, alpha=0.18, linewidth=0)
     ax.plot(cutoffs, mean, color=GOOD, linewidth=2)
     ax.axvline(chosen, color="black", linestyle="--", linewidth=1.2)
-    ax.annotate(f"cut-off {chosen:.2f}", (chosen, ax.get_ylim()[1]), (-6, -4), ha="right", va="top",
-                textcoords="offset points", fontsize=10)  # fmt: skip
-    ax.set(xlabel="cut-off on the probability of good risk", ylabel="cost per applicant",
-           xlim=(0, 1))  # fmt: skip
+    ax.annotate(
+        f"cut-off {chosen:.2f}",
+        (chosen, ax.get_ylim()[1]),
+        (-6, -4),
+        ha="right",
+        va="top",
+        textcoords="offset points",
+        fontsize=10,
+    )
+    ax.set(
+        xlabel="cut-off on the probability of good risk", ylabel="cost per applicant", xlim=(0, 1)
+    )
 
 
 def decision_curves(ax: Axes, table: pd.DataFrame, chosen: float) -> None:
@@ -294,7 +338,10 @@ def decision_curves(ax: Axes, table: pd.DataFrame, chosen: float) -> None:
     table
         From :func:`creditrisk.costs.decisions_by_cutoff`.
     """
-    looks = {"approved": (GOOD, "-", "approved"), "bad_among_approved": (BAD, "--", "bad among them")}
+    looks = {
+        "approved": (GOOD, "-", "approved"),
+        "bad_among_approved": (BAD, "--", "bad among them"),
+    }
     for column, (colour, style, label) in looks.items():
         ax.plot(table.index, table[column], color=colour, linestyle=style, linewidth=2, label=label)
     ax.axvline(chosen, color="black", linestyle="--", linewidth=1.2)
@@ -314,7 +361,9 @@ def stability(ax: Axes, table: pd.DataFrame) -> None:
     """
     colours = [BAD if shifted else GOOD for shifted in table.psi > table.by_chance]
     ax.barh(table.index, table.psi, color=colours, height=0.55)
-    ax.plot(table.by_chance, range(len(table)), "|", color="black", markersize=16, markeredgewidth=2)
+    ax.plot(
+        table.by_chance, range(len(table)), "|", color="black", markersize=16, markeredgewidth=2
+    )
     ax.set_xlabel("population stability index; mark: 95 % of chance differences lie below")
     ax.invert_yaxis()
     ax.grid(axis="y", visible=False)
@@ -327,8 +376,18 @@ def confusion(ax: Axes, table: pd.DataFrame) -> None:
         [f"{count}\n{share:.0%}" for count, share in zip(counts, row, strict=True)]
         for counts, row in zip(table.to_numpy(), shares.to_numpy(), strict=True)
     ]
-    sns.heatmap(shares, ax=ax, annot=np.array(labels), fmt="", cmap="Blues", vmin=0, vmax=0.7,
-                cbar=False, linewidths=2, annot_kws={"size": 13})  # fmt: skip
+    sns.heatmap(
+        shares,
+        ax=ax,
+        annot=np.array(labels),
+        fmt="",
+        cmap="Blues",
+        vmin=0,
+        vmax=0.7,
+        cbar=False,
+        linewidths=2,
+        annot_kws={"size": 13},
+    )
     ax.set(xlabel="decision", ylabel="outcome")
     ax.tick_params(axis="y", rotation=0)
     ax.grid(visible=False)
@@ -344,8 +403,15 @@ def calibration(ax: Axes, table: pd.DataFrame) -> None:
     """
     spread = np.clip([table.observed - table.low, table.high - table.observed], 0, None)
     ax.plot([0, 1], [0, 1], color=QUIET, linestyle=":", linewidth=1.2, label="ideal")
-    ax.errorbar(table.predicted, table.observed, yerr=spread, fmt="o", color=GOOD, capsize=3,
-                label="applicants in equal bins, 95 % interval")  # fmt: skip
+    ax.errorbar(
+        table.predicted,
+        table.observed,
+        yerr=spread,
+        fmt="o",
+        color=GOOD,
+        capsize=3,
+        label="applicants in equal bins, 95 % interval",
+    )
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter(PercentFormatter(1, decimals=0))
     ax.set(xlim=(0, 1), ylim=(0, 1.02), aspect="equal")
@@ -358,8 +424,15 @@ def score_distributions(ax: Axes, y: np.ndarray, score: np.ndarray, cutoff: floa
     label = "predicted probability of good risk"
     distributions(ax, pd.Series(score), pd.Series(np.asarray(y)), np.linspace(0, 1, 21), label)
     ax.axvline(cutoff, color="black", linestyle="--", linewidth=1.2)
-    ax.annotate(f"approve from {cutoff:.2f}", (cutoff, ax.get_ylim()[1]), (-6, -4), ha="right",
-                va="top", textcoords="offset points", fontsize=10)  # fmt: skip
+    ax.annotate(
+        f"approve from {cutoff:.2f}",
+        (cutoff, ax.get_ylim()[1]),
+        (-6, -4),
+        ha="right",
+        va="top",
+        textcoords="offset points",
+        fontsize=10,
+    )
 
 
 def dependence(ax: Axes, table: pd.DataFrame, label: str, spaced: str = "linear") -> None:

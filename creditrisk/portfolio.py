@@ -88,8 +88,9 @@ def open_table(
         stream = reader.iter_batches(size, columns=wanted, use_threads=False)
     known = {*wanted, contract.target.name, contract.row_number}
     id_type = schema.field(id).type if id else pa.string()
-    return Table(id, id_type, text, tuple(sorted({*schema.names} - known)),
-                 _batches(stream, name, id, text))  # fmt: skip
+    return Table(
+        id, id_type, text, tuple(sorted({*schema.names} - known)), _batches(stream, name, id, text)
+    )
 
 
 def _batches(
@@ -165,12 +166,17 @@ def _csv_batches(content: pa.NativeFile, wanted: list[str], size: int) -> Iterat
 
     try:
         reader = pa_csv.open_csv(
-            content, pa_csv.ReadOptions(use_threads=False, block_size=BLOCK),
-            pa_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False,
-                                invalid_row_handler=refuse),
-            pa_csv.ConvertOptions(column_types={name: pa.string() for name in wanted},
-                                  include_columns=wanted, strings_can_be_null=False),
-        )  # fmt: skip
+            content,
+            pa_csv.ReadOptions(use_threads=False, block_size=BLOCK),
+            pa_csv.ParseOptions(
+                newlines_in_values=True, ignore_empty_lines=False, invalid_row_handler=refuse
+            ),
+            pa_csv.ConvertOptions(
+                column_types={name: pa.string() for name in wanted},
+                include_columns=wanted,
+                strings_can_be_null=False,
+            ),
+        )
         for block in reader:
             for start in range(0, len(block), size):
                 yield block.slice(start, size)
@@ -193,7 +199,9 @@ def numbered_values(batch: Batch, domain: Domain, text: bool) -> tuple[np.ndarra
         column, numbers = batch.columns[each.name], None
         if pa.types.is_dictionary(column.type):  # each of its values once, and null as the last
             nothing = pa.nulls(1, column.type.value_type)
-            numbers = pc.fill_null(column.indices.cast(pa.int64()), len(column.dictionary)).to_numpy()
+            numbers = pc.fill_null(
+                column.indices.cast(pa.int64()), len(column.dictionary)
+            ).to_numpy()
             column = pa.concat_arrays([column.dictionary, nothing])
         if text:
             column = _cells(column, contract.missing_values)

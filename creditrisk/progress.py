@@ -53,17 +53,23 @@ def shown() -> Iterator[Callable[[str, object], None]]:
     """Show progress on standard error; yields what :func:`creditrisk.batch.score` tells it to."""
     console, pace = Console(stderr=True), Pace()
     bar = Progress(
-        BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn(), console=console,
-        disable=not console.is_terminal, transient=True,
-    )  # fmt: skip
+        BarColumn(),
+        TextColumn("{task.description}"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    )
     task = bar.add_task("", total=None)
 
     def tell(what: str, about: object) -> None:
         if what == "plan":
             summary, rest = about
             if summary.kept:
-                print(f"{summary.kept:,} of {summary.parts:,} files were scored before and are "
-                      "kept", file=sys.stderr)  # fmt: skip
+                print(
+                    f"{summary.kept:,} of {summary.parts:,} files were scored before and are kept",
+                    file=sys.stderr,
+                )
             pace.begin(rest)
             bar.update(task, total=sum(pace.sizes.values()))
             return

@@ -106,8 +106,11 @@ def track_candidates(
         tags = {"mlflow.parentRunId": parent, "mlflow.runName": name}
         run = client.create_run(experiment, tags=tags).info
         failed = row.pop("error")
-        metrics = [Metric(key, float(value), run.start_time, 0) for key, value in row.items()
-                   if not pd.isna(value)]  # fmt: skip
+        metrics = [
+            Metric(key, float(value), run.start_time, 0)
+            for key, value in row.items()
+            if not pd.isna(value)
+        ]
         # MLflow takes few signs in a name, and a model's parameters are named after columns
         named = {re.sub(r"[^\w\-. :]", "_", key): value for key, value in settings[name].items()}
         params = [Param(key, str(value)[:500]) for key, value in named.items()]
@@ -117,9 +120,14 @@ def track_candidates(
 
 
 def register(
-    client: MlflowClient, model: Pipeline, contract: Contract, example: pd.DataFrame,
-    description: str, tags: dict[str, str], reference: dict | None = None,
-) -> ModelVersion:  # fmt: skip
+    client: MlflowClient,
+    model: Pipeline,
+    contract: Contract,
+    example: pd.DataFrame,
+    description: str,
+    tags: dict[str, str],
+    reference: dict | None = None,
+) -> ModelVersion:
     """Log the fitted model to the active run and register it as a new challenger version.
 
     Parameters
@@ -137,10 +145,16 @@ def register(
         If the store cannot be written.
     """
     logged = Model.log(
-        artifact_path=None, name="model", flavor=mlflow_flavor, model=model, contract=contract,
-        libraries=libraries(), input_example=example, reference=reference,
+        artifact_path=None,
+        name="model",
+        flavor=mlflow_flavor,
+        model=model,
+        contract=contract,
+        libraries=libraries(),
+        input_example=example,
+        reference=reference,
         validate_serving_input=False,  # the whole training set is asked next, not five examples
-    )  # fmt: skip
+    )
     files = artifacts.files_of(logged.model_uri)
     tags = {**tags, "artifact_sha256": artifacts.sha256_of(files)}
     if not client.search_registered_models(f"name='{MODEL_NAME}'"):
@@ -150,9 +164,13 @@ def register(
         )
     run = mlflow.active_run().info.run_id
     version = client.create_model_version(
-        MODEL_NAME, logged.model_uri, run_id=run, tags=tags, description=description,
+        MODEL_NAME,
+        logged.model_uri,
+        run_id=run,
+        tags=tags,
+        description=description,
         model_id=logged.model_id,
-    )  # fmt: skip
+    )
     client.set_registered_model_alias(MODEL_NAME, CHALLENGER, version.version)
     return version
 
@@ -239,13 +257,18 @@ def verify(version: ModelVersion) -> None:
         reason = getattr(error, "message", None) or error.strerror or type(error).__name__
         raise NotPromoted(f"the files of {name} cannot be fetched ({reason})") from error
     if artifacts.sha256_of(files) != version.tags.get("artifact_sha256"):
-        raise NotPromoted(f"the files of {name} are not those that were registered (sha256 differs)")
+        raise NotPromoted(
+            f"the files of {name} are not those that were registered (sha256 differs)"
+        )
 
 
 def promote(
-    client: MlflowClient, number: str | int, reason: str, log: str | Path | None = None,
+    client: MlflowClient,
+    number: str | int,
+    reason: str,
+    log: str | Path | None = None,
     figures: dict[str, float] | None = None,
-) -> dict:  # fmt: skip
+) -> dict:
     """Put a version into production; the one that was there gets the alias ``previous``.
 
     Who did it, when, from and to which version, why, and on which figures is kept as a tag of
@@ -351,8 +374,12 @@ def roll_back(client: MlflowClient, reason: str, log: str | Path | None = None) 
 def history(client: MlflowClient) -> list[dict]:
     """All promotions on record in the registry, oldest first; ``pending`` if one was cut short."""
     versions = client.search_model_versions(f"name='{MODEL_NAME}'")
-    lines = [text for version in versions for tag, text in version.tags.items()
-             if tag.startswith("promotion.")]  # fmt: skip
+    lines = [
+        text
+        for version in versions
+        for tag, text in version.tags.items()
+        if tag.startswith("promotion.")
+    ]
     return sorted(map(json.loads, lines), key=lambda entry: entry["time"])
 
 
@@ -386,9 +413,12 @@ def _append(log: Path, line: str) -> None:
 
 
 def record_validation(
-    client: MlflowClient, registered: dict, figures: dict[str, float], verdict: str,
+    client: MlflowClient,
+    registered: dict,
+    figures: dict[str, float],
+    verdict: str,
     files: list[str],
-) -> None:  # fmt: skip
+) -> None:
     """Add what was found on the test set to a version and to the run that trained it.
 
     Parameters
@@ -402,8 +432,11 @@ def record_validation(
     """
     run = registered["run_id"]
     now = client.get_run(run).info.end_time or 0
-    metrics = [Metric(f"test_{name}", float(value), now, 0) for name, value in figures.items()
-               if isinstance(value, int | float)]  # fmt: skip
+    metrics = [
+        Metric(f"test_{name}", float(value), now, 0)
+        for name, value in figures.items()
+        if isinstance(value, int | float)
+    ]
     client.log_batch(run, metrics=metrics, tags=[RunTag("validation", verdict)])
     for file in files:
         client.log_artifact(run, str(file), "card")

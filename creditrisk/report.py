@@ -23,8 +23,10 @@ def show(figure: Figure, alt: str) -> None:
 def between(middle, low, high, form: str = "{:.3f}") -> list[str]:
     """Estimates with their intervals, one text each, empty where there is none."""
     rows = zip(middle, low, high, strict=True)
-    return ["" if row[0] != row[0] else "{0} ({1} to {2})".format(*map(form.format, row))
-            for row in rows]  # fmt: skip
+    return [
+        "" if row[0] != row[0] else "{0} ({1} to {2})".format(*map(form.format, row))
+        for row in rows
+    ]
 
 
 def sheet(frame: DataFrame, **forms) -> Styler:
@@ -48,9 +50,11 @@ def say(markdown: str) -> None:
 
 
 def headline(
-    sentence: str, figures: dict[str, float | int | str] | None = None,
-    picture: Figure | None = None, alt: str = "",
-) -> None:  # fmt: skip
+    sentence: str,
+    figures: dict[str, float | int | str] | None = None,
+    picture: Figure | None = None,
+    alt: str = "",
+) -> None:
     """Show the sentence a reader should take away, and name key figures for the run's record.
 
     The figures keep their order. A small picture, with words for those who cannot see it, stands

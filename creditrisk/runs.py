@@ -134,9 +134,14 @@ def read_run(folder: str | Path) -> KeptRun:
         told = json.loads((folder / "manifest.json").read_text("utf-8"))
         stages = [_stage(each) for each in told["stages"]]
         run = KeptRun(
-            folder, str(told["id"]), _status(str(told["status"]), stages), str(told["started"]),
-            dict(told.get("figures") or {}), stages, _environment(told),
-        )  # fmt: skip
+            folder,
+            str(told["id"]),
+            _status(str(told["status"]), stages),
+            str(told["started"]),
+            dict(told.get("figures") or {}),
+            stages,
+            _environment(told),
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         why = f"{type(error).__name__}: {error}"
         raise NoRun(f"{folder / 'manifest.json'} cannot be read ({why}); {_REMEDY}") from error
@@ -220,8 +225,12 @@ def _scores(path: Path, contract: Contract | None) -> Scores:
     if outcome.nunique() > 2 or (outcome.nunique() == 2 and not (outcome == good).any()):
         raise ValueError(f"{path}: none of the outcomes {sorted(set(outcome))[:3]} is {good!r}")
     shares = table.iloc[:, place + 1 :].rename(columns=lambda name: name.removeprefix(EFFECT))
-    return Scores(applicants, (outcome == good).to_numpy().astype(int), probability,
-                  None if shares.isna().to_numpy().any() else shares)  # fmt: skip
+    return Scores(
+        applicants,
+        (outcome == good).to_numpy().astype(int),
+        probability,
+        None if shares.isna().to_numpy().any() else shares,
+    )
 
 
 def _as_text(values: pd.Series) -> pd.Series:

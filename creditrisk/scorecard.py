@@ -103,9 +103,12 @@ def card(model: Pipeline, contract: Contract) -> Card:
 
 
 def scorecard(
-    model: Pipeline, contract: Contract, scale: Scale = Scale(),
-    X: pd.DataFrame | None = None, y: pd.Series | None = None,
-) -> pd.DataFrame:  # fmt: skip
+    model: Pipeline,
+    contract: Contract,
+    scale: Scale = Scale(),
+    X: pd.DataFrame | None = None,
+    y: pd.Series | None = None,
+) -> pd.DataFrame:
     """One row a bin: field, bin in words, weight of evidence and points, more being better.
 
     Parameters

@@ -142,11 +142,14 @@ class Scorer:
         records = [applications] if isinstance(applications, dict) else applications
         places = [self.domain.places(record) for record in records]
         if None in places:
-            raise InvalidRecords([
-                RecordProblem(number, *problem)
-                for number, (record, found) in enumerate(zip(records, places), 1) if found is None
-                for problem in record_problems(record, self.contract)
-            ])  # fmt: skip
+            raise InvalidRecords(
+                [
+                    RecordProblem(number, *problem)
+                    for number, (record, found) in enumerate(zip(records, places), 1)
+                    if found is None
+                    for problem in record_problems(record, self.contract)
+                ]
+            )
         if self.flat is not None and len(places) <= FEW:
             return [self._decision(self.flat.one(each)) for each in places]
         return [self._decision(p) for p in self._many(np.array(places)).tolist()]
@@ -229,9 +232,12 @@ class Scorer:
 
 
 def make_scorer(
-    pipeline: Pipeline, contract: Contract, name: str = "", sha256: str = "",
+    pipeline: Pipeline,
+    contract: Contract,
+    name: str = "",
+    sha256: str = "",
     reference: dict | None = None,
-) -> Scorer:  # fmt: skip
+) -> Scorer:
     """A scorer of a fitted pipeline, fast if its tables give the pipeline's answers.
 
     Parameters
@@ -279,11 +285,15 @@ def golden_places(places: Domain, draws: int = 300, seed: int = 7) -> np.ndarray
     ndarray, shape (n, fields)
     """
     sweeps = [places.sweep(number) for number in range(len(places.values))]
-    edges = [np.vstack([sweep[:2], sweep[-2:]]) if isinstance(values, range) else sweep
-             for sweep, values in zip(sweeps, places.values)]  # fmt: skip
+    edges = [
+        np.vstack([sweep[:2], sweep[-2:]]) if isinstance(values, range) else sweep
+        for sweep, values in zip(sweeps, places.values)
+    ]
     random = np.random.default_rng(seed)
-    drawn = [start + random.integers(0, len(values), draws)
-             for start, values in zip(places.starts, places.values)]  # fmt: skip
+    drawn = [
+        start + random.integers(0, len(values), draws)
+        for start, values in zip(places.starts, places.values)
+    ]
     return np.vstack([*edges, np.column_stack(drawn)])
 
 
@@ -347,8 +357,13 @@ def _from_folder(folder: Path) -> Scorer:
         raise ModelRefused(f"the columns in {folder} are not those of the contract beside them")
     model = "credit_risk_model.pkl"
     pipeline = _opened(pickle.loads, content[model], folder / model)
-    scorer = make_scorer(pipeline, contract, manifest.get("model", ""), manifest["model_sha256"],
-                         manifest.get("reference"))  # fmt: skip
+    scorer = make_scorer(
+        pipeline,
+        contract,
+        manifest.get("model", ""),
+        manifest["model_sha256"],
+        manifest.get("reference"),
+    )
     if scorer.cutoff != manifest.get("cutoff"):
         raise ModelRefused(f"the cut-off of the model in {folder} is not the one in manifest.json")
     return replace(scorer, version=manifest.get("version"))
@@ -375,9 +390,12 @@ def _from_registry(uri: str) -> Scorer:
         )
     scorer = scorer_of_artifact(files, uri)
     return replace(
-        scorer, name=version.name, version=int(version.version), alias=alias,
+        scorer,
+        name=version.name,
+        version=int(version.version),
+        alias=alias,
         sha256=version.tags.get("model_sha256", found),
-    )  # fmt: skip
+    )
 
 
 def scorer_of_artifact(files: dict[str, bytes], source: str) -> Scorer:
@@ -452,10 +470,12 @@ def _frame_places(frame: pd.DataFrame, places: Domain) -> np.ndarray:
         plain = {name: _plain(frame[name]) for name in frame.columns}
         rows = [{name: column[row] for name, column in plain.items()} for row in bad]
         raise InvalidRecords(
-            [RecordProblem(int(row) + 1, *problem)
-             for row, record in zip(bad, rows)
-             for problem in record_problems(record, places.contract)]
-        )  # fmt: skip
+            [
+                RecordProblem(int(row) + 1, *problem)
+                for row, record in zip(bad, rows)
+                for problem in record_problems(record, places.contract)
+            ]
+        )
     return found
 
 
@@ -484,8 +504,10 @@ def _plain(column: pd.Series) -> list:
     pandas turns whole numbers into floats if the column has a gap or a fraction elsewhere. Only
     the gap and the fraction are to blame then, so the whole ones become whole again.
     """
-    values = [None if pd.api.types.is_scalar(value) and pd.isna(value) else value
-              for value in column.astype(object).tolist()]  # fmt: skip
+    values = [
+        None if pd.api.types.is_scalar(value) and pd.isna(value) else value
+        for value in column.astype(object).tolist()
+    ]
     if pd.api.types.is_float_dtype(column):
         whole = [value is not None and float(value).is_integer() for value in values]
         if not all(whole):

@@ -101,9 +101,13 @@ class Figures:
 
 
 def create_app(
-    served: Served, *, hosts: tuple[str, ...] = LOCAL, decision_log: DecisionLog | None = None,
-    token: str | None = None, tell: Callable[[dict], None] | None = None,
-) -> Flask:  # fmt: skip
+    served: Served,
+    *,
+    hosts: tuple[str, ...] = LOCAL,
+    decision_log: DecisionLog | None = None,
+    token: str | None = None,
+    tell: Callable[[dict], None] | None = None,
+) -> Flask:
     """The API over a served model.
 
     Parameters
@@ -149,8 +153,11 @@ def create_app(
             raise Refused(422, f"Nothing was decided: {error}.") from None
         except InvalidRecords as error:
             listed = [problem._asdict() for problem in error.problems]
-            raise Refused(422, "Nothing was decided: the contract does not allow what was sent.",
-                          problems=listed) from None  # fmt: skip
+            raise Refused(
+                422,
+                "Nothing was decided: the contract does not allow what was sent.",
+                problems=listed,
+            ) from None
         answers = _answers(scorer, decisions, exchange.id, one=sent is not records)
         if decision_log is not None:
             _keep(decision_log, scorer, records, answers)
@@ -209,11 +216,14 @@ def create_app(
 
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Response:
-        details = {404: "There is nothing here. GET /docs tells what there is.",
-                   405: "This path is not asked with that method."}  # fmt: skip
+        details = {
+            404: "There is nothing here. GET /docs tells what there is.",
+            405: "This path is not asked with that method.",
+        }
         headers = {k: v for k, v in error.get_headers() if k in ("Allow", "Location")}
-        return _problem(error.code or 500, details.get(error.code, "The request is malformed."),
-                        headers)  # fmt: skip
+        return _problem(
+            error.code or 500, details.get(error.code, "The request is malformed."), headers
+        )
 
     @app.errorhandler(Exception)
     def failure(error: Exception) -> Response:
@@ -265,14 +275,15 @@ def _sent(environ: dict, most: int) -> object:
         if not sent:
             raise Refused(422, "The list holds no application.")
         asked = " for reasons" if most < MAX_RECORDS else ""
-        raise Refused(422, f"The list holds {len(sent)} applications; send at most {most} in one "
-                      f"request{asked}.", limit=most)  # fmt: skip
+        raise Refused(
+            422,
+            f"The list holds {len(sent)} applications; send at most {most} in one request{asked}.",
+            limit=most,
+        )
     return sent
 
 
-def _answers(
-    scorer: Scorer, decisions: list[Decision], request_id: str, one: bool
-) -> list[dict]:  # fmt: skip
+def _answers(scorer: Scorer, decisions: list[Decision], request_id: str, one: bool) -> list[dict]:
     """What is answered for each decision, in the order of the applications."""
     model = _model(scorer)
     return [
@@ -330,8 +341,11 @@ def _check_host(host: str | None, allowed: frozenset[str]) -> None:
 
 def _check_token(sent: str, wanted: bytes) -> None:
     if not hmac.compare_digest(sent.encode("latin-1", "replace"), wanted):
-        raise Refused(401, "Send the server's token: Authorization: Bearer ...",
-                      {"WWW-Authenticate": "Bearer"})  # fmt: skip
+        raise Refused(
+            401,
+            "Send the server's token: Authorization: Bearer ...",
+            {"WWW-Authenticate": "Bearer"},
+        )
 
 
 def _request_id() -> str:
@@ -352,8 +366,14 @@ def _json(content: object, status: int = 200, kind: str = "application/json") ->
 
 def _problem(status: int, detail: str, headers: dict | None = None, **more) -> Response:
     """An error in the form of RFC 9457."""
-    content = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status,
-               "detail": detail, "request_id": _request_id(), **more}  # fmt: skip
+    content = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "request_id": _request_id(),
+        **more,
+    }
     response = _json(content, status, "application/problem+json")
     response.headers.extend(headers or {})
     return response
@@ -394,15 +414,24 @@ def _direct(
                 environ[ERROR] = error
             else:
                 exchange.method, exchange.route = "POST", "/predict"
-                start("200 OK", [("Content-Type", "application/json"),
-                                 ("Content-Length", str(len(body[0])))])  # fmt: skip
+                start(
+                    "200 OK",
+                    [("Content-Type", "application/json"), ("Content-Length", str(len(body[0])))],
+                )
         body = body or application(environ, start)
         seconds = time.perf_counter() - exchange.started
         figures.requests.labels(exchange.route, status).inc()
         figures.seconds.labels(exchange.route).observe(seconds)
-        tell({"id": exchange.id, "method": exchange.method, "route": exchange.route,
-              "status": int(status), "ms": round(1000 * seconds, 3),
-              "records": exchange.records})  # fmt: skip
+        tell(
+            {
+                "id": exchange.id,
+                "method": exchange.method,
+                "route": exchange.route,
+                "status": int(status),
+                "ms": round(1000 * seconds, 3),
+                "records": exchange.records,
+            }
+        )
         return body
 
     return answer
@@ -419,10 +448,15 @@ def _figures(served: Served) -> Figures:
     figures = Figures(
         registry,
         Counter("creditrisk_requests", "Requests answered.", by_status, registry=registry),
-        Histogram("creditrisk_request_seconds", "Time to answer.", ["route"], registry=registry,
-                  buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5)),
+        Histogram(
+            "creditrisk_request_seconds",
+            "Time to answer.",
+            ["route"],
+            registry=registry,
+            buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5),
+        ),
         {name: decisions.labels(name) for name in ("approve", "decline")},
-    )  # fmt: skip
+    )
     states: list[tuple[str, str, Callable[[], float]]] = [
         ("model_version", "Version of the model that answers.", lambda: served.scorer.version or 0),
         ("model_fast", "1 if the model's fast path answers.", lambda: served.scorer.fast),

@@ -97,9 +97,14 @@ def _clogged(channel: HTTPChannel) -> bool:
 
 
 def serve(
-    source: str = "models", host: str = "127.0.0.1", port: int = 8000, *,
-    hosts: tuple[str, ...] = (), decision_log: str | None = None, watch_seconds: float = 3.0,
-) -> None:  # fmt: skip
+    source: str = "models",
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    *,
+    hosts: tuple[str, ...] = (),
+    decision_log: str | None = None,
+    watch_seconds: float = 3.0,
+) -> None:
     """Serve decisions until told to stop by SIGTERM or SIGINT; SIGHUP loads the model anew.
 
     Parameters
@@ -157,12 +162,23 @@ def _listeners(
     once it is complete.
     """
     create_server(
-        app, map=sockets, host=host, port=port, threads=threads or 1, ident=None,
-        send_bytes=1 if threads else SENT_AT_ONCE, recv_bytes=READ_AT_ONCE,
-        connection_limit=_connections(), backlog=1024, max_request_body_size=MOST_READ,
-        max_request_header_size=32768, channel_timeout=60, cleanup_interval=5,
-        asyncore_use_poll=True, clear_untrusted_proxy_headers=True,
-    )  # fmt: skip
+        app,
+        map=sockets,
+        host=host,
+        port=port,
+        threads=threads or 1,
+        ident=None,
+        send_bytes=1 if threads else SENT_AT_ONCE,
+        recv_bytes=READ_AT_ONCE,
+        connection_limit=_connections(),
+        backlog=1024,
+        max_request_body_size=MOST_READ,
+        max_request_header_size=32768,
+        channel_timeout=60,
+        cleanup_interval=5,
+        asyncore_use_poll=True,
+        clear_untrusted_proxy_headers=True,
+    )
     listeners = [each for each in sockets.values() if isinstance(each, BaseWSGIServer)]
     for listener in listeners:
         listener.channel_class = _channels(stopping)
@@ -267,10 +283,17 @@ def _error_task(channel: HTTPChannel, request: HTTPRequestParser) -> ErrorTask:
     """The answer to what never reached the application, without quoting it as Waitress would."""
     code = request.error.code
     phrase = HTTPStatus(code).phrase
-    content = {"type": "about:blank", "title": phrase, "status": code,
-               "detail": _WORDS.get(code, "The server failed on this request.")}  # fmt: skip
-    headers = [("Content-Type", "application/problem+json"), ("Cache-Control", "no-store"),
-               ("X-Content-Type-Options", "nosniff")]  # fmt: skip
+    content = {
+        "type": "about:blank",
+        "title": phrase,
+        "status": code,
+        "detail": _WORDS.get(code, "The server failed on this request."),
+    }
+    headers = [
+        ("Content-Type", "application/problem+json"),
+        ("Cache-Control", "no-store"),
+        ("X-Content-Type-Options", "nosniff"),
+    ]
     answer = f"{code} {phrase}", headers, json.dumps(content).encode()
     request.error = SimpleNamespace(code=code, to_response=lambda ident: answer)
     _tell({"route": "none", "status": code})
@@ -296,11 +319,17 @@ def _announce(listeners: list, served: Served, host: str, token: str | None) -> 
     for listener in listeners:
         name = listener.effective_host
         name = f"[{name}]" if ":" in name else name
-        log.info("listening", extra={
-            "url": f"http://{name}:{listener.effective_port}", "source": served.source,
-            "model": served.scorer.name, "version": served.scorer.version,
-            "sha256": served.scorer.sha256, "fast": served.scorer.fast,
-        })  # fmt: skip
+        log.info(
+            "listening",
+            extra={
+                "url": f"http://{name}:{listener.effective_port}",
+                "source": served.source,
+                "model": served.scorer.name,
+                "version": served.scorer.version,
+                "sha256": served.scorer.sha256,
+                "fast": served.scorer.fast,
+            },
+        )
     if token is None and host not in ("127.0.0.1", "localhost", "::1"):
         log.warning("open to the network without a token; set CREDITRISK_TOKEN")
 
@@ -330,8 +359,11 @@ def _time(seconds: float) -> str:
 
 
 def _line(record: logging.LogRecord) -> str:
-    line = {"time": _time(record.created), "level": record.levelname.lower(),
-            "event": record.getMessage()}  # fmt: skip
+    line = {
+        "time": _time(record.created),
+        "level": record.levelname.lower(),
+        "event": record.getMessage(),
+    }
     line |= {name: value for name, value in vars(record).items() if name not in _OWN}
     if record.exc_info and record.exc_info[0]:
         line["kind"] = record.exc_info[0].__name__

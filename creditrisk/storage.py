@@ -44,8 +44,10 @@ def storage_of(url: str) -> tuple["Disk | Objects", str]:
         system, path = url_to_fs(url, use_listings_cache=False)
     except Exception as error:  # each storage has its own
         words = " ".join(str(error).split())
-        raise NoStorage(f"{url}: {words}; s3:// comes with the extra scale (uv sync --extra scale),"
-                        " gs:// with gcsfs, abfs:// with adlfs") from None  # fmt: skip
+        raise NoStorage(
+            f"{url}: {words}; s3:// comes with the extra scale (uv sync --extra scale),"
+            " gs:// with gcsfs, abfs:// with adlfs"
+        ) from None
     return Objects(system), path.rstrip("/")
 
 

@@ -51,8 +51,10 @@ class Served:
             self.mark = found  # a model that is refused is not tried again every second
         before, self.scorer, self.refused = self.scorer, scorer, None
         self.swaps += 1
-        log.info("model swapped", extra={"from": before.version, "to": scorer.version,
-                                         "sha256": scorer.sha256})  # fmt: skip
+        log.info(
+            "model swapped",
+            extra={"from": before.version, "to": scorer.version, "sha256": scorer.sha256},
+        )
 
     def _refuse(self, reason: str) -> None:
         if self.refused is not None and self.refused.reason == reason:

@@ -108,8 +108,10 @@ def ks(y: np.ndarray, score: np.ndarray) -> float:
     """Kolmogorov-Smirnov distance: the largest between the score distributions of good and bad."""
     y, score = np.asarray(y), np.asarray(score)
     grid = np.sort(score)
-    shares = [np.searchsorted(np.sort(score[y == kind]), grid, side="right") / (y == kind).sum()
-              for kind in (0, 1)]  # fmt: skip
+    shares = [
+        np.searchsorted(np.sort(score[y == kind]), grid, side="right") / (y == kind).sum()
+        for kind in (0, 1)
+    ]
     return float(np.abs(shares[0] - shares[1]).max())
 
 
@@ -121,7 +123,9 @@ def bounded(
     The last is None if nobody is approved.
     """
     y, approve = np.asarray(y), np.asarray(approve)
-    brier = bootstrap_interval(lambda y, s: float(((s - y) ** 2).mean()), y, score, draws=draws, seed=seed)
+    brier = bootstrap_interval(
+        lambda y, s: float(((s - y) ** 2).mean()), y, score, draws=draws, seed=seed
+    )
     bad = share_interval((approve & (y == 0)).sum(), approve.sum()) if approve.any() else None
     return {
         "ks": bootstrap_interval(ks, y, score, draws=draws, seed=seed),
@@ -155,8 +159,13 @@ def brier_parts(y: np.ndarray, score: np.ndarray, bins: int = 10) -> dict[str, f
     resolution = float((size * (good - base) ** 2).sum() / len(y))
     uncertainty = float(base * (1 - base))
     within = brier - (reliability - resolution + uncertainty)
-    return {"brier": brier, "reliability": reliability, "resolution": resolution,
-            "uncertainty": uncertainty, "within": within}  # fmt: skip
+    return {
+        "brier": brier,
+        "reliability": reliability,
+        "resolution": resolution,
+        "uncertainty": uncertainty,
+        "within": within,
+    }
 
 
 def _equal_bins(score: np.ndarray, bins: int) -> np.ndarray:
@@ -189,7 +198,9 @@ class CalibrationLine:
     @property
     def figures(self) -> dict[str, float | None]:
         """Slope and intercept with their bounds, by name."""
-        return as_figures({f"calibration_{each}": getattr(self, each) for each in ("slope", "intercept")})
+        return as_figures(
+            {f"calibration_{each}": getattr(self, each) for each in ("slope", "intercept")}
+        )
 
     def __str__(self) -> str:
         if self.slope is None:
@@ -291,12 +302,16 @@ def stability(before: np.ndarray, after: np.ndarray) -> Stability:
 def score_stability(before: np.ndarray, after: np.ndarray, bins: int = 10) -> Stability:
     """Stability of a score or quantity, over bins that hold equal shares of the sample before."""
     edges = np.unique(np.quantile(before, np.linspace(0, 1, bins + 1)[1:-1]))
-    counts = [np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1)
-              for values in (before, after)]  # fmt: skip
+    counts = [
+        np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1)
+        for values in (before, after)
+    ]
     return stability(*counts)
 
 
-def column_stability(before: pd.Series, after: pd.Series, field: Field, bins: int = 10) -> Stability:
+def column_stability(
+    before: pd.Series, after: pd.Series, field: Field, bins: int = 10
+) -> Stability:
     """Stability of one raw column: of its levels, missing one of them, or of a quantity's bins."""
     if field.levels is None:
         return score_stability(before.to_numpy(), after.to_numpy(), bins)

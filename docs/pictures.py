@@ -38,8 +38,10 @@ def small(picture: bytes) -> bytes:
 
 
 def main() -> None:
-    pages = {"index.png": ROOT / "experiments" / "index.html",
-             "decision_lab.png": newest("decision_lab.html")}  # fmt: skip
+    pages = {
+        "index.png": ROOT / "experiments" / "index.html",
+        "decision_lab.png": newest("decision_lab.html"),
+    }
     program = shutil.which("chromium") or shutil.which("google-chrome")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])

@@ -13,8 +13,15 @@ from papermill_chain.notebooks import ChainError, Notebook
 from papermill_chain.plan import Plan, plan_of
 from papermill_chain.progress import duration, show_failures, tell, view_for
 from papermill_chain.record import (
-    Busy, Run, last_good, mark_interrupted, only_run, repair, stages_cut, unfinished,
-)  # fmt: skip
+    Busy,
+    Run,
+    last_good,
+    mark_interrupted,
+    only_run,
+    repair,
+    stages_cut,
+    unfinished,
+)
 from papermill_chain.signals import end_with_input
 from papermill_chain.stages import Stage, in_order, read_notebooks, upstream, writers
 
@@ -236,30 +243,61 @@ def _parser(title: str, chain: Sequence[Stage]) -> ArgumentParser:
     add = parser.add_argument
     add("--list", action="store_true", help="show stages and parameters, run nothing")
     add("--dry-run", action="store_true", help="show what would run and why, run nothing")
-    add("--set", action="append", default=[], metavar="NAME=VALUE",
-        help="set a parameter (repeatable)")  # fmt: skip
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="set a parameter (repeatable)",
+    )
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--only", action="append", metavar="STAGE",
-                       help="run this stage alone (repeatable)")  # fmt: skip
-    which.add_argument("--from", dest="start", metavar="STAGE",
-                       help="run this stage and all after it")  # fmt: skip
+    which.add_argument(
+        "--only", action="append", metavar="STAGE", help="run this stage alone (repeatable)"
+    )
+    which.add_argument(
+        "--from", dest="start", metavar="STAGE", help="run this stage and all after it"
+    )
     which.add_argument("--force", action="store_true", help="run all stages, changed or not")
     add("--jobs", type=_count, default=2, metavar="N", help="notebooks side by side (default: 2)")
-    add("--open", action="store_true", help="then open the index of all runs in a browser; with "
-        "--grid its page; with --debug the copy, in JupyterLab")  # fmt: skip
+    add(
+        "--open",
+        action="store_true",
+        help="then open the index of all runs in a browser; with "
+        "--grid its page; with --debug the copy, in JupyterLab",
+    )
     add("--cell-timeout", type=_count, metavar="SECONDS", help="longest a cell may take")
     way = parser.add_mutually_exclusive_group()
-    way.add_argument("--debug", metavar="STAGE",
-        help="make a copy of its notebook in debug/, as it failed and with what it was handed")  # fmt: skip
-    way.add_argument("--fixed", metavar="STAGE",
-        help="take the changes of that copy over into the notebook, then run")  # fmt: skip
-    way.add_argument("--grid", action="append", default=[], metavar="NAME=VALUES",
+    way.add_argument(
+        "--debug",
+        metavar="STAGE",
+        help="make a copy of its notebook in debug/, as it failed and with what it was handed",
+    )
+    way.add_argument(
+        "--fixed",
+        metavar="STAGE",
+        help="take the changes of that copy over into the notebook, then run",
+    )
+    way.add_argument(
+        "--grid",
+        action="append",
+        default=[],
+        metavar="NAME=VALUES",
         help="run the chain in a workspace of its own for each of A,B,C or 1..10 or 0..100..25, and"
-        " with a second --grid (repeatable) for each combination")  # fmt: skip
-    add("--grid-jobs", type=_count, default=max(1, _cores() // 2), metavar="N",
-        help="chains of a grid side by side (default: half the cores, %(default)s)")  # fmt: skip
-    add("--scheduler", metavar="ADDRESS", help=f"have the workers of a Dask cluster do what notebooks "
-        f"do side by side, and the chains of a grid (default: the variable {SCHEDULER})")  # fmt: skip
+        " with a second --grid (repeatable) for each combination",
+    )
+    add(
+        "--grid-jobs",
+        type=_count,
+        default=max(1, _cores() // 2),
+        metavar="N",
+        help="chains of a grid side by side (default: half the cores, %(default)s)",
+    )
+    add(
+        "--scheduler",
+        metavar="ADDRESS",
+        help=f"have the workers of a Dask cluster do what notebooks "
+        f"do side by side, and the chains of a grid (default: the variable {SCHEDULER})",
+    )
     add("--yes", action="store_true", help="do so for more than 200 combinations, too")
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--quiet", action="store_true", help="print nothing unless something fails")

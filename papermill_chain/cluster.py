@@ -32,8 +32,10 @@ def connected(address: str) -> Iterator:
         import dask
         from distributed import Client
     except ImportError:
-        raise ChainError("a scheduler is named, and Dask is not installed; install the packages "
-                         "dask and distributed, or run without it") from None  # fmt: skip
+        raise ChainError(
+            "a scheduler is named, and Dask is not installed; install the packages "
+            "dask and distributed, or run without it"
+        ) from None
     timeouts = {"connect": f"{PATIENCE}s", "tcp": f"{SILENCE}s"}
     dask.config.set({f"distributed.comm.timeouts.{name}": time for name, time in timeouts.items()})
     for name in ("distributed", "distributed.client", "distributed.core", "distributed.batched"):
@@ -42,9 +44,11 @@ def connected(address: str) -> Iterator:
         _refuse_strangers(address)
         client = Client(address, timeout=PATIENCE, set_as_default=False)
     except Exception as error:  # whatever answers there may answer anything
-        raise ChainError(f"no scheduler answers at {address} ({_words(error)}); nothing was run. "
-                         "Start one with `dask scheduler`, and some `dask worker ADDRESS`, or run "
-                         "without it") from None  # fmt: skip
+        raise ChainError(
+            f"no scheduler answers at {address} ({_words(error)}); nothing was run. "
+            "Start one with `dask scheduler`, and some `dask worker ADDRESS`, or run "
+            "without it"
+        ) from None
     try:
         yield client
     finally:
@@ -90,17 +94,30 @@ class Workers:
         self.followers[one.number] = follow
         try:
             future = self.futures[one.number] = self.client.submit(
-                run_on_worker, grid.folder / one.folder, grid.source, grid.script, one.settings,
-                grid.options, grid.shared, self.topic, one.number,
-                pure=False, priority=-one.number,
-            )  # fmt: skip
+                run_on_worker,
+                grid.folder / one.folder,
+                grid.source,
+                grid.script,
+                one.settings,
+                grid.options,
+                grid.shared,
+                self.topic,
+                one.number,
+                pure=False,
+                priority=-one.number,
+            )
             return future.result()
         except KilledWorker as error:
-            return Result("failed", error=f"{error.allowed_failures + 1} workers died while they "
-                          "ran it, as they do when memory runs out")  # fmt: skip
+            return Result(
+                "failed",
+                error=f"{error.allowed_failures + 1} workers died while they "
+                "ran it, as they do when memory runs out",
+            )
         except FutureCancelledError:
-            raise PlaceLost("the scheduler was lost; start one, and the same command goes on "
-                            "where this has stopped") from None  # fmt: skip
+            raise PlaceLost(
+                "the scheduler was lost; start one, and the same command goes on "
+                "where this has stopped"
+            ) from None
 
     def stop(self) -> None:
         """Let go of all chains: whoever runs one for nobody ends it in good order."""
@@ -124,16 +141,22 @@ class Workers:
         finally:
             (folder / ".seen").unlink(missing_ok=True)
         if not answers:
-            raise ChainError("the cluster has no worker; nothing was run. Start some with "
-                             f"`dask worker {self.grid.scheduler}`")  # fmt: skip
+            raise ChainError(
+                "the cluster has no worker; nothing was run. Start some with "
+                f"`dask worker {self.grid.scheduler}`"
+            )
         for worker, answer in answers.items():
             if isinstance(answer, BaseException):
-                raise ChainError(f"the worker {worker} cannot run a chain ({_words(answer)}); "
-                                 "nothing was run. Install there what is installed here")  # fmt: skip
+                raise ChainError(
+                    f"the worker {worker} cannot run a chain ({_words(answer)}); "
+                    "nothing was run. Install there what is installed here"
+                )
             if not answer:
-                raise ChainError(f"the worker {worker} does not see {folder}; nothing was run. "
-                                 "A grid on a cluster needs a disk that all its machines have "
-                                 "under the same path")  # fmt: skip
+                raise ChainError(
+                    f"the worker {worker} does not see {folder}; nothing was run. "
+                    "A grid on a cluster needs a disk that all its machines have "
+                    "under the same path"
+                )
 
 
 def sees(file: Path, mark: str) -> bool:
@@ -144,9 +167,15 @@ def sees(file: Path, mark: str) -> bool:
 
 
 def run_on_worker(
-    workspace: Path, source: Path, script: str, settings: dict[str, str], options: list[str],
-    unset: list[str], topic: str, number: int,
-) -> Result:  # fmt: skip
+    workspace: Path,
+    source: Path,
+    script: str,
+    settings: dict[str, str],
+    options: list[str],
+    unset: list[str],
+    topic: str,
+    number: int,
+) -> Result:
     """On a worker: run a chain, tell of it, and end it when nobody waits for it any more.
 
     The chain does not know of the cluster: it would wait for the very thread that it is run by.

@@ -123,10 +123,12 @@ def show_copy(copy: Copy) -> None:
     if copy.stage.elsewhere != Elsewhere():
         print("What it keeps elsewhere, as in a registry, it keeps there from the copy, too.")
     settings = [part for each in copy.settings for part in ("--set", each)]
-    print(f"Next: uv run jupyter lab {file}    # find the cause, change the cells\n"
-          f"      {_command('--fixed', name, *settings)}    # take the changes over and run on\n"
-          "If the cause was not in the notebook but in data or a package, a plain rerun goes on "
-          f"from there:\n      {_command(*settings)}")  # fmt: skip
+    print(
+        f"Next: uv run jupyter lab {file}    # find the cause, change the cells\n"
+        f"      {_command('--fixed', name, *settings)}    # take the changes over and run on\n"
+        "If the cause was not in the notebook but in data or a package, a plain rerun goes on "
+        f"from there:\n      {_command(*settings)}"
+    )
 
 
 def open_in_jupyter(copy: Copy) -> int:
@@ -178,9 +180,13 @@ def _injected(plan: Plan, stage: Stage, told: dict[str, Any], run: str | None) -
         *(f"os.environ[{name!r}] = {value!r}" for name, value in variables.items()),
     ]
     return {
-        "cell_type": "code", "execution_count": None, "id": "injected-parameters",
-        "metadata": {"tags": [INJECTED]}, "outputs": [], "source": "\n".join(lines),
-    }  # fmt: skip
+        "cell_type": "code",
+        "execution_count": None,
+        "id": "injected-parameters",
+        "metadata": {"tags": [INJECTED]},
+        "outputs": [],
+        "source": "\n".join(lines),
+    }
 
 
 def _with_ids(cells: list[dict[str, Any]], stage: str) -> list[dict[str, Any]]:
@@ -226,8 +232,13 @@ def _as_typed(plan: Plan, stage: Stage, told: dict[str, Any]) -> list[str]:
 def _as_before(cells: list[dict[str, Any]], before: str, stage: str) -> str:
     """A notebook with these cells, written as it was before: ids, metadata, indents, line ends."""
     notebook = json.loads(before)
-    old = dict(zip((cell["id"] for cell in _with_ids(notebook["cells"], stage)),
-                   notebook["cells"], strict=True))  # fmt: skip
+    old = dict(
+        zip(
+            (cell["id"] for cell in _with_ids(notebook["cells"], stage)),
+            notebook["cells"],
+            strict=True,
+        )
+    )
     has_ids = any("id" in cell for cell in notebook["cells"])
     lists = any(isinstance(cell["source"], list) for cell in notebook["cells"])
     style = _style_of(before, notebook)

@@ -26,9 +26,13 @@ def basis_of(notebook: Notebook, root: Path) -> dict:
 
 
 def why_stale(
-    stage: Stage, notebook: Notebook, parameters: dict, reads: Iterable[str], root: Path,
+    stage: Stage,
+    notebook: Notebook,
+    parameters: dict,
+    reads: Iterable[str],
+    root: Path,
     last: StageRun | None,
-) -> list[str]:  # fmt: skip
+) -> list[str]:
     """Why a stage has to run, in words; nothing if its last good result still stands.
 
     Parameters
@@ -48,7 +52,11 @@ def why_stale(
         *([f"Python {basis['python']} → {PYTHON}"] if basis["python"] != PYTHON else []),
         *_changed_files(last.writes, root, "was altered"),
         *([] if report_of(last, root).is_file() else ["its report is missing"]),
-        *[f"its run has no copy of {name}" for name in stage.kept if not _is_kept(name, last, root)],
+        *[
+            f"its run has no copy of {name}"
+            for name in stage.kept
+            if not _is_kept(name, last, root)
+        ],
     ]
     if not reasons and stage.elsewhere.missing and (gone := stage.elsewhere.missing()):
         reasons.append(gone)
@@ -117,8 +125,13 @@ def _code_behind(modules: Iterable[str], root: Path) -> list[str]:
 def _named_in(source: bytes, folder: Path) -> set[Path]:
     """The files beside a module or right below its folder that it names."""
     names = {name.decode() for name in FILE_NAME.findall(source)}
-    return {file for name in names for where in (name, f"*/{name}") for file in folder.glob(where)
-            if file.is_file()}  # fmt: skip
+    return {
+        file
+        for name in names
+        for where in (name, f"*/{name}")
+        for file in folder.glob(where)
+        if file.is_file()
+    }
 
 
 @cache

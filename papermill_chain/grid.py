@@ -165,10 +165,20 @@ def grid_of(
         combinations.append(one)
         seen[same] = one.label
     return Grid(
-        plan.root, _id_of(values, fixed), plan.title, script := _script(plan.root),
-        _files(plan, script), combinations, fixed, _command(asked), asked.grid_jobs,
-        _options(asked), shared, _expected(plan), scheduler,
-    )  # fmt: skip
+        plan.root,
+        _id_of(values, fixed),
+        plan.title,
+        script := _script(plan.root),
+        _files(plan, script),
+        combinations,
+        fixed,
+        _command(asked),
+        asked.grid_jobs,
+        _options(asked),
+        shared,
+        _expected(plan),
+        scheduler,
+    )
 
 
 def run_grid(grid: Grid, place: Place, view: GridView) -> int:
@@ -213,11 +223,18 @@ def run_one(
     environment |= {**(given or {}), ENDS_WITH_INPUT: "1"}
     while True:
         result = Result("failed")
-        with tempfile.TemporaryFile() as errors, subprocess.Popen(
-            [sys.executable, workspace / script, "--json", *options, *pairs],
-            cwd=workspace, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=errors, start_new_session=True,  # a signal from the terminal is for the grid
-        ) as chain:  # fmt: skip
+        with (
+            tempfile.TemporaryFile() as errors,
+            subprocess.Popen(
+                [sys.executable, workspace / script, "--json", *options, *pairs],
+                cwd=workspace,
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                start_new_session=True,  # a signal from the terminal is for the grid
+            ) as chain,
+        ):
             if started:
                 started(chain)
             for line in chain.stdout:
@@ -294,9 +311,15 @@ class Here:
         """Run a combination and wait for its end."""
         grid = self.grid
         return run_one(
-            grid.folder / one.folder, grid.source, grid.script, one.settings, grid.options,
-            grid.shared, follow=follow, started=partial(self._know, one.number),
-        )  # fmt: skip
+            grid.folder / one.folder,
+            grid.source,
+            grid.script,
+            one.settings,
+            grid.options,
+            grid.shared,
+            follow=follow,
+            started=partial(self._know, one.number),
+        )
 
     def stop(self) -> None:
         """Ask all chains to end in good order."""

@@ -58,12 +58,20 @@ def page_of(grid: Grid, status: str) -> str:
     names, constant, strips, bars = figures_of(grid.combinations)
     return filled(
         "grid.html.j2",
-        grid=grid, status=status, names=names, constant=constant, strips=strips, bars=bars,
+        grid=grid,
+        status=status,
+        names=names,
+        constant=constant,
+        strips=strips,
+        bars=bars,
         good=sum(one.result.status in GOOD for one in grid.combinations),
         failed=[one for one in grid.combinations if one.result.status == "failed"],
         has_runs=(grid.root / "experiments" / "index.html").is_file(),
-        key=_key, short=_short, width=WIDTH, margin=MARGIN,
-    )  # fmt: skip
+        key=_key,
+        short=_short,
+        width=WIDTH,
+        margin=MARGIN,
+    )
 
 
 def figures_of(
@@ -115,8 +123,13 @@ def _strip(name: str, values: list[tuple[Combination, float]]) -> Strip:
     dots, before = [], Counter()
     for one, number in sorted(values, key=lambda pair: pair[1]):
         pile = round(across(number) / STEP)
-        dots.append((across(number), round(height - MARGIN - before[pile] * up, 1),
-                     f"{one.label}: {_short(number)}"))  # fmt: skip
+        dots.append(
+            (
+                across(number),
+                round(height - MARGIN - before[pile] * up, 1),
+                f"{one.label}: {_short(number)}",
+            )
+        )
         before[pile] += 1
     levels = {}
     for parameter in values[0][0].parameters:

@@ -115,9 +115,13 @@ def at_its_turn(kernel: str, session: Session) -> Iterator[NotebookClient | None
 
 
 def execute(
-    notebook: Path, executed: Path, parameters: dict[str, Any], kernel: str, session: Session,
+    notebook: Path,
+    executed: Path,
+    parameters: dict[str, Any],
+    kernel: str,
+    session: Session,
     ahead: NotebookClient | None,
-) -> Outcome:  # fmt: skip
+) -> Outcome:
     """Run a notebook and keep it, executed; what went wrong is told, not raised.
 
     Its kernel is the one that has been started ahead, else one that is started now.
@@ -126,10 +130,16 @@ def execute(
     broken = None
     try:
         papermill.execute_notebook(
-            _literally(notebook), _literally(executed), parameters,
-            engine_name="chain", kernel_name=kernel, language="python",
-            progress_bar=False, session=session, ahead=ahead,
-        )  # fmt: skip
+            _literally(notebook),
+            _literally(executed),
+            parameters,
+            engine_name="chain",
+            kernel_name=kernel,
+            language="python",
+            progress_bar=False,
+            session=session,
+            ahead=ahead,
+        )
     except papermill.PapermillExecutionError:
         pass  # the notebook tells more
     except Exception as error:
@@ -166,9 +176,11 @@ def _manager(kernel: str, session: Session) -> AsyncKernelManager:
 def _surroundings(session: Session) -> dict[str, Any]:
     """What a kernel is started with."""
     return {
-        "env": session.environment, "cwd": str(session.folder),
-        "stdout": session.log, "stderr": session.log,
-    }  # fmt: skip
+        "env": session.environment,
+        "cwd": str(session.folder),
+        "stdout": session.log,
+        "stderr": session.log,
+    }
 
 
 def _take_secrets_from_environment(cells, session: Session) -> None:

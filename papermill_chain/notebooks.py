@@ -70,7 +70,9 @@ def notebook_in(text: str, name: str, title: str) -> Notebook:
         raise ChainError(
             f"{name} has {len(tagged)} cells tagged `parameters`; it takes exactly one"
         )
-    titles = (re.search(r"^# +(.+)$", text, re.M) for kind, text in cells if kind == "markdown")
+    titles = (
+        re.search(r"^# +(.+)$", text, re.MULTILINE) for kind, text in cells if kind == "markdown"
+    )
     title = next((match[1].strip() for match in titles if match), title)
     code = tuple(_without_magics(text) for kind, text in cells if kind == "code")
     content = hashlib.sha256(json.dumps([cells, tags, kernel]).encode()).hexdigest()
@@ -120,7 +122,7 @@ def imported_modules(source: str, package: str = "") -> list[str]:
 
 def _without_magics(source: str) -> str:
     """The Python of a cell, whose lines may also be for IPython or the shell."""
-    return re.sub(r"^\s*[%!].*$", "pass", source, flags=re.M)
+    return re.sub(r"^\s*[%!].*$", "pass", source, flags=re.MULTILINE)
 
 
 def _parameters(source: str, name: str) -> dict[str, Parameter]:

@@ -79,7 +79,7 @@ def runnable(cells) -> list[int]:
 def heading_of(cells, index: int) -> str | None:
     """The heading under which a cell stands."""
     for cell in reversed(cells[:index]):
-        found = re.findall(r"^#{1,6} +(.+?)[ #]*$", cell.source, re.M)
+        found = re.findall(r"^#{1,6} +(.+?)[ #]*$", cell.source, re.MULTILINE)
         if cell.cell_type == "markdown" and found:
             return found[-1].replace("`", "").replace("*", "")
     return None
@@ -139,9 +139,12 @@ def _mark_stopped(cells, at: int | None) -> None:
             cell.metadata.papermill |= {"status": "failed", "exception": True}
             continue
         cell.metadata.papermill |= {
-            "status": "pending", "exception": None,
-            "start_time": None, "end_time": None, "duration": None,
-        }  # fmt: skip
+            "status": "pending",
+            "exception": None,
+            "start_time": None,
+            "end_time": None,
+            "duration": None,
+        }
         if cell.cell_type == "code":
             cell.execution_count, cell.outputs = None, []
 

@@ -67,15 +67,25 @@ class Plan:
         if stage.name in self.asked_for:
             return ["asked for"]
         return why_stale(
-            stage, self.notebooks[stage.name], self.planned(stage).parameters,
-            self.files_read(stage), self.root, last,
-        )  # fmt: skip
+            stage,
+            self.notebooks[stage.name],
+            self.planned(stage).parameters,
+            self.files_read(stage),
+            self.root,
+            last,
+        )
 
 
 def plan_of(
-    asked: Namespace, stages: list[Stage], notebooks: dict[str, Notebook], root: Path, title: str,
-    command: str, after: Callable[[Run], None] | None, compare: str | None,
-) -> Plan:  # fmt: skip
+    asked: Namespace,
+    stages: list[Stage],
+    notebooks: dict[str, Notebook],
+    root: Path,
+    title: str,
+    command: str,
+    after: Callable[[Run], None] | None,
+    compare: str | None,
+) -> Plan:
     """The plan that a command line asks for; ChainError if it cannot be meant."""
     selected = _selected(asked, stages)
     given = _given(asked.set, stages, notebooks)
@@ -91,11 +101,18 @@ def plan_of(
     refuse_missing(wired, stages, root, command)
     named = asked.force or asked.only or asked.start
     return Plan(
-        root, title, selected, notebooks, settings,
+        root,
+        title,
+        selected,
+        notebooks,
+        settings,
         given={name: value for taken in settings.values() for name, value in taken.items()},
         asked_for=frozenset(stage.name for stage in selected if named),
-        jobs=asked.jobs, cell_timeout=asked.cell_timeout, after=after, compare=compare,
-    )  # fmt: skip
+        jobs=asked.jobs,
+        cell_timeout=asked.cell_timeout,
+        after=after,
+        compare=compare,
+    )
 
 
 def _selected(asked: Namespace, stages: list[Stage]) -> list[Stage]:

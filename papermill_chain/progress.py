@@ -16,9 +16,14 @@ from papermill_chain.record import Run, StageRun
 
 SECONDS_OF_SILENCE = 15
 COLOURS = {
-    "succeeded": "32", "up to date": "32", "failed": "1;31", "interrupted": "33",
-    "bold": "1", "dim": "2", "link": "36",
-}  # fmt: skip
+    "succeeded": "32",
+    "up to date": "32",
+    "failed": "1;31",
+    "interrupted": "33",
+    "bold": "1",
+    "dim": "2",
+    "link": "36",
+}
 
 
 class View(Protocol):
@@ -134,8 +139,10 @@ class Lines:
         self._table([(stage, run.folder) for stage in run.stages])
         index = shown_path(run.folder.parent.parent / "index.html")
         status = self.paint(COLOURS[run.status], run.status)
-        self.say(f"Run {run.id} {status} after {duration(run.seconds)}; all runs: "
-                    + self.paint(COLOURS["link"], index))  # fmt: skip
+        self.say(
+            f"Run {run.id} {status} after {duration(run.seconds)}; all runs: "
+            + self.paint(COLOURS["link"], index)
+        )
         for number, step in enumerate(next_steps if run.status == "succeeded" else ()):
             self.say("     " if number else "Next:", step)
 

@@ -129,9 +129,15 @@ def new_run(root: Path, title: str, parameters: dict[str, Any], stages: list[Sta
     lock = root / "uv.lock"
     _note_holder(root / "experiments", f"run {id}")
     return Run(
-        folder, id, title, now.isoformat(timespec="seconds"), parameters, stages,
-        git=_git_state(root), lock_sha256=sha256(lock) if lock.is_file() else None,
-    )  # fmt: skip
+        folder,
+        id,
+        title,
+        now.isoformat(timespec="seconds"),
+        parameters,
+        stages,
+        git=_git_state(root),
+        lock_sha256=sha256(lock) if lock.is_file() else None,
+    )
 
 
 def last_good(experiments: Path) -> dict[str, StageRun]:

@@ -145,9 +145,14 @@ def _exporter():
     )
     # Best picture first; scripts and widgets are not on the list, so they are never shown.
     exporter.config.NbConvertBase.display_data_priority = [
-        "image/png", "image/jpeg", "image/svg+xml",
-        "text/html", "text/markdown", "text/latex", "text/plain",
-    ]  # fmt: skip
+        "image/png",
+        "image/jpeg",
+        "image/svg+xml",
+        "text/html",
+        "text/markdown",
+        "text/latex",
+        "text/plain",
+    ]
     return exporter
 
 
@@ -261,9 +266,13 @@ def _templates():
         loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     templates.filters.update(
-        figure=_figure, words=_words, moment=_moment, duration=_duration, rank=_rank,
+        figure=_figure,
+        words=_words,
+        moment=_moment,
+        duration=_duration,
+        rank=_rank,
         number=leading_number,
-    )  # fmt: skip
+    )
     return templates
 
 

@@ -20,8 +20,15 @@ from papermill_chain.history import pages_among
 from papermill_chain.plan import Plan
 from papermill_chain.progress import View
 from papermill_chain.record import (
-    CUT, GOOD, Failure, Run, StageRun, new_run, remember, sources,
-)  # fmt: skip
+    CUT,
+    GOOD,
+    Failure,
+    Run,
+    StageRun,
+    new_run,
+    remember,
+    sources,
+)
 from papermill_chain.session import Outcome, Picture, Session
 from papermill_chain.signals import Interrupted, quiet_libraries, signals_put_into
 from papermill_chain.stages import Stage, notebook_path, upstream

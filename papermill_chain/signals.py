@@ -10,7 +10,6 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from queue import SimpleQueue
 
-
 ENDS_WITH_INPUT = "CHAIN_ENDS_WITH_INPUT"  # set where another program runs this one
 
 
@@ -26,7 +25,7 @@ def signals_put_into(events: SimpleQueue) -> Iterator[None]:
         for name in ("SIGINT", "SIGTERM", "SIGHUP"):
             number = getattr(signal, name, None)
             if number and signal.getsignal(number) != signal.SIG_IGN:  # as nohup wants it
-                handler = lambda number, _: events.put(partial(_interrupt, number))  # noqa: E731
+                handler = lambda number, _: events.put(partial(_interrupt, number))
                 before[number] = signal.signal(number, handler)
     try:
         yield

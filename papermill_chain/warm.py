@@ -39,10 +39,19 @@ POSSIBLE = sys.platform == "linux"  # macOS has fork, but its own libraries do n
 NONE = -1  # for a process id
 LARGEST = 1 << 17  # bytes of a message; a call carries a whole run as its argument
 KERNEL = [  # what every kernel imports when it starts
-    "ipykernel.debugger", "ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell",
-    "IPython.core.completerlib", "IPython.core.debugger", "IPython.core.oinspect",
-    "IPython.extensions.storemagic", "psutil", "pydoc", "sqlite3", "tornado.platform.asyncio",
-]  # fmt: skip
+    "ipykernel.debugger",
+    "ipykernel.kernelapp",
+    "ipykernel.ipkernel",
+    "ipykernel.zmqshell",
+    "IPython.core.completerlib",
+    "IPython.core.debugger",
+    "IPython.core.oinspect",
+    "IPython.extensions.storemagic",
+    "psutil",
+    "pydoc",
+    "sqlite3",
+    "tornado.platform.asyncio",
+]
 
 
 class NoFork(Exception):
@@ -96,10 +105,14 @@ class Warm:
         self.life, life = socket.socketpair()  # either end sees when the other one is gone
         self.process = subprocess.Popen(
             [sys.executable, __file__, str(channel.fileno()), str(life.fileno())],
-            cwd=folder, env=self.environment, pass_fds=[channel.fileno(), life.fileno()],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            cwd=folder,
+            env=self.environment,
+            pass_fds=[channel.fileno(), life.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
             start_new_session=True,  # a signal from the terminal is for the runner
-        )  # fmt: skip
+        )
         channel.close()
         life.close()
         threading.Thread(target=self._listen, daemon=True).start()
@@ -127,9 +140,12 @@ class Warm:
         return self._fork({"stage": stage, "arguments": arguments, "environment": own}, output)
 
     def call(
-        self, function: tuple[str, str], argument: Any, output: IO[bytes],
+        self,
+        function: tuple[str, str],
+        argument: Any,
+        output: IO[bytes],
         patience: float | None = None,
-    ) -> Fork:  # fmt: skip
+    ) -> Fork:
         """A process that calls a function; if that raises, `output` tells what, as JSON."""
         asked = {"call": function, "argument": pickle.dumps(argument).hex(), "path": sys.path}
         return self._fork(asked, output, patience)

@@ -12,8 +12,14 @@ from papermill_chain.plan import Plan
 from papermill_chain.record import Failure, Run
 from papermill_chain.stages import Stage, upstream
 from papermill_chain.warm import (
-    MARK_OF_RUN, MARK_OF_STAGE, POSSIBLE, NoFork, Warm, kill_family, named,
-)  # fmt: skip
+    MARK_OF_RUN,
+    MARK_OF_STAGE,
+    POSSIBLE,
+    NoFork,
+    Warm,
+    kill_family,
+    named,
+)
 
 
 @dataclass

@@ -37,11 +37,19 @@ def visit(browser: Browser, file: Path, width: int = 1280, **context) -> Iterato
     wrong: list[str] = []
     with browser.new_context(viewport={"width": width, "height": 900}, **context) as tab:
         page = tab.new_page()
-        page.on("console", lambda said: said.type in ("error", "warning") and wrong.append(said.text))
+        page.on(
+            "console", lambda said: said.type in ("error", "warning") and wrong.append(said.text)
+        )
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
-        page.on("request", lambda asked: asked.url.startswith(("file:", "data:"))
-                and asked.resource_type in ("document", "image") or wrong.append(asked.url))  # fmt: skip
+        page.on(
+            "request",
+            lambda asked: (
+                asked.url.startswith(("file:", "data:"))
+                and asked.resource_type in ("document", "image")
+                or wrong.append(asked.url)
+            ),
+        )
         page.goto(file.as_uri())
         yield page
     assert not wrong

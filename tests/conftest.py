@@ -22,8 +22,13 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 
 # The files that take longest. test_evidence.py needs the chain that test_chain.py starts with, and
 # would have to wait for it if it came sooner.
-FIRST = ["test_chain.py", "test_tracking_server.py", "test_evaluation.py", "test_scoring.py",
-         "test_evidence.py"]  # fmt: skip
+FIRST = [
+    "test_chain.py",
+    "test_tracking_server.py",
+    "test_evaluation.py",
+    "test_scoring.py",
+    "test_evidence.py",
+]
 PARTS = ["notebooks", "creditrisk", "papermill_chain", "data/raw", "run_all.py", "uv.lock"]
 
 
@@ -55,8 +60,12 @@ def run_all(project: Path, *arguments: str, **environment: str) -> subprocess.Co
     inherited = {name: value for name, value in os.environ.items() if "MLFLOW" not in name}
     return subprocess.run(
         [sys.executable, "run_all.py", *arguments],
-        cwd=project, env=inherited | environment, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
+        cwd=project,
+        env=inherited | environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
 
 
 def install_on_build_machine(package: str) -> None:

@@ -26,17 +26,31 @@ class Cluster:
             self.close()
             self.file.unlink(missing_ok=True)
             self.scheduler = self._start(
-                "scheduler", "--port", "0", "--dashboard-address", "127.0.0.1:0",
-                "--scheduler-file", str(self.file),
-            )  # fmt: skip
+                "scheduler",
+                "--port",
+                "0",
+                "--dashboard-address",
+                "127.0.0.1:0",
+                "--scheduler-file",
+                str(self.file),
+            )
             wait_for(lambda: self.file.exists() and self.file.read_text().endswith("}"))
             self.address = json.loads(self.file.read_text())["address"]
         self.workers = [worker for worker in self.workers if worker.poll() is None]
         while len(self.workers) < workers:
             self.workers.append(
-                self._start("worker", self.address, "--nthreads", "1", "--no-nanny",
-                            "--no-dashboard", "--local-directory", str(self.folder), **environment)
-            )  # fmt: skip
+                self._start(
+                    "worker",
+                    self.address,
+                    "--nthreads",
+                    "1",
+                    "--no-nanny",
+                    "--no-dashboard",
+                    "--local-directory",
+                    str(self.folder),
+                    **environment,
+                )
+            )
         if workers:
             with connected(self.address) as client:
                 client.wait_for_workers(workers, timeout=30)
@@ -57,7 +71,16 @@ class Cluster:
         environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
         with (self.folder / "log").open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", f"distributed.cli.dask_{kind}", "--host", "127.0.0.1", *options],
-                stdout=log, stderr=log, cwd=self.folder,
+                [
+                    sys.executable,
+                    "-m",
+                    f"distributed.cli.dask_{kind}",
+                    "--host",
+                    "127.0.0.1",
+                    *options,
+                ],
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
                 env={k: v for k, v in os.environ.items() if k != ADDRESS} | environment,
-            )  # fmt: skip
+            )

@@ -39,8 +39,12 @@ class Running:
         return answer.status, json.loads(answer.content)
 
     def post(self, content: object, query: str = "") -> tuple[int, object]:
-        answer = self.ask("POST", f"/predict{query}", json.dumps(content).encode(),
-                          {"Content-Type": "application/json"})  # fmt: skip
+        answer = self.ask(
+            "POST",
+            f"/predict{query}",
+            json.dumps(content).encode(),
+            {"Content-Type": "application/json"},
+        )
         return answer.status, json.loads(answer.content)
 
     def ask(self, method: str, path: str, body=None, headers=()):
@@ -88,11 +92,21 @@ def start(source: Path | str, errors: Path, *options: str, **environment: str) -
     """Type ``creditrisk serve`` and wait until it listens."""
     with errors.open("wb") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "creditrisk.cli", "serve", "--models", str(source),
-             "--port", "0", *options],
-            stderr=file, cwd=errors.parent,
+            [
+                sys.executable,
+                "-m",
+                "creditrisk.cli",
+                "serve",
+                "--models",
+                str(source),
+                "--port",
+                "0",
+                *options,
+            ],
+            stderr=file,
+            cwd=errors.parent,
             env={**os.environ, "PYTHONPATH": str(ROOT)} | environment,
-        )  # fmt: skip
+        )
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
         for line in errors.read_text().splitlines(keepends=True):
@@ -140,6 +154,11 @@ def load(server: Running, content: bytes, connections: int = 4) -> Iterator[list
 def creditrisk(*arguments: str, cwd: Path, given: str = "") -> subprocess.CompletedProcess:
     """Type ``creditrisk ...``."""
     return subprocess.run(
-        [sys.executable, "-m", "creditrisk.cli", *arguments], cwd=cwd, input=given, text=True,
-        capture_output=True, timeout=60, env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+        [sys.executable, "-m", "creditrisk.cli", *arguments],
+        cwd=cwd,
+        input=given,
+        text=True,
+        capture_output=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )

@@ -76,14 +76,19 @@ def test_decisions_are_the_scorers_to_the_last_bit_from_every_kind_of_file(
     kinds = {
         "day=1/a.parquet": applications[:100],
         "day=2/a.parquet": applications[100:200]
-        .astype({"Purpose": "category", "Age": "float64", "Job": "int8"}).assign(Branch="x"),
-        "one.parquet": applications[200:201], "two.parquet": applications[201:203],
+        .astype({"Purpose": "category", "Age": "float64", "Job": "int8"})
+        .assign(Branch="x"),
+        "one.parquet": applications[200:201],
+        "two.parquet": applications[201:203],
         "none.parquet": applications[:0],
-    }  # fmt: skip
+    }
     for name, rows in kinds.items():
         write(rows, source / name)
-    csv = {"three.csv": applications[203:206], "more.csv": applications[206:],
-           "nothing.csv": applications[:0]}  # fmt: skip
+    csv = {
+        "three.csv": applications[203:206],
+        "more.csv": applications[206:],
+        "nothing.csv": applications[:0],
+    }
     for name, rows in csv.items():
         rows.to_csv(source / name, index=False, na_rep="NA")
     (source / "_notes.csv").write_text("none of ours")
@@ -123,15 +128,25 @@ def test_reasons_are_the_scorers(tmp_path, model, scorer, applications):
 def records_of(applications: pd.DataFrame) -> list[dict]:
     """Applications as JSON gives them."""
     rows = applications.drop(columns="id").astype(object).to_dict("records")
-    return [{name: None if pd.isna(value) else value for name, value in row.items()}
-            for row in rows]  # fmt: skip
+    return [
+        {name: None if pd.isna(value) else value for name, value in row.items()} for row in rows
+    ]
 
 
 BAD = [  # field, cell, whether a Parquet column holds such a value beside good ones
-    ("Age", 17), ("Age", 35.5), ("Age", None), ("Age", float("inf")), ("Credit amount", -1),
-    ("Credit amount", 2**62), ("Sex", "Secret"), ("Sex", None), ("Purpose", ""), ("Job", 4),
-    ("Saving accounts", "missing"), ("Checking account", "poor"),
-]  # fmt: skip
+    ("Age", 17),
+    ("Age", 35.5),
+    ("Age", None),
+    ("Age", float("inf")),
+    ("Credit amount", -1),
+    ("Credit amount", 2**62),
+    ("Sex", "Secret"),
+    ("Sex", None),
+    ("Purpose", ""),
+    ("Job", 4),
+    ("Saving accounts", "missing"),
+    ("Checking account", "poor"),
+]
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv"])
@@ -211,8 +226,14 @@ def test_a_broken_file_fails_alone_and_is_all_that_a_resumed_run_does(
     (source / "g.csv").unlink()
     (out / "e.parquet").write_bytes(b"gone bad")
     seen = []
-    again = score(str(source), str(out), light, workers=1, resume=True,
-                  tell=lambda what, about: seen.append(about) if what == "part" else None)  # fmt: skip
+    again = score(
+        str(source),
+        str(out),
+        light,
+        workers=1,
+        resume=True,
+        tell=lambda what, about: seen.append(about) if what == "part" else None,
+    )
     assert [part.name for part in seen] == [f"{name}.parquet" for name in "bcde"]
     assert again.kept == 2 and again.manifest["rows"] == 300
     made = content(out)
@@ -341,8 +362,15 @@ def test_on_a_cluster_too_every_row_is_there_once(tmp_path, model, portfolio, ca
     """A worker, the client, and another worker of the client that goes on are killed."""
     out = tmp_path / "out"
     with Cluster(tmp_path) as dask:
-        command = ["score", str(portfolio), str(out), "--models", model,
-                   "--scheduler", dask.ready(3)]  # fmt: skip
+        command = [
+            "score",
+            str(portfolio),
+            str(out),
+            "--models",
+            model,
+            "--scheduler",
+            dask.ready(3),
+        ]
         first, second, third = dask.workers
         with client_of(*command, log=tmp_path / "log") as client:
             until(lambda: done(out) or client.poll() is not None)
@@ -411,7 +439,9 @@ def test_paths_may_be_urls_of_an_object_store(tmp_path, light, applications, mon
         assert "1 of 2 files were scored before and are kept" in capsys.readouterr().err
         assert store.cat("bank/decisions/b.parquet") == content(out)["b.parquet"]
         assert not [name for name in store.find("bank") if name.endswith(".tmp")]
-        assert cli.main(["score", "s3://nobody/loans", str(tmp_path / "no"), "--models", light]) == 2
+        assert (
+            cli.main(["score", "s3://nobody/loans", str(tmp_path / "no"), "--models", light]) == 2
+        )
         assert cli.main(["score", "nowhere://loans", str(tmp_path / "no"), "--models", light]) == 2
         errors = capsys.readouterr().err.splitlines()
         assert errors[0] == "creditrisk: s3://nobody/loans does not exist"
@@ -430,8 +460,9 @@ def done(out: Path) -> int:
 def client_of(*command: str, log: Path):
     """`creditrisk` as a process, killed in the end."""
     with log.open("w") as file:
-        client = psutil.Popen([sys.executable, "-m", "creditrisk.cli", *command],
-                              cwd=ROOT, stdout=file, stderr=file)  # fmt: skip
+        client = psutil.Popen(
+            [sys.executable, "-m", "creditrisk.cli", *command], cwd=ROOT, stdout=file, stderr=file
+        )
     try:
         yield client
     finally:
@@ -452,8 +483,11 @@ def assert_same(out: Path, calm: Path) -> None:
 
 def workers_of(client: psutil.Process) -> list[psutil.Process]:
     """The processes that score; others are there to start them and to clean up."""
-    return [each for each in client.children(recursive=True)
-            if not each.children() and "resource_tracker" not in " ".join(each.cmdline())]  # fmt: skip
+    return [
+        each
+        for each in client.children(recursive=True)
+        if not each.children() and "resource_tracker" not in " ".join(each.cmdline())
+    ]
 
 
 def gone(process: psutil.Process) -> bool:
@@ -464,9 +498,11 @@ def gone(process: psutil.Process) -> bool:
 
 
 def test_help_waits_for_nothing_heavy():
-    code = ("import sys; from creditrisk import cli\n"
-            "try:\n    cli.main(['score', '--help'])\n"
-            "finally:\n    print({name.split('.')[0] for name in sys.modules})")  # fmt: skip
+    code = (
+        "import sys; from creditrisk import cli\n"
+        "try:\n    cli.main(['score', '--help'])\n"
+        "finally:\n    print({name.split('.')[0] for name in sys.modules})"
+    )
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert ran.returncode == 0 and "--resume" in ran.stdout
     loaded = ast.literal_eval(ran.stdout.splitlines()[-1])

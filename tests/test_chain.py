@@ -19,25 +19,47 @@ from conftest import ROOT, copy_project, run_all
 from creditrisk.contract import read_contract
 from creditrisk.data import encoded_columns, read_raw
 
-STAGES = ["01_eda", "02_preparation", "03_comparison", "04_registration", "05_validation",
-          "06_explanation"]  # fmt: skip
+STAGES = [
+    "01_eda",
+    "02_preparation",
+    "03_comparison",
+    "04_registration",
+    "05_validation",
+    "06_explanation",
+]
 MADE = [
-    "data/training/X_train.csv", "data/training/X_test.csv",
-    "data/training/y_train.csv", "data/training/y_test.csv",
-    "experiments/results.csv", "experiments/pairs.csv", "experiments/out_of_fold.csv",
-    "experiments/champion.json", "experiments/registration.json", "experiments/validation.json",
-    "experiments/explanation.json", "models/credit_risk_model.pkl", "models/model_columns.pkl",
-    "models/manifest.json", "models/model_card.md", "models/model_card.html",
-    "models/scorecard.csv", "models/scorecard.sql", "experiments/decision_lab.html",
-]  # fmt: skip
+    "data/training/X_train.csv",
+    "data/training/X_test.csv",
+    "data/training/y_train.csv",
+    "data/training/y_test.csv",
+    "experiments/results.csv",
+    "experiments/pairs.csv",
+    "experiments/out_of_fold.csv",
+    "experiments/champion.json",
+    "experiments/registration.json",
+    "experiments/validation.json",
+    "experiments/explanation.json",
+    "models/credit_risk_model.pkl",
+    "models/model_columns.pkl",
+    "models/manifest.json",
+    "models/model_card.md",
+    "models/model_card.html",
+    "models/scorecard.csv",
+    "models/scorecard.sql",
+    "experiments/decision_lab.html",
+]
 
 
 def in_project(project, code):
     """What a Python process in the project prints, as JSON."""
     ran = subprocess.run(
-        [sys.executable, "-c", code], cwd=project, capture_output=True, text=True, timeout=120,
+        [sys.executable, "-c", code],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        timeout=120,
         env=os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{project}/mlflow.db"},
-    )  # fmt: skip
+    )
     assert ran.returncode == 0, ran.stderr
     return json.loads(ran.stdout.splitlines()[-1])
 
@@ -56,9 +78,17 @@ def test_chain_succeeds_and_says_so(finished):
     assert all((project / path).stat().st_size for path in MADE)
     # nothing beside the documented folders
     assert {p.name for p in project.iterdir()} - {"__pycache__"} == {
-        "notebooks", "creditrisk", "papermill_chain", "data", "experiments", "models",
-        "run_all.py", "uv.lock", "mlflow.db", "mlartifacts",
-    }  # fmt: skip
+        "notebooks",
+        "creditrisk",
+        "papermill_chain",
+        "data",
+        "experiments",
+        "models",
+        "run_all.py",
+        "uv.lock",
+        "mlflow.db",
+        "mlartifacts",
+    }
     assert {p.suffix for p in (project / "notebooks").iterdir()} == {".ipynb"}
 
 
@@ -108,7 +138,9 @@ def test_champion_is_the_best_row(finished):
     results = pd.read_csv(project / "experiments/results.csv")
     champion = json.loads((project / "experiments/champion.json").read_text("utf-8"))
     assert {"Logistic Regression", "Random Forest"} <= set(results.model)
-    assert {"accuracy", "precision", "recall", "f1", "roc_auc", "gini", "ks", "brier"} <= set(results)
+    assert {"accuracy", "precision", "recall", "f1", "roc_auc", "gini", "ks", "brier"} <= set(
+        results
+    )
     assert champion["model"] == results.model[results.roc_auc.idxmax()]
     assert results.drop(columns="error").notna().all().all() and (results.folds == 30).all()
     assert results.error.isna().all() and len(results) >= 7
@@ -118,7 +150,9 @@ def test_champion_is_the_best_row(finished):
 
 def test_pickle_registry_and_stored_columns_agree(finished):
     project, _ = finished
-    found = in_project(project, """
+    found = in_project(
+        project,
+        """
 import json, pickle, mlflow, pandas as pd
 from creditrisk.contract import read_contract
 from creditrisk.data import decode
@@ -140,12 +174,14 @@ print(json.dumps({
     "decided": (model.predict(raw) == (p >= model[-1].threshold)).all().item(), "status": run.info.status,
     "encoded": abs(model[-1].predict_proba(X)[:, 1] - p).max(),
 }))
-""")  # fmt: skip
+""",
+    )
     assert found["apart"] <= 1e-12 and found["encoded"] <= 1e-15
     assert found["columns"] and found["decided"] and found["datasets"] == 1
     assert found["aliases"] == {"challenger": 1, "production": 1} or found["aliases"] == {
-        "challenger": "1", "production": "1",
-    }  # fmt: skip
+        "challenger": "1",
+        "production": "1",
+    }
     results = pd.read_csv(project / "experiments/results.csv")
     assert set(found["children"]) == set(results.model)
     assert sorted(found["reports"]) == [f"reports/{stage}.html" for stage in STAGES]
@@ -209,7 +245,9 @@ def test_manifest_beside_the_model_describes_it(finished):
 
 def test_an_unchanged_rerun_runs_nothing_and_imports_nothing_heavy(finished):
     project, ran = finished
-    found = in_project(project, """
+    found = in_project(
+        project,
+        """
 import contextlib, io, json, runpy, sys
 sys.argv = ["run_all.py"]
 with contextlib.redirect_stdout(io.StringIO()) as said:
@@ -219,7 +257,8 @@ with contextlib.redirect_stdout(io.StringIO()) as said:
         code = end.code
 heavy = {"mlflow", "pandas", "papermill", "numpy", "nbformat", "sqlalchemy"} & set(sys.modules)
 print(json.dumps({"code": code, "said": said.getvalue(), "heavy": sorted(heavy)}))
-""")  # fmt: skip
+""",
+    )
     assert (found["code"], found["heavy"]) == (0, [])
     assert found["said"].count("up to date") == len(STAGES) and "Nothing to do" in found["said"]
     assert len(list((project / "experiments/runs").iterdir())) == 1
@@ -229,7 +268,9 @@ def test_what_is_gone_from_the_registry_is_noticed_and_open_runs_are_closed(fini
     source, _ = finished
     project = tmp_path / "project"
     shutil.copytree(source, project)
-    found = in_project(project, """
+    found = in_project(
+        project,
+        """
 import json, mlflow, sys
 sys.path.insert(0, ".")
 import run_all
@@ -252,24 +293,30 @@ from pathlib import Path
 Path("mlflow.db").unlink()
 found["no store"] = lacks()
 print(json.dumps(found))
-""")  # fmt: skip
+""",
+    )
     gone = "Credit_Risk_Model version 1 is not in the registry"
     assert found == {
         "whole": ["", ""],
         "status": ["KILLED", "KILLED", "RUNNING"],
         "no production": ["", "the alias production is gone"],
-        "no challenger": ["the alias challenger is gone or points elsewhere"] + ["the alias production is gone"],
+        "no challenger": ["the alias challenger is gone or points elsewhere"]
+        + ["the alias production is gone"],
         "no version": [gone, gone],
         "no store": [gone, gone],
-    }  # fmt: skip
+    }
 
 
 def test_notebook_run_too_early_names_the_one_to_run_first(project, tmp_path):
     environment = os.environ | {"PYTHONPATH": str(project)}
     ran = subprocess.run(
         [sys.executable, "-m", "papermill", "03_comparison.ipynb", str(tmp_path / "out.ipynb")],
-        cwd=project / "notebooks", capture_output=True, text=True, timeout=120, env=environment,
-    )  # fmt: skip
+        cwd=project / "notebooks",
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=environment,
+    )
     assert ran.returncode != 0 and "run 02_preparation first" in ran.stderr
 
 
@@ -328,13 +375,19 @@ def plainly(project, folder, stages):
     """Run notebooks with plain papermill; they succeed, and none of their cells prints anything."""
     environment = {name: value for name, value in os.environ.items() if "MLFLOW" not in name}
     ran = subprocess.run(
-        [sys.executable, "-c", PLAINLY, str(folder), json.dumps(stages)], cwd=project / "notebooks",
-        capture_output=True, text=True, timeout=300, env=environment | {"PYTHONPATH": str(project)},
-    )  # fmt: skip
+        [sys.executable, "-c", PLAINLY, str(folder), json.dumps(stages)],
+        cwd=project / "notebooks",
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=environment | {"PYTHONPATH": str(project)},
+    )
     assert ran.returncode == 0, ran.stderr[-3000:]
     for stage in stages:
         cells = nbformat.read(folder / f"{stage}.ipynb", 4).cells
-        streams = [o for cell in cells for o in cell.get("outputs", []) if o.output_type == "stream"]
+        streams = [
+            o for cell in cells for o in cell.get("outputs", []) if o.output_type == "stream"
+        ]
         assert not streams, streams
 
 

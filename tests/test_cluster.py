@@ -67,8 +67,15 @@ def test_a_cluster_changes_no_figure(cluster, real, monkeypatch, capsys):  # noq
         found = ev.cross_validate(
             [search, forest], X[:300], y[:300], folds=3, repeats=2, seed=3, workers=2
         )
-        return found, ev.split_luck({"forest": forest.estimator}, X[:300], y[:300],
-                                    splits=4, test_size=0.2, seed=3, workers=2)  # fmt: skip
+        return found, ev.split_luck(
+            {"forest": forest.estimator},
+            X[:300],
+            y[:300],
+            splits=4,
+            test_size=0.2,
+            seed=3,
+            workers=2,
+        )
 
     there, luck_there = compared()
     said = capsys.readouterr().out
@@ -134,7 +141,7 @@ def test_what_is_no_scheduler_is_refused_before_anything_runs(
     stranger,
     project,
     monkeypatch,
-    capsys,  # noqa: F811
+    capsys,
 ):
     monkeypatch.setattr(sys, "argv", [str(project / "run_all.py")])
     monkeypatch.setattr(chains, "PATIENCE", 2)
@@ -201,7 +208,9 @@ def test_a_grid_on_workers_survives_whatever_is_killed(cluster, project):  # noq
         events = [json.loads(line) for line in last.stdout]
     assert last.returncode == 0 and statuses_of(folder) == ["succeeded", "up to date"]
     assert [event["event"] for event in events[:3]] == [
-        "cluster", "combination started", "stage ended",
-    ]  # fmt: skip
+        "cluster",
+        "combination started",
+        "stage ended",
+    ]
     manifests = [json.loads((run.parent / "manifest.json").read_text()) for run in sorted(runs())]
     assert [told["status"] for told in manifests] == ["interrupted"] * 4 + ["succeeded"]

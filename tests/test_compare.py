@@ -24,7 +24,7 @@ from creditrisk.flips import pairs
 from creditrisk.runs import NoRun, find_run, read_run
 
 sys.path.insert(0, str(ROOT))
-import run_all  # noqa: E402
+import run_all
 
 BAD_VALUE = "</style><script>alert(1)</script><img src=x onerror=alert(2)>"
 
@@ -34,21 +34,41 @@ def odds(p: float) -> float:
 
 
 def make_run(
-    project: Path, id: str, rows=None, *, cutoff=0.7, prices=(5, 1), columns=("Age", "Purpose"),
-    shares=True, status="succeeded", parameters=None, test=None, figures=None,
-) -> Path:  # fmt: skip
+    project: Path,
+    id: str,
+    rows=None,
+    *,
+    cutoff=0.7,
+    prices=(5, 1),
+    columns=("Age", "Purpose"),
+    shares=True,
+    status="succeeded",
+    parameters=None,
+    test=None,
+    figures=None,
+) -> Path:
     """A run's folder as the chain keeps it; a row: age, purpose, outcome, probability, shares."""
     folder = project / "experiments" / "runs" / id
     folder.mkdir(parents=True)
-    registration = {"champion": "Blend", "cutoff": cutoff, "training_rows": 80,
-                    "cost_bad_accepted": prices[0], "cost_good_rejected": prices[1]}  # fmt: skip
+    registration = {
+        "champion": "Blend",
+        "cutoff": cutoff,
+        "training_rows": 80,
+        "cost_bad_accepted": prices[0],
+        "cost_good_rejected": prices[1],
+    }
     kept = {}
     if rows is not None:
-        kept = {"registration": "registration.json", "validation": "validation.json",
-                "test_scores": "test_scores.csv"}  # fmt: skip
+        kept = {
+            "registration": "registration.json",
+            "validation": "validation.json",
+            "test_scores": "test_scores.csv",
+        }
         (folder / "registration.json").write_text(json.dumps(registration), "utf-8")
-        validation = {"test": {"rows": len(rows), "roc_auc": 0.75, "roc_auc_low": 0.7,
-                               "roc_auc_high": 0.8} | (test or {})}  # fmt: skip
+        validation = {
+            "test": {"rows": len(rows), "roc_auc": 0.75, "roc_auc_low": 0.7, "roc_auc_high": 0.8}
+            | (test or {})
+        }
         (folder / "validation.json").write_text(json.dumps(validation), "utf-8")
         with open(folder / "test_scores.csv", "w", newline="", encoding="utf-8") as file:
             write = csv.writer(file)
@@ -60,14 +80,22 @@ def make_run(
                 ends = row[width + 2 :] or [0.0] * width
                 write.writerow([*row[: width + 2], *(ends if shares else [""] * width)])
     stage = {
-        "name": "05_validation", "status": status, "kept": kept,
+        "name": "05_validation",
+        "status": status,
+        "kept": kept,
         "parameters": {"X_test": "../data/training/X_test.csv", "seed": 7} | (parameters or {}),
         "reads": {"data/raw/datapackage.json": "a" * 64, "data/training/X_test.csv": "b" * 64},
         "basis": {"notebook": "c" * 64, "code": {"creditrisk/data.py": id.ljust(64, "0")}},
-    }  # fmt: skip
-    told = {"id": id, "status": status, "started": "2026-05-01T10:00:00+00:00", "python": "3.11.7",
-            "figures": figures or {"champion": "Blend", "ROC-AUC, test": "0.750 (0.700 to 0.800)"},
-            "parameters": parameters or {}, "stages": [stage]}  # fmt: skip
+    }
+    told = {
+        "id": id,
+        "status": status,
+        "started": "2026-05-01T10:00:00+00:00",
+        "python": "3.11.7",
+        "figures": figures or {"champion": "Blend", "ROC-AUC, test": "0.750 (0.700 to 0.800)"},
+        "parameters": parameters or {},
+        "stages": [stage],
+    }
     (folder / "manifest.json").write_text(json.dumps(told), "utf-8")
     (project / "data" / "raw").mkdir(parents=True, exist_ok=True)
     shutil.copy(ROOT / "data/raw/datapackage.json", project / "data/raw/datapackage.json")
@@ -82,24 +110,40 @@ def make_run(
 #   age 25  .80 -> .50  declined, went bad                                        the score alone
 #   ages 26 and 27 are approved by both, 28 by neither
 BEFORE = [
-    (21, "car", "good", 0.60, -0.5, 0.1), (22, "car", "good", 0.66), (23, "car", "good", 0.62),
-    (24, "car", "bad", 0.69), (25, "", "bad", 0.80), (26, "car", "good", 0.90),
-    (27, "car", "bad", 0.75), (28, "car", "bad", 0.30),
-]  # fmt: skip
+    (21, "car", "good", 0.60, -0.5, 0.1),
+    (22, "car", "good", 0.66),
+    (23, "car", "good", 0.62),
+    (24, "car", "bad", 0.69),
+    (25, "", "bad", 0.80),
+    (26, "car", "good", 0.90),
+    (27, "car", "bad", 0.75),
+    (28, "car", "bad", 0.30),
+]
 AFTER = [
-    (28, "car", "bad", 0.20), (27, "car", "bad", 0.74), (26, "car", "good", 0.92),
-    (25, "", "bad", 0.50), (24, "car", "bad", 0.71), (23, "car", "good", 0.67),
-    (22, "car", "good", 0.68), (21, "car", "good", 0.72, -0.1, 0.3),
-]  # fmt: skip
+    (28, "car", "bad", 0.20),
+    (27, "car", "bad", 0.74),
+    (26, "car", "good", 0.92),
+    (25, "", "bad", 0.50),
+    (24, "car", "bad", 0.71),
+    (23, "car", "good", 0.67),
+    (22, "car", "good", 0.68),
+    (21, "car", "good", 0.72, -0.1, 0.3),
+]
 
 
 @pytest.fixture
 def two(tmp_path):
     """The runs of the count above; the second has its applicants in another order."""
     make_run(tmp_path, "20260501-100000", BEFORE)
-    make_run(tmp_path, "20260502-100000", AFTER, cutoff=0.65, parameters={"seed": 8},
-             test={"roc_auc": 0.78, "bad": 4}, figures={"champion": "Forest",
-             "ROC-AUC, test": "0.780 (0.710 to 0.850)"})  # fmt: skip
+    make_run(
+        tmp_path,
+        "20260502-100000",
+        AFTER,
+        cutoff=0.65,
+        parameters={"seed": 8},
+        test={"roc_auc": 0.78, "bad": 4},
+        figures={"champion": "Forest", "ROC-AUC, test": "0.780 (0.710 to 0.850)"},
+    )
     return tmp_path / "experiments"
 
 
@@ -115,7 +159,7 @@ def test_swap_set_agrees_with_a_count_by_hand(two):
         "23": (True, True, "only both together"),
         "24": (True, False, "either alone"),
         "25": (False, False, "the score alone"),
-    }  # fmt: skip
+    }
     assert [flip.applicant["Age"] for flip in found.flips][:2] == ["25", "21"]  # margins -.25, +.17
     assert found.counts(True) == (4, 1) and found.counts(False) == (1, 1)
     assert found.decisions == (
@@ -129,8 +173,9 @@ def test_what_moved_a_score_adds_up_to_its_move(two):
     )
     # Log-odds from .405 to .944, by .539: Age +.4, Purpose +.2, so the usual applicant -.061.
     assert [(move.field, round(move.after - move.before, 9)) for move in flip.moves] == [
-        ("Age", 0.4), ("Purpose", 0.2),
-    ]  # fmt: skip
+        ("Age", 0.4),
+        ("Purpose", 0.2),
+    ]
     assert odds(0.72) - odds(0.60) == pytest.approx(0.4 + 0.2 - 0.0610, abs=1e-4)
     assert flip.moves[0].words == "Age (21 years) counts -0.10 and not -0.50"
     assert flip.moves[1].words == "Purpose (car) counts +0.30 and not +0.10"
@@ -163,9 +208,15 @@ def test_figures_and_costs_differ_by_what_they_do_by_hand(two):
 
 def many(ages, move=0.0):
     """Every third is bad and scores lower, but not always."""
-    return [(age, "car", "bad" if age % 3 == 0 else "good",
-             round(0.45 + (age * 37 % 50) / 100 - (0.12 if age % 3 == 0 else 0) + move, 4))
-            for age in ages]  # fmt: skip
+    return [
+        (
+            age,
+            "car",
+            "bad" if age % 3 == 0 else "good",
+            round(0.45 + (age * 37 % 50) / 100 - (0.12 if age % 3 == 0 else 0) + move, 4),
+        )
+        for age in ages
+    ]
 
 
 def test_intervals_say_whether_the_same_applicants_tell_two_models_apart(tmp_path):
@@ -249,7 +300,7 @@ def test_words_for_runs_that_cannot_be_meant_or_read(tmp_path, two, capsys):
         ("20260501-100001", "nearest: 20260501-100000"),
         (str(tmp_path), "is not the folder of a run: it has no manifest.json"),
         ("", "no run ''"),
-    ]:  # fmt: skip
+    ]:
         with pytest.raises(NoRun, match=re.escape(words)):
             find_run(wanted, two)
     assert find_run(two / "runs" / "20260501-100000") == find_run("previous", two)
@@ -267,14 +318,17 @@ def test_words_for_runs_that_cannot_be_meant_or_read(tmp_path, two, capsys):
 HEAD = "Age,Risk,probability_of_good,effect: Age\n"
 
 
-@pytest.mark.parametrize("name, content, flips, words", [
-    ("validation.json", "{", 5, "validation.json cannot be read"),
-    ("validation.json", "[]", 5, "validation.json holds no figures"),
-    ("registration.json", '{"cutoff": "high"}', 0, "does not tell its cut-off"),
-    ("test_scores.csv", "", 0, "test_scores.csv"),
-    ("test_scores.csv", HEAD + "21,good,2,0\n", 0, "probabilities from 0 to 1"),
-    ("test_scores.csv", HEAD + "21,yes,.5,0\n22,no,.5,0\n", 0, "['no', 'yes'] is 'good'"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name, content, flips, words",
+    [
+        ("validation.json", "{", 5, "validation.json cannot be read"),
+        ("validation.json", "[]", 5, "validation.json holds no figures"),
+        ("registration.json", '{"cutoff": "high"}', 0, "does not tell its cut-off"),
+        ("test_scores.csv", "", 0, "test_scores.csv"),
+        ("test_scores.csv", HEAD + "21,good,2,0\n", 0, "probabilities from 0 to 1"),
+        ("test_scores.csv", HEAD + "21,yes,.5,0\n22,no,.5,0\n", 0, "['no', 'yes'] is 'good'"),
+    ],
+)
 def test_a_broken_file_of_a_run_costs_only_what_it_tells(two, name, content, flips, words):
     (two / "runs" / "20260502-100000" / name).write_text(content, "utf-8")
     found = compare("previous", "latest", two)

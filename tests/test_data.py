@@ -38,14 +38,22 @@ def test_real_file_is_what_the_contract_says():
     frame = read_raw(DATA / "german_credit_data.csv", CONTRACT)
     assert len(frame) == 1000 and list(frame.columns) == [f.name for f in CONTRACT.columns]
     assert frame.isna().sum()[lambda n: n > 0].to_dict() == {
-        "Saving accounts": 183, "Checking account": 394,
-    }  # fmt: skip
+        "Saving accounts": 183,
+        "Checking account": 394,
+    }
     assert target(frame, CONTRACT).value_counts().to_dict() == {1: 700, 0: 300}
     # the first line of the file, typed by hand
     assert frame.iloc[0].drop(["Saving accounts"]).to_dict() == {
-        "Age": 67, "Sex": "male", "Job": 2, "Housing": "own", "Checking account": "little",
-        "Credit amount": 1169, "Duration": 6, "Purpose": "radio/TV", "Risk": "good",
-    }  # fmt: skip
+        "Age": 67,
+        "Sex": "male",
+        "Job": 2,
+        "Housing": "own",
+        "Checking account": "little",
+        "Credit amount": 1169,
+        "Duration": 6,
+        "Purpose": "radio/TV",
+        "Risk": "good",
+    }
 
 
 def test_descriptor_holds_for_an_independent_reader():
@@ -64,7 +72,10 @@ def test_descriptor_holds_for_an_independent_reader():
 
 BROKEN = {
     "missing column": (without_column(1), ["line 1", "'Age'", "missing"]),
-    "extra column": (joined([LINES[0] + ",Default"] + [x + ",0" for x in LINES[1:]]), ["'Default'"]),
+    "extra column": (
+        joined([LINES[0] + ",Default"] + [x + ",0" for x in LINES[1:]]),
+        ["'Default'"],
+    ),
     "wrong delimiter": (CONTENT.replace(b",", b";"), ["';'", "commas"]),
     "latin-1": (LINES[0].encode() + "\n0,67,mäle".encode("latin-1"), ["line 2", "0xe4", "UTF-8"]),
     "empty": (b"", ["empty"]),
@@ -81,14 +92,17 @@ BROKEN = {
     "cut off inside a line": (CONTENT[:-10], ["row 1000", "cells"]),
     "row twice": (joined([*LINES, LINES[5]]), ["row number 4 occurs twice"]),
     "labels flipped": (
-        joined([LINES[0]] + [
-            x[: -len("good")] + "bad" if x.endswith("good") else x[: -len("bad")] + "good"
-            for x in LINES[1:]
-        ]),
+        joined(
+            [LINES[0]]
+            + [
+                x[: -len("good")] + "bad" if x.endswith("good") else x[: -len("bad")] + "good"
+                for x in LINES[1:]
+            ]
+        ),
         ["values are not those"],
     ),
     "one cell changed": (with_cell(17, "Age", "36"), ["values are not those", '"hash"']),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", BROKEN)
@@ -162,8 +176,10 @@ def test_a_sample_is_drawn_without_repeats_and_the_same_for_the_same_seed(tmp_pa
     assert len(read_raw(tmp_path / "raw.parquet", undescribed(), sample=5000)) == 1000
     # 300 of 1000 are bad: of 100 draws of 200, about 60 are, SD sqrt(200 x .3 x .7 x 800/999) = 5.8,
     # so that the mean of 100 lies within 4 x .58 of 60
-    bad = [(read_raw(tmp_path / "raw.parquet", undescribed(), 200, seed).Risk == "bad").sum()
-           for seed in range(100)]  # fmt: skip
+    bad = [
+        (read_raw(tmp_path / "raw.parquet", undescribed(), 200, seed).Risk == "bad").sum()
+        for seed in range(100)
+    ]
     assert abs(np.mean(bad) - 60) < 2.3
     with pytest.raises(ValueError, match="sample is -1; give the number of rows to draw"):
         read_raw(tmp_path / "raw.parquet", CONTRACT, sample=-1)

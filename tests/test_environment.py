@@ -11,8 +11,16 @@ import tomllib
 import yaml
 from conftest import ROOT
 
-EXPORT = ["export", "-q", "--no-dev", "--no-hashes", "--no-emit-project", "--no-annotate",
-          "--no-header", "--frozen"]  # fmt: skip
+EXPORT = [
+    "export",
+    "-q",
+    "--no-dev",
+    "--no-hashes",
+    "--no-emit-project",
+    "--no-annotate",
+    "--no-header",
+    "--frozen",
+]
 
 
 def uv(*arguments):
@@ -38,7 +46,15 @@ def test_lock_is_up_to_date_with_pyproject():
 def test_core_holds_no_package_of_a_later_feature():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     core = {re.match(r"[\w-]+", line)[0] for line in project["dependencies"]}
-    assert {"jupyterlab", "papermill", "pandas", "scikit-learn", "matplotlib", "seaborn", "mlflow"} <= core
+    assert {
+        "jupyterlab",
+        "papermill",
+        "pandas",
+        "scikit-learn",
+        "matplotlib",
+        "seaborn",
+        "mlflow",
+    } <= core
     assert not core & {"dask", "distributed", "shap", "optbinning", "statsmodels", "pytest"}
     assert project["requires-python"] == ">=3.11,<3.14"
 

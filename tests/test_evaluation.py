@@ -72,14 +72,21 @@ def test_holm_is_that_of_statsmodels(p):
 
 
 def by_fold(**auc):
-    return pd.DataFrame([{"model": model, "fold": fold, "roc_auc": value}
-                         for model, values in auc.items() for fold, value in enumerate(values)])  # fmt: skip
+    return pd.DataFrame(
+        [
+            {"model": model, "fold": fold, "roc_auc": value}
+            for model, values in auc.items()
+            for fold, value in enumerate(values)
+        ]
+    )
 
 
 def test_pairs_by_hand():
     # a leads b by .10 in one fold and .12 in the other: mean .11, s = .02/sqrt 2, inflated error
     # sqrt(.0002 (1/2 + 1/1)) with 2 folds; c equals b: a difference of 0 in each fold has p = 1
-    table = ev.compare_pairs(by_fold(a=[0.8, 0.9], b=[0.7, 0.78], c=[0.7, 0.78]), ["a", "b", "c"], 2)
+    table = ev.compare_pairs(
+        by_fold(a=[0.8, 0.9], b=[0.7, 0.78], c=[0.7, 0.78]), ["a", "b", "c"], 2
+    )
     assert list(zip(table.model, table.other)) == [("a", "b"), ("a", "c"), ("b", "c")]
     assert table.gained.tolist() == pytest.approx([0.11, 0.11, 0])
     # t = .11 / .0173205 = 6.3509 with one degree of freedom: p = 1 - 2/pi atan t
@@ -132,7 +139,9 @@ def test_a_candidate_that_fails_is_a_row_with_its_error(real):
     table = ev.results(found.fold_measures(), found.errors)
     assert table.model.to_list() == ["sound", "broken", "both"]
     assert table.error[0] == "" and table.roc_auc.notna().to_list() == [True, False, False]
-    assert "'C' parameter" in table.error[1] and table.error[2].startswith("its member broken failed")
+    assert "'C' parameter" in table.error[1] and table.error[2].startswith(
+        "its member broken failed"
+    )
 
 
 def test_more_folds_than_bad_loans_is_refused_with_a_remedy(real):
@@ -156,7 +165,7 @@ def test_a_comparison_of_nothing_but_failures_says_why(real):
 def test_columns_left_out_change_nothing_when_they_change(real):
     """A model without Sex and Age answers the same when these alone are altered; with them, not."""
     contract, X, y = real
-    altered = X.assign(**{"Age": X.Age + 9, "Sex_male": X.Sex_female, "Sex_female": X.Sex_male})
+    altered = X.assign(Age=X.Age + 9, Sex_male=X.Sex_female, Sex_female=X.Sex_male)
     for exclude, same in (((), False), (("Sex", "Age"), True)):
         for each in models.candidates(contract, 1, exclude):
             if each.name in ("Tuned Random Forest", "Soft-Voting Blend"):
@@ -223,7 +232,9 @@ def test_a_worker_that_is_killed_is_replaced_and_one_that_always_is_an_error(tmp
     units = [(tmp_path / str(number), number) for number in range(5)]
     assert spread(fragile, units, workers=2) == [0, 1, 4, 9, 16]
     assert len(list(tmp_path.iterdir())) == 5  # each killed its worker once
-    with pytest.raises(WorkersDied, match="workers died 5 times, as they do when memory runs out") as e:
+    with pytest.raises(
+        WorkersDied, match="workers died 5 times, as they do when memory runs out"
+    ) as e:
         spread(os._exit, [(1,), (1,)], workers=2)
     assert e.value.numbers == [0, 1]
 
@@ -248,9 +259,11 @@ def test_workers_change_nothing(real):
 
 def test_results_are_means_over_folds_best_first():
     by_fold = pd.DataFrame(
-        [{"model": m, "fold": f, **dict.fromkeys(ev.MEASURES, value)}
-         for m, f, value in (("a", 0, 0.5), ("a", 1, 0.7), ("b", 0, 0.8), ("b", 1, 0.8))]
-    )  # fmt: skip
+        [
+            {"model": m, "fold": f, **dict.fromkeys(ev.MEASURES, value)}
+            for m, f, value in (("a", 0, 0.5), ("a", 1, 0.7), ("b", 0, 0.8), ("b", 1, 0.8))
+        ]
+    )
     table = ev.results(by_fold)
     assert table.model.to_list() == ["b", "a"]
     # a: mean .6, standard deviation of .5 and .7 is .2 / sqrt 2

@@ -83,8 +83,10 @@ def between(content, name, form="{:.3f}"):
 def test_figures_stand_where_they_belong(finished):
     """Sentence by sentence, each figure is that of its own name in the run's files."""
     project, _ = finished
-    read = {name: json.loads((project / f"experiments/{name}.json").read_text("utf-8"))
-            for name in ("champion", "validation", "explanation")}  # fmt: skip
+    read = {
+        name: json.loads((project / f"experiments/{name}.json").read_text("utf-8"))
+        for name in ("champion", "validation", "explanation")
+    }
     won, test, why = read["champion"], read["validation"]["test"], read["explanation"]
     evidence, parts = won["evidence"], read["validation"]["brier_parts"]
     flat, luck = read["validation"]["rules_of_thumb"], evidence["roc_auc_corrected"]
@@ -99,8 +101,10 @@ def test_figures_stand_where_they_belong(finished):
             f"At the cut-off {evidence['approved']:.0%} are approved and {evidence['bad_among_approved']:.0%} of those",
             f"Cost per applicant: {won['cost_per_applicant']:.2f}; approving everybody {5 * won['bad_rate']:.2f}, "
             f"approving nobody {1 - won['bad_rate']:.2f}.",
-            *(f"without {name} : ROC-AUC {gap['estimate']:+.3f} ({gap['low']:+.3f} to {gap['high']:+.3f})"
-              for name, gap in evidence["cost_of_leaving_out"].items()),
+            *(
+                f"without {name} : ROC-AUC {gap['estimate']:+.3f} ({gap['low']:+.3f} to {gap['high']:+.3f})"
+                for name, gap in evidence["cost_of_leaving_out"].items()
+            ),
         ],
         "05_validation": [
             f"Gini {test['gini']:.3f}, KS {test['ks']:.3f}. Cross-validation had promised {won['roc_auc']:.3f},",
@@ -118,7 +122,7 @@ def test_figures_stand_where_they_belong(finished):
             *(f"probability of good {probability:.3f}, decline" for probability in why["examples"]),
             f"at worst {max(row['flipped'] for row in why['sensitivity'] if row['flipped']):.1%} of the decisions",
         ],
-    }  # fmt: skip
+    }
     for stage, expected in sentences.items():
         (page,) = project.glob(f"experiments/runs/*/{stage}.html")
         text = " ".join(BeautifulSoup(page.read_text("utf-8"), "html.parser").get_text(" ").split())
@@ -130,9 +134,14 @@ def test_the_cards_figures_are_the_validations(finished):
     project, _ = finished
     test = json.loads((project / "experiments/validation.json").read_text("utf-8"))["test"]
     page = BeautifulSoup((project / "models/model_card.html").read_text("utf-8"), "html.parser")
-    rows = {row.select("td")[0].text: [cell.text for cell in row.select("td")[1:]]
-            for row in page.select("table")[0].select("tr")[1:]}  # fmt: skip
-    assert rows["ROC-AUC"] == [f"{test['roc_auc']:.3f}", f"{test['roc_auc_low']:.3f} to {test['roc_auc_high']:.3f}"]
+    rows = {
+        row.select("td")[0].text: [cell.text for cell in row.select("td")[1:]]
+        for row in page.select("table")[0].select("tr")[1:]
+    }
+    assert rows["ROC-AUC"] == [
+        f"{test['roc_auc']:.3f}",
+        f"{test['roc_auc_low']:.3f} to {test['roc_auc_high']:.3f}",
+    ]
     assert rows["calibration slope"][0] == f"{test['calibration_slope']:.3f}"
     assert rows["approved at the cut-off"][0] == f"{test['approved']:.0%}"
     assert rows["KS"] == [f"{test['ks']:.3f}", f"{test['ks_low']:.3f} to {test['ks_high']:.3f}"]
@@ -149,7 +158,9 @@ def test_the_scorecards_query_is_on_record_and_scores_like_the_card(finished):
     assert explained["strongest_reason_keeps_its_word"] >= 0.95
     assert {"field", "bin", "woe", "points", "applicants", "bad_rate"} <= set(card)
     # every applicant of the training set stands in one bin of each of nine fields
-    assert card.groupby("field").applicants.sum().to_dict() == dict.fromkeys(card.field.unique(), 800)
+    assert card.groupby("field").applicants.sum().to_dict() == dict.fromkeys(
+        card.field.unique(), 800
+    )
     assert "probability_of_good" in (project / "models/scorecard.sql").read_text("utf-8")
 
 
@@ -160,7 +171,10 @@ LIGHT = ["repeats=1", "folds=3", "splits=2", "draws=300"]
 
 def changed_data(project: Path, change) -> None:
     """Another bank's file: the raw data and its descriptor after a change."""
-    descriptor, raw = project / "data/raw/datapackage.json", project / "data/raw/german_credit_data.csv"
+    descriptor, raw = (
+        project / "data/raw/datapackage.json",
+        project / "data/raw/german_credit_data.csv",
+    )
     package = json.loads(descriptor.read_text("utf-8"))
     resource = package["resources"][0]
     table = pd.read_csv(raw, keep_default_na=False, index_col=0)
@@ -172,8 +186,14 @@ def changed_data(project: Path, change) -> None:
 
 
 def leaked(table, fields):
-    fields.insert(1, {"name": "Dunning letter", "type": "string",
-                      "constraints": {"required": True, "enum": ["none", "sent"]}})  # fmt: skip
+    fields.insert(
+        1,
+        {
+            "name": "Dunning letter",
+            "type": "string",
+            "constraints": {"required": True, "enum": ["none", "sent"]},
+        },
+    )
     table.insert(1, "Dunning letter", np.where(table.Risk == "bad", "sent", "none"))
     return table
 
@@ -202,8 +222,12 @@ def rare(table, fields):
     for name in ("Purpose", "Sex"):
         levels = named[name]["constraints"]["enum"]
         levels[:] = [HOSTILE.get(level, level) for level in levels]
-    named["Duration"]["title"] = "<script>alert(6)</script>Duration"  # the strongest: in the headline
-    named["Purpose"]["description"] = "What for? <iframe srcdoc='<script>alert(7)</script>'></iframe>"
+    named["Duration"]["title"] = (
+        "<script>alert(6)</script>Duration"  # the strongest: in the headline
+    )
+    named["Purpose"]["description"] = (
+        "What for? <iframe srcdoc='<script>alert(7)</script>'></iframe>"
+    )
     named["Housing"]["name"] = "<b onclick=alert(8)>Housing</b>"
     return table.rename(columns={"Housing": named["Housing"]["name"]})
 
@@ -219,8 +243,10 @@ def strange(request, tmp_path_factory):
     stages = [word for stage in wanted for word in ("--only", stage)]
     ran = run_all(project, *(word for each in light for word in ("--set", each)), *stages)
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    read = {name: json.loads((project / f"experiments/{name}.json").read_text("utf-8"))
-            for name in ("champion", "validation")}  # fmt: skip
+    read = {
+        name: json.loads((project / f"experiments/{name}.json").read_text("utf-8"))
+        for name in ("champion", "validation")
+    }
     texts = {}
     for page in project.glob("experiments/runs/*/0*.html"):
         texts[page.stem] = BeautifulSoup(page.read_text("utf-8"), "html.parser").get_text(" ")
@@ -232,12 +258,16 @@ def strange(request, tmp_path_factory):
 def test_strange_data_is_seen_through(strange):
     kind, project, read, texts = strange
     validation, champion = read["validation"], read["champion"]
-    broken = {rule["rule"].partition(" (")[0] for rule in validation["rules"] if rule["verdict"] == "stop"}
+    broken = {
+        rule["rule"].partition(" (")[0] for rule in validation["rules"] if rule["verdict"] == "stop"
+    }
     record = project / "experiments/promotions.jsonl"
     if kind == "leaked":
         assert validation["test"]["roc_auc"] > 0.99
         assert "is not too good to be true" in broken
-        assert all("too good to be true" in texts[stage] for stage in ("03_comparison", "05_validation"))
+        assert all(
+            "too good to be true" in texts[stage] for stage in ("03_comparison", "05_validation")
+        )
     elif kind == "shuffled":
         assert "did so in training, on those held out" in broken
         assert not champion["better_than_chance"]
@@ -264,7 +294,9 @@ def test_names_from_data_are_read_and_never_run(strange, browser):  # noqa: F811
             own = path.stem != "model_card"  # the reports' own audits are in test_reading.py
             assert page.locator("script").count() == own and (own or not barriers(page))
             assert not page.locator("svg, iframe, img[src=x], [onclick], [ontoggle]").count()
-            alts = page.locator("figure img").evaluate_all("images => images.map((each) => each.alt)")
+            alts = page.locator("figure img").evaluate_all(
+                "images => images.map((each) => each.alt)"
+            )
             said[path.stem] += "\n".join(alts)
     every_level = [name for name in HOSTILE.values() if name != HOSTILE["male"]]
     assert all(name in said["01_eda"] and name in said["05_validation"] for name in every_level)

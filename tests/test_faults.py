@@ -185,8 +185,10 @@ def test_a_disk_that_takes_no_more_is_named_and_nothing_is_lost(copies, mount, a
     '''
     done = subprocess.run(
         ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script],
-        capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert done.returncode == 1, done
     assert cause in " ".join(done.stderr.split()) and "Traceback" not in done.stderr, done
     assert {path.name: path.read_bytes() for path in (root / "seen").iterdir()} == kept

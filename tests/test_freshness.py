@@ -39,9 +39,11 @@ def test_an_unchanged_rerun_is_quick_and_links_the_last_reports(project):
     began = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-c", program, str(REPOSITORY / "tests"), str(project)],
-        cwd=project, capture_output=True, text=True,
+        cwd=project,
+        capture_output=True,
+        text=True,
         env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
-    )  # fmt: skip
+    )
     assert time.monotonic() - began < 3  # 0.1 s where nothing else is going on
     lines = done.stdout.split("\n")
     assert lines[-2] == "0 set()", done
@@ -60,7 +62,11 @@ def test_an_unchanged_rerun_is_quick_and_links_the_last_reports(project):
         (None, "", {}),
         (None, "--set seed=8", {"02_split": "parameter seed 7 → 8"}),
         (None, "--only model", {"03_model": "asked for"}),
-        (None, "--force", dict.fromkeys(["01_look", "02_split", "03_model", "04_judge"], "asked for")),
+        (
+            None,
+            "--force",
+            dict.fromkeys(["01_look", "02_split", "03_model", "04_judge"], "asked for"),
+        ),
         ("data/raw.csv", "", {"01_look": "raw.csv changed", "02_split": "raw.csv changed"}),
         ("toolbox/words.py", "", {"02_split": "toolbox/words.py changed"}),  # by way of cut.py
         ("toolbox/pages/letter.txt", "", {"02_split": "letter.txt changed"}),  # words.py names it
@@ -69,11 +75,19 @@ def test_an_unchanged_rerun_is_quick_and_links_the_last_reports(project):
         ("models/card.txt", "", {"03_model": "card.txt was altered"}),
         ("models/card.txt gone", "", {"03_model": "card.txt is gone"}),
         ("experiments/runs/first/card.txt gone", "", {"03_model": "its run has no copy of card"}),
-        ("data/split/test.csv", "", {"02_split": "test.csv was altered", "04_judge": "test.csv changed"}),
-        ("uv.lock", "", dict.fromkeys(["01_look", "02_split", "03_model", "04_judge"], "uv.lock changed")),
+        (
+            "data/split/test.csv",
+            "",
+            {"02_split": "test.csv was altered", "04_judge": "test.csv changed"},
+        ),
+        (
+            "uv.lock",
+            "",
+            dict.fromkeys(["01_look", "02_split", "03_model", "04_judge"], "uv.lock changed"),
+        ),
         ("../project registry/model gone", "", {"03_model": "the model is not in the registry"}),
     ],
-)  # fmt: skip
+)
 def test_a_stage_runs_only_for_a_reason_and_names_it(project, capsys, change, arguments, expected):
     first = manifests(project)[-1]["id"]
     path = project / (change or "nothing").removesuffix(" gone").replace("first", first)

@@ -96,25 +96,45 @@ LINE = CalibrationLine(Interval(1.1, 0.7, 1.5), Interval(0, -1, 1))
         (gate.calibrated(LINE, 1.25), "passed"),
         (gate.calibrated(CalibrationLine(Interval(2, 1.3, 2.7), None), 1.25), "stop"),
         (gate.calibrated(CalibrationLine(Interval(0.5, 0.2, 0.79), None), 1.25), "stop"),
-        (gate.calibrated(CalibrationLine(None, None, "not defined, all scores are equal"), 1.25), "stop"),
+        (
+            gate.calibrated(CalibrationLine(None, None, "not defined, all scores are equal"), 1.25),
+            "stop",
+        ),
         (gate.same_data("a" * 64, "a" * 64), "passed"),
         (gate.same_data("a" * 64, "b" * 64), "stop"),
         (gate.fair("nobody is approved", 0.8, True), "warning"),
-        (gate.fair(pd.Series({"against": "m", "ratio": 0.7, "low": 0.5, "high": 0.9}, name="f"), 0.8, False), "warning"),
-        (gate.fair(pd.Series({"against": "m", "ratio": 0.7, "low": 0.5, "high": 0.9}, name="f"), 0.8, True), "stop"),
+        (
+            gate.fair(
+                pd.Series({"against": "m", "ratio": 0.7, "low": 0.5, "high": 0.9}, name="f"),
+                0.8,
+                False,
+            ),
+            "warning",
+        ),
+        (
+            gate.fair(
+                pd.Series({"against": "m", "ratio": 0.7, "low": 0.5, "high": 0.9}, name="f"),
+                0.8,
+                True,
+            ),
+            "stop",
+        ),
         (gate.not_worse(Interval(-0.05, -0.09, -0.01), 1, 0.0), "stop"),
         (gate.not_worse(Interval(-0.05, -0.09, -0.01), 1, 0.02), "passed"),
         (gate.not_worse(Interval(-0.05, -0.11, 0.01), 1, 0.0), "passed"),
         (gate.not_dearer(Interval(0.1, 0.02, 0.2), 1, 0.0), "stop"),
         (gate.not_dearer(Interval(0.1, 0.02, 0.2), 1, 0.05), "passed"),
     ],
-)  # fmt: skip
+)
 def test_rules_at_their_edges(rule, verdict):
     assert rule.verdict == verdict and rule.rule and rule.figure
 
 
 def test_verdict_names_what_stops_and_what_stays():
-    stop, warn = gate.better_than_chance(UNSURE, SURE)[0], gate.Rule("is kind", "it is not", False, False)
+    stop, warn = (
+        gate.better_than_chance(UNSURE, SURE)[0],
+        gate.Rule("is kind", "it is not", False, False),
+    )
     assert gate.passed([warn]) and not gate.passed([warn, stop])
     assert gate.verdict([warn, stop], 4) == (
         "Version 4 did not pass the gate: it breaks the rule “ranks better than chance”. "
@@ -147,20 +167,28 @@ def store(tmp_path_factory):
         package["resources"][0]["schema"]["fields"] = [f for f in fields if f["name"] != "Age"]
         (folder / "other.json").write_text(json.dumps(package), "utf-8")
         other = read_contract(folder / "other.json")
-        for contract, rows in ((CONTRACT, slice(0, 500)), (CONTRACT, slice(0, 400)), (other, slice(0, 500))):
+        for contract, rows in (
+            (CONTRACT, slice(0, 500)),
+            (CONTRACT, slice(0, 400)),
+            (other, slice(0, 500)),
+        ):
             raw = RAW[[field.name for field in contract.fields]].iloc[rows]
             pipeline = models.decision_model(
                 encoder(contract), models.estimator("Logistic Regression", contract, 7), 0.7
             )
             pipeline["decide"].fit(pipeline["encode"].transform(raw), GOOD.iloc[rows])
             with mlflow.start_run():
-                registry.register(client, pipeline, contract, raw.head(2), "", {"training_sha256": "a"})
+                registry.register(
+                    client, pipeline, contract, raw.head(2), "", {"training_sha256": "a"}
+                )
         yield registry, client, folder
         mlflow.set_tracking_uri(before)
 
 
 def aliases(client):
-    return {name: int(v) for name, v in client.get_registered_model("Credit_Risk_Model").aliases.items()}
+    return {
+        name: int(v) for name, v in client.get_registered_model("Credit_Risk_Model").aliases.items()
+    }
 
 
 def test_promotion_and_rollback_leave_a_record(store, capsys, monkeypatch):
@@ -183,11 +211,20 @@ def test_promotion_and_rollback_leave_a_record(store, capsys, monkeypatch):
     capsys.readouterr()
     assert cli.main(["history"]) == 0
     told = capsys.readouterr().out.splitlines()
-    lines = [json.loads(line) for line in (folder / "experiments/promotions.jsonl").read_text("utf-8").splitlines()]
+    lines = [
+        json.loads(line)
+        for line in (folder / "experiments/promotions.jsonl").read_text("utf-8").splitlines()
+    ]
     assert [(line["from"], line["to"]) for line in lines] == [(None, 1), (1, 2), (2, 1)]
-    assert [line["reason"] for line in lines] == ["first", "fewer rows", "rollback: worse after all"]
+    assert [line["reason"] for line in lines] == [
+        "first",
+        "fewer rows",
+        "rollback: worse after all",
+    ]
     assert all(line["who"] and len(line["artifact_sha256"]) == 64 for line in lines)
-    assert registry.history(client) == lines and len(told) == 3 and "version 1 -> version 2" in told[1]
+    assert (
+        registry.history(client) == lines and len(told) == 3 and "version 1 -> version 2" in told[1]
+    )
 
 
 class Killed(BaseException):
@@ -226,15 +263,26 @@ def test_what_was_cut_short_is_completed_by_a_second_try(store, tmp_path, capsys
         killed_at(step, monkeypatch, registry.roll_back, client, f"try {step}", log)
         assert bool(registry.history(client)[-1].get("pending")) == (step > 0)
         done = registry.roll_back(client, f"again {step}", log)
-        assert aliases(client) == {**now, "production": now["previous"], "previous": now["production"]}
+        assert aliases(client) == {
+            **now,
+            "production": now["previous"],
+            "previous": now["production"],
+        }
         assert (done["from"], done["to"]) == (now["production"], now["previous"])
         assert registry.history(client)[-1] == done
     # before production was moved, a second try is a promotion of its own; later it completes the first
-    record = [(entry["reason"].removeprefix("rollback: "), "pending" in entry) for entry in registry.history(client)]
+    record = [
+        (entry["reason"].removeprefix("rollback: "), "pending" in entry)
+        for entry in registry.history(client)
+    ]
     assert record[old:] == [
-        ("again 0", False), ("try 1", True), ("again 1", False),
-        ("try 2", False), ("try 3", False), ("try 4", False),
-    ]  # fmt: skip
+        ("again 0", False),
+        ("try 1", True),
+        ("again 1", False),
+        ("try 2", False),
+        ("try 3", False),
+        ("try 4", False),
+    ]
     lines = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
     assert lines == [entry for entry in registry.history(client)[old:] if "pending" not in entry]
 
@@ -258,15 +306,19 @@ def test_what_was_cut_short_is_completed_by_a_second_try(store, tmp_path, capsys
     assert aliases(client) == {**now, "production": now["previous"], "previous": 3}
     told = registry.history(client)[-2:]
     assert [(entry["from"], entry["to"], "pending" in entry) for entry in told] == [
-        (now["production"], 3, False), (3, now["previous"], False),
-    ]  # fmt: skip
+        (now["production"], 3, False),
+        (3, now["previous"], False),
+    ]
     now = aliases(client)
 
     # what an older rollback left when it was cut short
     client.set_registered_model_alias("Credit_Risk_Model", "previous", str(now["production"]))
     capsys.readouterr()
     assert cli.main(["rollback", "--reason", "x"]) == 1
-    assert f"both production and previous point to version {now['production']}" in capsys.readouterr().err
+    assert (
+        f"both production and previous point to version {now['production']}"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(
@@ -276,8 +328,14 @@ def test_what_was_cut_short_is_completed_by_a_second_try(store, tmp_path, capsys
         (["promote", "2", "--reason", " "], "say why in words"),
         (["promote", "3", "--reason", "x\n2026-01-01 forged"], "in one line"),
         (["promote", "3", "--reason", "x", "--log", "mlartifacts"], "mlartifacts is not a file"),
-        (["promote", "3", "--reason", "x", "--log", "mlflow.db/log"], "mlflow.db/log cannot be written"),
-        (["promote", "2", "--reason", "x", "--store", "elsewhere.db"], "elsewhere.db does not exist"),
+        (
+            ["promote", "3", "--reason", "x", "--log", "mlflow.db/log"],
+            "mlflow.db/log cannot be written",
+        ),
+        (
+            ["promote", "2", "--reason", "x", "--store", "elsewhere.db"],
+            "elsewhere.db does not exist",
+        ),
     ],
 )
 def test_what_cannot_be_promoted_changes_nothing(words, said, store, capsys, monkeypatch):
@@ -304,11 +362,15 @@ def test_somebody_elses_file_is_no_store_and_stays_as_it_is(command, tmp_path, c
     for name in before:
         assert cli.main([*command, "--store", name]) != 0
         assert f"{name} cannot be read as a store of MLflow's" in capsys.readouterr().err
-    assert {path.name: path.is_file() and path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert {
+        path.name: path.is_file() and path.read_bytes() for path in tmp_path.iterdir()
+    } == before
 
 
 def test_a_hostile_level_stays_in_its_cell_of_the_card():
-    page = card.as_html("# </title><script>x</script> & co\n\n" + card._table(("by", "note"), [("a\n\n| b", "c")]))
+    page = card.as_html(
+        "# </title><script>x</script> & co\n\n" + card._table(("by", "note"), [("a\n\n| b", "c")])
+    )
     assert "<title>&lt;/title&gt;&lt;script&gt;x&lt;/script&gt; &amp; co</title>" in page
     assert "<td>a | b</td>\n<td>c</td>" in page and page.count("<td>") == 2
 
@@ -342,15 +404,29 @@ def test_challenger_meets_production_on_the_same_applicants(store):
     versions = {n: client.get_model_version("Credit_Risk_Model", str(n)) for n in (1, 2, 3)}
     challenger = Scorer.load("models:/Credit_Risk_Model/2")
     how = {"allowed_loss": 0.0, "allowed_cost": 0.0, "draws": 200, "seed": 1}
-    against = gate.against_production(versions[1], challenger, raw, y, (5, 1), trained_on="a", **how)
+    against = gate.against_production(
+        versions[1], challenger, raw, y, (5, 1), trained_on="a", **how
+    )
     assert [rule.verdict for rule in against] == ["passed", "passed"]
-    ours, theirs = challenger.probabilities(raw), Scorer.load("models:/Credit_Risk_Model/1").probabilities(raw)
-    cost = [(5 * ((p >= 0.7) & (y == 0)).sum() + ((p < 0.7) & (y == 1)).sum()) / 500 for p in (ours, theirs)]
+    ours, theirs = (
+        challenger.probabilities(raw),
+        Scorer.load("models:/Credit_Risk_Model/1").probabilities(raw),
+    )
+    cost = [
+        (5 * ((p >= 0.7) & (y == 0)).sum() + ((p < 0.7) & (y == 1)).sum()) / 500
+        for p in (ours, theirs)
+    ]
     assert f"{cost[0] - cost[1]:.3f} (" in against[1].figure
     # the same model against itself: no difference at all
     same = gate.against_production(versions[2], challenger, raw, y, (5, 1), trained_on="b", **how)
-    assert same[0].figure.startswith("ROC-AUC gained 0.000 (0.000 to 0.000); that version learned from other")
+    assert same[0].figure.startswith(
+        "ROC-AUC gained 0.000 (0.000 to 0.000); that version learned from other"
+    )
     assert "0.000 (0.000 to 0.000)" in same[1].figure
     # production was made for other columns: a warning in words, and no comparison
     [rule] = gate.against_production(versions[3], challenger, raw, y, (5, 1), trained_on="a", **how)
-    assert rule.verdict == "warning" and "Age" in rule.figure and "is compared with version 3" in rule.rule
+    assert (
+        rule.verdict == "warning"
+        and "Age" in rule.figure
+        and "is compared with version 3" in rule.rule
+    )

@@ -70,10 +70,14 @@ def start(root: Path, *arguments: str, **environment: str) -> subprocess.Popen:
     """Type ``python run_all.py ...`` in a project."""
     path = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "tests")])
     chain = subprocess.Popen(
-        [sys.executable, "run_all.py", *arguments], cwd=root,
+        [sys.executable, "run_all.py", *arguments],
+        cwd=root,
         env=os.environ | {"PYTHONPATH": path} | environment,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     STARTED.append(chain)
     return chain
 
@@ -194,8 +198,10 @@ def test_each_combination_runs_apart_and_one_that_fails_stops_no_other(project, 
     events = [json.loads(line) for line in done.out.splitlines()]
     ended = [event for event in events if event["event"] == "combination ended"]
     assert [(event["parameters"]["seed"], event["done"]) for event in ended] == [
-        ("4", 1), ("9", 2), ("3", 3),
-    ]  # fmt: skip
+        ("4", 1),
+        ("9", 2),
+        ("3", 3),
+    ]
     assert (events[-1]["event"], events[-1]["status"]) == ("grid ended", "failed")
     assert events[-1]["page"] == str(folder / "index.html")
 
@@ -279,11 +285,22 @@ def test_what_runs_one_combination_can_be_sent_to_another_process():
 @pytest.mark.parametrize(
     ("figure", "number"),
     [
-        (0.5, 0.5), (3, 3.0), ("0.757 (0.681 to 0.833)", 0.757), ("-1e-3", -0.001), ("−2 %", -2.0),
-        ("1,200", 1200.0), ("0.768 ± 0.055", 0.768), (".5", 0.5), ("yes", None), (True, None),
-        ("2026-11-24", None), ("3 of 7", None), ("", None), (None, None),
+        (0.5, 0.5),
+        (3, 3.0),
+        ("0.757 (0.681 to 0.833)", 0.757),
+        ("-1e-3", -0.001),
+        ("−2 %", -2.0),
+        ("1,200", 1200.0),
+        ("0.768 ± 0.055", 0.768),
+        (".5", 0.5),
+        ("yes", None),
+        (True, None),
+        ("2026-11-24", None),
+        ("3 of 7", None),
+        ("", None),
+        (None, None),
     ],
-)  # fmt: skip
+)
 def test_figures_that_are_numbers_or_begin_with_one(figure, number):
     assert number_in(figure) == number
 
@@ -291,10 +308,15 @@ def test_figures_that_are_numbers_or_begin_with_one(figure, number):
 def table(*rows: tuple[str, str, dict]) -> list[Combination]:
     """Combinations of seed and size with the figures they have found."""
     return [
-        Combination(number, str(number), {"seed": seed, "size": size}, {},
-                    Result("succeeded" if figures else "failed", 1.0, "id", figures))
+        Combination(
+            number,
+            str(number),
+            {"seed": seed, "size": size},
+            {},
+            Result("succeeded" if figures else "failed", 1.0, "id", figures),
+        )
         for number, (seed, size, figures) in enumerate(rows, start=1)
-    ]  # fmt: skip
+    ]
 
 
 def test_the_summary_of_a_grid_by_hand():
@@ -313,8 +335,10 @@ def test_the_summary_of_a_grid_by_hand():
     # from 10 to 630 of 640: .2 and 1.0 at the ends, .4 and .6 at a quarter and a half between
     assert [round(x) for x, _, _ in score.dots] == [10, 165, 320, 630]
     assert [told for *_, told in score.dots][0] == "seed=1 size=.2: 0.2"
-    means = {name: [(level.value, round(level.mean, 9), level.count) for level in levels]
-             for name, levels in score.levels.items()}  # fmt: skip
+    means = {
+        name: [(level.value, round(level.mean, 9), level.count) for level in levels]
+        for name, levels in score.levels.items()
+    }
     assert means == {
         "seed": [("1", 0.3, 2), ("2", 0.8, 2)],  # (.2 + .4) / 2, (1.0 + .6) / 2
         "size": [(".2", 0.6, 2), (".3", 0.5, 2)],  # (.2 + 1.0) / 2, (.4 + .6) / 2
@@ -331,7 +355,7 @@ def test_the_page_is_read_and_sorted_in_a_browser(explored, browser):  # noqa: F
     with visit(browser, folder / "index.html", color_scheme="light") as page:
         assert page.title() == f"{folder.name} · Toy"
         assert not barriers(page)
-        seeds = lambda: page.locator("#table tbody td:nth-child(2)").all_inner_texts()  # noqa: E731
+        seeds = lambda: page.locator("#table tbody td:nth-child(2)").all_inner_texts()
         assert seeds() == ["4", "9", "3"]
         button = page.get_by_role("button", name="score")
         for expected in ["4", "9", "3"], ["9", "4", "3"]:  # what has no score is last either way

@@ -24,14 +24,26 @@ def lab(tmp_path_factory):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     # A home of its own: no settings, kernels or workspaces of whoever runs the tests.
-    environment = {name: value for name, value in os.environ.items()
-                   if not name.startswith(("JUPYTER", "MLFLOW"))}  # fmt: skip
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("JUPYTER", "MLFLOW"))
+    }
     environment |= {"HOME": str(place), "PYTHONPATH": str(project)}
-    command = [sys.executable, "-m", "jupyterlab", "notebooks", "--no-browser", "--allow-root",
-               f"--ServerApp.port={port}", "--ServerApp.port_retries=0",
-               "--IdentityProvider.token=", "--LabApp.news_url=None",
-               "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-               "--LabApp.expose_app_in_browser=True"]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        "notebooks",
+        "--no-browser",
+        "--allow-root",
+        f"--ServerApp.port={port}",
+        "--ServerApp.port_retries=0",
+        "--IdentityProvider.token=",
+        "--LabApp.news_url=None",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        "--LabApp.expose_app_in_browser=True",
+    ]
     with open(place / "log", "w+") as log:
         server = subprocess.Popen(command, cwd=project, env=environment, stdout=log, stderr=log)
         try:
@@ -51,8 +63,11 @@ def lab(tmp_path_factory):
 
 
 def content(project):
-    return {path.relative_to(project).as_posix(): sha256(path.read_bytes()).hexdigest()
-            for path in project.rglob("*") if path.is_file() and "__pycache__" not in path.parts}  # fmt: skip
+    return {
+        path.relative_to(project).as_posix(): sha256(path.read_bytes()).hexdigest()
+        for path in project.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
 
 
 #: The open notebook as JupyterLab would save it.
@@ -63,8 +78,12 @@ HAS_RUN = f"""() => ({NOTEBOOK})().cells.filter((cell) => cell.cell_type === "co
 
 
 def pictures(cells):
-    return [output["data"]["image/png"].replace("\n", "") for cell in cells
-            for output in cell.get("outputs", ()) if "image/png" in output.get("data", ())]  # fmt: skip
+    return [
+        output["data"]["image/png"].replace("\n", "")
+        for cell in cells
+        for output in cell.get("outputs", ())
+        if "image/png" in output.get("data", ())
+    ]
 
 
 def test_a_notebook_runs_from_the_menu_as_in_the_chain(lab, finished, browser):  # noqa: F811
@@ -76,8 +95,12 @@ def test_a_notebook_runs_from_the_menu_as_in_the_chain(lab, finished, browser): 
         page = tab.new_page()
         page.set_default_timeout(60_000)
         elsewhere = []
-        page.on("request", lambda asked: asked.url.startswith((address, "data:", "blob:"))
-                or elsewhere.append(asked.url))  # fmt: skip
+        page.on(
+            "request",
+            lambda asked: (
+                asked.url.startswith((address, "data:", "blob:")) or elsewhere.append(asked.url)
+            ),
+        )
         page.goto(f"{address}/lab/tree/01_eda.ipynb")
         page.locator(".jp-StatusBar-Widget", has_text="Python 3 (ipykernel) | Idle").wait_for()
         assert not page.locator(".jp-Dialog").count()  # nobody is asked for a kernel
@@ -98,8 +121,13 @@ def test_a_notebook_runs_from_the_menu_as_in_the_chain(lab, finished, browser): 
 
         page.locator('.lm-TabBar-tab[data-id="table-of-contents"]').click()
         listed = page.locator(".jp-TableOfContents .jp-tocItem-content")
-        headings = [line.lstrip("# ") for cell in cells if cell["cell_type"] == "markdown"
-                    for line in cell["source"].splitlines() if line.startswith("#")]  # fmt: skip
+        headings = [
+            line.lstrip("# ")
+            for cell in cells
+            if cell["cell_type"] == "markdown"
+            for line in cell["source"].splitlines()
+            if line.startswith("#")
+        ]
         assert listed.all_inner_texts() == headings
         listed.get_by_text("What we found").click()
         page.get_by_role("heading", name="What we found").wait_for()

@@ -34,12 +34,15 @@ def units(calls: Path) -> list[tuple]:
 def test_after_a_kill_only_what_is_left_is_done(workers, tmp_path):
     calls, kept = tmp_path / "calls", tmp_path / "kept"
     calls.mkdir()
-    program = (f"from pathlib import Path; from test_kept import *; "
-               f"spread(square, units(Path({str(calls)!r})), {workers}, {str(kept)!r})")  # fmt: skip
+    program = (
+        f"from pathlib import Path; from test_kept import *; "
+        f"spread(square, units(Path({str(calls)!r})), {workers}, {str(kept)!r})"
+    )
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
     alone = {"ALONE": "1"} if workers == 1 else {}
-    killed = subprocess.run([sys.executable, "-c", program],
-                            env=os.environ | alone | {"PYTHONPATH": path})  # fmt: skip
+    killed = subprocess.run(
+        [sys.executable, "-c", program], env=os.environ | alone | {"PYTHONPATH": path}
+    )
     assert killed.returncode == -signal.SIGKILL
     done = {number for number in range(6) if (calls / str(number)).exists()}
     whole = len(list(kept.glob("*.unit")))

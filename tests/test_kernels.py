@@ -209,14 +209,21 @@ def test_time_and_memory_of_each_cell_are_kept_and_shown(tmp_path, capsys):
     assert main([Stage("1")], tmp_path, "Toy", argv=["--force", "--json"]) == 0
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [event["event"] for event in events] == [
-        "stage started", *["cell started"] * 4, "stage ended", "run ended",
-    ]  # fmt: skip
+        "stage started",
+        *["cell started"] * 4,
+        "stage ended",
+        "run ended",
+    ]
     assert events[0]["expected_seconds"] == told["stages"][0]["seconds"]
     assert events[-1]["status"] == "succeeded"
     assert events[2] | {"time": 0} == {
-        "event": "cell started", "time": 0, "stage": "1", "number": 2, "of": 4,
+        "event": "cell started",
+        "time": 0,
+        "stage": "1",
+        "number": 2,
+        "of": 4,
         "heading": "What it does",
-    }  # fmt: skip
+    }
     assert main([Stage("1")], tmp_path, "Toy", argv=["--quiet"]) == 0
     assert capsys.readouterr() == ("", "")
 

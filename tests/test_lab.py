@@ -13,8 +13,15 @@ from creditrisk.contract import ContractError, read_contract
 from creditrisk.lab import figures_at, read_scores, shown, write_lab, write_scores
 
 CONTRACT = read_contract(ROOT / "data/raw/datapackage.json")
-VERSION = {"model": "Credit_Risk_Model", "version": 3, "champion": "Blend", "chain_run": "20260101-120000",
-           "cutoff": 0.7, "cost_bad_accepted": 5.0, "cost_good_rejected": 1.0}  # fmt: skip
+VERSION = {
+    "model": "Credit_Risk_Model",
+    "version": 3,
+    "champion": "Blend",
+    "chain_run": "20260101-120000",
+    "cutoff": 0.7,
+    "cost_bad_accepted": 5.0,
+    "cost_good_rejected": 1.0,
+}
 READ = """all => all.map(each => [each.closest("[data-group]")?.dataset.group ?? "", each.dataset.figure,
           each.dataset.form, each.dataset.value, each.textContent.replace(" ▼", "")])"""
 
@@ -28,7 +35,9 @@ def applicants(n, seed, levels=("a", "b", "c")):
     """Made-up outcomes, scores that tell something of them, with ties, and two groupings."""
     random = np.random.default_rng(seed)
     y = (random.random(n) < 0.7).astype(int)
-    score = np.where(random.random(n) < 0.5, random.beta(2 + 2 * y, 3), random.beta(2 + 2 * y, 3).round(2))
+    score = np.where(
+        random.random(n) < 0.5, random.beta(2 + 2 * y, 3), random.beta(2 + 2 * y, 3).round(2)
+    )
     rarer = 1 / np.arange(1, len(levels) + 1) ** 2
     one = pd.Series(random.choice(levels, n, p=rarer / rarer.sum()))
     two = pd.Series(np.where(random.random(n) < 0.6, "male", "female"))
@@ -69,15 +78,25 @@ def test_figures_of_twenty_applicants_by_hand():
     # "a" are 10: 6 good at .8, 4 bad at .6; "b" 10: 3 good at .8, 3 good at .4, 1 bad at .6, 3 at .2
     group = pd.Series(["a"] * 6 + ["b"] * 6 + ["a"] * 4 + ["b"] * 4)
     now = figures_at(y, score, {"Sex": group}, 0.6, (5, 1))
-    assert (now["good_approved"], now["bad_approved"], now["good_declined"], now["bad_declined"]) == (9, 5, 3, 3)
+    assert (
+        now["good_approved"],
+        now["bad_approved"],
+        now["good_declined"],
+        now["bad_declined"],
+    ) == (9, 5, 3, 3)
     assert now["approved"] == 14 / 20 and now["bad_among_approved"] == 5 / 14
     assert now["cost"] == pytest.approx((5 * 5 + 1 * 3) / 20)  # 1.40
-    assert now["cost_of_everybody"] == pytest.approx(2.0) and now["cost_of_nobody"] == pytest.approx(0.6)
+    assert now["cost_of_everybody"] == pytest.approx(2.0) and now[
+        "cost_of_nobody"
+    ] == pytest.approx(0.6)
     assert (now["good_share_approved"], now["bad_share_approved"]) == (9 / 12, 5 / 8)
     # From .61 to .80 the 9 good remain: 3 good declined, no bad approved, 3 / 20.
     assert now["lowest_cost"] == pytest.approx(0.15) and now["lowest_cutoff"] == 0.61
     assert now["break_even"] == now["break_even_score"] == pytest.approx(5 / 6)
-    assert [(row["group"], row["approvals"], row["approved"]) for row in now["groups"]] == [("a", 10, 1.0), ("b", 4, 0.4)]
+    assert [(row["group"], row["approvals"], row["approved"]) for row in now["groups"]] == [
+        ("a", 10, 1.0),
+        ("b", 4, 0.4),
+    ]
     assert [row["ratio"] for row in now["groups"]] == [1.0, 0.4]
     assert now["cost_low"] is None  # 3 good declined are too few
 
@@ -87,7 +106,9 @@ def test_figures_of_twenty_applicants_by_hand():
     assert now["bad_among_approved"] == pytest.approx(0.0625 / 0.7375)
     assert now["cost"] == pytest.approx(5 * 0.0625 + 0.9 * 3 / 12)
     # Odds of good at .1 are 9, here 1.5: 6 times. Break-even odds 5 are odds 5/6 here, so 5/11.
-    assert now["break_even"] == pytest.approx(5 / 6) and now["break_even_score"] == pytest.approx(5 / 11)
+    assert now["break_even"] == pytest.approx(5 / 6) and now["break_even_score"] == pytest.approx(
+        5 / 11
+    )
     # Of "b": 6 good weigh .9/.6 = 1.5 each, 4 bad .1/.4 = .25; approved are 3 good and 1 bad.
     assert now["groups"][1]["approved"] == pytest.approx((3 * 1.5 + 0.25) / (6 * 1.5 + 4 * 0.25))
     # Approving everybody costs .5, nobody .9; from .21 on three bad are gone, 5 × .0625 = .3125;
@@ -97,13 +118,20 @@ def test_figures_of_twenty_applicants_by_hand():
 
 def test_interval_of_the_cost_by_hand():
     # 100 good of whom 20 are declined, 50 bad of whom 10 are approved, prices 4 and 1
-    y, score = np.repeat([1, 1, 0, 0], [80, 20, 10, 40]), np.repeat([0.9, 0.1, 0.9, 0.1], [80, 20, 10, 40])
+    y, score = (
+        np.repeat([1, 1, 0, 0], [80, 20, 10, 40]),
+        np.repeat([0.9, 0.1, 0.9, 0.1], [80, 20, 10, 40]),
+    )
     now = figures_at(y, score, {}, 0.5, (4, 1))
     # cost 60/150 = .4; mean square (16 × 10 + 20) / 150 = 1.2; variance (1.2 - .16) / 150, SD .083267
-    assert [now["cost_low"], now["cost"], now["cost_high"]] == pytest.approx([0.4 - 0.163200, 0.4, 0.4 + 0.163200], abs=1e-6)
+    assert [now["cost_low"], now["cost"], now["cost_high"]] == pytest.approx(
+        [0.4 - 0.163200, 0.4, 0.4 + 0.163200], abs=1e-6
+    )
     now = figures_at(y, score, {}, 0.5, (4, 1), 0.5)
     # p = q = .2: cost 4 × .5 × .2 + .5 × .2 = .5; variance 4 × .16/50 + .25 × .16/100 = .0132, SD .114891
-    assert [now["cost_low"], now["cost"], now["cost_high"]] == pytest.approx([0.5 - 0.225183, 0.5, 0.5 + 0.225183], abs=1e-6)
+    assert [now["cost_low"], now["cost"], now["cost_high"]] == pytest.approx(
+        [0.5 - 0.225183, 0.5, 0.5 + 0.225183], abs=1e-6
+    )
 
 
 def test_figures_agree_with_those_of_the_validation():
@@ -112,11 +140,17 @@ def test_figures_agree_with_those_of_the_validation():
         now = figures_at(y, score, groups, cutoff, (3, 2))
         assert now["cost"] == costs.expected_cost(y, score, [cutoff], 3, 2)[0]
         row = costs.decisions_by_cutoff(y, score, [cutoff]).iloc[0]
-        assert (now["approved"], now["bad_among_approved"]) == (row.approved, row.bad_among_approved)
+        assert (now["approved"], now["bad_among_approved"]) == (
+            row.approved,
+            row.bad_among_approved,
+        )
         for name, group in groups.items():
             theirs = fairness.impact_ratios(score >= cutoff, group).ratio.to_dict()
-            ours = {row["group"]: row["ratio"] for row in now["groups"]
-                    if row["grouping"] == name and row["ratio"] not in (None, 1.0)}  # fmt: skip
+            ours = {
+                row["group"]: row["ratio"]
+                for row in now["groups"]
+                if row["grouping"] == name and row["ratio"] not in (None, 1.0)
+            }
             assert ours == pytest.approx(theirs)
     own = figures_at(y, score, groups, 0.5, (3, 2), float((y == 0).mean()))
     same = figures_at(y, score, groups, 0.5, (3, 2))
@@ -124,7 +158,9 @@ def test_figures_agree_with_those_of_the_validation():
         assert own[name] == pytest.approx(same[name])
 
 
-@pytest.mark.parametrize("prices, rate", [((0, 0), None), ((-1, 2), None), ((5, 1), 0.0), ((5, 1), 1.0)])
+@pytest.mark.parametrize(
+    "prices, rate", [((0, 0), None), ((-1, 2), None), ((5, 1), 0.0), ((5, 1), 1.0)]
+)
 def test_what_makes_no_sense_is_refused(prices, rate):
     with pytest.raises(ValueError, match="cost_bad_accepted is|real_bad_rate is"):
         figures_at([1, 0], [0.6, 0.4], {}, 0.5, prices, rate)
@@ -139,11 +175,16 @@ def test_only_good_applicants_stand_for_no_other_bad_rate():
 
 
 def test_scores_come_back_from_their_file_to_the_last_bit(tmp_path):
-    rows = [[30, "male", 2, "own", np.nan, "little", 1500, 12, "car"],
-            [30, "male", 2, "own", np.nan, "little", 1500, 12, "car"],
-            [61, "female", 0, "free", "rich", np.nan, 800, 6, "vacation/others"]]  # fmt: skip
+    rows = [
+        [30, "male", 2, "own", np.nan, "little", 1500, 12, "car"],
+        [30, "male", 2, "own", np.nan, "little", 1500, 12, "car"],
+        [61, "female", 0, "free", "rich", np.nan, 800, 6, "vacation/others"],
+    ]
     frame = pd.DataFrame(rows, columns=[field.name for field in CONTRACT.fields])
-    score, effects = np.array([0.1 + 0.2, 1 / 3, 2**-40]), np.random.default_rng(1).normal(size=(3, 9))
+    score, effects = (
+        np.array([0.1 + 0.2, 1 / 3, 2**-40]),
+        np.random.default_rng(1).normal(size=(3, 9)),
+    )
     write_scores(tmp_path / "scores.csv", frame, np.array([1, 0, 1]), score, effects, CONTRACT)
     text = (tmp_path / "scores.csv").read_text("utf-8").splitlines()
     assert text[1].startswith("30,male,2,own,,little,1500,12,car,good,0.30000000000000004,")
@@ -178,9 +219,13 @@ def test_the_browser_reckons_as_python_does(browser, tmp_path):  # noqa: F811
             slide = "-slider" * (number % 2)  # by turns with the sliders and typed
             digits = 2 if slide else int(random.integers(2, 8))
             cutoff = round(float(random.uniform(0.01, 0.99)), digits)
-            prices = [float(price) for price in random.uniform(0.1, 20, 2).round(1 if slide else digits)]
+            prices = [
+                float(price) for price in random.uniform(0.1, 20, 2).round(1 if slide else digits)
+            ]
             percent = round(float(random.uniform(0.1, 60)), 1 if slide else digits)
-            values = dict(zip(("cutoff", "bad", "good", "rate"), map(repr, (cutoff, *prices, percent))))
+            values = dict(
+                zip(("cutoff", "bad", "good", "rate"), map(repr, (cutoff, *prices, percent)))
+            )
             page.evaluate(SET, {f"{control}{slide}": value for control, value in values.items()})
             rate = percent / 100
             if number % 5 == 0:
@@ -255,16 +300,22 @@ ODD = {
     "only bad": (np.zeros(40, int), ALL, {"Sex": pd.Series(["m", "f"] * 20)}),
     "one group": (np.tile([1, 0], 20), ALL, {"Sex": pd.Series(["m"] * 40)}),
     "nothing protected": (np.tile([1, 0], 20), ALL, {}),
-    "small groups": (np.tile([1, 0], 20), ALL, {"Kind": pd.Series([*range(31), *[31] * 9]).astype(str)}),
+    "small groups": (
+        np.tile([1, 0], 20),
+        ALL,
+        {"Kind": pd.Series([*range(31), *[31] * 9]).astype(str)},
+    ),
     "one score": (np.tile([1, 0], 20), np.full(40, 0.5), {"Sex": pd.Series(["m", "f"] * 20)}),
     "one applicant": (np.array([1]), np.array([1.0]), {"Sex": pd.Series(["m"])}),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", ODD)
 def test_odd_data_gives_a_page(kind, browser, tmp_path):  # noqa: F811
     y, score, groups = ODD[kind]
-    with visit(browser, lab(tmp_path, y, score, groups, cutoff=0.05 if kind == "one group" else 0.7)) as page:
+    with visit(
+        browser, lab(tmp_path, y, score, groups, cutoff=0.05 if kind == "one group" else 0.7)
+    ) as page:
         for cutoff in (0.02, 0.5, 0.98):
             set_to(page, cutoff=cutoff)
             assert not differences(page, figures_at(y, score, groups, cutoff, (5, 1)))
@@ -277,7 +328,9 @@ def test_odd_data_gives_a_page(kind, browser, tmp_path):  # noqa: F811
 def test_words_from_data_do_nothing(browser, tmp_path):  # noqa: F811
     attack = "</script><script>alert(1)</script><img src=x onerror=alert(1)><!--"
     groups = {attack: pd.Series([attack, "b"] * 20)}
-    path = lab(tmp_path, np.tile([1, 0], 20), ALL, groups, model=attack, champion=attack, chain_run=attack)
+    path = lab(
+        tmp_path, np.tile([1, 0], 20), ALL, groups, model=attack, champion=attack, chain_run=attack
+    )
     with visit(browser, path) as page:
         assert page.inner_text("tr[data-group='0'] th") == attack
         assert page.locator("img").count() == 0 and page.locator("script").count() == 2

@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT
 
 sys.path.insert(0, str(ROOT))
-from run_all import CHAIN  # noqa: E402
+from run_all import CHAIN
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PARAMETER = re.compile(r"(\w+): (str|int|float|bool) = (.+?)  # \S.*")

@@ -11,8 +11,14 @@ from playwright.sync_api import expect
 
 from papermill_chain.report import render
 
-REPORTS = ["01_eda", "02_preparation", "03_comparison", "04_registration", "05_validation",
-           "06_explanation"]  # fmt: skip
+REPORTS = [
+    "01_eda",
+    "02_preparation",
+    "03_comparison",
+    "04_registration",
+    "05_validation",
+    "06_explanation",
+]
 SCREENS = [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
 # A4 less the margins of the style sheet, 178 by 261 mm, at 96 pixels an inch.
 SHEET = {"width": 672, "height": 986}
@@ -167,8 +173,13 @@ def test_the_banner_of_a_failed_report_leads_to_the_cell(browser, tmp_path):  # 
         "error", ename="ValueError", evalue="row 17: Age is -5", traceback=["line 1"]
     )
     prose = [new_markdown_cell("\n\n".join(["A paragraph."] * 40)) for _ in range(2)]
-    cells = [new_markdown_cell("# Prepare"), prose[0], new_markdown_cell("## Read the file"),
-             new_code_cell("data.read(raw)", outputs=[trace]), prose[1]]  # fmt: skip
+    cells = [
+        new_markdown_cell("# Prepare"),
+        prose[0],
+        new_markdown_cell("## Read the file"),
+        new_code_cell("data.read(raw)", outputs=[trace]),
+        prose[1],
+    ]
     nbformat.write(new_notebook(cells=cells), tmp_path / "02_preparation.ipynb")
     told = {
         "cell": 3,
@@ -177,8 +188,19 @@ def test_the_banner_of_a_failed_report_leads_to_the_cell(browser, tmp_path):  # 
         "evalue": "row 17: Age is -5",
     }
     made = tmp_path / "02_preparation.html"
-    render(tmp_path / "02_preparation.ipynb", made, title_of_run="Base case", run_id="1",
-           previous=None, next=None, changed={}, data={}, reads={}, pages={}, error=told)  # fmt: skip
+    render(
+        tmp_path / "02_preparation.ipynb",
+        made,
+        title_of_run="Base case",
+        run_id="1",
+        previous=None,
+        next=None,
+        changed={},
+        data={},
+        reads={},
+        pages={},
+        error=told,
+    )
     with visit(browser, made, color_scheme="dark") as page:
         assert page.get_by_role("alert").is_visible() and not barriers(page)
         failing = page.locator("#cell-3")

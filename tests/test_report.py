@@ -478,8 +478,14 @@ def told_stage(name, status="succeeded", *, data="", **told):
 def test_a_run_tells_what_it_changed(tmp_path):
     git, later = {"commit": "1111111111ff", "dirty": False}, {"commit": "2222222222ff"}
     figures = {"roc": "0.757 (0.681 to 0.833)", "cost": 0.625, "champion": "Forest", "rows": 800}
-    keep_run(tmp_path, "a", "2026-01-01T12:00:00Z", git=git, figures=figures,
-             stages=[told_stage("1", data="d1"), told_stage("2", data="d1")])  # fmt: skip
+    keep_run(
+        tmp_path,
+        "a",
+        "2026-01-01T12:00:00Z",
+        git=git,
+        figures=figures,
+        stages=[told_stage("1", data="d1"), told_stage("2", data="d1")],
+    )
     # another seed and file, code and Python of one stage; the train.csv made of it is no news
     code = {"lib/a.py": "a2", "lib/b.py": "b1"}
     new = {
@@ -487,17 +493,42 @@ def test_a_run_tells_what_it_changed(tmp_path):
         "parameters": {"seed": 8, "raw": "../data/raw.csv", "new": 1},
     }
     better = {"roc": "0.768 (0.69 to 0.84)", "cost": 0.6, "champion": "Blend", "rows": 900}
-    keep_run(tmp_path, "b", "2026-01-02T12:00:00Z", git=later, figures=better,
-             stages=[told_stage("1", data="d2"), told_stage("2", data="d2", **new)])  # fmt: skip
+    keep_run(
+        tmp_path,
+        "b",
+        "2026-01-02T12:00:00Z",
+        git=later,
+        figures=better,
+        stages=[told_stage("1", data="d2"), told_stage("2", data="d2", **new)],
+    )
     # it fails at once, and knows no figure and no hash
-    keep_run(tmp_path, "c", "2026-01-03T12:00:00Z", status="failed", git=later, figures={},
-             stages=[told_stage("1", "failed"), told_stage("2", "not run", **new)])  # fmt: skip
+    keep_run(
+        tmp_path,
+        "c",
+        "2026-01-03T12:00:00Z",
+        status="failed",
+        git=later,
+        figures={},
+        stages=[told_stage("1", "failed"), told_stage("2", "not run", **new)],
+    )
     keep_run(tmp_path, "torn", "nonsense")
     # one stage alone; what it reads has been made anew by nobody
-    keep_run(tmp_path, "d", "2026-01-04T12:00:00Z", git=later, figures={"cost": 0.61},
-             stages=[told_stage("2", data="d2", **new)])  # fmt: skip
-    keep_run(tmp_path, "e", "2026-01-05T12:00:00Z", git=later, figures={"cost": 0.61},
-             stages=[told_stage("1", data="d1"), told_stage("2", data="d1", **new)])  # fmt: skip
+    keep_run(
+        tmp_path,
+        "d",
+        "2026-01-04T12:00:00Z",
+        git=later,
+        figures={"cost": 0.61},
+        stages=[told_stage("2", data="d2", **new)],
+    )
+    keep_run(
+        tmp_path,
+        "e",
+        "2026-01-05T12:00:00Z",
+        git=later,
+        figures={"cost": 0.61},
+        stages=[told_stage("1", data="d1"), told_stage("2", data="d1", **new)],
+    )
 
     assert changes_by_run(read_runs(tmp_path)) == {
         "a": None,
@@ -546,8 +577,12 @@ def keep_many(experiments):
 
 
 def shown_runs(page):
-    return [row.removeprefix("r") for row in page.locator("tr[data-run]").evaluate_all(
-        "rows => rows.map(row => row.dataset.run)")]  # fmt: skip
+    return [
+        row.removeprefix("r")
+        for row in page.locator("tr[data-run]").evaluate_all(
+            "rows => rows.map(row => row.dataset.run)"
+        )
+    ]
 
 
 def test_the_history_is_sorted_by_click_and_by_key(tmp_path, browser):  # noqa: F811
@@ -578,7 +613,7 @@ def test_two_runs_are_chosen_to_be_compared(tmp_path, browser):  # noqa: F811
         page.get_by_role("link", name="g 1").click()
         assert page.title() == "made before"
         page.go_back()
-        choose = lambda run: page.get_by_label(f"Compare run r{run}").press("Space")  # noqa: E731
+        choose = lambda run: page.get_by_label(f"Compare run r{run}").press("Space")
         assert page.get_by_text("Choose two runs").is_visible()
         choose(5), choose(2)
         assert page.locator("#command").inner_text() == "compare r2 r5"  # the older first
@@ -596,8 +631,14 @@ def test_what_data_holds_runs_nowhere_in_a_browser(tmp_path, browser):  # noqa: 
         stage = told_stage("1", attack, title=attack, headline=attack, kept={attack: attack})
         stage |= {"parameters": another, "reads": another}
         told = {"id": f"r{number}{attack}", "title": attack, "parameters": another}
-        keep_run(tmp_path, f"r{number}", "2026-01-01T12:00:00Z", **told, stages=[stage],
-                 figures={"f": f"{attack}{number}", **another})  # fmt: skip
+        keep_run(
+            tmp_path,
+            f"r{number}",
+            "2026-01-01T12:00:00Z",
+            **told,
+            stages=[stage],
+            figures={"f": f"{attack}{number}", **another},
+        )
     index = write_index(tmp_path, ATTACKS[0], f"compare {{a}} {{b}} {ATTACKS[0]}")
     with visit(browser, index) as page:
         for button in page.locator("thead button").all():
@@ -612,8 +653,14 @@ def test_five_hundred_runs_are_listed_quickly_on_a_small_page(tmp_path):
     for number in range(500):
         figures = {"roc": f"0.{number:03} (0.1 to 0.9)", "cost": number / 500, "champion": "Blend"}
         stages = [told_stage("1", data="d"), told_stage("2", data="d", parameters={"seed": number})]
-        keep_run(tmp_path, f"r{number}", f"2026-01-01T12:{number // 60:02}:{number % 60:02}Z",
-                 figures=figures, stages=stages, parameters={"seed": number})  # fmt: skip
+        keep_run(
+            tmp_path,
+            f"r{number}",
+            f"2026-01-01T12:{number // 60:02}:{number % 60:02}Z",
+            figures=figures,
+            stages=stages,
+            parameters={"seed": number},
+        )
     began = time.process_time()
     page = write_index(tmp_path, "All runs", "compare {a} {b}").read_text("utf-8")
     assert time.process_time() - began < 5  # about 0.3 s
@@ -631,20 +678,29 @@ display({{"{HEADLINE}": told, "text/plain": ""}}, raw=True)
 """
 SMALL = [
     Stage("1_split", reads={"raw": "data/raw.csv"}, writes={"train": "data/train.csv"}),
-    Stage("2_show", reads={"train": "data/train.csv"}, writes={"big_map": "out/map.html"},
-          kept=["big_map"]),
-]  # fmt: skip
+    Stage(
+        "2_show",
+        reads={"train": "data/train.csv"},
+        writes={"big_map": "out/map.html"},
+        kept=["big_map"],
+    ),
+]
 
 
 def test_a_run_shows_its_picture_its_pages_and_its_data(tmp_path, monkeypatch, capsys):
     copy = "open({}, 'w').write(open({}).read())"
     paths = 'raw: str = "../data/raw.csv"\ntrain: str = "../data/train.csv"'
     parameters = f"{paths}\nfails: bool = False"
-    write_notebook(tmp_path / "notebooks/1_split.ipynb", parameters, copy.format("train", "raw"),
-                   "assert not fails, 'first line\\nsecond line'")  # fmt: skip
+    write_notebook(
+        tmp_path / "notebooks/1_split.ipynb",
+        parameters,
+        copy.format("train", "raw"),
+        "assert not fails, 'first line\\nsecond line'",
+    )
     parameters = 'train: str = "../data/train.csv"\nbig_map: str = "../out/map.html"'
-    write_notebook(tmp_path / "notebooks/2_show.ipynb", parameters,
-                   copy.format("big_map", "train"), SHOW)  # fmt: skip
+    write_notebook(
+        tmp_path / "notebooks/2_show.ipynb", parameters, copy.format("big_map", "train"), SHOW
+    )
     (tmp_path / "data").mkdir()
     (tmp_path / "data/raw.csv").write_text("raw")
     opened, has_browser = [], [True, True, True, False]
@@ -690,9 +746,15 @@ def test_the_projects_own_index_has_its_figures_and_its_picture(finished):
     index = project / "experiments/index.html"
     (run,) = read_runs(index.parent)
     assert [*run.figures] == [
-        "champion", "ROC-AUC, cross-validated", "cut-off", "model version",
-        "ROC-AUC, test", "cost per applicant, test", "gate", "version in production",
-    ]  # fmt: skip
+        "champion",
+        "ROC-AUC, cross-validated",
+        "cut-off",
+        "model version",
+        "ROC-AUC, test",
+        "cost per applicant, test",
+        "gate",
+        "version in production",
+    ]
     validation = json.loads((index.parent / "validation.json").read_text("utf-8"))
     assert run.figures["gate"].startswith("passed") is validation["promoted"]
     (picture,) = run.pictures

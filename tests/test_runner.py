@@ -72,7 +72,9 @@ def test_stages_run_in_order_side_by_side_and_publish_what_they_write(ready):
     assert not (folder / "staged").exists()
     assert all((folder / f"{name}.html").is_file() for name in NOTEBOOKS)
     # nobody waits for 01, so it leaves the processor to those who are waited for
-    (nice, *session), (usual, *other) = [(folder / name).read_text().split() for name in ("look", "split")]
+    (nice, *session), (usual, *other) = [
+        (folder / name).read_text().split() for name in ("look", "split")
+    ]
     assert int(nice) == 19 > int(usual)
     assert session[-1:] == ["19"] * bool(session) and other[-1:] == ["0"] * bool(other)
     assert run["stages"][2]["kept"] == {"card": "card.txt"}

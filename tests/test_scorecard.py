@@ -61,8 +61,11 @@ def test_sql_and_points_are_the_model_on_every_row():
     assert answers.points.max() <= best + 1e-9 and answers.points.min() >= worst - 1e-9
     checking = table[table.field == "Checking account"].set_index("bin")
     assert checking.applicants.to_dict() == {
-        "little": 274, "moderate": 269, "rich": 63, "missing": 394
-    }  # fmt: skip
+        "little": 274,
+        "moderate": 269,
+        "rich": 63,
+        "missing": 394,
+    }
     stored = skops.io.loads(skops.io.dumps(model), trusted=scoring.TRUSTED_TYPES)
     assert (stored.predict_proba(frame)[:, 1] == expected).all()
     # What the contract does not allow gets no score.
@@ -74,24 +77,42 @@ def test_sql_and_points_are_the_model_on_every_row():
 def tiny():
     """Forty applicants of level x's, 30 good; twenty of level y, 10 good; N tells nothing."""
     package = {
-        "title": "tiny", "sources": [{"title": "made up"}], "licenses": [{"title": "none"}],
-        "resources": [{
-            "target": {"field": "Risk", "positive": "good"},
-            "schema": {"fields": [
-                {"name": 'a "group"', "type": "string",
-                 "constraints": {"required": True, "enum": ["x's", "y"]}},
-                {"name": "N", "type": "integer", "unit": "coins",
-                 "constraints": {"required": True, "minimum": 1, "maximum": 100}},
-                {"name": "Risk", "type": "string",
-                 "constraints": {"required": True, "enum": ["good", "bad"]}},
-            ]},
-        }],
-    }  # fmt: skip
+        "title": "tiny",
+        "sources": [{"title": "made up"}],
+        "licenses": [{"title": "none"}],
+        "resources": [
+            {
+                "target": {"field": "Risk", "positive": "good"},
+                "schema": {
+                    "fields": [
+                        {
+                            "name": 'a "group"',
+                            "type": "string",
+                            "constraints": {"required": True, "enum": ["x's", "y"]},
+                        },
+                        {
+                            "name": "N",
+                            "type": "integer",
+                            "unit": "coins",
+                            "constraints": {"required": True, "minimum": 1, "maximum": 100},
+                        },
+                        {
+                            "name": "Risk",
+                            "type": "string",
+                            "constraints": {"required": True, "enum": ["good", "bad"]},
+                        },
+                    ]
+                },
+            }
+        ],
+    }
     contract = parse_contract(package)
-    frame = pd.DataFrame({
-        'a "group"': ["x's"] * 30 + ["y"] * 10 + ["x's"] * 10 + ["y"] * 10,
-        "N": [10, 20, 30, 40] * 15,
-    })  # fmt: skip
+    frame = pd.DataFrame(
+        {
+            'a "group"': ["x's"] * 30 + ["y"] * 10 + ["x's"] * 10 + ["y"] * 10,
+            "N": [10, 20, 30, 40] * 15,
+        }
+    )
     y = pd.Series([1] * 40 + [0] * 20)
     return (contract, frame, y, *fit(contract, frame, y))
 
@@ -101,8 +122,13 @@ def test_points_of_a_card_worked_out_by_hand(tiny):
     table = scorecard.scorecard(model, contract, X=X, y=y)
     # Quartiles of N lie at 17.5, 25 and 32.5.
     assert table.bin.tolist() == [
-        "x's", "y", "1 to 17 coins", "18 to 24 coins", "25 to 32 coins", "33 to 100 coins"
-    ]  # fmt: skip
+        "x's",
+        "y",
+        "1 to 17 coins",
+        "18 to 24 coins",
+        "25 to 32 coins",
+        "33 to 100 coins",
+    ]
     assert table.applicants.tolist() == [40, 20, 15, 15, 15, 15]
     assert table.bad_rate.tolist() == [10 / 40, 10 / 20, *[5 / 15] * 4]
     # 40 of 60 are good: odds 2. With 20 average applicants added, x's has 30 + 40/3 good of 60,

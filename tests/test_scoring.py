@@ -41,12 +41,25 @@ ROOT = Path(__file__).resolve().parent.parent
 CONTRACT = read_contract(ROOT / "data/raw/datapackage.json")
 TABLE = read_raw(ROOT / "data/raw/german_credit_data.csv", CONTRACT)
 RAW = TABLE[[field.name for field in CONTRACT.fields]]
-FLAT = ["Logistic Regression", "Random Forest", "WoE Scorecard",
-        "Spline Logistic Regression", "Tuned Random Forest", "Soft-Voting Blend"]  # fmt: skip
+FLAT = [
+    "Logistic Regression",
+    "Random Forest",
+    "WoE Scorecard",
+    "Spline Logistic Regression",
+    "Tuned Random Forest",
+    "Soft-Voting Blend",
+]
 APPLICATION = {
-    "Age": 35, "Sex": "male", "Job": 2, "Housing": "own", "Saving accounts": None,
-    "Checking account": "little", "Credit amount": 3000, "Duration": 24, "Purpose": "car",
-}  # fmt: skip
+    "Age": 35,
+    "Sex": "male",
+    "Job": 2,
+    "Housing": "own",
+    "Saving accounts": None,
+    "Checking account": "little",
+    "Credit amount": 3000,
+    "Duration": 24,
+    "Purpose": "car",
+}
 USUAL = APPLICATION | {"Saving accounts": "little", "Checking account": None, "Duration": 12}
 AGES, SAVINGS = "allowed 18 to 120 years", "allowed little, moderate, quite rich, rich, or null"
 REFUSED = [  # field, value as JSON, words
@@ -74,10 +87,13 @@ REFUSED = [  # field, value as JSON, words
     ("Saving accounts", '"NA"', f"Saving accounts is not an allowed value; {SAVINGS}"),
     ("Saving accounts", "false", f"Saving accounts is not text; {SAVINGS}"),
     ("Saving accounts", "NaN", f"Saving accounts is not a finite number; {SAVINGS}"),
-    ("Savings accounts", '"rich"', "Savings accounts is not a field of an application; "
-     "did you mean 'Saving accounts'?"),
+    (
+        "Savings accounts",
+        '"rich"',
+        "Savings accounts is not a field of an application; did you mean 'Saving accounts'?",
+    ),
     ("Risk", '"good"', "Risk is not a field of an application"),
-]  # fmt: skip
+]
 
 
 @pytest.fixture(scope="module")
@@ -193,9 +209,14 @@ def test_all_that_is_wrong_is_said_at_once(blend):
     with pytest.raises(InvalidRecords) as refused:
         blend.score([bad, ["no object"], dict(APPLICATION, Age=1)])
     assert [problem[:2] for problem in refused.value.problems] == [
-        (1, "Age"), (1, "Sex"), (1, "Job"), (1, "Saving accounts"), (1, "Jobb"),
-        (2, ""), (3, "Age"),
-    ]  # fmt: skip
+        (1, "Age"),
+        (1, "Sex"),
+        (1, "Job"),
+        (1, "Saving accounts"),
+        (1, "Jobb"),
+        (2, ""),
+        (3, "Age"),
+    ]
     assert f"Saving accounts is missing; {SAVINGS}" in str(refused.value)
     assert "record 2: the application is no object of named values" in str(refused.value)
     names = {f"{number}" * 9000: number for number in range(20)}
@@ -214,7 +235,7 @@ def test_a_frame_is_refused_in_the_same_words(blend):
         ("Job", [1, True, 1, 1, 1, 1], "record 2: Job is not a whole number; allowed 0, 1, 2, 3"),
         ("Sex", ["male"] * 5 + ["Male"], "record 6: Sex is not an allowed value; allowed female"),
         ("Sex", ["male", None] * 3, "record 2: Sex is null; allowed female, male"),
-    ]:  # fmt: skip
+    ]:
         with pytest.raises(InvalidRecords) as refused:
             blend.probabilities(frame.assign(**{column: values}))
         assert str(refused.value).startswith(words)
@@ -233,16 +254,21 @@ def test_missing_values_of_every_kind_are_one(blend):
     nothing = rows.assign(**{"Saving accounts": pd.NA, "Checking account": np.nan})
     for frame in (objects, objects.convert_dtypes(), categories):
         assert (blend.probabilities(frame) == blend.probabilities(rows)).all()
-    none = [dict(r, **{"Saving accounts": None, "Checking account": None})
-            for r in as_json_gives_it(rows)]  # fmt: skip
+    none = [
+        dict(r, **{"Saving accounts": None, "Checking account": None})
+        for r in as_json_gives_it(rows)
+    ]
     assert [d.probability for d in blend.score(none)] == blend.probabilities(nothing).tolist()
 
 
-allowed_records = st.fixed_dictionaries({
-    field.name: st.integers(field.minimum, field.maximum) if field.levels is None
-    else st.sampled_from([*field.levels, *([] if field.required else [None])])
-    for field in CONTRACT.fields
-})  # fmt: skip
+allowed_records = st.fixed_dictionaries(
+    {
+        field.name: st.integers(field.minimum, field.maximum)
+        if field.levels is None
+        else st.sampled_from([*field.levels, *([] if field.required else [None])])
+        for field in CONTRACT.fields
+    }
+)
 any_value = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.lists(st.integers())
 )
@@ -275,14 +301,19 @@ def test_anything_else_is_refused_or_allowed_by_the_contract_never_a_crash(blend
 @pytest.fixture
 def folder(fitted, tmp_path):
     """A models folder as 04_registration leaves it, and what rewrites parts of its manifest."""
+
     def write(pipeline=fitted("Logistic Regression"), **changes):
         content = {
             "credit_risk_model": pickle.dumps(pipeline),
             "model_columns": pickle.dumps(list(encoder(CONTRACT).get_feature_names_out())),
         }
-        manifest = {"model": "Credit_Risk_Model", "version": 3, "cutoff": 0.72,
-                    "libraries": {"scikit-learn": scoring.sklearn.__version__},
-                    "contract": CONTRACT.package}  # fmt: skip
+        manifest = {
+            "model": "Credit_Risk_Model",
+            "version": 3,
+            "cutoff": 0.72,
+            "libraries": {"scikit-learn": scoring.sklearn.__version__},
+            "contract": CONTRACT.package,
+        }
         for name, data in content.items():
             (tmp_path / f"{name}.pkl").write_bytes(data)
         manifest["model_sha256"] = hashlib.sha256(content["credit_risk_model"]).hexdigest()
@@ -348,8 +379,9 @@ def test_a_model_for_another_world_is_refused(folder, fitted, tmp_path):
 
 
 # What MLflow and the libraries under it deprecate is theirs to mend.
-mlflow_warns = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning",
-                                          "ignore::ResourceWarning")  # fmt: skip
+mlflow_warns = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning"
+)
 
 
 @pytest.fixture(scope="module")
@@ -369,9 +401,14 @@ def registered(fitted, tmp_path_factory):
         client = registry.connect(store)
         with mlflow.start_run():
             version = registry.register(
-                client, fitted("Soft-Voting Blend"), CONTRACT, RAW.head(3), "",
-                {"model_sha256": "ab" * 32}, USUAL,
-            )  # fmt: skip
+                client,
+                fitted("Soft-Voting Blend"),
+                CONTRACT,
+                RAW.head(3),
+                "",
+                {"model_sha256": "ab" * 32},
+                USUAL,
+            )
         registry.promote(client, version.version, "for the test")
         yield registry, client, version, store
         mlflow.set_tracking_uri(before)
@@ -432,8 +469,10 @@ def test_a_moved_alias_is_taken_under_load_and_a_bad_one_is_not(registered, fitt
     with mlflow.start_run():
         regression = fitted("Logistic Regression")
         second = registry.register(client, regression, CONTRACT, RAW.head(3), "", {})
-    expected = {1: Scorer.load("models:/Credit_Risk_Model/1").score(APPLICATION)[0].probability,
-                2: Scorer.load("models:/Credit_Risk_Model/2").score(APPLICATION)[0].probability}  # fmt: skip
+    expected = {
+        1: Scorer.load("models:/Credit_Risk_Model/1").score(APPLICATION)[0].probability,
+        2: Scorer.load("models:/Credit_Risk_Model/2").score(APPLICATION)[0].probability,
+    }
     # SQLite's file is the registry; the alias is moved by this process, as a notebook would.
     environment = {"MLFLOW_TRACKING_URI": f"sqlite:///{store}"}
     server = start(URI, tmp_path / "log", **environment)
@@ -496,16 +535,36 @@ def mlflow_server(registered, tmp_path_factory):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = os.environ | {
-        "MLFLOW_TRACKING_URI": f"sqlite:///{registered[3]}", "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_TRACKING_URI": f"sqlite:///{registered[3]}",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
         # mlflow starts uvicorn by its bare name
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-    }  # fmt: skip
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", URI, "--env-manager",
-               "local", "--workers", "1", "-p", str(port)]  # fmt: skip
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "models",
+        "serve",
+        "-m",
+        URI,
+        "--env-manager",
+        "local",
+        "--workers",
+        "1",
+        "-p",
+        str(port),
+    ]
     log = tmp_path_factory.mktemp("server") / "log.txt"
     with open(log, "w") as output:
-        server = subprocess.Popen(command, env=environment, stdout=output, stderr=output,
-                                  cwd=log.parent, start_new_session=True)  # fmt: skip
+        server = subprocess.Popen(
+            command,
+            env=environment,
+            stdout=output,
+            stderr=output,
+            cwd=log.parent,
+            start_new_session=True,
+        )
 
     def post(body, kind="application/json"):
         request = urllib.request.Request(
@@ -534,8 +593,10 @@ def mlflow_server(registered, tmp_path_factory):
 
 def test_mlflow_serves_the_same_answers(mlflow_server, blend):
     records = as_json_gives_it(RAW.head(200))
-    expected = [{"prediction": d.prediction, "decision": d.decision, "probability": d.probability}
-                for d in blend.score(records)]  # fmt: skip
+    expected = [
+        {"prediction": d.prediction, "decision": d.decision, "probability": d.probability}
+        for d in blend.score(records)
+    ]
     split = {"columns": list(RAW), "data": [list(record.values()) for record in records]}
     for body in ({"inputs": records}, {"dataframe_records": records}, {"dataframe_split": split}):
         assert mlflow_server(json.dumps(body)) == (200, {"predictions": expected})
@@ -551,8 +612,11 @@ def test_mlflow_tells_the_same_reasons_if_asked(mlflow_server, registered, blend
     records = as_json_gives_it(RAW.head(20))
     expected = [asdict(decision) for decision in blend.score(records, reasons=True)]
     assert any(each["reasons"] for each in expected)
-    told = [{name: each[name] for name in ("prediction", "decision", "probability", "reasons")}
-            | {"reasons": list(each["reasons"])} for each in expected]  # fmt: skip
+    told = [
+        {name: each[name] for name in ("prediction", "decision", "probability", "reasons")}
+        | {"reasons": list(each["reasons"])}
+        for each in expected
+    ]
     for way in ("inputs", "dataframe_records"):
         body = {way: records, "params": {"reasons": True}}
         assert mlflow_server(json.dumps(body)) == (200, {"predictions": told})

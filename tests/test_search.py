@@ -41,8 +41,12 @@ def test_a_fold_chooses_as_a_plain_loop_over_its_training_part_does(some):
     tried = [{}, *({key: float(value) for key, value in each.items()} for each in drawn)]
     assert len(tried) == 6
     inner = StratifiedKFold(5, shuffle=True, random_state=3)
-    means = [cross_val_score(clone(plain.estimator).set_params(**each), A, a, cv=inner,
-                             scoring="roc_auc").mean() for each in tried]  # fmt: skip
+    means = [
+        cross_val_score(
+            clone(plain.estimator).set_params(**each), A, a, cv=inner, scoring="roc_auc"
+        ).mean()
+        for each in tried
+    ]
     best = tried[int(np.argmax(means))]
     assert found.chosen[LOGISTIC][1] == best
     expected = clone(plain.estimator).set_params(**best).fit(A, a).predict_proba(X[held_out])[:, 1]
@@ -54,10 +58,11 @@ def test_a_search_of_one_setting_is_no_search(some):
     plan = {"folds": 2, "repeats": 1, "seed": 3, "workers": 1}
     names = (LOGISTIC, "Spline Logistic Regression")
     without, one = (
-        ev.cross_validate([m for m in models.candidates(contract, 3, trials=n) if m.name in names],
-                          X, y, **plan)
+        ev.cross_validate(
+            [m for m in models.candidates(contract, 3, trials=n) if m.name in names], X, y, **plan
+        )
         for n in (0, 1)
-    )  # fmt: skip
+    )
     assert without.chosen == {} and one.chosen == {name: [{}, {}] for name in names}
     for name in names:
         np.testing.assert_array_equal(without.scores[name], one.scores[name])
@@ -68,12 +73,16 @@ def test_a_search_of_one_setting_is_no_search(some):
 def test_what_was_gained_by_hand():
     # .10 and .12 in two folds as in test_evaluation.test_pairs_by_hand; b has gained nothing
     def by_fold(**auc):
-        rows = [{"model": model, "fold": fold, "roc_auc": value}
-                for model, values in auc.items() for fold, value in enumerate(values)]  # fmt: skip
+        rows = [
+            {"model": model, "fold": fold, "roc_auc": value}
+            for model, values in auc.items()
+            for fold, value in enumerate(values)
+        ]
         return pd.DataFrame(rows)
 
-    table = ev.gained_over(by_fold(a=[0.8, 0.9], b=[0.7, 0.7]), by_fold(a=[0.7, 0.78], b=[0.7, 0.7]),
-                           ["a", "b"], 2)  # fmt: skip
+    table = ev.gained_over(
+        by_fold(a=[0.8, 0.9], b=[0.7, 0.7]), by_fold(a=[0.7, 0.78], b=[0.7, 0.7]), ["a", "b"], 2
+    )
     p = 1 - 2 / np.pi * np.arctan(0.11 / np.sqrt(0.0002 * 1.5))
     assert table.gained.tolist() == pytest.approx([0.11, 0])
     assert table.p_corrected.tolist() == pytest.approx([2 * p, 1])

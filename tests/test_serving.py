@@ -49,12 +49,18 @@ def publish(folder: Path, name: str, version: int) -> Path:
         "model_columns.pkl": pickle.dumps(list(X.columns)),
     }
     hashes = [hashlib.sha256(each).hexdigest() for each in content.values()]
-    content["manifest.json"] = json.dumps({
-        "model": "Credit_Risk_Model", "version": version, "cutoff": 0.7, "model_sha256": hashes[0],
-        "model_columns_sha256": hashes[1],
-        "libraries": {"scikit-learn": sklearn.__version__}, "contract": CONTRACT.package,
-        "reference": TWO,
-    }).encode()  # fmt: skip
+    content["manifest.json"] = json.dumps(
+        {
+            "model": "Credit_Risk_Model",
+            "version": version,
+            "cutoff": 0.7,
+            "model_sha256": hashes[0],
+            "model_columns_sha256": hashes[1],
+            "libraries": {"scikit-learn": sklearn.__version__},
+            "contract": CONTRACT.package,
+            "reference": TWO,
+        }
+    ).encode()
     for file, what in content.items():
         (folder / file).write_bytes(what)
     return folder
@@ -150,8 +156,15 @@ def test_reasons_are_told_if_asked_and_if_the_model_can(server, first, tmp_path)
     assert (status, problem["limit"]) == (422, 100) and "for reasons" in problem["detail"]
     assert server.post([ONE] * 101)[0] == 200
     assert server.post(ONE | {"Age": 5}, "?reasons=true")[1]["problems"][0]["field"] == "Age"
-    done = creditrisk("predict", "--url", server.url, "--reasons", "-", cwd=tmp_path,
-                      given=json.dumps([ONE, TWO] * 60))  # fmt: skip
+    done = creditrisk(
+        "predict",
+        "--url",
+        server.url,
+        "--reasons",
+        "-",
+        cwd=tmp_path,
+        given=json.dumps([ONE, TWO] * 60),
+    )
     words = [f"        - {reason['words']}" for reason in told[0]]
     assert done.stdout.splitlines()[2 : 2 + len(words)] == words
     assert done.stdout.count(words[0]) == 60 and done.stdout.splitlines()[-1].startswith("   120")
@@ -231,10 +244,19 @@ def test_the_form_is_used_in_a_browser(server, first, tmp_path):
     if program is None:
         pytest.skip("no Chromium on this machine")
     browser = subprocess.Popen(
-        [program, "--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0",
-         "--remote-allow-origins=*", f"--user-data-dir={tmp_path}", f"{server.url}/"],
-        stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        [
+            program,
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--remote-debugging-port=0",
+            "--remote-allow-origins=*",
+            f"--user-data-dir={tmp_path}",
+            f"{server.url}/",
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     page = None
     try:
         found = next(line for line in browser.stderr if "DevTools listening on ws://" in line)
@@ -245,9 +267,19 @@ def test_the_form_is_used_in_a_browser(server, first, tmp_path):
         page = websocket.create_connection(chosen["webSocketDebuggerUrl"], timeout=20)
 
         def js(code: str) -> object:
-            page.send(json.dumps({"id": 1, "method": "Runtime.evaluate", "params": {
-                "expression": f"(async () => {{ {code} }})()", "awaitPromise": True,
-                "returnByValue": True}}))  # fmt: skip
+            page.send(
+                json.dumps(
+                    {
+                        "id": 1,
+                        "method": "Runtime.evaluate",
+                        "params": {
+                            "expression": f"(async () => {{ {code} }})()",
+                            "awaitPromise": True,
+                            "returnByValue": True,
+                        },
+                    }
+                )
+            )
             answer = json.loads(page.recv())  # without a result if the page changed meanwhile
             return answer.get("result", {}).get("result", {}).get("value")
 
@@ -340,7 +372,10 @@ REFUSED = {
     "chunked": (head(JSON, "Transfer-Encoding: chunked") + b"2\r\n{}\r\n0\r\n\r\n", 411),
     "chunked, large": (
         head(JSON, "Transfer-Encoding: chunked")
-        + (b"%x\r\n" % 100_000 + b" " * 100_000 + b"\r\n") * 15 + b"0\r\n\r\n", 411),
+        + (b"%x\r\n" % 100_000 + b" " * 100_000 + b"\r\n") * 15
+        + b"0\r\n\r\n",
+        411,
+    ),
     "ten megabytes": (posted(b" " * 10_000_000), 413),
     "one byte too many": (posted(b" " * 1_000_001), 413),
     "length in words": (head(JSON, "Content-Length: ten"), 400),
@@ -362,7 +397,7 @@ REFUSED = {
     "header too large": (head("X-Long: " + "zz-secret" * 10_000), 431),
     "broken header": (head("zz-secret"), 400),
     "control character in a header": (head("Content-Type: \x01", "Content-Length: 2") + b"{}", 400),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -471,11 +506,24 @@ def test_requests_made_up_from_the_description(server):
     # JSON Schema counts 14.0 among the integers, the contract does not: valid by the one, it may be
     # refused by the other.
     done = subprocess.run(
-        [Path(sys.executable).with_name("schemathesis"), "run", f"{server.url}/openapi.json",
-         "--max-examples", "50", "--seed", "7", "--exclude-checks", "positive_data_acceptance",
-         "--generation-database", "none"],
-        capture_output=True, text=True, timeout=60, cwd=server.errors.parent,
-    )  # fmt: skip
+        [
+            Path(sys.executable).with_name("schemathesis"),
+            "run",
+            f"{server.url}/openapi.json",
+            "--max-examples",
+            "50",
+            "--seed",
+            "7",
+            "--exclude-checks",
+            "positive_data_acceptance",
+            "--generation-database",
+            "none",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=server.errors.parent,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -550,8 +598,10 @@ def test_a_new_model_is_taken_under_load_and_a_tampered_one_is_not(swapping, fir
     by_version = {}
     for _, answer in answers:
         by_version.setdefault(answer["model"]["version"], set()).add(answer["probability"])
-    expected = {n: {Scorer.load(model).score([ONE])[0].probability}
-                for n, model in ((1, first), (2, second))}  # fmt: skip
+    expected = {
+        n: {Scorer.load(model).score([ONE])[0].probability}
+        for n, model in ((1, first), (2, second))
+    }
     assert by_version == expected
 
 
@@ -615,8 +665,10 @@ def test_every_decision_is_logged_verified_and_replayed(
     assert [line["input"] for line in lines] == [ONE, TWO, THREE]
     assert lines[0]["probability"] == one["probability"] and lines[0]["cutoff"] == 0.7
     assert [line.get("reasons") for line in lines] == [
-        None, several[0]["reasons"], several[1]["reasons"]
-    ]  # fmt: skip
+        None,
+        several[0]["reasons"],
+        several[1]["reasons"],
+    ]
     assert lines[0]["model"]["sha256"] == Scorer.load(first).sha256
     state = server.get("/ready")[1]["decision_log"]
     assert state == {"decisions": 3, "sha256": lines[-1]["sha256"]}
@@ -657,29 +709,48 @@ def reseal(line: bytes, **changes) -> bytes:
 @pytest.mark.parametrize(
     "forge, words",
     [
-        (lambda lines: lines[:2] + [lines[2].replace(b"0.5", b"0.6")] + lines[3:],
-         ["line 3: was edited, its hash does not fit its content"]),
-        (lambda lines: lines[:2] + [reseal(lines[2], probability=0.6)] + lines[3:],
-         ["line 4: does not follow line 3, which was replaced"]),
+        (
+            lambda lines: lines[:2] + [lines[2].replace(b"0.5", b"0.6")] + lines[3:],
+            ["line 3: was edited, its hash does not fit its content"],
+        ),
+        (
+            lambda lines: lines[:2] + [reseal(lines[2], probability=0.6)] + lines[3:],
+            ["line 4: does not follow line 3, which was replaced"],
+        ),
         (lambda lines: lines[:2] + lines[3:], ["line 3: decision 3 is missing"]),
         (lambda lines: lines[:1] + lines[4:], ["line 2: decisions 2 to 4 are missing"]),
         (lambda lines: lines[1:], ["line 1: decision 1 is missing"]),
         (lambda lines: lines[:-1], ["end of log: decision 6 is missing"]),
         (lambda lines: [], ["end of log: decisions 1 to 6 are missing"]),
-        (lambda lines: lines[:5] + [reseal(lines[5], probability=0.6)],
-         ["decision 6: is not the one that was written; the log was rewritten"]),
-        (lambda lines: [lines[1], lines[0], *lines[2:]],
-         ["line 1: decision 1 is missing", "line 2: decision 1 stands after decision 2",
-          "line 3: decision 2 is missing"]),
-        (lambda lines: [*lines[:3], lines[2], *lines[3:]],
-         ["line 4: decision 3 stands after decision 3"]),
-        (lambda lines: [*lines, b'{"number":7'],
-         ["line 7: not finished; the server that opens the log next cuts it off"]),
-        (lambda lines: [*lines[:2], b"\n", *lines[2:]],
-         ["line 3: was edited, its hash does not fit its content",
-          "line 4: decision 3 stands after decision 3"]),
+        (
+            lambda lines: lines[:5] + [reseal(lines[5], probability=0.6)],
+            ["decision 6: is not the one that was written; the log was rewritten"],
+        ),
+        (
+            lambda lines: [lines[1], lines[0], *lines[2:]],
+            [
+                "line 1: decision 1 is missing",
+                "line 2: decision 1 stands after decision 2",
+                "line 3: decision 2 is missing",
+            ],
+        ),
+        (
+            lambda lines: [*lines[:3], lines[2], *lines[3:]],
+            ["line 4: decision 3 stands after decision 3"],
+        ),
+        (
+            lambda lines: [*lines, b'{"number":7'],
+            ["line 7: not finished; the server that opens the log next cuts it off"],
+        ),
+        (
+            lambda lines: [*lines[:2], b"\n", *lines[2:]],
+            [
+                "line 3: was edited, its hash does not fit its content",
+                "line 4: decision 3 stands after decision 3",
+            ],
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_was_done_to_a_log_is_found(tmp_path, forge, words):
     log = tmp_path / "log"
     lines = logged(log, 6)
@@ -744,20 +815,27 @@ def test_kill_under_load_loses_no_acknowledged_decision(recording):
 
 def test_the_client_reads_json_and_csv_and_shows_the_same_decisions(server, first, tmp_path):
     expected = Scorer.load(first).score([ONE, TWO, THREE])
-    lines = [f"{each.prediction} ({'good' if each.prediction else 'bad'})".ljust(12)
-             + f"  {each.decision:<8}  {each.probability:>12.4f}" for each in expected]  # fmt: skip
+    lines = [
+        f"{each.prediction} ({'good' if each.prediction else 'bad'})".ljust(12)
+        + f"  {each.decision:<8}  {each.probability:>12.4f}"
+        for each in expected
+    ]
     header = ["", *ONE, "Risk"]
-    rows = [[str(n), *("NA" if v is None else str(v) for v in each.values()), "good"]
-            for n, each in enumerate((ONE, TWO, THREE))]  # fmt: skip
+    rows = [
+        [str(n), *("NA" if v is None else str(v) for v in each.values()), "good"]
+        for n, each in enumerate((ONE, TWO, THREE))
+    ]
     table = "\n".join(",".join(row) for row in [header, *rows]) + "\n"
     (tmp_path / "a.json").write_text(json.dumps([ONE, TWO, THREE]))
     (tmp_path / "a.csv").write_text(table)
     contract = str(first / "manifest.json")
     for arguments, given in [
-        (["a.json"], ""), (["a.csv", "--contract", contract], ""),
-        (["-"], json.dumps([ONE, TWO, THREE])), (["-", "--contract", contract], table),
+        (["a.json"], ""),
+        (["a.csv", "--contract", contract], ""),
+        (["-"], json.dumps([ONE, TWO, THREE])),
+        (["-", "--contract", contract], table),
         (["--contract", contract], ""),
-    ]:  # fmt: skip
+    ]:
         done = creditrisk("predict", "--url", server.url, *arguments, cwd=tmp_path, given=given)
         assert done.returncode == 0, done.stderr
         assert [line[8:] for line in done.stdout.splitlines()[1:]] == lines

@@ -52,7 +52,17 @@ def database(folder):
         how = {"cwd": place, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **owner}
         init = [programs / "initdb", "-D", place, "-U", "mlflow", "-A", "trust", "--no-sync"]
         subprocess.run(init, check=True, timeout=60, **how)
-        serve = [programs / "postgres", "-D", place, "-p", str(port), "-h", "127.0.0.1", "-k", place]
+        serve = [
+            programs / "postgres",
+            "-D",
+            place,
+            "-p",
+            str(port),
+            "-h",
+            "127.0.0.1",
+            "-k",
+            place,
+        ]
         server = subprocess.Popen(serve, **how)
         try:
             address = ["-h", "127.0.0.1", "-p", str(port), "-U", "mlflow"]
@@ -84,16 +94,31 @@ def tracking_server(folder, store):
     """The address of a real ``mlflow server`` that stores artifacts itself."""
     port = free_port()
     command = [
-        sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store, "--workers", "1",
-        "--artifacts-destination", str(folder / "artifacts"), "--host", "127.0.0.1",
-        "--port", str(port),
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--backend-store-uri",
+        store,
+        "--workers",
+        "1",
+        "--artifacts-destination",
+        str(folder / "artifacts"),
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with open(folder / "server.log", "wb") as log:
         server = subprocess.Popen(
-            command, cwd=folder, env=os.environ | quiet, stdout=log, stderr=log,
+            command,
+            cwd=folder,
+            env=os.environ | quiet,
+            stdout=log,
+            stderr=log,
             start_new_session=True,
-        )  # fmt: skip
+        )
     try:
         wait_for(lambda: answers(f"http://127.0.0.1:{port}"), server)
         yield f"http://127.0.0.1:{port}"
@@ -135,9 +160,13 @@ print(json.dumps({{
 }}))
 """
     asked = subprocess.run(
-        [sys.executable, "-c", code], cwd=project, capture_output=True, text=True, timeout=120,
+        [sys.executable, "-c", code],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        timeout=120,
         env=os.environ | {"MLFLOW_TRACKING_URI": address, "PYTHONPATH": str(project)},
-    )  # fmt: skip
+    )
     assert asked.returncode == 0, asked.stderr
     found = json.loads(asked.stdout.splitlines()[-1])
     # one report for each stage that ran: 02 to 06

@@ -66,9 +66,13 @@ def test_paired_interval_is_narrower_than_two_single_ones_and_agrees_with_the_bo
     noisy = true + np.random.default_rng(5).normal(0, 0.03, len(y))
     lead = va.auc_difference(y, true, noisy)
     drawn = va.bootstrap_interval(
-        lambda y, a, b: -np.diff(ev.fast_auc(y, np.stack([a, b])))[0], y, true, noisy,
-        draws=1000, seed=2,
-    )  # fmt: skip
+        lambda y, a, b: -np.diff(ev.fast_auc(y, np.stack([a, b])))[0],
+        y,
+        true,
+        noisy,
+        draws=1000,
+        seed=2,
+    )
     assert [lead.low, lead.high] == pytest.approx([drawn.low, drawn.high], abs=0.01)
     single = va.auc_interval(y, true)
     assert lead.high - lead.low < (single.high - single.low) / 2
@@ -95,9 +99,13 @@ def test_probability_at_another_bad_rate_by_hand():
 
 @pytest.mark.parametrize(
     ("odd", "said"),
-    [((-5, 1, 0.3), "neither may be negative"), ((0, 0, 0.3), "nor both 0"),
-     ((5, 1, 0), "real_bad_rate is 0"), ((5, 1, 1), "between 0 and 1")],
-)  # fmt: skip
+    [
+        ((-5, 1, 0.3), "neither may be negative"),
+        ((0, 0, 0.3), "nor both 0"),
+        ((5, 1, 0), "real_bad_rate is 0"),
+        ((5, 1, 1), "between 0 and 1"),
+    ],
+)
 def test_costs_and_rates_that_decide_nothing_are_refused(odd, said):
     with pytest.raises(ValueError, match=said):
         costs.refuse_odd(*odd)
@@ -163,9 +171,12 @@ def test_bands_by_hand():
     # two bands of five: .2 .3 (1 good, 1 bad) and .6 .8 .9 (2 good, 1 bad); the median goes below
     bands = va.score_bands(Y, SCORE, bands=2)
     assert bands.applicants.tolist() == [3, 2] and bands.bad.tolist() == [2, 0]
-    assert bands.bad_so_far.tolist() == [1, 1] and bands.good_so_far.tolist() == pytest.approx([1 / 3, 1])
-    assert (bands.bad_so_far - bands.good_so_far).max() == pytest.approx(ks_2samp(
-        SCORE[Y == 1], SCORE[Y == 0]).statistic)  # fmt: skip
+    assert bands.bad_so_far.tolist() == [1, 1] and bands.good_so_far.tolist() == pytest.approx(
+        [1 / 3, 1]
+    )
+    assert (bands.bad_so_far - bands.good_so_far).max() == pytest.approx(
+        ks_2samp(SCORE[Y == 1], SCORE[Y == 0]).statistic
+    )
     assert [va.ks(Y, SCORE), ev.measures(Y, SCORE)["ks"]] == pytest.approx([2 / 3, 2 / 3])
 
 
@@ -182,8 +193,10 @@ def test_stability_by_hand():
 def test_stability_exceeds_its_bound_as_often_as_it_says():
     """Two samples of one population: about 5 % of 400 draws beyond the bound."""
     generator = np.random.default_rng(6)
-    draws = [va.score_stability(generator.normal(size=800), generator.normal(size=200)).shifted
-             for _ in range(400)]  # fmt: skip
+    draws = [
+        va.score_stability(generator.normal(size=800), generator.normal(size=200)).shifted
+        for _ in range(400)
+    ]
     assert 0.02 <= np.mean(draws) <= 0.09  # binomial: .05 +- 4 x .011
 
 
