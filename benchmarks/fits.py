@@ -21,10 +21,11 @@ import numpy as np
 from joblib import Parallel, delayed, parallel_config
 from sklearn.model_selection import RepeatedStratifiedKFold
 
-from creditrisk import models, workers
+from creditrisk import models
 from creditrisk.contract import read_contract
 from creditrisk.data import encoder, read_raw, target
 from creditrisk.evaluation import _fold_scores
+from work_units import units
 
 ROOT = Path(__file__).resolve().parent.parent
 RAW = ROOT / "data" / "raw"
@@ -44,8 +45,8 @@ def main() -> None:
     # joblib gives each of its processes its share of the cores, one thread here, once and for all
     alone = parallel_config("loky", inner_max_num_threads=1)
     with TemporaryDirectory() as folder, Cluster(Path(folder)) as dask, alone, Parallel(2) as pool:
-        os.environ[workers.ADDRESS] = dask.ready(2)
-        workers.spread(_fold_scores, fits[:20])  # imports are done once, and not counted
+        os.environ[units.ADDRESS] = dask.ready(2)
+        units.spread(_fold_scores, fits[:20])  # imports are done once, and not counted
         pool(delayed(_fold_scores)(*fit) for fit in fits[:20])
         print(f"{asked.fits} fits, joblib and cluster in turn; seconds")
         ratios = [once(fits, pool) for _ in range(asked.rounds)]
@@ -60,7 +61,7 @@ def once(fits: list[tuple], pool: Parallel) -> float:
     began = time.perf_counter()
     here = pool(delayed(_fold_scores)(*fit) for fit in fits)
     turn = time.perf_counter()
-    there = workers.spread(_fold_scores, fits)
+    there = units.spread(_fold_scores, fits)
     ended = time.perf_counter()
     assert all(np.array_equal(a[0], b[0]) for a, b in zip(here, there, strict=True))
     ratio = (ended - turn) / (turn - began)

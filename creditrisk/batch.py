@@ -29,7 +29,8 @@ from creditrisk.portfolio import Batch, Unreadable, complaints, numbered_values,
 from creditrisk.scoring import ModelRefused, NoReasons, Scorer
 from creditrisk.storage import Disk, Entry, absolute, reaching, storage_of
 from creditrisk.store import Files, Store
-from creditrisk.workers import DEATHS, WorkersDied, here
+from work_units.errors import DEATHS, WorkersDied
+from work_units.local import here
 
 #: Rows that are read, scored and written at once, without and with reasons.
 ROWS, REASONED = 65_536, 4_096
@@ -198,7 +199,7 @@ def score(
         If there is no model that can do it.
     NoStorage
         If a URL leads nowhere.
-    Stopped, creditrisk.cluster.NoCluster, OSError
+    Stopped, work_units.dask_cluster.NoCluster, OSError
         If workers die again and again, there is no cluster or it is lost, or the books cannot be
         kept; what is finished stays.
     """
@@ -254,7 +255,7 @@ def _results(
     workers = min(workers or min(cpu_count(), useful), len(parts))
     units = [(job, part) for part in parts]
     if scheduler and parts:
-        from creditrisk.cluster import on_cluster
+        from work_units.dask_cluster import on_cluster
 
         done = on_cluster(score_part, units, scheduler, lambda words: tell("cluster", words))
     else:

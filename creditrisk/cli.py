@@ -309,10 +309,10 @@ def _predict(chosen: argparse.Namespace) -> int:
 def _score(chosen: argparse.Namespace) -> int:
     from creditrisk import progress
     from creditrisk.batch import Refused, Stopped, score
-    from creditrisk.cluster import NoCluster
     from creditrisk.scoring import ModelRefused, NoReasons
     from creditrisk.storage import NoStorage
-    from creditrisk.workers import ADDRESS
+    from work_units.errors import NoCluster
+    from work_units.units import ADDRESS
 
     scheduler = chosen.scheduler or (None if chosen.workers else os.environ.get(ADDRESS))
     try:

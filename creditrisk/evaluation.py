@@ -17,7 +17,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import GridSearchCV, RepeatedStratifiedKFold, train_test_split
 
 from creditrisk.models import Candidate
-from creditrisk.workers import spread
+from work_units.units import spread
 
 #: What is said of two figures that the data cannot tell apart.
 UNCLEAR = "not distinguishable"
@@ -121,7 +121,7 @@ def cross_validate(
     workers
         Processes to fit in, -1 for one a core; the result does not depend on it.
     keep
-        A folder for what is done already, see :func:`creditrisk.workers.spread`.
+        A folder for what is done already, see :func:`work_units.units.spread`.
 
     Raises
     ------

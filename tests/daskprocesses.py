@@ -9,8 +9,8 @@ from pathlib import Path
 from conftest import ROOT
 from toy import wait_for
 
-from creditrisk.workers import ADDRESS
 from papermill_chain.cluster import connected
+from work_units.units import ADDRESS
 
 
 class Cluster:

@@ -81,6 +81,7 @@ def test_chain_succeeds_and_says_so(finished):
         "notebooks",
         "creditrisk",
         "papermill_chain",
+        "work_units",
         "data",
         "experiments",
         "models",

@@ -17,12 +17,12 @@ from test_evaluation import real  # noqa: F401
 from test_grid import CHAIN, grids, project, start, statuses_of  # noqa: F401
 from toy import family, run, wait_for
 
-from creditrisk import cluster as engine
 from creditrisk import evaluation as ev
 from creditrisk import models
-from creditrisk.cluster import NoCluster
-from creditrisk.workers import ADDRESS, spread
 from papermill_chain import cluster as chains
+from work_units import dask_cluster as engine
+from work_units.errors import NoCluster
+from work_units.units import ADDRESS, spread
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals")
 

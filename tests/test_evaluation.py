@@ -19,7 +19,8 @@ from creditrisk import evaluation as ev
 from creditrisk import models
 from creditrisk.contract import ContractError, read_contract
 from creditrisk.data import encoder, read_raw, target
-from creditrisk.workers import WorkersDied, spread
+from work_units.errors import WorkersDied
+from work_units.units import spread
 
 # Five applicants: good at .9 .8 .3, bad at .6 .2. Of 3 x 2 pairs, good leads in 5 (not .3 to .6).
 Y = np.array([1, 1, 1, 0, 0])

@@ -10,8 +10,8 @@ import pytest
 import sklearn
 from conftest import ROOT
 
-from creditrisk.kept import basis, forget
-from creditrisk.workers import spread
+from work_units.checkpoints import basis, forget
+from work_units.units import spread
 
 
 def square(calls: Path, number: int, deadly: bool = False) -> int:
@@ -82,6 +82,6 @@ def test_a_result_is_taken_for_that_of_nothing_else(tmp_path, monkeypatch):
     assert spread(divmod, [(2, 3)], 1, kept) == [(0, 2)]
     assert len(list(kept.iterdir())) == 5
     assert f"scikit-learn {sklearn.__version__}" in basis("builtins")
-    monkeypatch.setattr("creditrisk.kept.basis", lambda module: "scikit-learn 0.1")
+    monkeypatch.setattr("work_units.checkpoints.basis", lambda module: "scikit-learn 0.1")
     assert spread(pow, [(2, 3)], 1, kept) == [8]
     assert len(list(kept.iterdir())) == 6

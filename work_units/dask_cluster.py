@@ -1,4 +1,4 @@
-"""Units of work on a Dask cluster; see :mod:`creditrisk.workers`. Needs the extra `scale`.
+"""Units of work on a Dask cluster; see :mod:`work_units.units`. Needs the extra `scale`.
 
 A worker has to be started with what is installed here: one with another Python, other libraries or
 another source of the function is refused, since its results would not be those of this machine.
@@ -17,8 +17,8 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from creditrisk.kept import basis
-from creditrisk.workers import DEATHS, WorkersDied
+from work_units.checkpoints import basis
+from work_units.errors import DEATHS, NoCluster, WorkersDied
 
 #: Seconds after which a scheduler that does not answer counts as gone; the second, for one whose
 #: machine says nothing any more, is the least that Dask can do with.
@@ -33,10 +33,6 @@ SPAN, LEAST = 0.5, 0.1
 
 #: Bytes from which an argument that several units share is sent once and not with each.
 LARGE = 10_000
-
-
-class NoCluster(RuntimeError):
-    """Why work cannot be done on a cluster, in one sentence."""
 
 
 def on_cluster(
