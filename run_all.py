@@ -35,28 +35,28 @@ LAB = {"decision_lab": "experiments/decision_lab.html"}
 # MLflow is imported when it is needed: `run_all.py --help` and an unchanged rerun need it not.
 def open_registry() -> None:
     """Make MLflow's store, if it is not there yet, while the first notebooks run."""
-    from creditrisk import registry
+    from creditrisk.registry import mlflow_store
 
-    registry.connect(STORE)
+    mlflow_store.connect(STORE)
 
 
 def close_runs(chain_runs: list[str]) -> None:
     """End the MLflow runs that killed runs of the chain have left open."""
-    from creditrisk import registry
+    from creditrisk.registry import mlflow_store
 
-    registry.close_runs(registry.connect(STORE), chain_runs)
+    mlflow_store.close_runs(mlflow_store.connect(STORE), chain_runs)
 
 
 def what_registration_lacks() -> str:
     """Whether the version is still registered, and still the one put forward."""
-    from creditrisk.registered import what_is_gone
+    from creditrisk.registry.sqlite_status import what_is_gone
 
     return what_is_gone(_told(REGISTRATION), STORE, points_to_it="challenger")
 
 
 def what_validation_lacks() -> str:
     """Whether production is as gone as it can be only by hand; moved by hand, it is left alone."""
-    from creditrisk.registered import what_is_gone
+    from creditrisk.registry.sqlite_status import what_is_gone
 
     promoted = "production" if _told(VALIDATION)["promoted"] else None
     return what_is_gone(_told(REGISTRATION), STORE, exists=promoted)
@@ -67,9 +67,9 @@ def attach_reports(run: Run) -> None:
     (path,) = REGISTRATION.values()
     if not (ROOT / path).exists() or (registered := _told(REGISTRATION))["chain_run"] != run.id:
         return
-    from creditrisk import registry
+    from creditrisk.registry import mlflow_store
 
-    registry.attach_reports(registry.connect(STORE), registered["run_id"], run.reports)
+    mlflow_store.attach_reports(mlflow_store.connect(STORE), registered["run_id"], run.reports)
 
 
 def tell_of(run: Run) -> None:
@@ -81,9 +81,9 @@ def tell_of(run: Run) -> None:
 
 def compare_with_the_last(run: Run) -> None:
     """Compare a run with the last good one before it that has kept its test scores, if any."""
-    from creditrisk.compare import compare
-    from creditrisk.comparison_page import page_of, write_page
-    from creditrisk.runs import scored_before
+    from creditrisk.reports.comparison_page import page_of, write_page
+    from creditrisk.reports.kept_runs import scored_before
+    from creditrisk.reports.model_comparison import compare
 
     experiments = ROOT / "experiments"
     if earlier := scored_before(run.id, experiments):

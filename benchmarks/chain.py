@@ -28,7 +28,15 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = ["notebooks", "creditrisk", "papermill_chain", "work_units", "data/raw", "run_all.py", "uv.lock"]
+PARTS = [
+    "notebooks",
+    "creditrisk",
+    "papermill_chain",
+    "work_units",
+    "data/raw",
+    "run_all.py",
+    "uv.lock",
+]
 SHARE = "../../../share/jupyter"  # with nbconvert's templates, which `uv run --with` hides
 # Few and small fits, so that the way of running the notebooks is timed and not the forests.
 LIGHT = {"repeats": 1, "folds": 3, "splits": 10}

@@ -21,10 +21,11 @@ import numpy as np
 from joblib import Parallel, delayed, parallel_config
 from sklearn.model_selection import RepeatedStratifiedKFold
 
-from creditrisk import models
-from creditrisk.contract import read_contract
-from creditrisk.data import encoder, read_raw, target
-from creditrisk.evaluation import _fold_scores
+from creditrisk.data.contract import read_contract
+from creditrisk.data.encoding import encoder, target
+from creditrisk.data.raw import read_raw
+from creditrisk.modelling import candidates
+from creditrisk.modelling.cross_validation import _fold_scores
 from work_units import units
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -74,7 +75,7 @@ def fits_of(count: int, trials: int) -> list[tuple]:
     contract = read_contract(RAW / "datapackage.json")
     table = read_raw(RAW / "german_credit_data.csv", contract)
     X, y = encoder(contract).transform(table), target(table, contract)
-    estimator = models.candidates(contract, 7, trials=trials)[0].estimator
+    estimator = candidates.candidates(contract, 7, trials=trials)[0].estimator
     splitter = RepeatedStratifiedKFold(n_splits=10, n_repeats=-(-count // 10), random_state=7)
     return [(estimator, X, y, *split) for split in list(splitter.split(X, y))[:count]]
 

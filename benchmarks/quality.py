@@ -3,7 +3,7 @@
     uv run python benchmarks/quality.py                # some four minutes on two cores
     uv run python benchmarks/quality.py --repeats 2
 
-All 1000 rows, no test set. The recipe's settings stand in creditrisk/models.py; two of them, the
+All 1000 rows, no test set. The recipe's settings stand in creditrisk/modelling/candidates.py; two of them, the
 scorecard's bins and that ordered levels count up, were chosen once on other folds of the same rows,
 so read the gains as slightly flattered. Differences are paired fold by fold, with the corrected
 resampled interval of Nadeau and Bengio. Another --seed moves them by some .002.
@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from creditrisk import evaluation as ev
-from creditrisk import models
-from creditrisk.contract import read_contract
-from creditrisk.data import encoder, read_raw, target
-from creditrisk.validation import calibration_line
+from creditrisk.data.contract import read_contract
+from creditrisk.data.encoding import encoder, target
+from creditrisk.data.raw import read_raw
+from creditrisk.metrics.calibration import calibration_line
+from creditrisk.modelling import candidates, cross_validation, significance
 
 RAW = Path(__file__).resolve().parent.parent / "data" / "raw"
 CLASSIC = ("Random Forest", "Logistic Regression")
@@ -39,16 +39,18 @@ def main() -> None:
     table = read_raw(RAW / "german_credit_data.csv", contract)
     X, y = encoder(contract).transform(table), target(table, contract)
     left_out = [name.strip() for name in asked.exclude.split(",") if name.strip()]
-    listed = models.candidates(contract, asked.seed, left_out)
+    listed = candidates.candidates(contract, asked.seed, left_out)
     wanted = {*CLASSIC, RECIPE, *next(each.members for each in listed if each.name == RECIPE)}
     chosen = [each for each in listed if each.name in wanted]
-    scored = ev.cross_validate(chosen, X, y, folds=10, repeats=asked.repeats, seed=asked.seed)
+    scored = cross_validation.cross_validate(
+        chosen, X, y, folds=10, repeats=asked.repeats, seed=asked.seed
+    )
     by_fold = scored.fold_measures()
-    show(ev.results(by_fold), scored)
+    show(cross_validation.results(by_fold), scored)
     compare(by_fold)
 
 
-def show(results, scored: ev.OutOfFold) -> None:
+def show(results, scored: cross_validation.OutOfFold) -> None:
     """Print each model's figures; slope and intercept are those of all out-of-fold scores."""
     print(f"{len(scored.y)} applicants, {results.folds[0]} held-out folds a model\n")
     print(
@@ -66,8 +68,10 @@ def show(results, scored: ev.OutOfFold) -> None:
 def compare(by_fold) -> None:
     """Print what the recipe gains over each classic model, and whether that meets the target."""
     auc = by_fold.pivot(index="fold", columns="model", values="roc_auc")
-    gaps = {name: ev.corrected_difference(auc[RECIPE], auc[name], 1 / 9) for name in CLASSIC}
-    corrected = ev.holm(np.array([gap.p for gap in gaps.values()]))
+    gaps = {
+        name: significance.corrected_difference(auc[RECIPE], auc[name], 1 / 9) for name in CLASSIC
+    }
+    corrected = significance.holm(np.array([gap.p for gap in gaps.values()]))
     print(f"\n{RECIPE} against the classics, ROC-AUC gained (95 % interval), p after Holm")
     for (name, gap), p in zip(gaps.items(), corrected):
         met = "met" if gap.estimate >= TARGETS[name] else "missed"

@@ -31,7 +31,8 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from creditrisk.scoring import Scorer
+from creditrisk.scoring.loading import load_scorer
+from creditrisk.scoring.scorer import Scorer
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "benchmarks")]
@@ -68,7 +69,7 @@ def main() -> None:
 
 def portfolio(folder: Path, model: str, rows: int, seed: int = 7) -> Path:
     """Applications drawn evenly from the contract, in Parquet files."""
-    places, random = Scorer.load(model).domain, np.random.default_rng(seed)
+    places, random = load_scorer(model).domain, np.random.default_rng(seed)
     folder.mkdir()
     for number, begin in enumerate(range(0, rows, PART)):
         n = min(PART, rows - begin)
@@ -175,7 +176,7 @@ def by_mlflow(place: Path, source: Path, scorer: Scorer) -> float:
 
 def measure(place: Path, model: str, most: int, rounds: int) -> None:
     """Rows a second against the other ways, and how time and memory grow."""
-    scorer, out = Scorer.load(model), place / "out"
+    scorer, out = load_scorer(model), place / "out"
     sizes = [size for size in (100_000, 1_000_000, 10_000_000) if size <= most]
     sources = {size: portfolio(place / f"in-{size}", model, size) for size in sizes}
     score(sources[sizes[0]], out, model)  # what is compiled once a machine is compiled now
@@ -291,8 +292,8 @@ def disturbed(source: Path, out: Path, model: str, calm: Path, kill_worker, *opt
 
 def sample_of(out: Path, source: Path, model: str) -> None:
     """Ask a server for a thousand of the applications, and compare its decisions."""
-    from creditrisk.server import create_app
-    from creditrisk.swap import serve_from
+    from creditrisk.serving.app import create_app
+    from creditrisk.serving.model_reload import serve_from
 
     table, made = (pq.read_table(folder / "0042.parquet") for folder in (source, out))
     rows = np.random.default_rng(1).choice(PART, 1000, replace=False)
@@ -353,8 +354,8 @@ def train(place: Path, sizes: list[int]) -> None:
     """The chain on samples of a Parquet file of a million rows, with the light comparison."""
     from chain import LIGHT, copy_project
 
-    from creditrisk.contract import read_contract
-    from creditrisk.data import read_raw
+    from creditrisk.data.contract import read_contract
+    from creditrisk.data.raw import read_raw
 
     contract = read_contract(ROOT / "data/raw/datapackage.json")
     raw = read_raw(ROOT / "data/raw/german_credit_data.csv", contract)

@@ -225,10 +225,13 @@ def prepare(place: Path, trees: int) -> None:
     import pandas as pd
     from sklearn.ensemble import RandomForestClassifier
 
-    from creditrisk import models, registry, scoring
-    from creditrisk.contract import read_contract
-    from creditrisk.data import encoder, read_raw, target
-    from creditrisk.flat import domain
+    from creditrisk.data.contract import read_contract
+    from creditrisk.data.domain import domain
+    from creditrisk.data.encoding import encoder, target
+    from creditrisk.data.raw import read_raw
+    from creditrisk.modelling import candidates
+    from creditrisk.registry import mlflow_store, promotion
+    from creditrisk.scoring import loading
 
     contract = read_contract(ROOT / "data/raw/datapackage.json")
     table = read_raw(ROOT / "data/raw/german_credit_data.csv", contract)
@@ -236,7 +239,7 @@ def prepare(place: Path, trees: int) -> None:
     ready = encoder(contract)
     X = ready.transform(raw)
     forest = RandomForestClassifier(trees, random_state=7)
-    pipeline = models.decision_model(ready, forest, 0.7)
+    pipeline = candidates.decision_model(ready, forest, 0.7)
     pipeline.named_steps["decide"].fit(X, y)
     fitted = pipeline.named_steps["decide"].estimator_
     content = {
@@ -250,28 +253,28 @@ def prepare(place: Path, trees: int) -> None:
         (place / name).write_bytes(what)
     hashes = [hashlib.sha256(each).hexdigest() for each in content.values()]
     manifest = {
-        "model": registry.MODEL_NAME,
+        "model": mlflow_store.MODEL_NAME,
         "version": 1,
         "cutoff": 0.7,
         "model_sha256": hashes[0],
         "model_columns_sha256": hashes[1],
-        "libraries": registry.libraries(),
+        "libraries": mlflow_store.libraries(),
         "contract": contract.package,
     }
     (place / "models/manifest.json").write_text(json.dumps(manifest))
     # Every row of the data and draws from all over the contract, with what the pickle says of them.
     places = domain(contract)
-    drawn = places.frame(scoring.golden_places(places, draws=10_000, seed=11))
+    drawn = places.frame(loading.golden_places(places, draws=10_000, seed=11))
     sample = pd.concat([raw, drawn], ignore_index=True)
     records = json.loads(sample.to_json(orient="records"))
     expected = pipeline.predict_proba(sample)[:, 1].tolist()
     (place / "sample.json").write_text(json.dumps([records, expected]))
     logging.disable(logging.WARNING)
     warnings.simplefilter("ignore")  # of MLflow, about whole numbers that may be missing one day
-    client = registry.connect(place / "mlflow.db")
+    client = mlflow_store.connect(place / "mlflow.db")
     with mlflow.start_run():
         example = raw.head(3).reset_index(drop=True)
-        version = registry.register(
+        version = mlflow_store.register(
             client, pipeline, contract, example, "benchmark", {"model_sha256": hashes[0]}
         )
         # What anybody would log: the pipeline, MLflow's own flavor, probabilities.
@@ -281,10 +284,10 @@ def prepare(place: Path, trees: int) -> None:
             registered_model_name="Plain",
             input_example=example,
             pyfunc_predict_fn="predict_proba",
-            skops_trusted_types=scoring.TRUSTED_TYPES,
-            pip_requirements=[f"{name}=={v}" for name, v in registry.libraries().items()],
+            skops_trusted_types=loading.TRUSTED_TYPES,
+            pip_requirements=[f"{name}=={v}" for name, v in mlflow_store.libraries().items()],
         )
-    registry.promote(client, version.version, "benchmark")
+    promotion.promote(client, version.version, "benchmark")
 
 
 def begin(contestant: Contestant, place: Path) -> dict[str, float]:
@@ -405,10 +408,10 @@ def in_process(place: Path, rounds: int, tables) -> None:
     """Put two tables: how far our answers are from the pickle's, and how much sooner they come."""
     import pandas as pd
 
-    from creditrisk.scoring import Scorer
+    from creditrisk.scoring.loading import load_scorer
 
     records, expected = json.loads((place / "sample.json").read_text())
-    scorer = Scorer.load(place / "models")
+    scorer = load_scorer(place / "models")
     sample = pd.DataFrame(records)
     pipeline, thousand = scorer.pipeline, sample.head(1000)
     many = pd.concat([thousand] * 20, ignore_index=True)

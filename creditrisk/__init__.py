@@ -1,1 +1,0 @@
-"""Credit risk on the German credit data: what the notebooks, the servers and the tests share."""

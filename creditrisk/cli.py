@@ -274,9 +274,9 @@ def _add_verify(commands) -> None:
 
 
 def _serve(chosen: argparse.Namespace) -> int:
-    from creditrisk.decisions import LogError
-    from creditrisk.scoring import ModelRefused
-    from creditrisk.serving import serve
+    from creditrisk.scoring.loading import ModelRefused
+    from creditrisk.serving.decision_log import LogError
+    from creditrisk.serving.http_server import serve
 
     try:
         serve(
@@ -295,7 +295,7 @@ def _serve(chosen: argparse.Namespace) -> int:
 
 
 def _predict(chosen: argparse.Namespace) -> int:
-    from creditrisk import client
+    from creditrisk.serving import client
 
     door = client.MLFLOW if chosen.mlflow else client.FLASK
     url = chosen.url or f"http://127.0.0.1:{5000 if chosen.mlflow else 8000}"
@@ -307,10 +307,11 @@ def _predict(chosen: argparse.Namespace) -> int:
 
 
 def _score(chosen: argparse.Namespace) -> int:
-    from creditrisk import progress
-    from creditrisk.batch import Refused, Stopped, score
-    from creditrisk.scoring import ModelRefused, NoReasons
-    from creditrisk.storage import NoStorage
+    from creditrisk.portfolio import progress
+    from creditrisk.portfolio.scoring import Refused, Stopped, score
+    from creditrisk.portfolio.storage import NoStorage
+    from creditrisk.scoring.loading import ModelRefused
+    from creditrisk.scoring.scorer import NoReasons
     from work_units.errors import NoCluster
     from work_units.units import ADDRESS
 
@@ -351,9 +352,9 @@ def _score(chosen: argparse.Namespace) -> int:
 
 
 def _compare(chosen: argparse.Namespace) -> int:
-    from creditrisk.compare import compare
-    from creditrisk.comparison_page import page_of, write_page
-    from creditrisk.runs import NoRun
+    from creditrisk.reports.comparison_page import page_of, write_page
+    from creditrisk.reports.kept_runs import NoRun
+    from creditrisk.reports.model_comparison import compare
 
     try:
         comparison = compare(chosen.run_a, chosen.run_b, chosen.experiments)
@@ -381,22 +382,24 @@ def _rollback(chosen: argparse.Namespace) -> int:
 
 def _move_production(chosen: argparse.Namespace, version: int | None) -> int:
     """Promote a version, or roll back if it is None."""
-    from creditrisk import registry
+    from mlflow.exceptions import MlflowException
+
+    from creditrisk.registry import mlflow_store, promotion
 
     if not chosen.reason.strip():
         return _say("--reason: say why in words")
     if not chosen.reason.isprintable():
         return _say("--reason: say why in one line, without control characters")
     try:
-        client = registry.open_existing(chosen.store)
+        client = promotion.open_existing(chosen.store)
         if version is None:
-            done = registry.roll_back(client, chosen.reason, chosen.log)
+            done = promotion.roll_back(client, chosen.reason, chosen.log)
         else:
-            done = registry.promote(client, version, chosen.reason, chosen.log)
-    except registry.NotPromoted as error:
+            done = promotion.promote(client, version, chosen.reason, chosen.log)
+    except promotion.NotPromoted as error:
         print(f"creditrisk: {error}; nothing was changed", file=sys.stderr)
         return 1
-    except registry.MlflowException as error:
+    except MlflowException as error:
         return _say(
             f"the registry does not answer as it should ({error.message}); "
             "the same command again completes what it has begun"
@@ -411,17 +414,19 @@ def _move_production(chosen: argparse.Namespace, version: int | None) -> int:
         return 0
     before = f"; version {done['from']} is now previous" if done["from"] else ""
     print(f"version {done['to']} is in production{before}")
-    verdict = client.get_model_version(registry.MODEL_NAME, str(done["to"])).tags.get("gate")
+    verdict = client.get_model_version(mlflow_store.MODEL_NAME, str(done["to"])).tags.get("gate")
     print(f"note: what the validation said of it: {verdict or 'nothing, it was never validated'}")
     return 0
 
 
 def _history(chosen: argparse.Namespace) -> int:
-    from creditrisk import registry
+    from mlflow.exceptions import MlflowException
+
+    from creditrisk.registry import promotion
 
     try:
-        entries = registry.history(registry.open_existing(chosen.store))
-    except (registry.NotPromoted, registry.MlflowException, OSError) as error:
+        entries = promotion.history(promotion.open_existing(chosen.store))
+    except (promotion.NotPromoted, MlflowException, OSError) as error:
         return _say(str(error))
     for entry in entries:
         before = f"version {entry['from']}" if entry["from"] else "nothing"
@@ -442,9 +447,9 @@ def _in_line(text: str) -> str:
 
 
 def _replay(chosen: argparse.Namespace) -> int:
-    from creditrisk.decisions import LogError
-    from creditrisk.replay import replay
-    from creditrisk.scoring import ModelRefused
+    from creditrisk.scoring.loading import ModelRefused
+    from creditrisk.serving.decision_log import LogError
+    from creditrisk.serving.replay import replay
 
     try:
         again = replay(chosen.id, chosen.log, chosen.models)
@@ -460,8 +465,8 @@ def _replay(chosen: argparse.Namespace) -> int:
 
 
 def _verify(chosen: argparse.Namespace) -> int:
-    from creditrisk.audit import problems
-    from creditrisk.decisions import Head, LogError, read_head
+    from creditrisk.serving.decision_log import Head, LogError, read_head
+    from creditrisk.serving.log_verification import problems
 
     head = None
     if chosen.head:

@@ -29,7 +29,15 @@ FIRST = [
     "test_scoring.py",
     "test_evidence.py",
 ]
-PARTS = ["notebooks", "creditrisk", "papermill_chain", "work_units", "data/raw", "run_all.py", "uv.lock"]
+PARTS = [
+    "notebooks",
+    "creditrisk",
+    "papermill_chain",
+    "work_units",
+    "data/raw",
+    "run_all.py",
+    "uv.lock",
+]
 
 
 def pytest_xdist_auto_num_workers() -> int:

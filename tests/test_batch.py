@@ -25,10 +25,11 @@ from test_serving import publish
 
 import work_units.dask_cluster
 from creditrisk import cli
-from creditrisk.batch import Refused, score
-from creditrisk.contract import read_contract, record_problems
-from creditrisk.scoring import Scorer, golden_places
-from creditrisk.store import Hashed
+from creditrisk.data.contract import read_contract, record_problems
+from creditrisk.portfolio.output import Hashed
+from creditrisk.portfolio.scoring import Refused, score
+from creditrisk.scoring.loading import golden_places, load_scorer
+from creditrisk.scoring.scorer import Scorer
 
 CONTRACT = read_contract(ROOT / "data/raw/datapackage.json")
 
@@ -46,7 +47,7 @@ def light(tmp_path_factory) -> str:
 
 @pytest.fixture(scope="module")
 def scorer(model) -> Scorer:
-    return Scorer.load(model)
+    return load_scorer(model)
 
 
 @pytest.fixture(scope="module")

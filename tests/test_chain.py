@@ -16,8 +16,9 @@ import pandas as pd
 import pytest
 from conftest import ROOT, copy_project, run_all
 
-from creditrisk.contract import read_contract
-from creditrisk.data import encoded_columns, read_raw
+from creditrisk.data.contract import read_contract
+from creditrisk.data.encoding import encoded_columns
+from creditrisk.data.raw import read_raw
 
 STAGES = [
     "01_eda",
@@ -155,8 +156,8 @@ def test_pickle_registry_and_stored_columns_agree(finished):
         project,
         """
 import json, pickle, mlflow, pandas as pd
-from creditrisk.contract import read_contract
-from creditrisk.data import decode
+from creditrisk.data.contract import read_contract
+from creditrisk.data.encoding import decode
 model = pickle.load(open("models/credit_risk_model.pkl", "rb"))
 columns = pickle.load(open("models/model_columns.pkl", "rb"))
 X = pd.read_csv("data/training/X_test.csv")

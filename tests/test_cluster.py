@@ -17,8 +17,7 @@ from test_evaluation import real  # noqa: F401
 from test_grid import CHAIN, grids, project, start, statuses_of  # noqa: F401
 from toy import family, run, wait_for
 
-from creditrisk import evaluation as ev
-from creditrisk import models
+from creditrisk.modelling import candidates, cross_validation, significance
 from papermill_chain import cluster as chains
 from work_units import dask_cluster as engine
 from work_units.errors import NoCluster
@@ -60,14 +59,14 @@ def times_called(folder: Path) -> list[int]:
 def test_a_cluster_changes_no_figure(cluster, real, monkeypatch, capsys):  # noqa: F811
     """Scores, what searches choose, and single splits are those of this machine to the last bit."""
     contract, X, y = real
-    search = models.candidates(contract, 3, trials=4)[0]  # of the classic regression's strength
-    forest = models.Candidate("forest", "", RandomForestClassifier(20, random_state=3))
+    search = candidates.candidates(contract, 3, trials=4)[0]  # of the classic regression's strength
+    forest = candidates.Candidate("forest", "", RandomForestClassifier(20, random_state=3))
 
     def compared():
-        found = ev.cross_validate(
+        found = cross_validation.cross_validate(
             [search, forest], X[:300], y[:300], folds=3, repeats=2, seed=3, workers=2
         )
-        return found, ev.split_luck(
+        return found, significance.split_luck(
             {"forest": forest.estimator},
             X[:300],
             y[:300],

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from markupsafe import escape
 
 from creditrisk.cli import main
-from creditrisk.compare import compare
-from creditrisk.comparison_page import write_page
-from creditrisk.flips import pairs
-from creditrisk.runs import NoRun, find_run, read_run
+from creditrisk.reports.comparison_page import write_page
+from creditrisk.reports.kept_runs import NoRun, find_run, read_run
+from creditrisk.reports.model_comparison import compare
+from creditrisk.reports.swap_set import pairs
 
 sys.path.insert(0, str(ROOT))
 import run_all
@@ -85,7 +85,7 @@ def make_run(
         "kept": kept,
         "parameters": {"X_test": "../data/training/X_test.csv", "seed": 7} | (parameters or {}),
         "reads": {"data/raw/datapackage.json": "a" * 64, "data/training/X_test.csv": "b" * 64},
-        "basis": {"notebook": "c" * 64, "code": {"creditrisk/data.py": id.ljust(64, "0")}},
+        "basis": {"notebook": "c" * 64, "code": {"creditrisk/data/raw.py": id.ljust(64, "0")}},
     }
     told = {
         "id": id,

@@ -10,8 +10,9 @@ from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from creditrisk.contract import ContractError, read_contract
-from creditrisk.data import decode, encoded_columns, encoder, read_raw, target
+from creditrisk.data.contract import ContractError, read_contract
+from creditrisk.data.encoding import decode, encoded_columns, encoder, target
+from creditrisk.data.raw import read_raw
 
 DATA = ROOT / "data" / "raw"
 CONTRACT = read_contract(DATA / "datapackage.json")

@@ -11,10 +11,13 @@ import pytest
 from scipy.special import expit, logit
 from sklearn.metrics import roc_auc_score
 
-from creditrisk import explain, influence, models, scoring
-from creditrisk.contract import read_contract
-from creditrisk.data import encoder, read_raw, target
-from creditrisk.scoring import make_scorer
+from creditrisk.data.contract import read_contract, record_problems
+from creditrisk.data.encoding import encoder, target
+from creditrisk.data.raw import read_raw
+from creditrisk.modelling import candidates
+from creditrisk.scoring import reasons
+from creditrisk.scoring.loading import make_scorer
+from creditrisk.validation import inspection
 
 ROOT = Path(__file__).resolve().parent.parent
 CONTRACT = read_contract(ROOT / "data/raw/datapackage.json")
@@ -32,10 +35,10 @@ def scorer():
     def fit(name):
         if name not in made:
             ready = encoder(CONTRACT)
-            model = models.decision_model(ready, models.estimator(name, CONTRACT, 7), 0.75)
+            model = candidates.decision_model(ready, candidates.estimator(name, CONTRACT, 7), 0.75)
             model["decide"].fit(ready.transform(RAW.loc[TRAIN]), Y[TRAIN])
             approved = (model.predict(RAW.loc[TRAIN]) == 1) & (Y[TRAIN] == 1)
-            usual = explain.reference(RAW.loc[TRAIN], approved, CONTRACT)
+            usual = reasons.reference(RAW.loc[TRAIN], approved, CONTRACT)
             made[name] = make_scorer(model, CONTRACT, name, reference=usual)
         return made[name]
 
@@ -53,13 +56,13 @@ def test_contributions_of_two_fields_worked_out_by_hand():
     def many(places):
         return expit([score[tuple(row)] for row in places[:, :2].tolist()])
 
-    found, gains = explain.effects(np.array([0, 0, 0]), np.array([1, 1, 1]), many)
+    found, gains = reasons.field_effects(np.array([0, 0, 0]), np.array([1, 1, 1]), many)
     # First field: it changes 1 - 2 = -1 if it comes first and 0 - -1 = 1 after the second: mean 0.
     # Second field: -1 - 2 = -3 first and 0 - 1 = -1 after the first: mean -2. Together 0 - 2.
     assert found == pytest.approx([0, -2, 0]) and found[2] == 0
     # Alone back at the reference: the first leads to -1 from 0, the second to 1.
     assert gains == pytest.approx([-1, 1, 0])
-    same, _ = explain.effects(np.array([1, 1, 1]), np.array([1, 1, 1]), many)
+    same, _ = reasons.field_effects(np.array([1, 1, 1]), np.array([1, 1, 1]), many)
     assert same.tolist() == [0, 0, 0]
 
 
@@ -107,7 +110,7 @@ def test_contributions_add_up_with_tables_or_without_exact_or_sampled(scorer, ta
     usual = pd.DataFrame([model.reference])
     apart = logit(model.probabilities(rows)) - logit(model.probabilities(usual))
     exact, gains = model.effects(rows)
-    monkeypatch.setattr(explain, "EXACT", 2)
+    monkeypatch.setattr(reasons, "EXACT", 2)
     sampled, same_gains = model.effects(rows)
     again, _ = model.effects(rows)
     for found in (exact, sampled):
@@ -144,7 +147,7 @@ def test_a_walk_through_all_orders_gives_the_same(scorer):
 @pytest.mark.parametrize("name", ["Soft-Voting Blend", "Tuned Random Forest", "WoE Scorecard"])
 def test_the_top_reason_keeps_its_word_for_declined_test_applicants(scorer, name):
     model = scorer(name)
-    measured = influence.top_reasons(model, RAW.loc[TEST])
+    measured = inspection.top_reasons(model, RAW.loc[TEST])
     assert len(measured) == len(declined(model, RAW.loc[TEST])) > 50
     assert measured.rises.mean() >= 0.95
     row = measured.iloc[0]
@@ -198,16 +201,16 @@ def test_the_reference_is_what_is_usual():
     rows = RAW.head(6).assign(Age=[20, 30, 40, 50, 99, 99])
     rows["Checking account"] = [None, None, "little", "rich", "rich", "rich"]
     rows["Housing"] = ["own", "free", "free", "own", "rent", "rent"]
-    usual = explain.reference(rows, np.array([1, 1, 1, 1, 0, 0]), CONTRACT)
+    usual = reasons.reference(rows, np.array([1, 1, 1, 1, 0, 0]), CONTRACT)
     # Of 20, 30, 40, 50 the lower median; two gaps of four; own and free tie, free stands first.
     assert (usual["Age"], usual["Checking account"], usual["Housing"]) == (30, None, "free")
-    assert not scoring.record_problems(usual, CONTRACT)
-    assert explain.reference(rows, np.zeros(6), CONTRACT) is None
+    assert not record_problems(usual, CONTRACT)
+    assert reasons.reference(rows, np.zeros(6), CONTRACT) is None
 
 
 def test_importance_is_the_loss_of_area_by_dealing_out(scorer):
     model, rows, y = scorer("Soft-Voting Blend"), RAW.loc[TEST], Y[TEST]
-    found = influence.importance(model, rows, y, repeats=5).set_index("field")
+    found = inspection.importance(model, rows, y, repeats=5).set_index("field")
     assert found.index[0] == "Checking account" and found.low.iloc[0] > 0
     assert ((found.low < found.loss) & (found.loss < found.high)).all()
     generator, whole = np.random.default_rng(7), roc_auc_score(y, model.probabilities(rows))
@@ -220,15 +223,15 @@ def test_importance_is_the_loss_of_area_by_dealing_out(scorer):
 
 def test_dependence_sensitivity_and_edges(scorer):
     model, rows = scorer("Logistic Regression"), RAW.loc[TEST]
-    checking = influence.dependence(model, rows, "Checking account")
+    checking = inspection.dependence(model, rows, "Checking account")
     assert checking.value.tolist() == ["little", "moderate", "rich", None]
     nobody = rows.assign(**{"Checking account": None})
     assert checking.probability.iloc[-1] == pytest.approx(model.probabilities(nobody).mean())
-    duration = influence.dependence(model, rows, "Duration")
+    duration = inspection.dependence(model, rows, "Duration")
     assert (duration.value.iloc[0], duration.value.iloc[-1]) == (1, 120)
     assert duration.probability.is_monotonic_decreasing and (duration.low < duration.high).all()
 
-    steady = influence.sensitivity(model, rows).set_index(["field", "change"])
+    steady = inspection.sensitivity(model, rows).set_index(["field", "change"])
     longer = rows.assign(Duration=[round(value * 1.1) for value in rows.Duration])
     before, after = model.probabilities(rows), model.probabilities(longer)
     row = steady.loc[("Duration", "+10%")]
@@ -241,7 +244,7 @@ def test_dependence_sensitivity_and_edges(scorer):
     assert steady.applicants[("Checking account", "+1 level")] == movable
     assert not {"Sex", "Housing", "Purpose"} & set(steady.index.get_level_values(0))
 
-    ends = influence.edges(model, rows, RAW.loc[TRAIN]).set_index(["field", "limit"])
+    ends = inspection.edges(model, rows, RAW.loc[TRAIN]).set_index(["field", "limit"])
     end = ends.loc[("Duration", 120)]
     ninety = [model.probabilities(rows.assign(Duration=v)).mean() for v in (120, int(end.seen))]
     assert end.seen == RAW.Duration[TRAIN].max()

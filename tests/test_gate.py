@@ -10,11 +10,15 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 
-from creditrisk import card, cli, fairness, gate, models
-from creditrisk.contract import read_contract
-from creditrisk.data import encoder, read_raw, target
-from creditrisk.evaluation import Interval
-from creditrisk.validation import CalibrationLine
+from creditrisk import cli
+from creditrisk.data.contract import read_contract
+from creditrisk.data.encoding import encoder, target
+from creditrisk.data.raw import read_raw
+from creditrisk.metrics.calibration import CalibrationLine
+from creditrisk.metrics.intervals import Interval
+from creditrisk.modelling import candidates
+from creditrisk.registry import mlflow_store, promotion
+from creditrisk.validation import fairness, gate, model_card
 
 CONTRACT = read_contract(ROOT / "data/raw/datapackage.json")
 TABLE = read_raw(ROOT / "data/raw/german_credit_data.csv", CONTRACT)
@@ -154,14 +158,12 @@ def store(tmp_path_factory):
     """A registry: 1 and 2 alike but for the training rows, 3 of a contract without Age."""
     import mlflow
 
-    from creditrisk import registry
-
     folder = tmp_path_factory.mktemp("registry")
     before = mlflow.get_tracking_uri()
     with warnings.catch_warnings(), pytest.MonkeyPatch.context() as environment:
         warnings.simplefilter("ignore")
         environment.delenv("MLFLOW_TRACKING_URI", raising=False)
-        client = registry.connect(folder / "mlflow.db")
+        client = mlflow_store.connect(folder / "mlflow.db")
         package = json.loads(json.dumps(CONTRACT.package))
         fields = package["resources"][0]["schema"]["fields"]
         package["resources"][0]["schema"]["fields"] = [f for f in fields if f["name"] != "Age"]
@@ -173,15 +175,15 @@ def store(tmp_path_factory):
             (other, slice(0, 500)),
         ):
             raw = RAW[[field.name for field in contract.fields]].iloc[rows]
-            pipeline = models.decision_model(
-                encoder(contract), models.estimator("Logistic Regression", contract, 7), 0.7
+            pipeline = candidates.decision_model(
+                encoder(contract), candidates.estimator("Logistic Regression", contract, 7), 0.7
             )
             pipeline["decide"].fit(pipeline["encode"].transform(raw), GOOD.iloc[rows])
             with mlflow.start_run():
-                registry.register(
+                mlflow_store.register(
                     client, pipeline, contract, raw.head(2), "", {"training_sha256": "a"}
                 )
-        yield registry, client, folder
+        yield client, folder
         mlflow.set_tracking_uri(before)
 
 
@@ -192,7 +194,7 @@ def aliases(client):
 
 
 def test_promotion_and_rollback_leave_a_record(store, capsys, monkeypatch):
-    registry, client, folder = store
+    client, folder = store
     monkeypatch.chdir(folder)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # which MLflow itself has set
     assert cli.main(["rollback", "--reason", "x"]) == 1
@@ -223,7 +225,9 @@ def test_promotion_and_rollback_leave_a_record(store, capsys, monkeypatch):
     ]
     assert all(line["who"] and len(line["artifact_sha256"]) == 64 for line in lines)
     assert (
-        registry.history(client) == lines and len(told) == 3 and "version 1 -> version 2" in told[1]
+        promotion.history(client) == lines
+        and len(told) == 3
+        and "version 1 -> version 2" in told[1]
     )
 
 
@@ -252,28 +256,28 @@ def killed_at(step, monkeypatch, do, client, *args):
 
 
 def test_what_was_cut_short_is_completed_by_a_second_try(store, tmp_path, capsys, monkeypatch):
-    registry, client, folder = store
+    client, folder = store
     log = tmp_path / "promotions.jsonl"
     for number in (2, 1):
-        registry.promote(client, number, "for the test")
-    old = len(registry.history(client))
+        promotion.promote(client, number, "for the test")
+    old = len(promotion.history(client))
     # the writes: what is meant, production, previous, the log, that it is done
     for step in range(5):
         now = aliases(client)
-        killed_at(step, monkeypatch, registry.roll_back, client, f"try {step}", log)
-        assert bool(registry.history(client)[-1].get("pending")) == (step > 0)
-        done = registry.roll_back(client, f"again {step}", log)
+        killed_at(step, monkeypatch, promotion.roll_back, client, f"try {step}", log)
+        assert bool(promotion.history(client)[-1].get("pending")) == (step > 0)
+        done = promotion.roll_back(client, f"again {step}", log)
         assert aliases(client) == {
             **now,
             "production": now["previous"],
             "previous": now["production"],
         }
         assert (done["from"], done["to"]) == (now["production"], now["previous"])
-        assert registry.history(client)[-1] == done
+        assert promotion.history(client)[-1] == done
     # before production was moved, a second try is a promotion of its own; later it completes the first
     record = [
         (entry["reason"].removeprefix("rollback: "), "pending" in entry)
-        for entry in registry.history(client)
+        for entry in promotion.history(client)
     ]
     assert record[old:] == [
         ("again 0", False),
@@ -284,27 +288,27 @@ def test_what_was_cut_short_is_completed_by_a_second_try(store, tmp_path, capsys
         ("try 4", False),
     ]
     lines = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
-    assert lines == [entry for entry in registry.history(client)[old:] if "pending" not in entry]
+    assert lines == [entry for entry in promotion.history(client)[old:] if "pending" not in entry]
 
     # a rollback after a promotion that was cut short goes back to where that one came from
     now = aliases(client)
-    killed_at(2, monkeypatch, registry.promote, client, 3, "x\n2026-01-01 forged", log)
+    killed_at(2, monkeypatch, promotion.promote, client, 3, "x\n2026-01-01 forged", log)
     monkeypatch.chdir(folder)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # which MLflow itself has set
     capsys.readouterr()
     assert cli.main(["history"]) == 0
     told = capsys.readouterr().out.splitlines()
-    assert len(told) == len(registry.history(client)) and "cut short" not in told[-2]
+    assert len(told) == len(promotion.history(client)) and "cut short" not in told[-2]
     assert "-> version 3 (cut short)  by" in told[-1] and told[-1].endswith(r"x\n2026-01-01 forged")
     assert cli.main(["rollback", "--reason", "x", "--log", str(log)]) == 0
     assert aliases(client) == {**now, "previous": 3}
-    assert [entry["to"] for entry in registry.history(client)[-2:]] == [3, now["production"]]
+    assert [entry["to"] for entry in promotion.history(client)[-2:]] == [3, now["production"]]
 
     # so does a promotion of yet another version: it completes the record that was cut short first
-    killed_at(2, monkeypatch, registry.promote, client, 3, "y", log)
-    registry.promote(client, now["previous"], "z", log)
+    killed_at(2, monkeypatch, promotion.promote, client, 3, "y", log)
+    promotion.promote(client, now["previous"], "z", log)
     assert aliases(client) == {**now, "production": now["previous"], "previous": 3}
-    told = registry.history(client)[-2:]
+    told = promotion.history(client)[-2:]
     assert [(entry["from"], entry["to"], "pending" in entry) for entry in told] == [
         (now["production"], 3, False),
         (3, now["previous"], False),
@@ -339,12 +343,14 @@ def test_what_was_cut_short_is_completed_by_a_second_try(store, tmp_path, capsys
     ],
 )
 def test_what_cannot_be_promoted_changes_nothing(words, said, store, capsys, monkeypatch):
-    registry, client, folder = store
+    client, folder = store
     monkeypatch.chdir(folder)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # which MLflow itself has set
-    before = aliases(client), registry.history(client)
+    before = aliases(client), promotion.history(client)
     assert cli.main(words) != 0
-    assert said in capsys.readouterr().err and (aliases(client), registry.history(client)) == before
+    assert (
+        said in capsys.readouterr().err and (aliases(client), promotion.history(client)) == before
+    )
     assert not (folder / "elsewhere.db").exists()
 
 
@@ -368,15 +374,16 @@ def test_somebody_elses_file_is_no_store_and_stays_as_it_is(command, tmp_path, c
 
 
 def test_a_hostile_level_stays_in_its_cell_of_the_card():
-    page = card.as_html(
-        "# </title><script>x</script> & co\n\n" + card._table(("by", "note"), [("a\n\n| b", "c")])
+    page = model_card.as_html(
+        "# </title><script>x</script> & co\n\n"
+        + model_card._table(("by", "note"), [("a\n\n| b", "c")])
     )
     assert "<title>&lt;/title&gt;&lt;script&gt;x&lt;/script&gt; &amp; co</title>" in page
     assert "<td>a | b</td>\n<td>c</td>" in page and page.count("<td>") == 2
 
 
 def test_a_version_whose_files_are_gone_or_changed_is_not_promoted(store, capsys, monkeypatch):
-    registry, client, folder = store
+    client, folder = store
     monkeypatch.chdir(folder)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # which MLflow itself has set
     before = aliases(client)
@@ -396,13 +403,13 @@ def test_a_version_whose_files_are_gone_or_changed_is_not_promoted(store, capsys
 
 
 def test_challenger_meets_production_on_the_same_applicants(store):
-    registry, client, folder = store
-    from creditrisk.scoring import Scorer
+    client, folder = store
+    from creditrisk.scoring.loading import load_scorer
 
     rows = slice(500, 1000)
     raw, y = RAW.iloc[rows], GOOD.iloc[rows].to_numpy()
     versions = {n: client.get_model_version("Credit_Risk_Model", str(n)) for n in (1, 2, 3)}
-    challenger = Scorer.load("models:/Credit_Risk_Model/2")
+    challenger = load_scorer("models:/Credit_Risk_Model/2")
     how = {"allowed_loss": 0.0, "allowed_cost": 0.0, "draws": 200, "seed": 1}
     against = gate.against_production(
         versions[1], challenger, raw, y, (5, 1), trained_on="a", **how
@@ -410,7 +417,7 @@ def test_challenger_meets_production_on_the_same_applicants(store):
     assert [rule.verdict for rule in against] == ["passed", "passed"]
     ours, theirs = (
         challenger.probabilities(raw),
-        Scorer.load("models:/Credit_Risk_Model/1").probabilities(raw),
+        load_scorer("models:/Credit_Risk_Model/1").probabilities(raw),
     )
     cost = [
         (5 * ((p >= 0.7) & (y == 0)).sum() + ((p < 0.7) & (y == 1)).sum()) / 500

@@ -8,9 +8,11 @@ import pytest
 from browser import barriers, browser, visit  # noqa: F401
 from conftest import ROOT
 
-from creditrisk import costs, fairness
-from creditrisk.contract import ContractError, read_contract
-from creditrisk.lab import figures_at, read_scores, shown, write_lab, write_scores
+from creditrisk.data.contract import ContractError, read_contract
+from creditrisk.metrics import costs
+from creditrisk.reports.decision_lab import figures_at, shown, write_lab
+from creditrisk.reports.test_scores import read_scores, write_scores
+from creditrisk.validation import fairness
 
 CONTRACT = read_contract(ROOT / "data/raw/datapackage.json")
 VERSION = {

@@ -5,7 +5,7 @@ import subprocess
 
 from conftest import ROOT
 
-from creditrisk.contract import read_contract
+from creditrisk.data.contract import read_contract
 
 README = (ROOT / "README.md").read_text("utf-8")
 LINES = re.findall(r"^python3 -m pip install .+$", README, re.MULTILINE)

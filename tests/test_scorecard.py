@@ -10,9 +10,11 @@ import pandas as pd
 import pytest
 import skops.io
 
-from creditrisk import models, scorecard, scoring
-from creditrisk.contract import parse_contract, read_contract
-from creditrisk.data import encoder, read_raw, target
+from creditrisk.data.contract import parse_contract, read_contract
+from creditrisk.data.encoding import encoder, target
+from creditrisk.data.raw import read_raw
+from creditrisk.modelling import candidates, scorecard
+from creditrisk.scoring import loading
 
 ROOT = Path(__file__).resolve().parent.parent
 CONTRACT = read_contract(ROOT / "data/raw/datapackage.json")
@@ -22,7 +24,7 @@ TABLE = read_raw(ROOT / "data/raw/german_credit_data.csv", CONTRACT)
 def fit(contract, frame, y, name="WoE Scorecard"):
     ready = encoder(contract)
     X = ready.transform(frame)
-    model = models.decision_model(ready, models.estimator(name, contract, 7), 0.7)
+    model = candidates.decision_model(ready, candidates.estimator(name, contract, 7), 0.7)
     model["decide"].fit(X, y)
     return model, X
 
@@ -42,8 +44,8 @@ def run_sql(query, frame, table):
 def test_sql_and_points_are_the_model_on_every_row():
     X_raw, y = TABLE[[field.name for field in CONTRACT.fields]], target(TABLE, CONTRACT)
     model, X = fit(CONTRACT, X_raw, y)
-    places = scoring.make_scorer(model, CONTRACT).domain
-    drawn = places.frame(scoring.golden_places(places))
+    places = loading.make_scorer(model, CONTRACT).domain
+    drawn = places.frame(loading.golden_places(places))
     frame = pd.concat([X_raw, drawn], ignore_index=True)
     answers = run_sql(scorecard.to_sql(model, CONTRACT), frame, "applications")
     expected = model.predict_proba(frame)[:, 1]
@@ -66,7 +68,7 @@ def test_sql_and_points_are_the_model_on_every_row():
         "rich": 63,
         "missing": 394,
     }
-    stored = skops.io.loads(skops.io.dumps(model), trusted=scoring.TRUSTED_TYPES)
+    stored = skops.io.loads(skops.io.dumps(model), trusted=loading.TRUSTED_TYPES)
     assert (stored.predict_proba(frame)[:, 1] == expected).all()
     # What the contract does not allow gets no score.
     odd = frame.head(3).assign(Age=[17, 35, 35], Purpose=["car", "yacht", None])

@@ -14,6 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -24,18 +25,15 @@ from hypothesis import strategies as st
 from servers import load, start
 from threadpoolctl import threadpool_limits
 
-from creditrisk import models, scoring
-from creditrisk.contract import read_contract, record_problems
-from creditrisk.data import encoder, read_raw, target
-from creditrisk.scoring import (
-    InvalidRecords,
-    ModelRefused,
-    NoReasons,
-    Scorer,
-    golden_places,
-    make_scorer,
-)
-from creditrisk.swap import serve_from
+from creditrisk.data.contract import read_contract, record_problems
+from creditrisk.data.encoding import encoder, target
+from creditrisk.data.raw import read_raw
+from creditrisk.modelling import candidates
+from creditrisk.registry import mlflow_store, promotion
+from creditrisk.scoring import loading
+from creditrisk.scoring.loading import ModelRefused, golden_places, load_scorer, make_scorer
+from creditrisk.scoring.scorer import InvalidRecords, NoReasons
+from creditrisk.serving.model_reload import serve_from
 
 ROOT = Path(__file__).resolve().parent.parent
 CONTRACT = read_contract(ROOT / "data/raw/datapackage.json")
@@ -104,7 +102,9 @@ def fitted():
 
     def fit(name):
         if name not in made:
-            made[name] = models.decision_model(ready, models.estimator(name, CONTRACT, 7), 0.72)
+            made[name] = candidates.decision_model(
+                ready, candidates.estimator(name, CONTRACT, 7), 0.72
+            )
             made[name].named_steps["decide"].fit(X, y)
         return made[name]
 
@@ -149,7 +149,7 @@ def test_as_machine_code_a_forest_gives_the_same_bits_or_is_refused(
     assert forest.words > 1  # an empty word sends the walk on
     by_numpy = forest.interpreted(places)
     assert (forest.many(places) == by_numpy).all()
-    from creditrisk import compiled
+    from creditrisk.scoring import compiled
 
     expected = fitted(name).predict_proba(scorer.domain.frame(places[-3000:]))[:, 1]
     bound = 0 if name.endswith("Forest") else 1e-15
@@ -177,14 +177,14 @@ def test_a_model_the_tables_do_not_know_is_answered_by_its_pipeline(fitted, capl
 
 
 def test_a_fast_path_that_errs_by_one_leaf_is_refused_loudly(fitted, caplog, monkeypatch):
-    right = scoring.flatten
+    right = loading.flatten
 
     def wrong(*args):
         flat = right(*args)
         flat.members[0].answers[0] += 1e-9
         return flat
 
-    monkeypatch.setattr(scoring, "flatten", wrong)
+    monkeypatch.setattr(loading, "flatten", wrong)
     scorer = make_scorer(fitted("Random Forest"), CONTRACT)
     assert not scorer.fast
     assert "THE FAST PATH IS REFUSED" in caplog.text
@@ -311,7 +311,7 @@ def folder(fitted, tmp_path):
             "model": "Credit_Risk_Model",
             "version": 3,
             "cutoff": 0.72,
-            "libraries": {"scikit-learn": scoring.sklearn.__version__},
+            "libraries": {"scikit-learn": version("scikit-learn")},
             "contract": CONTRACT.package,
         }
         for name, data in content.items():
@@ -335,7 +335,7 @@ class Trap:
 
 
 def test_a_folder_is_loaded_only_if_it_is_what_its_manifest_says(folder, tmp_path):
-    scorer = Scorer.load(folder())
+    scorer = load_scorer(folder())
     assert (scorer.name, scorer.version, scorer.alias) == ("Credit_Risk_Model", 3, None)
     assert scorer.fast and scorer.cutoff == 0.72 and scorer.contract == CONTRACT
     model, sprung = tmp_path / "credit_risk_model.pkl", tmp_path / "sprung"
@@ -349,7 +349,7 @@ def test_a_folder_is_loaded_only_if_it_is_what_its_manifest_says(folder, tmp_pat
             folder()
             (tmp_path / name).write_bytes(content)
             with pytest.raises(ModelRefused, match=f"{name} is not the file that manifest.json"):
-                Scorer.load(tmp_path)
+                load_scorer(tmp_path)
             assert not sprung.exists()
 
 
@@ -370,12 +370,12 @@ def test_a_model_for_another_world_is_refused(folder, fitted, tmp_path):
         ({"pipeline": fitted("Logistic Regression")[:1]}, "no encoder followed by a decision"),
     ]:
         with pytest.raises(ModelRefused, match=words):
-            Scorer.load(folder(**changes))
+            load_scorer(folder(**changes))
     with pytest.raises(ModelRefused, match="cannot be read"):
-        Scorer.load(tmp_path / "nowhere")
+        load_scorer(tmp_path / "nowhere")
     (tmp_path / "manifest.json").write_text("{")
     with pytest.raises(ModelRefused, match="is no manifest"):
-        Scorer.load(tmp_path)
+        load_scorer(tmp_path)
 
 
 # What MLflow and the libraries under it deprecate is theirs to mend.
@@ -391,16 +391,14 @@ def registered(fitted, tmp_path_factory):
 
     import mlflow
 
-    from creditrisk import registry
-
     store = tmp_path_factory.mktemp("registry") / "mlflow.db"
     before = mlflow.get_tracking_uri()
     with warnings.catch_warnings(), pytest.MonkeyPatch.context() as environment:
         warnings.simplefilter("ignore")
         environment.delenv("MLFLOW_TRACKING_URI", raising=False)
-        client = registry.connect(store)
+        client = mlflow_store.connect(store)
         with mlflow.start_run():
-            version = registry.register(
+            version = mlflow_store.register(
                 client,
                 fitted("Soft-Voting Blend"),
                 CONTRACT,
@@ -409,8 +407,8 @@ def registered(fitted, tmp_path_factory):
                 {"model_sha256": "ab" * 32},
                 USUAL,
             )
-        registry.promote(client, version.version, "for the test")
-        yield registry, client, version, store
+        promotion.promote(client, version.version, "for the test")
+        yield client, version, store
         mlflow.set_tracking_uri(before)
 
 
@@ -421,13 +419,13 @@ URI = "models:/Credit_Risk_Model@production"
 def test_the_registry_gives_the_same_answers_through_every_loader(registered, blend):
     import mlflow
 
-    registry, _, version, _ = registered
+    _, version, _ = registered
     expected = blend.probabilities(RAW)
-    scorer = Scorer.load(URI)
+    scorer = load_scorer(URI)
     assert (scorer.version, scorer.alias, scorer.sha256) == (1, "production", "ab" * 32)
     assert scorer.fast and scorer.contract == CONTRACT
     assert (scorer.probabilities(RAW) == expected).all()
-    assert Scorer.load("models:/Credit_Risk_Model/1").alias is None
+    assert load_scorer("models:/Credit_Risk_Model/1").alias is None
     pipeline = mlflow.sklearn.load_model(f"models:/Credit_Risk_Model/{version.version}")
     assert (pipeline.predict_proba(RAW) == blend.pipeline.predict_proba(RAW)).all()
     served = mlflow.pyfunc.load_model(URI)
@@ -444,7 +442,7 @@ def test_registered_files_that_were_changed_are_refused(registered):
     name = "models:/Credit_Risk_Model"
     for uri in (f"{name}@nobody", f"{name}/99", "models:/x"):
         with pytest.raises(ModelRefused, match="cannot be fetched"):
-            Scorer.load(uri)
+            load_scorer(uri)
         with pytest.raises(ModelRefused, match="cannot be fetched"):
             serve_from(uri)
     place = next(registered[-1].parent.glob("mlartifacts/models/*/artifacts"))
@@ -452,12 +450,12 @@ def test_registered_files_that_were_changed_are_refused(registered):
         whole = (place / name).read_bytes()
         (place / name).write_bytes(whole + b" ")
         with pytest.raises(ModelRefused, match="sha256 differs"):
-            Scorer.load(URI)
+            load_scorer(URI)
         (place / name).write_bytes(whole)
-    assert Scorer.load(URI).fast
+    assert load_scorer(URI).fast
     gone = place.rename(place.with_name("gone"))
     with pytest.raises(ModelRefused, match="cannot be fetched|sha256 differs"):
-        Scorer.load(URI)
+        load_scorer(URI)
     gone.rename(place)
 
 
@@ -465,20 +463,20 @@ def test_registered_files_that_were_changed_are_refused(registered):
 def test_a_moved_alias_is_taken_under_load_and_a_bad_one_is_not(registered, fitted, tmp_path):
     import mlflow
 
-    registry, client, first, store = registered
+    client, first, store = registered
     with mlflow.start_run():
         regression = fitted("Logistic Regression")
-        second = registry.register(client, regression, CONTRACT, RAW.head(3), "", {})
+        second = mlflow_store.register(client, regression, CONTRACT, RAW.head(3), "", {})
     expected = {
-        1: Scorer.load("models:/Credit_Risk_Model/1").score(APPLICATION)[0].probability,
-        2: Scorer.load("models:/Credit_Risk_Model/2").score(APPLICATION)[0].probability,
+        1: load_scorer("models:/Credit_Risk_Model/1").score(APPLICATION)[0].probability,
+        2: load_scorer("models:/Credit_Risk_Model/2").score(APPLICATION)[0].probability,
     }
     # SQLite's file is the registry; the alias is moved by this process, as a notebook would.
     environment = {"MLFLOW_TRACKING_URI": f"sqlite:///{store}"}
     server = start(URI, tmp_path / "log", **environment)
     try:
         with load(server, json.dumps(APPLICATION).encode(), connections=2) as answers:
-            registry.promote(client, second.version, "for the test")
+            promotion.promote(client, second.version, "for the test")
             moved = time.monotonic()
             server.until("/ready", lambda found: found["model"]["version"] == 2)
             assert time.monotonic() - moved < 10
@@ -496,7 +494,7 @@ def test_a_moved_alias_is_taken_under_load_and_a_bad_one_is_not(registered, fitt
             state = server.until("/ready", lambda found: "alias" in found["refused_swap"]["reason"])
             assert state["model"]["version"] == 2 and state["model"]["alias"] == "production"
             model.write_bytes(whole)
-            registry.promote(client, first.version, "for the test")
+            promotion.promote(client, first.version, "for the test")
             server.process.send_signal(signal.SIGHUP)
             server.until("/ready", lambda found: not found["refused_swap"])
     finally:
@@ -535,7 +533,7 @@ def mlflow_server(registered, tmp_path_factory):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = os.environ | {
-        "MLFLOW_TRACKING_URI": f"sqlite:///{registered[3]}",
+        "MLFLOW_TRACKING_URI": f"sqlite:///{registered[-1]}",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         # mlflow starts uvicorn by its bare name
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -630,7 +628,7 @@ def test_mlflow_tells_the_same_reasons_if_asked(mlflow_server, registered, blend
 
 @mlflow_warns
 def test_a_model_saved_without_a_reference_refuses_to_reason_at_both_doors(fitted):
-    from creditrisk.mlflow_flavor import RefusedApplications, ServedModel
+    from creditrisk.registry.mlflow_flavor import RefusedApplications, ServedModel
 
     scorer = make_scorer(fitted("Logistic Regression"), CONTRACT)
     words = "the model was saved without a reference application, so it cannot tell reasons"

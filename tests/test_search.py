@@ -14,11 +14,10 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, ParameterSampler, StratifiedKFold, cross_val_score
 from test_evaluation import real  # noqa: F401
 
-from creditrisk import evaluation as ev
-from creditrisk import models
-from creditrisk.contract import read_contract
-from creditrisk.data import decode, encoder
-from creditrisk.scoring import Scorer, make_scorer
+from creditrisk.data.contract import read_contract
+from creditrisk.data.encoding import decode, encoder
+from creditrisk.modelling import candidates, cross_validation, significance
+from creditrisk.scoring.loading import load_scorer, make_scorer
 
 LOGISTIC = "Logistic Regression"
 
@@ -33,8 +32,8 @@ def some(real):  # noqa: F811
 def test_a_fold_chooses_as_a_plain_loop_over_its_training_part_does(some):
     """Recomputed for one fold without a search object; who is held out has no say."""
     contract, X, y = some
-    (plain,), (search,) = ([models.candidates(contract, 3, trials=n)[0]] for n in (0, 6))
-    found = ev.cross_validate([search], X, y, folds=3, repeats=1, seed=3, workers=1)
+    (plain,), (search,) = ([candidates.candidates(contract, 3, trials=n)[0]] for n in (0, 6))
+    found = cross_validation.cross_validate([search], X, y, folds=3, repeats=1, seed=3, workers=1)
     held_out = found.fold[0] == 1
     A, a = X[~held_out], y[~held_out]
     drawn = ParameterSampler(plain.space, 5, random_state=3)
@@ -58,8 +57,11 @@ def test_a_search_of_one_setting_is_no_search(some):
     plan = {"folds": 2, "repeats": 1, "seed": 3, "workers": 1}
     names = (LOGISTIC, "Spline Logistic Regression")
     without, one = (
-        ev.cross_validate(
-            [m for m in models.candidates(contract, 3, trials=n) if m.name in names], X, y, **plan
+        cross_validation.cross_validate(
+            [m for m in candidates.candidates(contract, 3, trials=n) if m.name in names],
+            X,
+            y,
+            **plan,
         )
         for n in (0, 1)
     )
@@ -67,7 +69,7 @@ def test_a_search_of_one_setting_is_no_search(some):
     for name in names:
         np.testing.assert_array_equal(without.scores[name], one.scores[name])
     with pytest.raises(ValueError, match="search_trials is -1; 0 searches for nothing"):
-        models.candidates(contract, 3, trials=-1)
+        candidates.candidates(contract, 3, trials=-1)
 
 
 def test_what_was_gained_by_hand():
@@ -80,7 +82,7 @@ def test_what_was_gained_by_hand():
         ]
         return pd.DataFrame(rows)
 
-    table = ev.gained_over(
+    table = significance.gained_over(
         by_fold(a=[0.8, 0.9], b=[0.7, 0.7]), by_fold(a=[0.7, 0.78], b=[0.7, 0.7]), ["a", "b"], 2
     )
     p = 1 - 2 / np.pi * np.arctan(0.11 / np.sqrt(0.0002 * 1.5))
@@ -93,7 +95,7 @@ def test_chosen_settings_make_a_plain_model_whose_fast_answers_are_exact(real): 
     """For a setting that each candidate's search draws, on its way through JSON."""
     contract, X, y = real
     drawn = {}
-    for each in models.candidates(contract, 7):
+    for each in candidates.candidates(contract, 7):
         if each.estimator is not None:
             (setting,) = ParameterSampler(each.space, 1, random_state=7)
             drawn[each.name] = {key: np.asarray(value).item() for key, value in setting.items()}
@@ -101,10 +103,10 @@ def test_chosen_settings_make_a_plain_model_whose_fast_answers_are_exact(real): 
     drawn["Tuned Random Forest"]["n_estimators"] = 20  # fewer are enough here
     chosen = json.loads(json.dumps(drawn))
     assert chosen == drawn
-    told = models.settings(contract, 7, chosen=chosen)
+    told = candidates.settings(contract, 7, chosen=chosen)
     for name in [*chosen, "Soft-Voting Blend"]:
-        model = models.decision_model(
-            encoder(contract), models.estimator(name, contract, 7, chosen=chosen), 0.7
+        model = candidates.decision_model(
+            encoder(contract), candidates.estimator(name, contract, 7, chosen=chosen), 0.7
         )
         model.named_steps["decide"].fit(X, y)
         assert not re.search(rb"Search|creditrisk", pickle.dumps(model))
@@ -117,7 +119,7 @@ def test_chosen_settings_make_a_plain_model_whose_fast_answers_are_exact(real): 
 
 
 def test_the_chain_searches_trains_and_records_what_was_chosen(project):
-    code = project / "creditrisk/models.py"
+    code = project / "creditrisk/modelling/candidates.py"
     text = code.read_text("utf-8")
     for long, short in {  # the way is what matters here, not how well it goes
         "n_estimators=300": "n_estimators=10",
@@ -136,7 +138,7 @@ def test_the_chain_searches_trains_and_records_what_was_chosen(project):
     assert not (project / "experiments/unfinished").exists()
     won = json.loads((project / "experiments/champion.json").read_text("utf-8"))
     contract = read_contract(project / "data/raw/datapackage.json")
-    singles = {m.name for m in models.candidates(contract, 7) if m.estimator is not None}
+    singles = {m.name for m in candidates.candidates(contract, 7) if m.estimator is not None}
     assert won["search_trials"] == 2 and set(won["settings"]) == singles
     search = won["evidence"]["search"]
     assert len(search["gained"]) == 7 and all(
@@ -149,7 +151,7 @@ def test_the_chain_searches_trains_and_records_what_was_chosen(project):
     for name in set(parts) & singles:
         for key, value in won["settings"][name].items():
             assert parts[name].get_params()[key] == value
-    assert not isinstance(fitted, GridSearchCV) and Scorer.load(project / "models").sha256
+    assert not isinstance(fitted, GridSearchCV) and load_scorer(project / "models").sha256
     runs: dict[str, dict[str, str]] = {}
     with closing(sqlite3.connect(project / "mlflow.db")) as store:
         query = "SELECT name, key, value FROM runs JOIN params USING (run_uuid)"

@@ -22,13 +22,16 @@ import websocket
 from conftest import ROOT, install_on_build_machine
 from servers import Running, creditrisk, load, read_answer, start
 
-from creditrisk import audit, cli, client, decisions, models, serving
-from creditrisk.contract import read_contract
-from creditrisk.data import encoder, read_raw, target
-from creditrisk.examples import applications
-from creditrisk.scoring import Scorer
-from creditrisk.server import create_app
-from creditrisk.swap import serve_from
+from creditrisk import cli
+from creditrisk.data.contract import read_contract
+from creditrisk.data.encoding import encoder, target
+from creditrisk.data.examples import applications
+from creditrisk.data.raw import read_raw
+from creditrisk.modelling import candidates
+from creditrisk.scoring.loading import load_scorer
+from creditrisk.serving import client, decision_log, http_server, log_verification
+from creditrisk.serving.app import create_app
+from creditrisk.serving.model_reload import serve_from
 
 RAW_FILE = ROOT / "data/raw/german_credit_data.csv"
 CONTRACT = read_contract(ROOT / "data/raw/datapackage.json")
@@ -42,7 +45,7 @@ def publish(folder: Path, name: str, version: int) -> Path:
     folder.mkdir(exist_ok=True)
     table, ready = read_raw(RAW_FILE, CONTRACT), encoder(CONTRACT)
     X, y = ready.transform(table), target(table, CONTRACT)
-    pipeline = models.decision_model(ready, models.estimator(name, CONTRACT, 7), 0.7)
+    pipeline = candidates.decision_model(ready, candidates.estimator(name, CONTRACT, 7), 0.7)
     pipeline.named_steps["decide"].fit(X, y)
     content = {
         "credit_risk_model.pkl": pickle.dumps(pipeline),
@@ -87,7 +90,7 @@ def second(tmp_path_factory) -> Path:
 def server(first, tmp_path_factory):
     """One server for all tests that leave it as it was; it must still decide at the end."""
     running = start(first, tmp_path_factory.mktemp("server") / "log")
-    expected = Scorer.load(first).score([ONE])[0].probability
+    expected = load_scorer(first).score([ONE])[0].probability
     yield running
     assert running.post(ONE)[1]["probability"] == expected
     assert running.stop() == 0
@@ -125,7 +128,7 @@ def end(running: Running) -> None:
 
 
 def test_the_answer_mirrors_the_question(server, first):
-    scorer = Scorer.load(first)
+    scorer = load_scorer(first)
     expected = scorer.score([ONE, TWO, THREE])
     status, one = server.post(ONE)
     assert status == 200
@@ -142,7 +145,7 @@ def test_the_answer_mirrors_the_question(server, first):
 
 
 def test_reasons_are_told_if_asked_and_if_the_model_can(server, first, tmp_path):
-    expected = Scorer.load(first).score([ONE, TWO, THREE], reasons=True)
+    expected = load_scorer(first).score([ONE, TWO, THREE], reasons=True)
     assert expected[0].reasons and expected[1].reasons == ()  # the second is the reference
     status, several = server.post([ONE, TWO, THREE], "?reasons=true")
     assert status == 200
@@ -301,7 +304,7 @@ def test_the_form_is_used_in_a_browser(server, first, tmp_path):
         assert "Please correct" in words and focused == "Age"
         assert "is out of range; allowed 18 to 120 years" in faults and "is null" in faults
         words, _, faults = decide(THREE)
-        expected = Scorer.load(first).score([THREE], reasons=True)[0]
+        expected = load_scorer(first).score([THREE], reasons=True)[0]
         assert words.startswith(expected.decision.capitalize()) and faults == ""
         assert f"good risk: {100 * expected.probability:.1f} %" in words
         assert all(reason.words in words for reason in expected.reasons) and expected.reasons
@@ -599,7 +602,7 @@ def test_a_new_model_is_taken_under_load_and_a_tampered_one_is_not(swapping, fir
     for _, answer in answers:
         by_version.setdefault(answer["model"]["version"], set()).add(answer["probability"])
     expected = {
-        n: {Scorer.load(model).score([ONE])[0].probability}
+        n: {load_scorer(model).score([ONE])[0].probability}
         for n, model in ((1, first), (2, second))
     }
     assert by_version == expected
@@ -640,7 +643,7 @@ def test_sighup_loads_anew_and_sigterm_finishes_requests_in_flight(swapping):
 
 
 def test_no_model_no_server(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(serving, "_log_lines", lambda: None)
+    monkeypatch.setattr(http_server, "_log_lines", lambda: None)
     monkeypatch.chdir(tmp_path)
     assert cli.main(["serve", "--port", "0"]) == 2
     assert "models/manifest.json cannot be read" in capsys.readouterr().err
@@ -669,12 +672,12 @@ def test_every_decision_is_logged_verified_and_replayed(
         several[0]["reasons"],
         several[1]["reasons"],
     ]
-    assert lines[0]["model"]["sha256"] == Scorer.load(first).sha256
+    assert lines[0]["model"]["sha256"] == load_scorer(first).sha256
     state = server.get("/ready")[1]["decision_log"]
     assert state == {"decisions": 3, "sha256": lines[-1]["sha256"]}
     assert log.stat().st_mode & 0o077 == 0
-    with pytest.raises(decisions.LogError, match="another process is writing it"):
-        decisions.open_log(log)
+    with pytest.raises(decision_log.LogError, match="another process is writing it"):
+        decision_log.open_log(log)
     done = creditrisk("verify-log", str(log), cwd=tmp_path)
     assert done.returncode == 0 and "3 decisions" in done.stdout
     head = f"{state['decisions']}:{state['sha256']}"
@@ -691,9 +694,9 @@ def test_every_decision_is_logged_verified_and_replayed(
 
 def logged(path: Path, count: int) -> list[bytes]:
     """A log of so many decisions, as lines."""
-    book = decisions.open_log(path)
+    book = decision_log.open_log(path)
     for number in range(1, count + 1):
-        book.append([decisions.entry(f"id-{number}", "now", {}, ONE, {"probability": 0.5})])
+        book.append([decision_log.entry(f"id-{number}", "now", {}, ONE, {"probability": 0.5})])
     book.close()
     return path.read_bytes().splitlines(keepends=True)
 
@@ -754,9 +757,9 @@ def reseal(line: bytes, **changes) -> bytes:
 def test_what_was_done_to_a_log_is_found(tmp_path, forge, words):
     log = tmp_path / "log"
     lines = logged(log, 6)
-    assert list(audit.problems(log)) == []
+    assert list(log_verification.problems(log)) == []
     log.write_bytes(b"".join(forge(lines)))
-    assert list(audit.problems(log)) == words
+    assert list(log_verification.problems(log)) == words
 
 
 def test_an_unfinished_line_is_cut_off_and_the_chain_goes_on(tmp_path):
@@ -764,22 +767,22 @@ def test_an_unfinished_line_is_cut_off_and_the_chain_goes_on(tmp_path):
     lines = logged(log, 3)
     for torn in (b"{", lines[2][:-1], lines[2][:40]):
         log.write_bytes(b"".join(lines) + torn)
-        book = decisions.open_log(log)
+        book = decision_log.open_log(log)
         assert book.torn == len(torn) and book.head.number == 3
         book.close()
-    book = decisions.open_log(log)
-    book.append([decisions.entry("id-4", "now", {}, ONE, {"probability": 0.5})])
+    book = decision_log.open_log(log)
+    book.append([decision_log.entry("id-4", "now", {}, ONE, {"probability": 0.5})])
     book.close()
-    assert list(audit.problems(log)) == []
+    assert list(log_verification.problems(log)) == []
     log.write_bytes(b"".join(lines[:2]))
-    with pytest.raises(decisions.LogError, match="does not end where it did"):
-        decisions.open_log(log)
+    with pytest.raises(decision_log.LogError, match="does not end where it did"):
+        decision_log.open_log(log)
 
 
 def test_a_full_disk_leaves_neither_decision_nor_half_a_line(tmp_path, monkeypatch):
     log = tmp_path / "log"
-    book = decisions.open_log(log)
-    line = decisions.entry("id", "now", {}, ONE, {"probability": 0.5})
+    book = decision_log.open_log(log)
+    line = decision_log.entry("id", "now", {}, ONE, {"probability": 0.5})
     book.append([line])
     before = log.read_bytes()
 
@@ -788,13 +791,13 @@ def test_a_full_disk_leaves_neither_decision_nor_half_a_line(tmp_path, monkeypat
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(decisions, "_write_all", full)
-        with pytest.raises(decisions.LogError, match="No space left"):
+        patch.setattr(decision_log, "_write_all", full)
+        with pytest.raises(decision_log.LogError, match="No space left"):
             book.append([line, line])
     assert log.read_bytes() == before
     book.append([line])
     book.close()
-    assert list(audit.problems(log)) == [] and book.head.number == 2
+    assert list(log_verification.problems(log)) == [] and book.head.number == 2
 
 
 def test_kill_under_load_loses_no_acknowledged_decision(recording):
@@ -806,15 +809,15 @@ def test_kill_under_load_loses_no_acknowledged_decision(recording):
     acknowledged = {answer["id"] for _, answer in answers}
     kept = {json.loads(line)["id"] for line in log.read_bytes().splitlines() if line.endswith(b"}")}
     assert len(acknowledged) > 20 and acknowledged <= kept
-    decisions.open_log(log).close()
-    assert list(audit.problems(log)) == []
+    decision_log.open_log(log).close()
+    assert list(log_verification.problems(log)) == []
 
 
 # The client
 
 
 def test_the_client_reads_json_and_csv_and_shows_the_same_decisions(server, first, tmp_path):
-    expected = Scorer.load(first).score([ONE, TWO, THREE])
+    expected = load_scorer(first).score([ONE, TWO, THREE])
     lines = [
         f"{each.prediction} ({'good' if each.prediction else 'bad'})".ljust(12)
         + f"  {each.decision:<8}  {each.probability:>12.4f}"
@@ -918,6 +921,6 @@ def test_help_is_quick_and_a_folder_is_served_with_what_it_needs(first):
     shown = imported(ask, "pandas sklearn mlflow flask waitress")
     assert shown.endswith("[]\n") and "creditrisk replay" in shown
     unwanted = "matplotlib seaborn papermill mlflow skops"
-    decide = f"print(serving.serve_from({str(first)!r}).scorer.score([{ONE!r}])[0].decision)"
-    shown = imported(f"from creditrisk import serving; {decide}", unwanted)
+    decide = f"print(model_reload.serve_from({str(first)!r}).scorer.score([{ONE!r}])[0].decision)"
+    shown = imported(f"from creditrisk.serving import http_server, model_reload; {decide}", unwanted)
     assert shown in ("approve\n[]\n", "decline\n[]\n")

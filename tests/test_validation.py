@@ -9,9 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 from sklearn.metrics import roc_auc_score
 
-from creditrisk import costs
-from creditrisk import evaluation as ev
-from creditrisk import validation as va
+from creditrisk.metrics import calibration, costs, intervals, ranking, stability
 
 # Five applicants: good at .9 .8 .3, bad at .6 .2. Of 3 x 2 pairs, good leads in 5 (not .3 to .6).
 Y = np.array([1, 1, 1, 0, 0])
@@ -29,7 +27,7 @@ def sample(n=400, seed=1):
 def test_delong_by_hand():
     # share of the 2 bad each good outranks: 1, 1, 1/2; of the 3 good each bad is under: 2/3, 1
     # variances (n - 1): 1/12 and 1/18; standard error sqrt(1/12/3 + 1/18/2)
-    interval = va.auc_interval(Y, SCORE)
+    interval = ranking.auc_interval(Y, SCORE)
     half = 1.959964 * np.sqrt(1 / 36 + 1 / 36)
     assert interval.estimate == pytest.approx(5 / 6)
     assert interval.low == pytest.approx(5 / 6 - half, abs=1e-6)
@@ -40,9 +38,9 @@ def test_delong_agrees_with_the_bootstrap():
     generator = np.random.default_rng(1)
     y = (generator.random(400) < 0.7).astype(int)
     score = generator.normal(size=400) + y
-    delong = va.auc_interval(y, score)
-    drawn = va.bootstrap_interval(
-        lambda y, score: ev.fast_auc(y, score[None])[0], y, score, draws=1000, seed=2
+    delong = ranking.auc_interval(y, score)
+    drawn = intervals.bootstrap_interval(
+        lambda y, score: ranking.fast_auc(y, score[None])[0], y, score, draws=1000, seed=2
     )
     assert delong.estimate == drawn.estimate == roc_auc_score(y, score)
     assert [delong.low, delong.high] == pytest.approx([drawn.low, drawn.high], abs=0.01)
@@ -54,19 +52,19 @@ def test_paired_delong_by_hand():
     other = np.array([0.9, 0.4, 0.3, 0.5, 0.2])
     # placements of the good differ by 0, 1/2, 0 (mean 1/6, variance 1/12); of the bad .6/.5 by
     # 2/3 - 1/3 = 1/3 and 1 - 1 = 0 (variance 1/18)
-    lead = va.auc_difference(Y, SCORE, other)
+    lead = ranking.auc_difference(Y, SCORE, other)
     assert lead.estimate == pytest.approx(5 / 6 - 4 / 6)
     half = 1.959964 * np.sqrt(1 / 12 / 3 + 1 / 18 / 2)
     assert lead.high == pytest.approx(1 / 6 + half, abs=1e-6)
-    assert va.auc_difference(Y, SCORE, SCORE) == ev.Interval(0.0, 0.0, 0.0, 1.0)
+    assert ranking.auc_difference(Y, SCORE, SCORE) == intervals.Interval(0.0, 0.0, 0.0, 1.0)
 
 
 def test_paired_interval_is_narrower_than_two_single_ones_and_agrees_with_the_bootstrap():
     y, true = sample()
     noisy = true + np.random.default_rng(5).normal(0, 0.03, len(y))
-    lead = va.auc_difference(y, true, noisy)
-    drawn = va.bootstrap_interval(
-        lambda y, a, b: -np.diff(ev.fast_auc(y, np.stack([a, b])))[0],
+    lead = ranking.auc_difference(y, true, noisy)
+    drawn = intervals.bootstrap_interval(
+        lambda y, a, b: -np.diff(ranking.fast_auc(y, np.stack([a, b])))[0],
         y,
         true,
         noisy,
@@ -74,7 +72,7 @@ def test_paired_interval_is_narrower_than_two_single_ones_and_agrees_with_the_bo
         seed=2,
     )
     assert [lead.low, lead.high] == pytest.approx([drawn.low, drawn.high], abs=0.01)
-    single = va.auc_interval(y, true)
+    single = ranking.auc_interval(y, true)
     assert lead.high - lead.low < (single.high - single.low) / 2
 
 
@@ -121,7 +119,7 @@ def test_prior_correction_can_be_undone_and_the_base_rate_becomes_the_other(p, h
 def test_calibration_line_is_the_logistic_regression_of_statsmodels():
     y, true = sample()
     extreme = 1 / (1 + np.exp(-2 * np.log(true / (1 - true)) - 0.3))
-    line = va.calibration_line(y, extreme)
+    line = calibration.calibration_line(y, extreme)
     odds = np.log(extreme / (1 - extreme))
     fit = sm.Logit(y, sm.add_constant(odds)).fit(disp=False)
     (low0, high0), (low1, high1) = fit.conf_int()
@@ -137,19 +135,19 @@ def test_calibration_line_is_the_logistic_regression_of_statsmodels():
     [([0.5] * 5, "all scores are equal"), ([0.9, 0.8, 0.7, 0.2, 0.1], "separate good from bad")],
 )
 def test_no_line_is_said_in_words_where_there_is_none(score, why):
-    line = va.calibration_line(Y, np.array(score))
+    line = calibration.calibration_line(Y, np.array(score))
     assert line.slope is None and why in str(line)
     assert set(line.figures.values()) == {None}
     # and nothing else fails or warns on such scores
-    assert va.score_bands(Y, score).applicants.sum() == 5
-    assert va.calibration_table(Y, score).applicants.sum() == 5
-    assert np.isfinite(list(va.brier_parts(Y, score).values())).all()
-    assert va.score_stability(np.array(score), np.array(score)).psi == 0
+    assert ranking.score_bands(Y, score).applicants.sum() == 5
+    assert calibration.calibration_table(Y, score).applicants.sum() == 5
+    assert np.isfinite(list(calibration.brier_parts(Y, score).values())).all()
+    assert stability.score_stability(np.array(score), np.array(score)).psi == 0
 
 
 def test_brier_parts_by_hand():
     # two bins: .2 .4 (one good), .6 .8 (both good); predicted .3 and .7, observed .5 and 1
-    parts = va.brier_parts([0, 1, 1, 1], [0.2, 0.4, 0.6, 0.8], bins=2)
+    parts = calibration.brier_parts([0, 1, 1, 1], [0.2, 0.4, 0.6, 0.8], bins=2)
     assert parts["brier"] == pytest.approx((0.04 + 0.36 + 0.16 + 0.04) / 4)
     assert parts["reliability"] == pytest.approx((2 * 0.2**2 + 2 * 0.3**2) / 4)
     assert parts["resolution"] == pytest.approx(0.25**2)  # base rate .75, both bins .25 off
@@ -159,17 +157,17 @@ def test_brier_parts_by_hand():
 @given(st.integers(0, 10_000), st.integers(1, 12))
 def test_brier_parts_add_up_and_bands_hold_everybody(seed, bins):
     y, score = sample(60, seed)
-    parts = va.brier_parts(y, score.round(1), bins)
+    parts = calibration.brier_parts(y, score.round(1), bins)
     total = parts["reliability"] - parts["resolution"] + parts["uncertainty"] + parts["within"]
     assert total == pytest.approx(parts["brier"]) and parts["reliability"] >= 0
-    bands = va.score_bands(y, score.round(1), bins)
+    bands = ranking.score_bands(y, score.round(1), bins)
     assert (bands.applicants.sum(), bands.bad.sum()) == (60, (y == 0).sum())
     assert (bands.score_from[1:].to_numpy() > bands.score_to[:-1].to_numpy()).all()
 
 
 def test_bands_by_hand():
     # two bands of five: .2 .3 (1 good, 1 bad) and .6 .8 .9 (2 good, 1 bad); the median goes below
-    bands = va.score_bands(Y, SCORE, bands=2)
+    bands = ranking.score_bands(Y, SCORE, bands=2)
     assert bands.applicants.tolist() == [3, 2] and bands.bad.tolist() == [2, 0]
     assert bands.bad_so_far.tolist() == [1, 1] and bands.good_so_far.tolist() == pytest.approx(
         [1 / 3, 1]
@@ -177,24 +175,24 @@ def test_bands_by_hand():
     assert (bands.bad_so_far - bands.good_so_far).max() == pytest.approx(
         ks_2samp(SCORE[Y == 1], SCORE[Y == 0]).statistic
     )
-    assert [va.ks(Y, SCORE), ev.measures(Y, SCORE)["ks"]] == pytest.approx([2 / 3, 2 / 3])
+    assert [ranking.ks(Y, SCORE), ranking.measures(Y, SCORE)["ks"]] == pytest.approx([2 / 3, 2 / 3])
 
 
 def test_stability_by_hand():
     # shares .5 .5 before, .6 .4 after: .1 ln 1.2 - .1 ln .8; chi-squared(1) 95 % is 3.841459
-    found = va.stability([50, 50], [60, 40])
+    found = stability.stability([50, 50], [60, 40])
     assert found.psi == pytest.approx(0.1 * np.log(1.2) - 0.1 * np.log(0.8))
     assert found.by_chance == pytest.approx(3.841459 * (1 / 100 + 1 / 100))
-    assert not found.shifted and va.stability([500, 500], [700, 300]).shifted
+    assert not found.shifted and stability.stability([500, 500], [700, 300]).shifted
     # a bin empty after: half an applicant is added to both counts of that bin
-    assert np.isfinite(va.stability([5, 5], [10, 0]).psi)
+    assert np.isfinite(stability.stability([5, 5], [10, 0]).psi)
 
 
 def test_stability_exceeds_its_bound_as_often_as_it_says():
     """Two samples of one population: about 5 % of 400 draws beyond the bound."""
     generator = np.random.default_rng(6)
     draws = [
-        va.score_stability(generator.normal(size=800), generator.normal(size=200)).shifted
+        stability.score_stability(generator.normal(size=800), generator.normal(size=200)).shifted
         for _ in range(400)
     ]
     assert 0.02 <= np.mean(draws) <= 0.09  # binomial: .05 +- 4 x .011
@@ -205,7 +203,7 @@ def test_segments_that_are_too_small_say_so():
     kind = pd.Series(np.where(np.arange(300) < 280, "many", "few"))
     kind[[298, 299]] = "one"
     y[[298, 299]] = 1
-    table = va.by_segment(y, score, kind)
+    table = ranking.by_segment(y, score, kind)
     inside = kind == "many"
     assert table.roc_auc["many"] == pytest.approx(roc_auc_score(y[inside], score[inside]))
     assert table.note["one"] == "only good risks" and table.note["few"].startswith("too few")
@@ -214,7 +212,7 @@ def test_segments_that_are_too_small_say_so():
 
 def test_roc_auc_of_one_bad_loan_is_refused():
     with pytest.raises(ValueError, match="two good and two bad; here are 2 and 1"):
-        va.auc_interval([1, 1, 0], [0.5, 0.6, 0.4])
+        ranking.auc_interval([1, 1, 0], [0.5, 0.6, 0.4])
 
 
 @given(
@@ -226,7 +224,7 @@ def test_auc_is_that_of_scikit_learn_and_inside_its_interval(rows):
     y, score = np.array([int(good) for good, _ in rows]), np.array([value for _, value in rows])
     if min(y.sum(), len(y) - y.sum()) < 2:
         return  # one applicant of a class has no variance
-    interval = va.auc_interval(y, score)
+    interval = ranking.auc_interval(y, score)
     assert interval.estimate == pytest.approx(roc_auc_score(y, score))
     assert 0 <= interval.low <= interval.estimate + 1e-12
     assert interval.estimate <= interval.high + 1e-12 <= 1 + 2e-12

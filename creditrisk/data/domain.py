@@ -1,0 +1,71 @@
+"""Every value that the contract allows, numbered through."""
+
+from dataclasses import dataclass
+from itertools import accumulate
+
+import numpy as np
+import pandas as pd
+
+from creditrisk.data.contract import Contract
+from creditrisk.data.encoding import decode, encoded_columns, matrix_columns
+
+
+@dataclass(frozen=True)
+class Domain:
+    """Every allowed value of every field, numbered through: its place.
+
+    An application is the places of its values, one a field.
+    """
+
+    contract: Contract
+    values: tuple[range | tuple, ...]  # by field: the allowed values, None (missing) last
+    starts: tuple[int, ...]  # by field: the place of its first value
+    #: By field: name, and type -> value -> place. By type first: to Python, true is 1 and so is 1.0.
+    lookups: tuple[tuple[str, dict[type, dict]], ...]
+
+    def places(self, record: object) -> list[int] | None:
+        """The places of one application, None if the contract does not allow it."""
+        try:
+            found = [by_type[type(value := record[name])][value] for name, by_type in self.lookups]
+        except (LookupError, TypeError):
+            return None
+        return found if len(record) == len(found) else None
+
+    def matrix(self, places: np.ndarray) -> pd.DataFrame:
+        """The encoded columns of applications given by places of shape (n, fields)."""
+        columns = {}
+        for field, start, place in zip(self.contract.fields, self.starts, places.T):
+            names = encoded_columns(self.contract, field)
+            if field.levels is None:
+                columns[names[0]] = place - start + field.minimum
+            else:
+                columns |= {name: (place - start == i).astype(int) for i, name in enumerate(names)}
+        return pd.DataFrame(columns)[matrix_columns(self.contract)]
+
+    def frame(self, places: np.ndarray) -> pd.DataFrame:
+        """The raw applications given by places of shape (n, fields)."""
+        return decode(self.matrix(places), self.contract)
+
+    def sweep(self, number: int) -> np.ndarray:
+        """Applications that differ in one field only and take all its values, as places."""
+        places = np.tile(self.starts, (len(self.values[number]), 1))
+        places[:, number] += np.arange(len(places))
+        return places
+
+
+def domain(contract: Contract) -> Domain:
+    """Number the allowed values of a contract."""
+    values = tuple(
+        range(field.minimum, field.maximum + 1)
+        if field.levels is None
+        else (*field.levels, *(() if field.required else (None,)))
+        for field in contract.fields
+    )
+    starts = tuple(accumulate(map(len, values[:-1]), initial=0))
+    lookups = []
+    for field, start, allowed in zip(contract.fields, starts, values):
+        by_type = {}
+        for place, value in enumerate(allowed, start):
+            by_type.setdefault(type(value), {})[value] = place
+        lookups.append((field.name, by_type))
+    return Domain(contract, values, starts, tuple(lookups))

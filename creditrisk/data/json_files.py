@@ -1,0 +1,30 @@
+"""Figures as JSON files."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+
+def write_json(path: str | Path, content: dict) -> None:
+    """Write figures as readable JSON; a value that JSON has no word for (NaN) is an error."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    Path(path).write_text(text + "\n", "utf-8")
+
+
+def records(table: pd.DataFrame) -> list[dict]:
+    """A table's rows, its index first, as they go into JSON; what is not defined becomes null."""
+    return json.loads(table.reset_index().to_json(orient="records", double_precision=15))
+
+
+def read_json(path: str | Path, made_by: str) -> dict:
+    """Read figures that an earlier notebook has written.
+
+    Raises
+    ------
+    FileNotFoundError
+        Naming the notebook to run first.
+    """
+    if not Path(path).exists():
+        raise FileNotFoundError(f"{path} does not exist: run {made_by} first")
+    return json.loads(Path(path).read_text("utf-8"))

@@ -1,0 +1,257 @@
+"""The raw file, checked against the contract cell by cell."""
+
+import csv
+import difflib
+import hashlib
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from creditrisk.data.contract import Contract, ContractError, Field
+from creditrisk.data.encoding import _dtype
+
+
+def read_raw(path: str | Path, contract: Contract, sample: int = 0, seed: int = 0) -> pd.DataFrame:
+    """Read a raw file, refusing whatever the contract does not describe.
+
+    A byte order mark, other line ends and another order of the columns are accepted; they
+    give the same frame.
+
+    Parameters
+    ----------
+    path
+        A comma-separated UTF-8 file with a header, or one that ends in ``.parquet``.
+    sample, seed
+        How many rows to draw at random, the same ones for the same seed; 0 takes all. Of a Parquet
+        file only these are kept in memory, and only these are checked cell by cell.
+
+    Returns
+    -------
+    DataFrame, shape (rows, columns of the contract)
+        In the contract's column order, indexed by row number. Quantities are int64, levels
+        are strings (or int64 where the contract says integer), a missing value is NaN.
+
+    Raises
+    ------
+    ContractError
+        Naming file, row (counted from 1, with the line in the file), column and remedy.
+    ValueError
+        If ``sample`` is negative.
+    """
+    path = Path(path)
+    if sample < 0:
+        raise ValueError(f"sample is {sample}; give the number of rows to draw, or 0 for all")
+    try:
+        if path.suffix == ".parquet":
+            return _from_parquet(path, contract, sample, seed)
+        content = path.read_bytes()
+    except OSError as error:
+        raise ContractError(
+            str(path), [f"cannot be read ({error.strerror or error})"], _restore(path)
+        ) from error
+    applications = _from_csv(path, content, contract)
+    return applications.iloc[_drawn(len(applications), sample, seed)] if sample else applications
+
+
+def _from_csv(path: Path, content: bytes, contract: Contract) -> pd.DataFrame:
+    header, rows = _cells(path, content, contract)
+    _check_header(path, header, contract, "line 1: ")
+    _check_rows(path, header, rows, contract)
+    cells = pd.DataFrame(rows, columns=header, dtype=object)
+    _check_cells(path, cells, contract)
+    _check_content(path, len(cells), _sha256(content), contract, cells)
+    return _typed(cells, contract)
+
+
+def _from_parquet(path: Path, contract: Contract, sample: int, seed: int) -> pd.DataFrame:
+    from creditrisk.data import parquet
+
+    try:
+        with parquet.opened(path) as file:
+            header = parquet.columns(file)
+            _check_header(path, header, contract)
+            rows = file.metadata.num_rows
+            if not rows:
+                raise ContractError(str(path), ["there is no row"], _restore(path))
+            drawn = _drawn(rows, sample, seed) if sample else np.arange(rows)
+            missing = next(iter(contract.missing_values), "")
+            cells = parquet.text(file, header, drawn, missing)
+    except parquet.Broken as error:
+        raise ContractError(str(path), [f"is no Parquet file ({error})"], _restore(path)) from error
+    _check_cells(path, cells, contract)
+    with path.open("rb") as content:
+        sha256 = hashlib.file_digest(content, "sha256").hexdigest()
+    _check_content(path, rows, sha256, contract)
+    return _typed(cells, contract)
+
+
+def _drawn(rows: int, sample: int, seed: int) -> np.ndarray:
+    """The places of the rows that are drawn, in the order of the file."""
+    generator = np.random.default_rng(seed)
+    return np.sort(generator.choice(rows, min(sample, rows), replace=False, shuffle=False))
+
+
+def _restore(path: Path) -> str:
+    return f"restore the file (`git checkout -- {path.name}` in its folder)"
+
+
+def _cells(path: Path, content: bytes, contract: Contract) -> tuple[list[str], list[list[str]]]:
+    """Header and rows as text, or the reason why the bytes are no such table."""
+    if not content.strip():
+        raise ContractError(str(path), ["the file is empty"], _restore(path))
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise ContractError(
+            str(path),
+            [f"line {line}: byte 0x{content[error.start]:02x} is not UTF-8"],
+            "save the file as UTF-8 (for latin-1: `iconv -f latin1 -t utf-8`)",
+        ) from error
+    try:
+        header, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    except csv.Error as error:
+        raise ContractError(str(path), [f"is no CSV ({error})"], _restore(path)) from error
+    if len(header) == 1:
+        other = next((mark for mark in ";\t|" if mark in header[0]), None)
+        if other:
+            remedy = "save the file with commas between the columns"
+            problem = f"line 1: columns are separated by {other!r}, expected ','"
+            raise ContractError(str(path), [problem], remedy)
+    return header, rows
+
+
+def _check_header(path: Path, header: list[str], contract: Contract, where: str = "") -> None:
+    """Every column of the contract once, the row number if the contract has one, nothing else."""
+    expected = [field.name for field in contract.columns]
+    known = [*expected, contract.row_number]
+    problems = [f"{where}column {name!r} is missing" for name in expected if name not in header]
+    for name in dict.fromkeys(header):
+        if header.count(name) > 1:
+            problems.append(f"{where}column {name!r} occurs {header.count(name)} times")
+        if name not in known:
+            near = difflib.get_close_matches(name.strip(), expected, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            problems.append(f"{where}column {name!r} is not in the contract{hint}")
+    if problems:
+        raise ContractError(
+            str(path), problems, "name the columns as datapackage.json does, or describe them there"
+        )
+
+
+def _check_rows(path: Path, header: list[str], rows: list[list[str]], contract: Contract) -> None:
+    """Every row as long as the header, and none that repeats it."""
+    problems = [] if rows else ["there is a header but no row"]
+    for number, row in enumerate(rows, 1):
+        if row == header:
+            problems.append(f"{_place(number)}: the header is repeated")
+        elif not any(cell.strip() for cell in row):
+            problems.append(f"{_place(number)}: the row is blank")
+        elif len(row) != len(header):
+            problems.append(f"{_place(number)}: {len(row)} cells, the header has {len(header)}")
+    if problems:
+        raise ContractError(str(path), problems, "remove or mend these rows, or " + _restore(path))
+
+
+def _place(number: int) -> str:
+    return f"row {number} (line {number + 1})"
+
+
+def _bad_cells(cells: pd.DataFrame, field: Field, contract: Contract) -> list[str]:
+    """One sentence for each cell of a column that the contract does not allow."""
+    complaints = {
+        value: complaint
+        for value in cells[field.name].unique()
+        if (complaint := _complaint(value, field, contract))
+    }
+    bad = cells[field.name][cells[field.name].isin(list(complaints))]
+    return [f"{_place(row + 1)}: {field.name} {complaints[value]}" for row, value in bad.items()]
+
+
+def _complaint(value: str, field: Field, contract: Contract) -> str | None:
+    """Why a cell's text is not allowed in a column; None if it is."""
+    if value in contract.missing_values:
+        return f"is missing; allowed {field.allowed}" if field.required else None
+    if field.type == "integer" and not re.fullmatch(r"-?[0-9]{1,15}", value):
+        return f"is {value!r}, not a whole number; allowed {field.allowed}"
+    if field.levels is not None:
+        if value in map(str, field.levels):
+            return None
+        blanks = " (blanks around it)" if value.strip() in map(str, field.levels) else ""
+        return f"is {value!r}{blanks}; allowed {field.allowed}"
+    if not field.minimum <= int(value) <= field.maximum:
+        return f"is {value}; allowed {field.allowed}"
+    return None
+
+
+def _bad_row_numbers(cells: pd.DataFrame, contract: Contract) -> list[str]:
+    """Row numbers that are no numbers or occur twice; a doubled row shows here."""
+    if contract.row_number not in cells:
+        return []
+    numbers = cells[contract.row_number]
+    broken = ~numbers.str.fullmatch(r"[0-9]{1,15}")
+    doubled = numbers.duplicated() & ~broken
+    return [
+        *(f"{_place(row + 1)}: row number is {numbers[row]!r}" for row in numbers.index[broken]),
+        *(
+            f"{_place(row + 1)}: row number {numbers[row]} occurs twice"
+            for row in numbers.index[doubled]
+        ),
+    ]
+
+
+def _check_cells(path: Path, cells: pd.DataFrame, contract: Contract) -> None:
+    problems = [line for field in contract.columns for line in _bad_cells(cells, field, contract)]
+    problems += _bad_row_numbers(cells, contract)
+    if problems:
+        raise ContractError(str(path), problems, "correct these cells, or " + _restore(path))
+
+
+def _check_content(
+    path: Path, rows: int, sha256: str, contract: Contract, cells: pd.DataFrame | None = None
+) -> None:
+    """Compare with the recorded hash: no schema sees a dropped row or a swapped label.
+
+    Of CSV the same cells in another spelling of the file will do.
+    """
+    if contract.rows is not None and rows != contract.rows:
+        problem = f"{rows} rows; datapackage.json records {contract.rows}"
+    elif contract.sha256 and contract.sha256 not in (
+        sha256,
+        _sha256(_canonical(cells, contract)) if cells is not None else sha256,
+    ):
+        problem = "every cell is allowed, but the values are not those whose hash is recorded"
+    else:
+        return
+    raise ContractError(
+        str(path),
+        [problem],
+        _restore(path) + f"; if the change is meant, record it in datapackage.json: "
+        f'"hash": "sha256:{sha256}", "rows": {rows}',
+    )
+
+
+def _canonical(cells: pd.DataFrame, contract: Contract) -> bytes:
+    """The content without byte order mark, in the contract's order, with plain line ends."""
+    ordered = cells[[field.name for field in contract.columns]]
+    if contract.row_number is not None:
+        numbers = cells.get(contract.row_number, pd.Series(range(len(cells))).astype(str))
+        ordered = pd.concat([numbers.rename(contract.row_number), ordered], axis=1)
+    return ordered.to_csv(index=False, lineterminator="\n").encode()
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _typed(cells: pd.DataFrame, contract: Contract) -> pd.DataFrame:
+    frame = pd.DataFrame(index=cells.index)
+    if contract.row_number in cells:
+        frame.index = pd.Index(cells[contract.row_number].astype("int64"))
+    for field in contract.columns:
+        values = cells[field.name].mask(cells[field.name].isin(contract.missing_values))
+        frame[field.name] = values.astype(_dtype(field)).array
+    return frame.rename_axis("row")

@@ -1,0 +1,114 @@
+"""Whether probabilities mean what they say.
+
+Throughout, ``y`` is 1 for a good and 0 for a bad risk, and a score is the probability of good.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from scipy.special import expit, logit
+from sklearn.linear_model import LogisticRegression
+
+from creditrisk.metrics.intervals import Interval, as_figures, share_interval
+
+
+def brier_parts(y: np.ndarray, score: np.ndarray, bins: int = 10) -> dict[str, float]:
+    """What the Brier score is made of; the parts add up to it.
+
+    Returns
+    -------
+    dict
+        brier = reliability - resolution + uncertainty + within. Reliability is how far the
+        scores of a bin lie from what came of it (0 is ideal), resolution how far the bins lie
+        apart (more is better), uncertainty is the sample's own, and within is what the bins hide.
+
+    Notes
+    -----
+    Murphy (1973), Journal of Applied Meteorology 12, over bins of equal size; the last part after
+    Stephenson, Coelho and Jolliffe (2008), Weather and Forecasting 23.
+    """
+    y, score = np.asarray(y, dtype=float), np.asarray(score, dtype=float)
+    place = _equal_bins(score, bins)
+    size = np.bincount(place)
+    good, predicted = np.bincount(place, y) / size, np.bincount(place, score) / size
+    base, brier = y.mean(), float(((score - y) ** 2).mean())
+    reliability = float((size * (predicted - good) ** 2).sum() / len(y))
+    resolution = float((size * (good - base) ** 2).sum() / len(y))
+    uncertainty = float(base * (1 - base))
+    within = brier - (reliability - resolution + uncertainty)
+    return {
+        "brier": brier,
+        "reliability": reliability,
+        "resolution": resolution,
+        "uncertainty": uncertainty,
+        "within": within,
+    }
+
+
+def _equal_bins(score: np.ndarray, bins: int) -> np.ndarray:
+    """The bin of each score, from 0; equal scores share one, so there may be fewer bins."""
+    edges = np.unique(np.quantile(score, np.linspace(0, 1, bins + 1)[1:-1]))
+    place = np.searchsorted(edges, score, side="left")
+    return np.unique(place, return_inverse=True)[1]
+
+
+def calibration_table(y: np.ndarray, score: np.ndarray, bins: int = 10) -> pd.DataFrame:
+    """Predicted and observed share of good in bins of equal size, with Wilson bounds."""
+    y, score, rows = np.asarray(y), np.asarray(score), []
+    place = _equal_bins(score, bins)
+    for number in range(place.max() + 1):
+        inside = place == number
+        observed = share_interval(y[inside].sum(), inside.sum())
+        predicted = float(score[inside].mean())
+        rows.append((inside.sum(), predicted, observed.estimate, observed.low, observed.high))
+    return pd.DataFrame(rows, columns=["applicants", "predicted", "observed", "low", "high"])
+
+
+@dataclass(frozen=True)
+class CalibrationLine:
+    """Slope and intercept of the logistic recalibration; None, with the reason, if there is none."""
+
+    slope: Interval | None
+    intercept: Interval | None
+    why_not: str = ""
+
+    @property
+    def figures(self) -> dict[str, float | None]:
+        """Slope and intercept with their bounds, by name."""
+        return as_figures(
+            {f"calibration_{each}": getattr(self, each) for each in ("slope", "intercept")}
+        )
+
+    def __str__(self) -> str:
+        if self.slope is None:
+            return f"calibration slope {self.why_not}"
+        return f"calibration slope {self.slope}, intercept {self.intercept}"
+
+
+def calibration_line(y: np.ndarray, score: np.ndarray, level: float = 0.95) -> CalibrationLine:
+    """Slope and intercept of the logistic recalibration of the scores; 1 and 0 are ideal.
+
+    Notes
+    -----
+    Cox (1958): logit P(y = 1) = intercept + slope · logit(score), by maximum likelihood, with
+    Wald's intervals from the observed information. A slope under 1 says that the scores are too
+    extreme. There is no such line if all scores are equal or if they separate good from bad.
+    """
+    y, odds = np.asarray(y), logit(np.clip(score, 1e-6, 1 - 1e-6))
+    good, bad = odds[y == 1], odds[y == 0]
+    if np.ptp(odds) == 0:
+        return CalibrationLine(None, None, "not defined, all scores are equal")
+    if good.min() >= bad.max() or good.max() <= bad.min():
+        return CalibrationLine(None, None, "not defined, the scores separate good from bad")
+    fit = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(odds[:, None], y)
+    slope, intercept = float(fit.coef_[0, 0]), float(fit.intercept_[0])
+    p = expit(intercept + slope * odds)
+    design = np.column_stack([np.ones(len(odds)), odds])
+    errors = np.sqrt(np.diag(np.linalg.inv(design.T @ (design * (p * (1 - p))[:, None]))))
+    half = stats.norm.ppf((1 + level) / 2) * errors
+    return CalibrationLine(
+        Interval(slope, slope - half[1], slope + half[1]),
+        Interval(intercept, intercept - half[0], intercept + half[0]),
+    )

@@ -1,0 +1,196 @@
+"""Every candidate scored out of fold, on the same folds.
+
+Throughout, ``y`` is 1 for a good and 0 for a bad risk, and a score is the probability of good.
+"""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, clone
+from sklearn.model_selection import GridSearchCV, RepeatedStratifiedKFold
+
+from creditrisk.metrics.ranking import MEASURES, measures
+from creditrisk.modelling.candidates import Candidate
+from work_units.units import spread
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """Scores of every candidate for every applicant, made by a model that did not see them."""
+
+    y: np.ndarray  # (n,), 1 = good
+    fold: np.ndarray  # (repeats, n), the fold in which an applicant was held out
+    scores: dict[str, np.ndarray] = field(default_factory=dict)  # name -> (repeats, n)
+    fit_seconds: dict[str, float] = field(default_factory=dict)  # name -> mean of one fit
+    errors: dict[str, str] = field(default_factory=dict)  # name -> why it has no scores
+    chosen: dict[str, list[dict]] = field(default_factory=dict)  # name -> by fold, if it searches
+
+    def held_out(self, name: str):
+        """Yield ``(y, score)`` of each held-out fold of a candidate."""
+        for folds, scores in zip(self.fold, self.scores[name], strict=True):
+            for number in np.unique(folds):
+                inside = folds == number
+                yield self.y[inside], scores[inside]
+
+    def fold_measures(self) -> pd.DataFrame:
+        """One row a candidate and held-out fold, one column a measure (cut-off 0.5)."""
+        rows = [
+            {"model": name, "fold": number, **measures(y, score)}
+            for name in self.scores
+            for number, (y, score) in enumerate(self.held_out(name))
+        ]
+        return pd.DataFrame(rows, columns=["model", "fold", *MEASURES])
+
+
+def cross_validate(
+    models: list[Candidate],
+    X: pd.DataFrame,
+    y: pd.Series,
+    *,
+    folds: int,
+    repeats: int,
+    seed: int,
+    workers: int = -1,
+    keep: str | Path | None = None,
+) -> OutOfFold:
+    """Score every candidate out of fold: repeated stratified k-fold, the same folds for all.
+
+    A blend is the mean of its members' scores, so nothing is fitted twice. A candidate that fails
+    on a fold has an error and no scores; the others go on.
+
+    Parameters
+    ----------
+    X
+        Encoded matrix, shape (n, columns).
+    y
+        Shape (n,), 1 = good and 0 = bad.
+    workers
+        Processes to fit in, -1 for one a core; the result does not depend on it.
+    keep
+        A folder for what is done already, see :func:`work_units.units.spread`.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer applicants of a class than folds, or no candidate could be fitted.
+    """
+    if folds < 2 or repeats < 1:
+        raise ValueError(f"it takes two folds and one repeat at least, not {folds} and {repeats}")
+    rarest = int(np.bincount(y, minlength=2).min())
+    if rarest < folds:
+        raise ValueError(
+            f"{folds} folds need {folds} good and {folds} bad applicants, and there are {rarest} "
+            f"of one kind; set folds to at most {rarest}"
+        )
+    splitter = RepeatedStratifiedKFold(n_splits=folds, n_repeats=repeats, random_state=seed)
+    splits = list(splitter.split(X, y))
+    single = [model for model in models if model.estimator is not None]
+    # One unit is a candidate and a fold; the dearest, whose candidates are last in the list, come
+    # first, so that all workers end together.
+    units = [(model, split) for model in reversed(single) for split in range(len(splits))]
+    fits = [(model.estimator, X, y, *splits[split]) for model, split in units]
+    done = spread(_fold_scores, fits, workers, keep)
+    table = OutOfFold(np.asarray(y), np.empty((repeats, len(y)), dtype=int))
+    scores = {model.name: np.empty((repeats, len(y))) for model in single}
+    seconds = {model.name: [] for model in single}
+    for (model, split), (held_out_scores, fit_seconds, error, chosen) in zip(
+        units, done, strict=True
+    ):
+        repeat, number = divmod(split, folds)
+        held_out = splits[split][1]
+        table.fold[repeat, held_out] = number
+        scores[model.name][repeat, held_out] = held_out_scores
+        seconds[model.name].append(fit_seconds)
+        if error:
+            table.errors.setdefault(model.name, error)
+        if chosen is not None:
+            table.chosen.setdefault(model.name, []).append(chosen)
+    for model in models:
+        parts = model.members or (model.name,)
+        broken = [part for part in parts if part in table.errors]
+        if broken and model.members:
+            table.errors[model.name] = f"its member {broken[0]} failed: {table.errors[broken[0]]}"
+        elif not broken:
+            table.scores[model.name] = np.mean([scores[part] for part in parts], axis=0)
+            table.fit_seconds[model.name] = float(sum(np.mean(seconds[part]) for part in parts))
+    if not table.scores:
+        reasons = "; ".join(f"{name}: {error}" for name, error in table.errors.items())
+        raise ValueError(f"no candidate could be fitted: {reasons}")
+    return table
+
+
+def _fold_scores(
+    estimator: BaseEstimator, X: pd.DataFrame, y: pd.Series, train: np.ndarray, held_out: np.ndarray
+) -> tuple[np.ndarray | float, float, str, dict | None]:
+    """Held-out scores, seconds to fit, what went wrong if that is why the scores are NaN, and the
+    settings that a search has chosen, if it was one."""
+    started = time.perf_counter()
+    try:
+        fitted = clone(estimator).fit(X.iloc[train], y.iloc[train])
+        seconds = time.perf_counter() - started
+        scores = fitted.predict_proba(X.iloc[held_out])[:, 1]
+    except Exception as error:  # a candidate may fail in any way; the comparison goes on
+        why = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        return np.nan, np.nan, why, None
+    if not np.isfinite(scores).all():
+        return np.nan, np.nan, "it gives probabilities that are no numbers", None
+    return scores, seconds, "", _chosen(fitted)
+
+
+def chosen_settings(
+    models: list[Candidate],
+    X: pd.DataFrame,
+    y: pd.Series,
+    *,
+    workers: int = -1,
+    keep: str | Path | None = None,
+) -> dict[str, dict[str, float | int | str]]:
+    """What each candidate's search chooses on all rows, by name; nothing of one without a search.
+
+    Parameters
+    ----------
+    models
+        Those that can be fitted; blends are passed over, since their members choose.
+    X, y, workers, keep
+        As :func:`cross_validate` takes them.
+    """
+    searches = [model for model in models if isinstance(model.estimator, GridSearchCV)]
+    units = [(model.estimator, X, y) for model in reversed(searches)]  # the dearest first
+    found = spread(_search, units, workers, keep)[::-1]
+    return {model.name: chosen for model, chosen in zip(searches, found, strict=True)}
+
+
+def _search(search: BaseEstimator, X: pd.DataFrame, y: pd.Series) -> dict:
+    return _chosen(clone(search).fit(X, y))
+
+
+def _chosen(fitted: BaseEstimator) -> dict | None:
+    """The settings that a search has chosen, as JSON can hold them; None if it was no search."""
+    if not isinstance(fitted, GridSearchCV):
+        return None
+    # NumPy's numbers are not JSON's, which a single one is turned into without loss.
+    return {name: np.asarray(value).item() for name, value in fitted.best_params_.items()}
+
+
+def results(fold_measures: pd.DataFrame, errors: dict[str, str] | None = None) -> pd.DataFrame:
+    """One row a model, best ROC-AUC first: the mean of each measure over the folds and its SD.
+
+    A model without scores is a row at the end, with its error and nothing else.
+    """
+    by_model = fold_measures.groupby("model")[MEASURES]
+    table = by_model.mean().join(by_model.std(ddof=1).add_suffix("_sd"))
+    order = [name for measure in MEASURES for name in (measure, f"{measure}_sd")]
+    table = table[order].assign(folds=by_model.size())
+    table = table.sort_values("roc_auc", ascending=False, kind="stable").reset_index()
+    if not errors:
+        return table.assign(error="")
+    failed = pd.DataFrame({"model": list(errors), "error": list(errors.values())})
+    return pd.concat([table.assign(error=""), failed], ignore_index=True)
+
+
+def read_results(path: str | Path) -> pd.DataFrame:
+    """Read ``experiments/results.csv``; the error of a model that ran is an empty text."""
+    return pd.read_csv(path, dtype={"error": "str"}).fillna({"error": ""})

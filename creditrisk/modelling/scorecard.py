@@ -1,0 +1,218 @@
+"""The WoE scorecard on paper: a table of points, and SQL that scores where the data lies."""
+
+import math
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.special import logit
+from sklearn.pipeline import Pipeline
+
+from creditrisk.data.contract import MISSING, Contract, Field
+from creditrisk.data.domain import Domain, domain
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How log-odds of a good risk become points: so many at these odds, so many more double them.
+
+    Notes
+    -----
+    points = offset + factor · ln(odds), with factor = double / ln 2 and offset = score - factor ·
+    ln(odds at that score). The defaults and the way the offset and the regression's intercept are
+    shared out, to each field alike, are those of Siddiqi (2006), Credit Risk Scorecards, chapter 6.
+    """
+
+    score: float = 600  # points at the odds below
+    odds: float = 50  # good risks for one bad
+    double: float = 20  # points that double the odds
+
+    @property
+    def factor(self) -> float:
+        """Points for each unit of log-odds."""
+        return self.double / math.log(2)
+
+    @property
+    def offset(self) -> float:
+        """Points at odds of 1:1."""
+        return self.score - self.factor * math.log(self.odds)
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Values of one field that score alike."""
+
+    field: Field
+    values: tuple  # of a quantity the lowest and highest, else the one level, None for missing
+    code: float  # the bin's number in the model
+    woe: float  # ln(share of all good risks / share of all bad ones), small bins drawn to 0
+    weight: float  # of the field in the regression
+
+    @property
+    def words(self) -> str:
+        """The values in words."""
+        if self.field.levels is None:
+            return "{} to {} {}".format(*self.values, self.field.unit).rstrip()
+        return MISSING if self.values[0] is None else str(self.values[0])
+
+
+@dataclass(frozen=True)
+class Card:
+    """A scorecard's bins, by field in the contract's order, and the log-odds they are added to."""
+
+    bins: tuple[Bin, ...]
+    base: float
+    columns: dict[str, int]  # field name -> its column among the model's codes
+
+    def points(self, bin: Bin, scale: Scale) -> float:
+        """What a bin adds to the score, with its field's part of what all have in common."""
+        common = scale.offset + scale.factor * self.base
+        return float(common / len(self.columns) + scale.factor * bin.weight * bin.woe)
+
+
+def card(model: Pipeline, contract: Contract) -> Card:
+    """The bins of a fitted "WoE Scorecard".
+
+    Parameters
+    ----------
+    model
+        As :func:`creditrisk.modelling.candidates.decision_model` makes it, fitted.
+
+    Raises
+    ------
+    ValueError
+        If the model is of another kind.
+    """
+    classifier = model["decide"].estimator_
+    if list(getattr(classifier, "named_steps", ())) != ["bins", "share", "evidence", "regression"]:
+        raise ValueError(f"a {type(classifier).__name__} is no WoE scorecard and has no points")
+    weights, average = classifier["regression"].coef_[0], logit(classifier["share"].target_mean_)
+    places, columns, bins = domain(contract), {}, []
+    for number, field in enumerate(contract.fields):
+        swept = places.matrix(places.sweep(number))
+        codes, evidence = classifier["bins"].transform(swept), classifier[:-1].transform(swept)
+        [moved] = np.nonzero((codes != codes[0]).any(axis=0))
+        for column in moved:  # one, or none if the model was told to leave the field out
+            columns[field.name] = int(column)
+            woe, weight = evidence[:, column] - average, float(weights[column])
+            bins += _bins(places, number, codes[:, column], woe, weight)
+    base = classifier["regression"].intercept_[0] + average * weights[[*columns.values()]].sum()
+    return Card(tuple(bins), float(base), columns)
+
+
+def scorecard(
+    model: Pipeline,
+    contract: Contract,
+    scale: Scale = Scale(),
+    X: pd.DataFrame | None = None,
+    y: pd.Series | None = None,
+) -> pd.DataFrame:
+    """One row a bin: field, bin in words, weight of evidence and points, more being better.
+
+    Parameters
+    ----------
+    X, y
+        Encoded matrix and outcomes (1 = good) to count from, usually the training set; they add
+        the columns ``applicants`` and ``bad_rate``, the latter NaN where nobody stands.
+
+    Returns
+    -------
+    DataFrame
+        The points of an applicant's bins add up to the score on the scale, without rounding.
+
+    Raises
+    ------
+    ValueError
+        As :func:`card`.
+    """
+    found = card(model, contract)
+    table = pd.DataFrame(
+        [(b.field.name, b.words, b.woe, found.points(b, scale)) for b in found.bins],
+        columns=["field", "bin", "woe", "points"],
+    )
+    if X is None:
+        return table
+    codes = model["decide"].estimator_["bins"].transform(X)
+    inside = [codes[:, found.columns[b.field.name]] == b.code for b in found.bins]
+    table.insert(2, "applicants", [int(rows.sum()) for rows in inside])
+    bad = [int((rows & (np.asarray(y) == 0)).sum()) for rows in inside]
+    table.insert(3, "bad_rate", bad / table.applicants.where(table.applicants > 0))
+    return table
+
+
+def write_csv(table: pd.DataFrame, path: str | Path) -> None:
+    """Write a scorecard's table, every figure to its last digit."""
+    table.to_csv(path, index=False)
+
+
+def to_sql(
+    model: Pipeline, contract: Contract, table: str = "applications", scale: Scale = Scale()
+) -> str:
+    """A query that scores a table of raw applications as the model does.
+
+    It runs in SQLite (with its mathematical functions) and in PostgreSQL. NULL is a missing
+    value; what the contract does not allow gets NULL for a score.
+
+    Parameters
+    ----------
+    table
+        Name of a table with the contract's columns.
+
+    Returns
+    -------
+    str
+        Every column of the table, then ``log_odds``, ``points`` and ``probability_of_good``.
+
+    Raises
+    ------
+    ValueError
+        As :func:`card`.
+    """
+    found = card(model, contract)
+    by_field = groupby(found.bins, key=lambda each: each.field)
+    log_odds = "\n".join([repr(found.base), *(_case(list(bins)) for _, bins in by_field)])
+    return f"""SELECT scored.*,
+    {scale.offset!r} + {scale.factor!r} * log_odds AS points,
+    1.0 / (1.0 + EXP(-log_odds)) AS probability_of_good
+FROM (
+    SELECT applicants.*, CAST({log_odds}
+        AS DOUBLE PRECISION) AS log_odds
+    FROM {_name(table)} AS applicants
+) AS scored
+"""
+
+
+def _bins(places: Domain, number: int, codes, woe, weight: float) -> list[Bin]:
+    """The runs of one field's values that share a code, and what they are worth."""
+    field, values, bins = places.contract.fields[number], places.values[number], []
+    for code, run in groupby(range(len(values)), key=codes.__getitem__):
+        first, *more = run
+        ends = [values[first], values[more[-1] if more else first]]
+        inside = tuple(ends if field.levels is None else ends[:1])
+        bins.append(Bin(field, inside, float(code), float(woe[first]), weight))
+    return bins
+
+
+def _case(bins: list[Bin]) -> str:
+    """A field's part of the log-odds."""
+    lines = [f"{_condition(each)} THEN {each.weight * each.woe!r}" for each in bins]
+    return "\n            ".join(["        + CASE", *lines, "END"])
+
+
+def _condition(bin: Bin) -> str:
+    name = _name(bin.field.name)
+    if bin.field.levels is None:
+        low, high = bin.values
+        return f"WHEN {name} BETWEEN {low} AND {high}"
+    [level] = bin.values
+    return f"WHEN {name} IS NULL" if level is None else f"WHEN {name} = {_literal(level)}"
+
+
+def _name(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(level: int | str) -> str:
+    return str(level) if isinstance(level, int) else "'" + level.replace("'", "''") + "'"

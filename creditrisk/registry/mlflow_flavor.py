@@ -1,0 +1,169 @@
+"""How the model is kept in MLflow, and what answers when MLflow serves it.
+
+The files are those of MLflow's scikit-learn flavor with the model's manifest beside them; only
+what loads them for ``mlflow models serve`` and ``mlflow.pyfunc`` is ours, so this package must be
+installed where the model is served.
+
+What MLflow 3.17 does to an application before a model sees it, and what follows:
+
+- With an input schema it coerces (``"35"``, ``35.9`` and ``true`` become integers) and drops
+  fields it does not know. Columns of type Any are not coerced, but unknown fields are dropped
+  all the same. So the signature has outputs only; what goes in stands in the model's metadata,
+  its input example and its manifest.
+- Without one, ``inputs`` arrive value by value as sent. ``dataframe_records`` and
+  ``dataframe_split`` go through pandas, where NaN counts as null, as does a field that some
+  records have and others lack; all else is told apart. ``instances`` are joined to one array a
+  field, in which true is 1: refused.
+- Parameters come beside the applications and are checked on their own: ``{"inputs": [...],
+  "params": {"reasons": true}}``. One that the signature does not name is dropped; one of another
+  type is refused by MLflow itself, which quotes the request then, as it does if that is no JSON.
+- The server puts the whole request before the message of an error that a model raises, and a
+  stack trace after it if the error is not MLflow's own: hence :class:`RefusedApplications`.
+"""
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # a bank's requests are nobody's business
+
+import mlflow.sklearn
+import numpy as np
+import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model, ModelSignature
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
+from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+from sklearn.pipeline import Pipeline
+
+from creditrisk.data.contract import Contract
+from creditrisk.scoring import loading, scorer
+
+
+class RefusedApplications(MlflowException):
+    """An answer of 400 whose words stay as they are."""
+
+    def __init__(self, words: str):
+        super().__init__(words, INVALID_PARAMETER_VALUE)
+
+    @property
+    def message(self) -> str:
+        """The words; MLflow's server tries to put the applicants' data before them."""
+        return self.args[0] if self.args else ""
+
+    @message.setter
+    def message(self, other: str) -> None:
+        pass
+
+
+class ServedModel:
+    """What MLflow calls: applications in, one row of prediction, decision and probability each.
+
+    With the parameter ``reasons`` the row has what holds the score down as well.
+    """
+
+    def __init__(self, scorer: scorer.Scorer):
+        self.scorer = scorer
+
+    def predict(
+        self, data: pd.DataFrame | list[dict] | dict, params: dict | None = None
+    ) -> pd.DataFrame:
+        """Decide on each application.
+
+        Raises
+        ------
+        RefusedApplications
+            If the contract does not allow one of them, or the model cannot tell reasons.
+        """
+        reasons = bool(params and params.get("reasons"))
+        try:
+            decisions = self.scorer.score(_applications(data), reasons)
+        except (scorer.InvalidRecords, scorer.NoReasons) as error:
+            raise RefusedApplications(str(error)) from None
+        index = data.index if isinstance(data, pd.DataFrame) else None
+        rows = [(each.prediction, each.decision, each.probability) for each in decisions]
+        answer = pd.DataFrame(rows, index, columns=["prediction", "decision", "probability"])
+        if reasons:
+            answer["reasons"] = [[asdict(reason) for reason in each.reasons] for each in decisions]
+        return answer
+
+
+def signature() -> ModelSignature:
+    """The answer to each application; there is no input schema, see the top of this file."""
+    answer = [
+        ColSpec(DataType.long, "prediction"),
+        ColSpec(DataType.string, "decision"),
+        ColSpec(DataType.double, "probability"),
+    ]
+    reasons = ParamSpec("reasons", DataType.boolean, default=False)
+    return ModelSignature(outputs=Schema(answer), params=ParamSchema([reasons]))
+
+
+def save_model(
+    path: str,
+    model: Pipeline,
+    contract: Contract,
+    libraries: dict[str, str],
+    input_example: pd.DataFrame,
+    reference: dict | None = None,
+    mlflow_model: Model | None = None,
+    validate_serving_input: bool = True,
+) -> None:
+    """Save the pipeline with skops, which runs no code on loading, and its manifest beside it.
+
+    Parameters
+    ----------
+    libraries
+        The packages the saved model needs, with their versions.
+    reference
+        The application that reasons compare with; without it the model cannot tell any.
+    mlflow_model
+        Filled in with what is saved; MLflow passes it.
+    validate_serving_input
+        Whether MLflow, when it logs the model, loads it and asks it about the example.
+    """
+    mlflow_model = mlflow_model or Model()
+    mlflow.sklearn.save_model(
+        model,
+        path,
+        mlflow_model=mlflow_model,
+        signature=signature(),
+        input_example=input_example,
+        metadata={"columns": {field.name: field.allowed for field in contract.fields}},
+        pip_requirements=[f"{package}=={version}" for package, version in libraries.items()],
+        serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_SKOPS,
+        skops_trusted_types=loading.TRUSTED_TYPES,
+    )
+    manifest = {"libraries": libraries, "contract": contract.package}
+    if reference is not None:
+        manifest["reference"] = reference
+    Path(path, "manifest.json").write_text(json.dumps(manifest, ensure_ascii=False), "utf-8")
+    mlflow_model.flavors["python_function"]["loader_module"] = __name__
+    mlflow_model.save(str(Path(path, "MLmodel")))
+
+
+def _load_pyfunc(path: str) -> ServedModel:
+    """What MLflow calls to load the model from its folder."""
+    files = {name: Path(path, name).read_bytes() for name in ("manifest.json", "model.skops")}
+    return ServedModel(loading.scorer_of_artifact(files, path))
+
+
+def _applications(data: object) -> pd.DataFrame | list[dict]:
+    """The applications as sent; MLflow wraps each value of ``inputs`` in an array of size 1."""
+    if isinstance(data, pd.DataFrame):
+        return data
+    if isinstance(data, dict) and any(getattr(value, "ndim", 0) for value in data.values()):
+        raise RefusedApplications(
+            "applications are taken from inputs, dataframe_records or dataframe_split: "
+            "a list of objects, one value a field"
+        )
+    return [
+        {
+            name: value.tolist() if isinstance(value, np.ndarray) else value
+            for name, value in record.items()
+        }
+        if isinstance(record, dict)
+        else record
+        for record in (data if isinstance(data, list) else [data])
+    ]

@@ -1,0 +1,232 @@
+"""MLflow: what was tried and what was registered."""
+
+import hashlib
+import logging
+import os
+import pickle
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from importlib.metadata import version as installed
+from pathlib import Path
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # a bank's runs are nobody's business
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+import mlflow
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model
+from sklearn.pipeline import Pipeline
+
+from creditrisk.data.contract import Contract
+from creditrisk.registry import mlflow_flavor
+from creditrisk.scoring import mlflow_files
+
+MODEL_NAME = "Credit_Risk_Model"
+EXPERIMENT = "Credit risk"
+CHALLENGER, PRODUCTION, PREVIOUS = "challenger", "production", "previous"
+
+#: What the saved model needs to run; pinned to what it was trained with.
+REQUIREMENTS = ["scikit-learn", "pandas", "numpy", "scipy", "skops"]
+
+
+def connect(store: str | Path) -> MlflowClient:
+    """Open the tracking store and its registry, and make sure the experiment exists.
+
+    Parameters
+    ----------
+    store
+        SQLite file, used unless ``MLFLOW_TRACKING_URI`` names a server. Artifacts go to
+        ``mlartifacts/`` beside it; a server keeps them where it is told to.
+    """
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    # says only that environments made by uv hold no pip
+    logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
+    remote = os.environ.get("MLFLOW_TRACKING_URI")
+    path = Path(store).resolve()
+    mlflow.set_tracking_uri(remote or f"sqlite:///{path.as_posix()}")
+    artifacts = path.parent / "mlartifacts"
+    with nullcontext() if remote else _alone(artifacts):
+        client = MlflowClient()
+        client.search_registered_models(max_results=1)
+        if client.get_experiment_by_name(EXPERIMENT) is None:
+            place = None if remote else artifacts.as_uri()
+            client.create_experiment(EXPERIMENT, artifact_location=place)
+        mlflow.set_experiment(EXPERIMENT)
+    return client
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep others away: MLflow fails if two processes make the tables of one file at once."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the system drops it with the process
+        yield
+
+
+def track_training_data(X: pd.DataFrame, y: pd.Series, sha256: str) -> None:
+    """Note in the active run which rows the model learned from: a digest, a profile, the hash."""
+    rows = X.astype(float).assign(**{y.name: y.astype(float)})
+    source = CodeDatasetSource({"made by": "02_preparation", "sha256": sha256})
+    data = mlflow.data.from_pandas(rows, source=source, targets=y.name, name="training set")
+    mlflow.log_input(data, context="training")
+
+
+def track_candidates(
+    client: MlflowClient, parent: str, results: pd.DataFrame, settings: dict
+) -> None:
+    """Record each compared model as a run nested in the parent run.
+
+    Parameters
+    ----------
+    results
+        One row a model, as read by :func:`creditrisk.modelling.cross_validation.read_results`.
+    settings
+        Model name -> its parameters by name.
+    """
+    experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
+    for row in results.to_dict("records"):
+        name = row.pop("model")
+        tags = {"mlflow.parentRunId": parent, "mlflow.runName": name}
+        run = client.create_run(experiment, tags=tags).info
+        failed = row.pop("error")
+        metrics = [
+            Metric(key, float(value), run.start_time, 0)
+            for key, value in row.items()
+            if not pd.isna(value)
+        ]
+        # MLflow takes few signs in a name, and a model's parameters are named after columns
+        named = {re.sub(r"[^\w\-. :]", "_", key): value for key, value in settings[name].items()}
+        params = [Param(key, str(value)[:500]) for key, value in named.items()]
+        notes = [RunTag("error", failed)] if failed else []
+        client.log_batch(run.run_id, metrics=metrics, params=params[:100], tags=notes)
+        client.set_terminated(run.run_id, "FAILED" if failed else "FINISHED")
+
+
+def register(
+    client: MlflowClient,
+    model: Pipeline,
+    contract: Contract,
+    example: pd.DataFrame,
+    description: str,
+    tags: dict[str, str],
+    reference: dict | None = None,
+) -> ModelVersion:
+    """Log the fitted model to the active run and register it as a new challenger version.
+
+    Parameters
+    ----------
+    model
+        Raw applications in, decisions out; saved with skops, which runs no code on loading.
+    example
+        A few raw applications, stored as the model's input example.
+    reference
+        The application that reasons compare with, see :func:`creditrisk.scoring.reasons.reference`.
+
+    Raises
+    ------
+    MlflowException
+        If the store cannot be written.
+    """
+    logged = Model.log(
+        artifact_path=None,
+        name="model",
+        flavor=mlflow_flavor,
+        model=model,
+        contract=contract,
+        libraries=libraries(),
+        input_example=example,
+        reference=reference,
+        validate_serving_input=False,  # the whole training set is asked next, not five examples
+    )
+    files = mlflow_files.files_of(logged.model_uri)
+    tags = {**tags, "artifact_sha256": mlflow_files.sha256_of(files)}
+    if not client.search_registered_models(f"name='{MODEL_NAME}'"):
+        client.create_registered_model(
+            MODEL_NAME,
+            description=f"Probability that an applicant is a good risk. {contract.title}.",
+        )
+    run = mlflow.active_run().info.run_id
+    version = client.create_model_version(
+        MODEL_NAME,
+        logged.model_uri,
+        run_id=run,
+        tags=tags,
+        description=description,
+        model_id=logged.model_id,
+    )
+    client.set_registered_model_alias(MODEL_NAME, CHALLENGER, version.version)
+    return version
+
+
+def libraries() -> dict[str, str]:
+    """The versions of the packages that a saved model needs to run."""
+    return {package: installed(package) for package in REQUIREMENTS}
+
+
+def current(client: MlflowClient, alias: str) -> ModelVersion | None:
+    """The version that an alias points to, None if there is none yet."""
+    try:
+        return client.get_model_version_by_alias(MODEL_NAME, alias)
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+
+
+def standing(client: MlflowClient, registration: dict) -> tuple[bool, dict[str, int]]:
+    """Whether a version is registered for its run, and which version each alias points to."""
+    try:
+        found = client.get_model_version(registration["model"], str(registration["version"]))
+        aliases = client.get_registered_model(registration["model"]).aliases
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return False, {}
+        raise
+    return found.run_id == registration["run_id"], {k: int(v) for k, v in aliases.items()}
+
+
+def close_runs(client: MlflowClient, chain_runs: list[str]) -> None:
+    """End what killed runs of the chain have left open: their MLflow runs and nested ones."""
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    places = [experiment.experiment_id] if experiment else []
+    for chain_run in chain_runs:
+        left = client.search_runs(places, f"tags.chain_run = '{chain_run}'") if places else []
+        for run in list(left):
+            left += client.search_runs(places, f"tags.mlflow.parentRunId = '{run.info.run_id}'")
+        for run in left:
+            if run.info.status == "RUNNING":
+                client.set_terminated(run.info.run_id, "KILLED")
+
+
+def load(version: str | int) -> Pipeline:
+    """The model of a registered version, as scikit-learn pipeline."""
+    return mlflow.sklearn.load_model(f"models:/{MODEL_NAME}/{version}")
+
+
+def attach_reports(client: MlflowClient, run: str, reports: list[Path]) -> None:
+    """Store rendered reports as artifacts of a run, under ``reports/``."""
+    for report in reports:
+        client.log_artifact(run, str(report), "reports")
+
+
+def save(thing: object, path: str | Path) -> str:
+    """Pickle to a file and return its sha256; a full disk is an error, not a short file."""
+    content = pickle.dumps(thing)
+    with open(path, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    return hashlib.sha256(content).hexdigest()

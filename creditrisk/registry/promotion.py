@@ -1,0 +1,249 @@
+"""Which version is in production: promotions, rollbacks and their history."""
+
+import getpass
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.entities import Metric, RunTag
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from creditrisk.registry.mlflow_store import (
+    MODEL_NAME,
+    PREVIOUS,
+    PRODUCTION,
+    connect,
+    current,
+)
+from creditrisk.registry.sqlite_status import sqlite_file, why_not_a_store_of
+from creditrisk.scoring import mlflow_files
+
+ROLLBACK = "rollback: "  # what the reason of one begins with
+
+
+class NotPromoted(Exception):
+    """Why a version was not put into production, in one sentence."""
+
+
+def open_existing(store: str | Path) -> MlflowClient:
+    """Open a store that must be there already, and hold the model.
+
+    Raises
+    ------
+    NotPromoted
+        If it is not.
+    """
+    file = sqlite_file(store)
+    wrong = why_not_a_store_of(MODEL_NAME, file) if file else ""
+    if wrong:
+        raise NotPromoted(f"{wrong}; run the chain first, or give --store")
+    client = connect(store)
+    if not client.search_registered_models(f"name='{MODEL_NAME}'"):
+        raise NotPromoted(f"no {MODEL_NAME} is registered in that store; run the chain first")
+    return client
+
+
+def verify(version: ModelVersion) -> None:
+    """Make sure that a version's files are there and are those that were registered.
+
+    Raises
+    ------
+    NotPromoted
+        If they are not.
+    """
+    name = f"{version.name} version {version.version}"
+    try:
+        files = mlflow_files.files_of(f"models:/{version.name}/{version.version}")
+    except (MlflowException, OSError) as error:
+        reason = getattr(error, "message", None) or error.strerror or type(error).__name__
+        raise NotPromoted(f"the files of {name} cannot be fetched ({reason})") from error
+    if mlflow_files.sha256_of(files) != version.tags.get("artifact_sha256"):
+        raise NotPromoted(
+            f"the files of {name} are not those that were registered (sha256 differs)"
+        )
+
+
+def promote(
+    client: MlflowClient,
+    number: str | int,
+    reason: str,
+    log: str | Path | None = None,
+    figures: dict[str, float] | None = None,
+) -> dict:
+    """Put a version into production; the one that was there gets the alias ``previous``.
+
+    Who did it, when, from and to which version, why, and on which figures is kept as a tag of
+    the version, and as a line of a file if one is given. Promoting what is in production already
+    changes nothing, or completes the promotion that put it there if that was cut short.
+
+    Parameters
+    ----------
+    log
+        A file of JSON lines, appended to.
+
+    Returns
+    -------
+    dict
+        What was written down; empty if the version was in production.
+
+    Raises
+    ------
+    NotPromoted
+        If there is no such version, its files are missing or changed, or the log cannot be
+        opened.
+    OSError
+        If the log could be opened but not written, on a full disk; the version is in production
+        then, and a second try writes the line.
+    """
+    try:
+        version = client.get_model_version(MODEL_NAME, str(number))
+    except MlflowException as error:
+        raise NotPromoted(f"{MODEL_NAME} has no version {number}") from error
+    before = current(client, PRODUCTION)
+    begun = _cut_short(client)
+    if before is not None and int(before.version) == int(version.version):
+        return _carry_out(client, begun, log) if begun else {}
+    verify(version)
+    if begun:
+        _carry_out(client, begun, log)
+    entry = {
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "who": _who(),
+        "model": MODEL_NAME,
+        "from": int(before.version) if before else None,
+        "to": int(version.version),
+        "reason": reason,
+        "figures": figures or {},
+        "artifact_sha256": version.tags["artifact_sha256"],
+    }
+    return _carry_out(client, entry, log)
+
+
+def _carry_out(client: MlflowClient, entry: dict, log: str | Path | None) -> dict:
+    """Do what a record says, each step so that it may be done twice, and return the record."""
+    entry = {name: value for name, value in entry.items() if name != "pending"}
+    number = str(entry["to"])
+    tag = f"promotion.{datetime.fromisoformat(entry['time']):%Y%m%dT%H%M%S%f}"
+    line = json.dumps(entry, ensure_ascii=False)
+    if log is not None:
+        _try_to_open(Path(log))
+    # First what is meant to be: a version in production that nobody put there would be worse than
+    # a record of a promotion that was cut short. That it was carried out is written last.
+    meant = json.dumps({**entry, "pending": True}, ensure_ascii=False)
+    client.set_model_version_tag(MODEL_NAME, number, tag, meant)
+    client.set_registered_model_alias(MODEL_NAME, PRODUCTION, number)
+    if entry["from"] is not None:
+        client.set_registered_model_alias(MODEL_NAME, PREVIOUS, str(entry["from"]))
+    if log is not None:
+        _append(Path(log), line)
+    client.set_model_version_tag(MODEL_NAME, number, tag, line)
+    return entry
+
+
+def _cut_short(client: MlflowClient) -> dict:
+    """The record of the last promotion if it reached production but was not completed."""
+    last, now = (history(client) or [{}])[-1], current(client, PRODUCTION)
+    reached = now is not None and last.get("to") == int(now.version)
+    return last if reached and last.get("pending") else {}
+
+
+def roll_back(client: MlflowClient, reason: str, log: str | Path | None = None) -> dict:
+    """Put the version that was in production before back there; see :func:`promote`.
+
+    After a rollback that was cut short, this completes it and goes no further back.
+
+    Raises
+    ------
+    NotPromoted
+        If there is none, or as in :func:`promote`.
+    """
+    begun = _cut_short(client)
+    if begun:
+        done = _carry_out(client, begun, log)
+        if done["reason"].startswith(ROLLBACK):
+            return done
+    before, now = current(client, PREVIOUS), current(client, PRODUCTION)
+    if before is None:
+        raise NotPromoted(f"no version of {MODEL_NAME} has the alias {PREVIOUS}")
+    if now is not None and now.version == before.version:
+        raise NotPromoted(
+            f"both {PRODUCTION} and {PREVIOUS} point to version {now.version}; promote by number"
+        )
+    return promote(client, before.version, ROLLBACK + reason, log)
+
+
+def history(client: MlflowClient) -> list[dict]:
+    """All promotions on record in the registry, oldest first; ``pending`` if one was cut short."""
+    versions = client.search_model_versions(f"name='{MODEL_NAME}'")
+    lines = [
+        text
+        for version in versions
+        for tag, text in version.tags.items()
+        if tag.startswith("promotion.")
+    ]
+    return sorted(map(json.loads, lines), key=lambda entry: entry["time"])
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container may run under a number that has no name
+        return "unknown"
+
+
+def _try_to_open(log: Path) -> None:
+    try:
+        if log.exists() and not log.is_file():
+            raise NotPromoted(f"{log} is not a file that a line can be added to")
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.open("ab+").close()
+    except OSError as error:
+        raise NotPromoted(f"{log} cannot be written ({error.strerror})") from error
+
+
+def _append(log: Path, line: str) -> None:
+    """Add a line unless it is there; what a full disk cut off before stays a line of its own."""
+    text = line.encode() + b"\n"
+    with log.open("ab+") as file:
+        file.seek(0)
+        content = file.read()
+        if text not in content:
+            file.write(text if content[-1:] in (b"", b"\n") else b"\n" + text)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def record_validation(
+    client: MlflowClient,
+    registered: dict,
+    figures: dict[str, float],
+    verdict: str,
+    files: list[str],
+) -> None:
+    """Add what was found on the test set to a version and to the run that trained it.
+
+    Parameters
+    ----------
+    registered
+        As in ``experiments/registration.json``.
+    figures
+        Those that are numbers become metrics of the run.
+    files
+        The model card, kept with the run's artifacts.
+    """
+    run = registered["run_id"]
+    now = client.get_run(run).info.end_time or 0
+    metrics = [
+        Metric(f"test_{name}", float(value), now, 0)
+        for name, value in figures.items()
+        if isinstance(value, int | float)
+    ]
+    client.log_batch(run, metrics=metrics, tags=[RunTag("validation", verdict)])
+    for file in files:
+        client.log_artifact(run, str(file), "card")
+    card = f"runs:/{run}/card/{Path(files[0]).name}"
+    for tag, value in (("gate", verdict), ("model_card", card)):
+        client.set_model_version_tag(MODEL_NAME, str(registered["version"]), tag, value)

@@ -1,0 +1,90 @@
+"""What has become of a registered version, asked of MLflow's SQLite file without MLflow.
+
+An unchanged rerun asks this every time, and to import MLflow takes ten times as long as the rest.
+MLflow also fills any file that it opens with its tables, even somebody else's; this only reads.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+# A deleted version keeps its row, but not its run.
+VERSION = """
+    select storage_location from model_versions
+    where name = :model and version = :version and run_id = :run_id
+"""
+MODEL = "select 1 from registered_models where name = :model"
+ALIASES = "select alias, version from registered_model_aliases where name = :model"
+
+
+def what_is_gone(
+    registration: dict, store: Path, points_to_it: str | None = None, exists: str | None = None
+) -> str:
+    """What is not as the chain has left it, in words; nothing if all is.
+
+    Parameters
+    ----------
+    registration
+        Name, version and run, as in ``experiments/registration.json``.
+    store
+        MLflow's SQLite file, used unless ``MLFLOW_TRACKING_URI`` names another store.
+    points_to_it, exists
+        An alias that must be this version's, and one that may be any version's.
+    """
+    file = sqlite_file(store)
+    if file:
+        there, aliases = _in_sqlite(file, registration)
+    else:
+        from creditrisk.registry import mlflow_store
+
+        there, aliases = mlflow_store.standing(mlflow_store.connect(store), registration)
+    if not there:
+        return f"{registration['model']} version {registration['version']} is not in the registry"
+    if exists and exists not in aliases:
+        return f"the alias {exists} is gone"
+    if points_to_it and aliases.get(points_to_it) != registration["version"]:
+        return f"the alias {points_to_it} is gone or points elsewhere"
+    return ""
+
+
+def why_not_a_store_of(model: str, file: Path) -> str:
+    """Why a file is no store of MLflow's with that model, in words; nothing if it is one."""
+    if not file.exists():
+        return f"{file} does not exist here"
+    try:
+        with _reading(file) as database:
+            found = database.execute(MODEL, {"model": model}).fetchone()
+    except sqlite3.Error as error:
+        return f"{file} cannot be read as a store of MLflow's ({error})"
+    return "" if found else f"no {model} is registered in {file}"
+
+
+def sqlite_file(store: str | Path) -> Path | None:
+    """The SQLite file that MLflow keeps its store in, None if it is kept elsewhere."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{store}"
+    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
+
+
+@contextmanager
+def _reading(file: Path) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as database:
+        yield database
+
+
+def _in_sqlite(store: Path, registration: dict) -> tuple[bool, dict[str, int]]:
+    """Whether a version and its files are there, and which version each alias points to."""
+    asked = {name: registration[name] for name in ("model", "version", "run_id")}
+    try:
+        with _reading(store) as database:
+            found = database.execute(VERSION, asked).fetchone()
+            aliases = dict(database.execute(ALIASES, asked))
+    except sqlite3.Error:  # no such file, or not MLflow's
+        return False, {}
+    if not found:
+        return False, aliases
+    place = urlsplit(found[0] or "")
+    elsewhere = place.scheme not in ("", "file")
+    return elsewhere or Path(unquote(place.path), "MLmodel").exists(), aliases

@@ -1,0 +1,189 @@
+"""The comparison of two runs as one page that needs nothing but itself and runs no script."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader
+from markupsafe import Markup
+from sklearn.metrics import roc_curve
+
+from creditrisk.metrics.calibration import calibration_table
+from creditrisk.metrics.ranking import few
+from creditrisk.reports.kept_runs import KeptRun
+from creditrisk.reports.model_comparison import DRAWS, Comparison, signed
+from creditrisk.reports.swap_set import ALONE, NAMED, title, words
+
+PAGES = Path(__file__).parent / "pages"
+STYLES = ("house.css", "compare.css")
+
+#: At most so many turned decisions are told one by one, and so many applicants drawn.
+TOLD, DRAWN = 100, 1000
+
+#: The side of a figure's plot, in its own units.
+SIDE = 320
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What two models' scores of one sample, or of one each, look like; in a figure's units."""
+
+    whose: str
+    roc: list[str]  # points of a line
+    points: list[tuple[float, float] | None]  # where the cut-off lies on it
+    aucs: list[float]
+    calibration: list[list[tuple[float, float, float, float]]]  # predicted, observed, low, high
+
+
+def page_of(comparison: Comparison, experiments: str | Path = "experiments") -> Path:
+    """Where the page belongs."""
+    names = f"{comparison.a.folder.resolve().name}_{comparison.b.folder.resolve().name}.html"
+    return Path(experiments, "comparisons", names)
+
+
+def write_page(comparison: Comparison, path: str | Path) -> Path:
+    """Write the page; its folder is made if it is not there."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        half.write_text(render(comparison, path.parent), "utf-8", "replace")
+        half.replace(path)  # readers find the old page or the new one
+    finally:
+        half.unlink(missing_ok=True)
+    return path
+
+
+def render(comparison: Comparison, folder: Path) -> str:
+    """The page as HTML, with links as they lead from a folder."""
+    pages = Environment(
+        loader=FileSystemLoader(PAGES), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    pages.filters.update(figure=_figure, change=_change, hash=_hash, signed=signed)
+    contract = comparison.b.contract or comparison.a.contract
+    return pages.get_template("compare.html.j2").render(
+        it=comparison,
+        style=Markup("".join((PAGES / name).read_text("utf-8") for name in STYLES)),
+        links=[_links(run, folder) for run in (comparison.a, comparison.b)],
+        index=_link(comparison.b.folder.parent.parent / "index.html", folder),
+        curves=_curves(comparison),
+        scatter=_scatter(comparison),
+        side=SIDE,
+        told=TOLD,
+        ways=list(ALONE.values()),
+        named=NAMED,
+        draws=DRAWS,
+        title=lambda name: title(name, contract),
+        words=lambda name, value: words(name, value, contract),
+    )
+
+
+def _link(file: Path, folder: Path) -> str | None:
+    if not file.is_file():
+        return None
+    try:
+        return quote(Path(os.path.relpath(file, folder)).as_posix())
+    except ValueError:  # on another drive of Windows
+        return None
+
+
+def _links(run: KeptRun, folder: Path) -> dict[str, str]:
+    """The reports of a run, by stage."""
+    made = [stage for stage in run.stages if stage.report]
+    found = {stage.name: _link(run.folder / stage.report, folder) for stage in made}
+    return {name: link for name, link in found.items() if link}
+
+
+def _curves(comparison: Comparison) -> Curves | None:
+    """On the applicants both know if they are enough, else each run's on its own."""
+    a, b = comparison.a.scores, comparison.b.scores
+    if a is None or b is None:
+        return None
+    samples = [(a.y, a.probability), (b.y, b.probability)]
+    whose = "each run on its own test set"
+    shared = [(each.y[rows], each.probability[rows]) for each, rows in zip((a, b), comparison.rows)]
+    y = shared[0][0]
+    if comparison.common and not few(int((y == 1).sum()), int((y == 0).sum())):
+        samples, whose = shared, f"both runs on the {len(y)} applicants in both test sets"
+    if any(len(set(y.tolist())) < 2 for y, _ in samples):
+        return None
+    cutoffs = comparison.cutoffs or (None, None)
+    drawn = [roc_curve(y, score) for y, score in samples]
+    return Curves(
+        whose,
+        roc=[_line(fpr, tpr) for fpr, tpr, _ in drawn],
+        points=[_point(y, score, cutoff) for (y, score), cutoff in zip(samples, cutoffs)],
+        aucs=[float(np.trapezoid(tpr, fpr)) for fpr, tpr, _ in drawn],
+        calibration=[_calibration(y, score) for y, score in samples],
+    )
+
+
+def _line(x: np.ndarray, y: np.ndarray) -> str:
+    """A line's points in a figure's units; those that fall together are drawn once."""
+    places = dict.fromkeys(zip((x * SIDE).round(1).tolist(), ((1 - y) * SIDE).round(1).tolist()))
+    return " ".join(f"{across},{down}" for across, down in places)
+
+
+def _point(y: np.ndarray, score: np.ndarray, cutoff: float | None) -> tuple[float, float] | None:
+    if cutoff is None:
+        return None
+    approved = score >= cutoff
+    return _place(approved[y == 0].mean(), approved[y == 1].mean())
+
+
+def _calibration(y: np.ndarray, score: np.ndarray) -> list[tuple]:
+    table = calibration_table(y, score, bins=5 if len(y) < 200 else 10)
+    heights = (1 - table[["observed", "low", "high"]]) * SIDE
+    across = (table.predicted * SIDE).round(1).tolist()
+    return [(x, *ends) for x, ends in zip(across, heights.round(1).to_numpy().tolist())]
+
+
+def _scatter(comparison: Comparison) -> dict | None:
+    """Probabilities before and after, of those whose decision stays and of those it turns for."""
+    if not comparison.common or comparison.cutoffs is None:
+        return None
+    runs = zip((comparison.a, comparison.b), comparison.rows)
+    before, after = (run.scores.probability[rows] for run, rows in runs)
+    turned = (before >= comparison.cutoffs[0]) != (after >= comparison.cutoffs[1])
+    stay = np.flatnonzero(~turned)
+    stay = stay[:: max(1, -(-len(stay) // DRAWN))]
+    return {
+        "stay": [_place(x, y) for x, y in zip(before[stay], after[stay])],
+        "turned": [
+            (*_place(flip.before, flip.after), flip.good) for flip in comparison.flips[:DRAWN]
+        ],
+        "cutoffs": _place(*comparison.cutoffs),
+    }
+
+
+def _place(x: float, y: float) -> tuple[float, float]:
+    return round(float(x) * SIDE, 1), round((1 - float(y)) * SIDE, 1)
+
+
+def _figure(value: object) -> str:
+    """A figure to four digits, or as it is if it is a word; nothing as a dash."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
+    if isinstance(value, list):
+        return ", ".join(map(_figure, value)) or "none"
+    return str(value) if value != "" else "empty"
+
+
+def _change(difference: float | None) -> str:
+    """A difference with its sign; what is nothing but rounding is no difference."""
+    if difference is None:
+        return ""
+    return f"{difference:+.3g}" if abs(difference) > 1e-12 else "0"
+
+
+def _hash(value: object) -> str:
+    """A hash, short enough to be compared by eye; nothing as a dash."""
+    if isinstance(value, str) and len(value) == 64:
+        return value[:12]
+    return _figure(value)

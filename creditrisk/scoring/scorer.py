@@ -1,0 +1,255 @@
+"""Raw applications in, decisions out: the one scorer behind every interface."""
+
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator
+from sklearn.pipeline import Pipeline
+
+from creditrisk.data.contract import Contract, Field, record_problems
+from creditrisk.data.domain import Domain
+from creditrisk.scoring.lookup_tables import Flat
+from creditrisk.scoring.reasons import Reason, field_effects, find_reasons
+
+#: Up to so many applications go one by one; numpy's fixed cost outweighs more of them.
+FEW = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the model says of one application."""
+
+    probability: float  # of a good risk
+    prediction: int  # 1 = good risk, 0 = bad risk
+    decision: str  # "approve" or "decline"
+    reasons: tuple[Reason, ...] | None = None  # if asked: what holds the score down
+
+
+class RecordProblem(NamedTuple):
+    """What is wrong with one field of one of several applications, counted from 1."""
+
+    record: int
+    field: str
+    message: str
+
+
+class InvalidRecords(ValueError):
+    """Applications that the contract does not allow; ``problems`` holds all that is wrong."""
+
+    def __init__(self, problems: list[RecordProblem]):
+        self.problems = problems
+        lines = [f"record {p.record}: {f'{p.field} ' * bool(p.field)}{p.message}" for p in problems]
+        if len(lines) > 10:
+            lines[10:] = [f"... and {len(lines) - 10} more"]
+        super().__init__("\n".join(lines))
+
+
+class NoReasons(Exception):
+    """Why a model cannot tell reasons, in one sentence."""
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A loaded model, ready to decide.
+
+    ``fast`` tells whether the tables of :mod:`creditrisk.scoring.lookup_tables` answer; they give scikit-learn's
+    own answers, which was checked when the scorer was made. If not, the pipeline answers.
+    """
+
+    name: str
+    version: int | None
+    alias: str | None  # under which it was asked for
+    sha256: str  # of the pickled model, in the registry too: one model, one hash
+    cutoff: float  # approve from this probability of a good risk on
+    contract: Contract
+    pipeline: Pipeline = field(repr=False)
+    domain: Domain = field(repr=False)
+    flat: Flat | None = field(repr=False)
+    reference: dict | None = field(default=None, repr=False)  # what reasons compare with
+
+    @property
+    def fast(self) -> bool:
+        """Whether the tables answer, and not the pipeline."""
+        return self.flat is not None
+
+    def score(
+        self, applications: list[dict] | dict | pd.DataFrame, reasons: bool = False
+    ) -> list[Decision]:
+        """Decide on each application, and if asked tell what holds its score down.
+
+        Raises
+        ------
+        InvalidRecords
+            If the contract does not allow one of them; then none is decided.
+        NoReasons
+            If reasons are asked of a model that was saved without a reference application.
+        """
+        if reasons:
+            return self._with_reasons(applications)
+        if isinstance(applications, pd.DataFrame):
+            return [self._decision(p) for p in self.probabilities(applications).tolist()]
+        records = [applications] if isinstance(applications, dict) else applications
+        places = [self.domain.places(record) for record in records]
+        if None in places:
+            raise InvalidRecords(
+                [
+                    RecordProblem(number, *problem)
+                    for number, (record, found) in enumerate(zip(records, places), 1)
+                    if found is None
+                    for problem in record_problems(record, self.contract)
+                ]
+            )
+        if self.flat is not None and len(places) <= FEW:
+            return [self._decision(self.flat.one(each)) for each in places]
+        return [self._decision(p) for p in self._many(np.array(places)).tolist()]
+
+    def probabilities(self, frame: pd.DataFrame) -> np.ndarray:
+        """The probability of a good risk for each application, NaN and None being missing values.
+
+        Returns
+        -------
+        ndarray, shape (n,)
+
+        Raises
+        ------
+        InvalidRecords
+            If the contract does not allow one of them.
+        """
+        return self._many(_frame_places(frame, self.domain))
+
+    def from_places(self, places: np.ndarray) -> np.ndarray:
+        """The same for applications given by the places of their values, shape (n, fields)."""
+        return self._many(places)
+
+    def reasons(self, places: np.ndarray) -> list[tuple[Reason, ...]]:
+        """What holds the score of each application down, given as for :meth:`from_places`.
+
+        Raises
+        ------
+        NoReasons
+            As :meth:`score`.
+        """
+        typical = self._typical()
+        return [find_reasons(each, typical, self.domain, self._many) for each in places]
+
+    def effects(self, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+        """What each field does to the log-odds of each application, seen from the reference.
+
+        Returns
+        -------
+        contributions, gains : ndarray, shape (n, fields)
+            As :func:`creditrisk.scoring.reasons.field_effects`.
+
+        Raises
+        ------
+        InvalidRecords, NoReasons
+            As :meth:`score`.
+        """
+        typical, rows = self._typical(), _frame_places(frame, self.domain)
+        found = [field_effects(places, typical, self._many) for places in rows]
+        return np.array(found).reshape(-1, 2, rows.shape[1]).transpose(1, 0, 2)
+
+    def _with_reasons(self, applications: list[dict] | dict | pd.DataFrame) -> list[Decision]:
+        self._typical()  # or there are none
+        decisions = self.score(applications)
+        if isinstance(applications, pd.DataFrame):
+            rows = _frame_places(applications, self.domain)
+        else:
+            records = [applications] if isinstance(applications, dict) else applications
+            rows = np.array([self.domain.places(record) for record in records])
+        return [replace(each, reasons=why) for each, why in zip(decisions, self.reasons(rows))]
+
+    def _typical(self) -> np.ndarray:
+        if self.reference is None:
+            raise NoReasons(
+                "the model was saved without a reference application, so it cannot tell reasons; "
+                "register it again"
+            )
+        return np.array(self.domain.places(self.reference))
+
+    def _many(self, places: np.ndarray) -> np.ndarray:
+        if not len(places):
+            return np.empty(0)
+        if self.flat is not None:
+            return self.flat.many(places)
+        # The pipeline's classifier, spared its encoder: the matrix follows from the contract.
+        return _good(self.pipeline["decide"], self.domain.matrix(places))
+
+    def _decision(self, probability: float) -> Decision:
+        good = probability >= self.cutoff
+        return Decision(probability, int(good), "approve" if good else "decline")
+
+
+def _good(model: BaseEstimator, applications: pd.DataFrame) -> np.ndarray:
+    """What scikit-learn says is the probability of a good risk, which is class 1."""
+    return model.predict_proba(applications)[:, list(model.classes_).index(1)]
+
+
+def _frame_places(frame: pd.DataFrame, places: Domain) -> np.ndarray:
+    """The places of each row's values.
+
+    Raises
+    ------
+    InvalidRecords
+        With the words that :func:`creditrisk.data.contract.record_problems` has for the same rows.
+    """
+    if not frame.columns.is_unique:
+        doubled = frame.columns[frame.columns.duplicated()][0]
+        problem = RecordProblem(1, str(doubled)[:40], "stands in more than one column")
+        raise InvalidRecords([problem])
+    found = np.full((len(frame), len(places.values)), -1)
+    fields = places.contract.fields
+    for number, (each, start, values) in enumerate(zip(fields, places.starts, places.values)):
+        if each.name in frame:
+            found[:, number] = _column_places(frame[each.name], each, start, values)
+    unknown = len(frame.columns) > sum(each.name in frame for each in fields)
+    bad = np.arange(len(frame)) if unknown else np.flatnonzero((found < 0).any(axis=1))
+    if len(bad):
+        plain = {name: _plain(frame[name]) for name in frame.columns}
+        rows = [{name: column[row] for name, column in plain.items()} for row in bad]
+        raise InvalidRecords(
+            [
+                RecordProblem(int(row) + 1, *problem)
+                for row, record in zip(bad, rows)
+                for problem in record_problems(record, places.contract)
+            ]
+        )
+    return found
+
+
+def _column_places(column: pd.Series, each: Field, start: int, values: range | tuple) -> np.ndarray:
+    """The place of each value of a column, -1 for one that is not allowed."""
+    if each.levels is None and column.dtype.kind in "iu":
+        inside = column.between(each.minimum, each.maximum).to_numpy()
+        return np.where(inside, column.to_numpy().astype(np.int64) - each.minimum + start, -1)
+    if pd.api.types.is_integer_dtype(column) or isinstance(column.dtype, pd.StringDtype):
+        # One type throughout: ask once for each distinct value.
+        codes, distinct = pd.factorize(column)
+        distinct = distinct.tolist()
+    else:
+        codes, distinct = np.arange(len(column)), _plain(column)
+    wanted = (int if each.type == "integer" else str, *([] if each.required else [type(None)]))
+    found = [
+        start + values.index(value) if type(value) in wanted and value in values else -1
+        for value in (*distinct, None)  # code -1, the last, is a missing value
+    ]
+    return np.array(found)[codes]
+
+
+def _plain(column: pd.Series) -> list:
+    """A column's values as JSON would give them; a missing one is None.
+
+    pandas turns whole numbers into floats if the column has a gap or a fraction elsewhere. Only
+    the gap and the fraction are to blame then, so the whole ones become whole again.
+    """
+    values = [
+        None if pd.api.types.is_scalar(value) and pd.isna(value) else value
+        for value in column.astype(object).tolist()
+    ]
+    if pd.api.types.is_float_dtype(column):
+        whole = [value is not None and float(value).is_integer() for value in values]
+        if not all(whole):
+            values = [int(v) if w else v for v, w in zip(values, whole)]
+    return values

@@ -1,0 +1,281 @@
+"""Posts applications to a server of ours or of MLflow's, and shows what it decided."""
+
+import csv
+import http.client
+import io
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from creditrisk.data.contract import Contract, parse_contract, read_contract
+from creditrisk.data.examples import applications
+
+BATCH = 500  # applications in one request
+REASONED = 100  # in one that asks for reasons
+TRIES = 5
+WAIT = 0.25  # seconds before the second try, doubled before each further one
+TIMEOUT = 30.0  # seconds without an answer
+
+#: Where the contract is looked for: beside a model, then beside the raw data.
+CONTRACTS = ("models/manifest.json", "data/raw/datapackage.json")
+
+_RECORD = re.compile(r"^record (\d+):", re.MULTILINE)
+
+
+class Unreadable(Exception):
+    """A file that holds no applications, or no contract to read them by."""
+
+
+class NoAnswer(Exception):
+    """The server could not be reached, or what answered is not one of ours."""
+
+
+@dataclass(frozen=True)
+class Door:
+    """One kind of server: where it takes applications, and how they and its answers are packed."""
+
+    path: str
+    mlflow: bool
+
+    def asked(self, reasons: bool) -> str:
+        """The path, with the query that asks for reasons."""
+        return self.path + "?reasons=true" * (reasons and not self.mlflow)
+
+    def packed(self, records: list, reasons: bool) -> bytes:
+        """A request's body."""
+        if not self.mlflow:
+            return json.dumps(records).encode()
+        params = {"params": {"reasons": True}} if reasons else {}
+        return json.dumps({"dataframe_records": records, **params}).encode()
+
+    def decisions(self, answer: object) -> list[dict]:
+        """The decisions in a good answer, in the order of the applications."""
+        return answer["predictions"] if self.mlflow else answer
+
+    def words(self, answer: object, first: int) -> list[str]:
+        """The server's words in a refusal, record by record; ``first`` is the first's number."""
+        if self.mlflow:
+            words = str(answer.get("message") or answer.get("detail") or "refused without a word")
+            return _RECORD.sub(lambda m: f"record {first + int(m[1]) - 1}:", words).splitlines()
+        problems = answer.get("problems") or []
+        return [answer.get("detail", "refused without a word")] + [
+            f"record {first + each['record'] - 1}: {each['field']} {each['message']}"
+            for each in problems
+        ]
+
+
+FLASK = Door("/predict", mlflow=False)
+MLFLOW = Door("/invocations", mlflow=True)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a run of applications: decisions, or the server's words."""
+
+    first: int  # number of the first of them, from 1
+    decisions: list[dict]
+    refusal: list[str]
+
+
+def post(
+    records: list, url: str, door: Door, token: str | None = None, reasons: bool = False
+) -> Iterator[Outcome]:
+    """Send applications, some hundred a request; one outcome a request.
+
+    Raises
+    ------
+    NoAnswer
+        If the connection is lost again and again, or the answer cannot be understood.
+    """
+    path, batch = door.asked(reasons), REASONED if reasons else BATCH
+    for start in range(0, len(records), batch):
+        body = door.packed(records[start : start + batch], reasons)
+        status, answer = _exchange(url, path, body, token)
+        try:
+            if status == 200:
+                yield Outcome(start + 1, _complete(door.decisions(answer)), [])
+            else:
+                words = door.words(answer, start + 1)
+                yield Outcome(start + 1, [], [f"refused with status {status}", *words])
+        except (KeyError, TypeError, AttributeError):
+            raise NoAnswer(f"{url} answered {status}, but not as a server of ours does") from None
+
+
+def table(outcomes: list[Outcome]) -> str:
+    """The decisions as lines of text, each with its reasons below it if there are any."""
+    lines = [f"{'record':>6}  {'prediction':<12}  {'decision':<8}  {'P(good risk)':>12}"]
+    for outcome in outcomes:
+        for number, decision in enumerate(outcome.decisions, outcome.first):
+            prediction = f"{decision['prediction']} ({'good' if decision['prediction'] else 'bad'})"
+            lines.append(
+                f"{number:>6}  {prediction:<12}  {decision['decision']:<8}"
+                f"  {decision['probability']:>12.4f}"
+            )
+            lines += [f"{'':8}- {reason['words']}" for reason in decision.get("reasons", ())]
+    return "\n".join(lines)
+
+
+def predict(
+    path: str | None,
+    url: str,
+    door: Door,
+    contract: str | None,
+    token: str | None = None,
+    reasons: bool = False,
+) -> int:
+    """Send a file's applications, print the decisions, and return the exit code.
+
+    Parameters
+    ----------
+    path
+        JSON or CSV, ``-`` for standard input; None sends three made-up applications.
+    contract
+        A ``manifest.json`` or ``datapackage.json``, needed for CSV and made-up applications.
+
+    Raises
+    ------
+    Unreadable, NoAnswer
+    """
+    records = applications(find_contract(contract)) if path is None else read(path, contract)
+    outcomes = list(post(records, url, door, token, reasons))
+    if any(outcome.decisions for outcome in outcomes):
+        print(table(outcomes))
+    for line in (line for outcome in outcomes for line in outcome.refusal):
+        print(line, file=sys.stderr)
+    return 1 if any(outcome.refusal for outcome in outcomes) else 0
+
+
+def read(path: str, contract: str | None) -> list:
+    """The applications of a JSON or CSV file; what they hold is for the server to judge.
+
+    Raises
+    ------
+    Unreadable
+        If the file cannot be read or holds neither.
+    """
+    try:
+        content = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+        text = content.decode("utf-8-sig")
+    except OSError as error:
+        raise Unreadable(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise Unreadable(f"{path}: is not UTF-8 (byte {error.start + 1})") from error
+    if text.lstrip()[:1] not in ("{", "["):
+        return _csv_records(text, path, find_contract(contract))
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise Unreadable(f"{path}: is no JSON ({error})") from error
+    records = found if isinstance(found, list) else [found]
+    if not records:
+        raise Unreadable(f"{path}: holds no applications")
+    return records
+
+
+def find_contract(path: str | None) -> Contract:
+    """The contract in a file, by default in the first of :data:`CONTRACTS` that is there.
+
+    Raises
+    ------
+    Unreadable
+        If there is none.
+    """
+    chosen = path or next((each for each in CONTRACTS if Path(each).exists()), None)
+    if chosen is None:
+        raise Unreadable(f"no contract here ({', '.join(CONTRACTS)}); name one with --contract")
+    try:
+        if Path(chosen).name == "manifest.json":
+            return parse_contract(json.loads(Path(chosen).read_text("utf-8"))["contract"], chosen)
+        return read_contract(chosen)
+    except (OSError, ValueError, KeyError) as error:
+        raise Unreadable(f"{chosen}: holds no contract ({error})") from error
+
+
+def _csv_records(text: str, path: str, contract: Contract) -> list[dict]:
+    """Rows as applications; row numbers and outcomes, which the raw file has, are left out."""
+    header, *rows = [row for row in csv.reader(io.StringIO(text)) if row] or [[]]
+    header = [name.strip() for name in header]
+    if len(set(header)) < len(header):
+        raise Unreadable(f"{path}: a column stands in the header twice")
+    if not rows:
+        raise Unreadable(f"{path}: holds no applications")
+    integers = {field.name for field in contract.fields if field.type == "integer"}
+    left_out = {contract.row_number, contract.target.name}
+    records = []
+    for number, row in enumerate(rows, 1):
+        if len(row) != len(header):
+            raise Unreadable(f"{path}: row {number} has {len(row)} cells, the header {len(header)}")
+        records.append(
+            {
+                name: _cell(cell, name in integers, contract.missing_values)
+                for name, cell in zip(header, row)
+                if name not in left_out
+            }
+        )
+    return records
+
+
+def _cell(cell: str, integer: bool, missing: tuple[str, ...]) -> object:
+    cell = cell.strip()
+    if cell == "" or cell in missing:
+        return None
+    if integer and cell.removeprefix("-").isascii() and cell.removeprefix("-").isdigit():
+        return int(cell)
+    return cell  # as it is: the server has the words for what it should have been
+
+
+def _complete(decisions: list[dict]) -> list[dict]:
+    for decision in decisions:
+        decision["prediction"], decision["decision"], decision["probability"] + 0.0
+    return decisions
+
+
+def _exchange(url: str, path: str, body: bytes, token: str | None) -> tuple[int, object]:
+    """Status and content of the answer; a lost connection is tried again, with growing patience."""
+    for attempt in range(TRIES):
+        if attempt:
+            time.sleep(WAIT * 2 ** (attempt - 1))
+        try:
+            status, content = _request(url, path, body, token)
+        except (OSError, http.client.HTTPException) as error:
+            lost = error
+            continue
+        try:
+            return status, json.loads(content)
+        except ValueError:
+            raise NoAnswer(f"{url} answered {status}, but not in JSON") from None
+    raise NoAnswer(
+        f"{url} does not answer ({lost}); tried {TRIES} times. Is the server running?"
+    ) from lost
+
+
+def _request(url: str, path: str, body: bytes, token: str | None) -> tuple[int, bytes]:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise NoAnswer(f"{url} is no address of a server ({error})") from None
+    kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
+    if parts.scheme not in kinds or not parts.hostname:
+        raise NoAnswer(f"{url} is no address of a server, such as http://127.0.0.1:8000")
+    connection = kinds[parts.scheme](parts.hostname, port, timeout=TIMEOUT)
+    headers = {"Content-Type": "application/json"}
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
+    try:
+        connection.request("POST", parts.path.rstrip("/") + path, body, headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+def token_from_environment() -> str | None:
+    """The bearer token to show the server, if one is set."""
+    return os.environ.get("CREDITRISK_TOKEN") or None

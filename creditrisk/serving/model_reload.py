@@ -1,0 +1,122 @@
+"""The model being served, and how a newer version takes its place while requests go on."""
+
+import logging
+import threading
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from creditrisk.data.examples import applications
+from creditrisk.scoring.loading import load_scorer
+from creditrisk.scoring.scorer import Scorer
+
+log = logging.getLogger("creditrisk")
+
+#: Any of these changing means that somebody has put another model into the folder.
+FILES = ("manifest.json", "credit_risk_model.pkl", "model_columns.pkl")
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A newer model that was not taken: when, and why."""
+
+    time: str
+    reason: str
+
+
+@dataclass
+class Served:
+    """The scorer that answers now. Read ``scorer`` once a request: it may change in between."""
+
+    source: str
+    scorer: Scorer
+    mark: object
+    refused: Refusal | None = None
+    swaps: int = 0
+    refusals: int = 0
+    wake: threading.Event = field(default_factory=threading.Event)
+
+    def renew(self) -> None:
+        """Take the source's model if it has changed; keep the present one if that fails."""
+        found = None  # if the source cannot even be looked at, it counts as changed next time
+        try:
+            found = mark(self.source)
+            if found == self.mark:
+                return
+            scorer = checked(load_scorer(self.source))
+        except Exception as error:  # whatever is wrong with the new one, the old one goes on
+            self._refuse(f"{type(error).__name__}: {error}")
+            return
+        finally:
+            self.mark = found  # a model that is refused is not tried again every second
+        before, self.scorer, self.refused = self.scorer, scorer, None
+        self.swaps += 1
+        log.info(
+            "model swapped",
+            extra={"from": before.version, "to": scorer.version, "sha256": scorer.sha256},
+        )
+
+    def _refuse(self, reason: str) -> None:
+        if self.refused is not None and self.refused.reason == reason:
+            return  # the registry is still out of reach: said once is enough
+        self.refused = Refusal(datetime.now(UTC).isoformat(timespec="seconds"), reason)
+        self.refusals += 1
+        log.error("model refused", extra={"reason": reason, "kept": self.scorer.version})
+
+
+def serve_from(source: str) -> Served:
+    """Load the model of a folder or registry URI for serving.
+
+    Raises
+    ------
+    ModelRefused
+        If there is none, or none that can be trusted.
+    """
+    found = None
+    with suppress(Exception):  # loading has the words for what is wrong
+        found = mark(source)  # before loading: what changes while we load is seen by the next look
+    return Served(source, checked(load_scorer(source)), found)
+
+
+def watch(served: Served, seconds: float) -> threading.Thread:
+    """Look for a newer model every so many seconds, and at once when ``served.wake`` is set."""
+
+    def look() -> None:
+        while True:
+            served.wake.wait(seconds)
+            if served.wake.is_set():
+                served.wake.clear()
+                served.mark = None  # asked for by name: load it, changed or not
+            served.renew()
+
+    thread = threading.Thread(target=look, name="model watch", daemon=True)
+    thread.start()
+    return thread
+
+
+def checked(scorer: Scorer) -> Scorer:
+    """The scorer, once it has answered sensibly; this also warms it up."""
+    decisions = scorer.score(applications(scorer.contract))
+    if not all(0 <= decision.probability <= 1 for decision in decisions):
+        raise ValueError("its probabilities do not lie between 0 and 1")
+    return scorer
+
+
+def mark(source: str) -> object:
+    """What tells one state of a source from the next: an alias' version, or the files' dates."""
+    if source.startswith("models:/"):
+        if "@" not in source:
+            return source  # a version by number never changes
+        from creditrisk.scoring import mlflow_files
+
+        return mlflow_files.version_of(source)[0].version
+    return tuple(_stamp(Path(source, name)) for name in FILES)
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino

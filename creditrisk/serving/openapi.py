@@ -1,0 +1,215 @@
+"""The API's description in OpenAPI 3.1, made from the contract of the model that is served."""
+
+from creditrisk.data.contract import Contract, Field
+from creditrisk.data.examples import applications
+from creditrisk.scoring.reasons import MOST
+from creditrisk.scoring.scorer import Scorer
+
+_ERRORS = {
+    "400": "The body is no JSON, or JSON that can be read in two ways.",
+    "401": "The bearer token is missing or wrong.",
+    "411": "The body came without Content-Length.",
+    "413": "The body is too large.",
+    "415": "The body is not application/json.",
+    "421": "The server does not answer under the Host that was named.",
+    "422": "The contract does not allow an application; every problem of every record is listed.",
+    "503": "The decision could not be recorded, so none was made.",
+}
+_PROBABILITY = {"type": "number", "minimum": 0, "maximum": 1}
+
+
+def document(
+    scorer: Scorer, max_records: int, max_reasoned: int, max_body: int, needs_token: bool
+) -> dict:
+    """The description of the API as it is served now."""
+    errors = {
+        status: _problem(words)
+        for status, words in _ERRORS.items()
+        if needs_token or status != "401"
+    }
+    api = {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Credit risk",
+            "version": str(scorer.version or 0),
+            "description": f"Decisions of {scorer.name or 'a model'} version {scorer.version}: "
+            f"approve from a probability of good risk of {scorer.cutoff:g} on. "
+            f"{scorer.contract.title}.",
+        },
+        "paths": {
+            "/predict": {
+                "post": _predict(scorer.contract, max_records, max_reasoned, max_body, errors)
+            },
+            "/health": {"get": _get("Whether the server lives", "The server lives.")},
+            "/ready": {
+                "get": _get(
+                    "Which model answers, and which newer one was refused", "The server decides."
+                )
+            },
+            "/metrics": {"get": _metrics(errors, needs_token)},
+            "/openapi.json": {"get": _get("This description", "The description.")},
+        },
+        "components": {"schemas": _schemas(scorer.contract)},
+    }
+    api["paths"]["/ready"]["get"]["responses"]["503"] = {
+        "description": "Decisions cannot be recorded.",
+        **_content({"type": "object"}),
+    }
+    if needs_token:
+        api["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        for path, method in (("/predict", "post"), ("/metrics", "get")):
+            api["paths"][path][method]["security"] = [{"token": []}]
+    return api
+
+
+def application_schema(contract: Contract) -> dict:
+    """One application as JSON Schema."""
+    return {
+        "type": "object",
+        "title": contract.title,
+        "required": [field.name for field in contract.fields],
+        "additionalProperties": False,
+        "properties": {field.name: _property(field) for field in contract.fields},
+    }
+
+
+def _property(field: Field) -> dict:
+    schema = {"title": field.title, "description": field.description, "type": field.type}
+    if field.unit:
+        schema["description"] += f" In {field.unit}."
+    if field.levels is None:
+        schema |= {"minimum": field.minimum, "maximum": field.maximum}
+    else:
+        schema["enum"] = list(field.levels)
+    if not field.required:
+        schema["type"] = [field.type, "null"]
+        if field.levels is not None:
+            schema["enum"].append(None)
+    return schema
+
+
+def _predict(
+    contract: Contract, max_records: int, max_reasoned: int, max_body: int, errors: dict
+) -> dict:
+    one, several = _reference("Application"), _reference("Decision")
+    examples = applications(contract)
+    return {
+        "summary": "Decide on one application or several",
+        "description": f"An object is answered by a decision, a list of 1 to {max_records} by the "
+        f"list of decisions in the same order. All or none are decided. At most {max_body} bytes. "
+        f"With ?reasons=true, for at most {max_reasoned} applications, each decision tells what "
+        "holds its score down.",
+        "operationId": "predict",
+        "parameters": [
+            {
+                "name": "reasons",
+                "in": "query",
+                "schema": {"type": "boolean", "default": False},
+                "description": "Whether to tell reasons; a model saved without a reference "
+                "application cannot.",
+            }
+        ],
+        "requestBody": {
+            "required": True,
+            **_content(
+                {
+                    "oneOf": [
+                        one,
+                        {"type": "array", "items": one, "minItems": 1, "maxItems": max_records},
+                    ]
+                },
+                examples={
+                    "one": {"summary": "One application", "value": examples[0]},
+                    "several": {"summary": "A list", "value": examples[1:]},
+                },
+            ),
+        },
+        "responses": {
+            "200": {
+                "description": "Decided.",
+                **_content({"oneOf": [several, {"type": "array", "items": several}]}),
+            },
+            **errors,
+        },
+    }
+
+
+def _schemas(contract: Contract) -> dict:
+    text, number = {"type": "string"}, {"type": "integer"}
+    decision = {
+        "id": text | {"description": "Id of the decision, also in the decision log."},
+        "prediction": number | {"enum": [0, 1], "description": "1 good risk, 0 bad risk."},
+        "decision": {"type": "string", "enum": ["approve", "decline"]},
+        "probability": _PROBABILITY | {"description": "Probability that the risk is good."},
+        "cutoff": _PROBABILITY | {"description": "Approved from this probability on."},
+        "model": _object(
+            {
+                "name": text,
+                "version": {"type": ["integer", "null"]},
+                "alias": {"type": ["string", "null"]},
+            }
+        ),
+        "request_id": text,
+    }
+    value = {"type": ["string", "integer", "null"]}
+    reason = {
+        "field": text,
+        "value": value | {"description": "The applicant's."},
+        "better": value | {"description": "What is usual among approved applicants."},
+        "effect": {"type": "number", "exclusiveMaximum": 0, "description": "On the log-odds."},
+        "words": text,
+    }
+    reasons = {
+        "type": "array",
+        "maxItems": MOST,
+        "items": _object(reason),
+        "description": "What holds the score down, the strongest first; only if asked.",
+    }
+    answer = _object(decision)
+    answer["properties"]["reasons"] = reasons
+    fault = _object({"record": number | {"minimum": 1}, "field": text, "message": text})
+    problem = {"type": text, "title": text, "status": number, "detail": text, "request_id": text}
+    problems = {"type": "array", "items": fault}
+    return {
+        "Application": application_schema(contract),
+        "Decision": answer,
+        "Problem": _object(problem)
+        | {
+            "description": "RFC 9457. No message repeats a value that was sent.",
+            "properties": problem | {"problems": problems, "limit": number},
+        },
+    }
+
+
+def _metrics(errors: dict, needs_token: bool) -> dict:
+    found = _get("Figures for Prometheus", "The figures.")
+    found["responses"]["200"] = {
+        "description": "The figures.",
+        "content": {"text/plain": {"schema": {"type": "string"}}},
+    }
+    if needs_token:
+        found["responses"]["401"] = errors["401"]
+    return found
+
+
+def _get(summary: str, words: str) -> dict:
+    return {
+        "summary": summary,
+        "responses": {"200": {"description": words, **_content({"type": "object"})}},
+    }
+
+
+def _problem(words: str) -> dict:
+    return {"description": words, **_content(_reference("Problem"), "application/problem+json")}
+
+
+def _content(schema: dict, kind: str = "application/json", **more) -> dict:
+    return {"content": {kind: {"schema": schema, **more}}}
+
+
+def _object(properties: dict) -> dict:
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def _reference(name: str) -> dict:
+    return {"$ref": f"#/components/schemas/{name}"}

@@ -1,0 +1,124 @@
+"""Whether decisions and errors fall alike on groups of applicants.
+
+The columns to look at are those that the contract calls protected. Whether a model saw them does
+not matter here: a column that was left out of the features is audited all the same.
+"""
+
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from fairlearn.metrics import MetricFrame, false_positive_rate, selection_rate, true_positive_rate
+from scipy.stats.contingency import relative_risk
+
+from creditrisk.data.contract import Contract, Field
+from creditrisk.data.encoding import named_levels
+from creditrisk.metrics.intervals import Interval, share_interval
+from creditrisk.metrics.ranking import FEW, auc_interval, few
+
+
+def groupings(applications: pd.DataFrame, contract: Contract) -> dict[str, pd.Series]:
+    """The groups of every protected column, and of each two of them together.
+
+    Returns
+    -------
+    dict
+        Name of the grouping -> the group of each applicant, in words.
+    """
+    single = {field.title: _groups(applications[field.name], field) for field in contract.protected}
+    both = {f"{a} and {b}": single[a] + ", " + single[b] for a, b in combinations(single, 2)}
+    return single | both
+
+
+def _groups(values: pd.Series, field: Field) -> pd.Series:
+    if field.levels is not None:
+        return named_levels(values, field).astype(str)
+    place = np.searchsorted(field.groups_up_to, values, side="left")
+    first, *rest = field.groups_up_to
+    names = [f"{field.title.lower()} to {first}"]
+    names += [
+        f"{field.title.lower()} {low + 1} to {high}" for low, high in zip(field.groups_up_to, rest)
+    ]
+    names.append(f"{field.title.lower()} over {field.groups_up_to[-1]}")
+    return pd.Series(np.array(names, dtype=object)[place], index=values.index)
+
+
+def by_group(
+    y: np.ndarray, score: np.ndarray, approve: np.ndarray, group: pd.Series
+) -> pd.DataFrame:
+    """Decisions, errors, ranking and calibration in each group.
+
+    Parameters
+    ----------
+    approve
+        Shape (n,), True where the application is approved.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by group, the largest first: applicants, bad; approved (selection rate), tpr (good
+        approved) and fpr (bad approved), each with Wilson bounds ``_low`` and ``_high``; roc_auc
+        with DeLong bounds; predicted and observed share of good, the latter with Wilson bounds. A rate over fewer than
+        :data:`~creditrisk.metrics.ranking.FEW` applicants is NaN, and ``note`` says so.
+    """
+    y, approve = np.asarray(y), np.asarray(approve)
+    rates = {"approved": selection_rate, "tpr": true_positive_rate, "fpr": false_positive_rate}
+    frame = MetricFrame(
+        metrics=rates, y_true=y, y_pred=approve.astype(int), sensitive_features=group.to_numpy()
+    ).by_group
+    rows = {}
+    for name in group.value_counts().index:
+        inside = (group == name).to_numpy()
+        over = {"approved": inside, "tpr": inside & (y == 1), "fpr": inside & (y == 0)}
+        row = {"applicants": int(inside.sum()), "bad": int(over["fpr"].sum())}
+        for rate, who in over.items():
+            row |= _rate(rate, float(frame.loc[name, rate]), approve[who])
+        row["note"] = few(row["applicants"] - row["bad"], row["bad"])
+        auc = Interval(np.nan, np.nan, np.nan)
+        if not row["note"]:
+            auc = auc_interval(y[inside], np.asarray(score)[inside])
+        row |= {"roc_auc": auc.estimate, "roc_auc_low": auc.low, "roc_auc_high": auc.high}
+        row["predicted"] = float(np.asarray(score)[inside].mean())
+        row |= _rate("observed", float(y[inside].mean()), y[inside])
+        rows[name] = row
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _rate(name: str, rate: float, counted: np.ndarray) -> dict[str, float]:
+    """A rate with its bounds, from what it counts: ones and zeros."""
+    if len(counted) < FEW:
+        return {name: np.nan, f"{name}_low": np.nan, f"{name}_high": np.nan}
+    interval = share_interval(counted.sum(), len(counted))
+    return {name: rate, f"{name}_low": interval.low, f"{name}_high": interval.high}
+
+
+def impact_ratios(approve: np.ndarray, group: pd.Series) -> pd.DataFrame:
+    """Approval rate of each group over that of the group approved most: disparate impact.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by group, lowest ratio first: against, the group compared with; ratio with its
+        95 % interval low and high (Katz and others 1978, Biometrics 34; of a group never
+        approved, Wilson's upper bound on its rate). Groups of fewer than
+        :data:`~creditrisk.metrics.ranking.FEW` applicants are left out, and so is everything if
+        fewer than two groups are left or nobody was approved.
+    """
+    approved = pd.Series(np.asarray(approve), index=group.index).groupby(group).agg(["sum", "size"])
+    approved = approved[approved["size"] >= FEW]
+    rows = {}
+    if len(approved) > 1 and approved["sum"].any():
+        best = (approved["sum"] / approved["size"]).idxmax()
+        for name, (count, size) in approved.drop(index=best).iterrows():
+            risk = relative_risk(int(count), int(size), *map(int, approved.loc[best]))
+            low, high = risk.confidence_interval(0.95)
+            if not count:  # Katz has no interval then; Wilson's bound on the group's own rate has
+                low, high = (
+                    0.0,
+                    share_interval(0, size).high * approved["size"][best] / approved["sum"][best],
+                )
+            rows[name] = (best, risk.relative_risk, low, high)
+    table = pd.DataFrame.from_dict(
+        rows, orient="index", columns=["against", "ratio", "low", "high"]
+    )
+    return table.sort_values("ratio", kind="stable")

@@ -1,0 +1,210 @@
+"""What the model makes of each field over many applicants, and how steady its decisions are.
+
+All is asked of the scorer on raw applications, so it holds for whatever model answers.
+"""
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from creditrisk.data.contract import Field
+from creditrisk.metrics.ranking import wins
+from creditrisk.scoring.scorer import Scorer
+
+#: Values at which the dependence on a quantity is shown.
+POINTS = 50
+
+
+def importance(
+    scorer: Scorer,
+    applications: pd.DataFrame,
+    y: np.ndarray,
+    *,
+    repeats: int = 20,
+    seed: int = 7,
+    level: float = 0.95,
+) -> pd.DataFrame:
+    """How much ROC-AUC is lost if a field's values are dealt out among the applicants anew.
+
+    Parameters
+    ----------
+    applications, y
+        Raw applications the model was not trained on and their outcomes, 1 = good.
+    repeats
+        How often each field is dealt out; the losses are averaged.
+
+    Returns
+    -------
+    DataFrame
+        One row a field, largest loss first: field, loss, low, high. The interval allows for the
+        choice of the applicants and for the dealing.
+
+    Notes
+    -----
+    Breiman (2001), Machine Learning 45, over raw fields instead of encoded columns. The variance
+    over applicants is DeLong's for the difference of two areas, the second being the mean over
+    the repeats; that of the dealing is the variance of this mean.
+    """
+    y, generator = np.asarray(y), np.random.default_rng(seed)
+    whole, rows = _outranked(scorer.probabilities(applications), y), []
+    for field in scorer.contract.fields:
+        column = applications[field.name]
+        dealt = [generator.permutation(len(column)) for _ in range(repeats)]
+        lost = [
+            [before - after for before, after in zip(whole, _outranked(scores, y))]
+            for scores in (_with(scorer, applications, field, column.take(each)) for each in dealt)
+        ]
+        losses = np.array([good.mean() for good, _ in lost])
+        by_good, by_bad = (np.mean(part, axis=0) for part in zip(*lost))
+        variance = by_good.var(ddof=1) / len(by_good) + by_bad.var(ddof=1) / len(by_bad)
+        error = np.sqrt(variance + losses.var(ddof=1) / repeats)
+        bounds = losses.mean() + stats.norm.ppf((1 + level) / 2) * error * np.array([0, -1, 1])
+        rows.append((field.name, *bounds))
+    table = pd.DataFrame(rows, columns=["field", "loss", "low", "high"])
+    return table.sort_values("loss", ascending=False, kind="stable", ignore_index=True)
+
+
+def dependence(scorer: Scorer, applications: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The probability of a good risk if every applicant had the same value in one field.
+
+    Returns
+    -------
+    DataFrame
+        One row a value over the contract's range (None for missing): value, the applicants' mean
+        probability, and their 10 % and 90 % quantiles low and high.
+    """
+    field = scorer.contract[name]
+    values = _grid(field)
+    scores = [_with(scorer, applications, field, [value] * len(applications)) for value in values]
+    low, high = np.quantile(scores, [0.1, 0.9], axis=1)
+    kind = int if field.levels is None else object  # None stays None
+    return pd.DataFrame(
+        {
+            "value": pd.Series(values, dtype=kind),
+            "probability": np.mean(scores, axis=1),
+            "low": low,
+            "high": high,
+        }
+    )
+
+
+def sensitivity(scorer: Scorer, applications: pd.DataFrame, share: float = 0.1) -> pd.DataFrame:
+    """What small errors in the input do: quantities off by a share, ordered levels by one.
+
+    Values stay within the contract; an applicant whose value cannot move is not counted.
+
+    Returns
+    -------
+    DataFrame
+        One row a field and direction: field, change, applicants, mean_change and largest_change
+        of the probability, and flipped, the share of decisions that turn over.
+    """
+    rows = []
+    for field in scorer.contract.fields:
+        if field.levels is not None and not field.ordered:
+            continue
+        for step in (-1, 1):
+            words = f"{step * share:+.0%}" if field.levels is None else f"{step:+d} level"
+            values = applications[field.name]
+            moved = pd.Series([_near(v, field, step, share) for v in values], values.index)
+            inside = (moved != values) & values.notna()
+            rows.append((field.name, words, *_moved(scorer, applications, field, moved, inside)))
+    return pd.DataFrame(rows, columns=["field", "change", *_MOVED])
+
+
+def edges(scorer: Scorer, applications: pd.DataFrame, training: pd.DataFrame) -> pd.DataFrame:
+    """How far the model goes on beyond what it has seen: quantities at the contract's limits.
+
+    Parameters
+    ----------
+    applications
+        Raw applications to put to the limits.
+    training
+        The raw applications the model was trained on.
+
+    Returns
+    -------
+    DataFrame
+        One row a quantity and limit: field, limit, seen (the nearest value in training), and how
+        the applicants' probabilities at the limit differ from those at ``seen``: applicants,
+        mean_change, largest_change and flipped.
+    """
+    rows = []
+    for field in scorer.contract.numbers:
+        seen = training[field.name]
+        for limit, near in ((field.minimum, seen.min()), (field.maximum, seen.max())):
+            at_seen = applications.assign(**{field.name: int(near)})
+            at_limit, all_rows = at_seen[field.name] * 0 + limit, np.ones(len(at_seen), bool)
+            moved = _moved(scorer, at_seen, field, at_limit, all_rows)
+            rows.append((field.name, limit, int(near), *moved))
+    return pd.DataFrame(rows, columns=["field", "limit", "seen", *_MOVED])
+
+
+def top_reasons(scorer: Scorer, applications: pd.DataFrame) -> pd.DataFrame:
+    """Whether the strongest reason keeps its word, for each declined applicant.
+
+    Of all fields the one with the strongest contribution is taken, before reasons are sorted out
+    by whether the change helps by itself; otherwise there would be nothing to measure.
+
+    Returns
+    -------
+    DataFrame
+        Indexed as the declined applications: field, effect (its contribution), gain (of the
+        log-odds, if that field alone had the reference's value) and rises, whether that is > 0.
+    """
+    declined = applications[scorer.probabilities(applications) < scorer.cutoff]
+    found, gains = scorer.effects(declined)
+    top, row = found.argmin(axis=1), np.arange(len(declined))
+    names = np.array([field.name for field in scorer.contract.fields], dtype=object)
+    return pd.DataFrame(
+        {
+            "field": names[top],
+            "effect": found[row, top],
+            "gain": gains[row, top],
+            "rises": gains[row, top] > 0,
+        },
+        index=declined.index,
+    )
+
+
+_MOVED = ["applicants", "mean_change", "largest_change", "flipped"]
+
+
+def _moved(scorer: Scorer, before: pd.DataFrame, field: Field, values, inside) -> tuple:
+    """What another value of a field changes for the applicants inside; NaN if there are none."""
+    if not inside.any():
+        return 0, np.nan, np.nan, np.nan
+    scores = scorer.probabilities(before[inside])
+    changed = _with(scorer, before[inside], field, values[inside])
+    change = changed - scores
+    flipped = (changed >= scorer.cutoff) != (scores >= scorer.cutoff)
+    return int(inside.sum()), change.mean(), change[np.abs(change).argmax()], flipped.mean()
+
+
+def _with(scorer: Scorer, applications: pd.DataFrame, field: Field, values) -> np.ndarray:
+    """The probabilities if one field had other values."""
+    column = pd.Series(np.asarray(values, dtype=object), applications.index)
+    return scorer.probabilities(applications.assign(**{field.name: column}))
+
+
+def _grid(field: Field) -> list:
+    if field.levels is not None:
+        return [*field.levels, *([] if field.required else [None])]
+    space = np.geomspace if field.scale == "log" else np.linspace
+    return np.unique(space(field.minimum, field.maximum, POINTS).round().astype(int)).tolist()
+
+
+def _near(value, field: Field, step: int, share: float):
+    """A quantity a share off, a level's neighbour; the value itself if there is none."""
+    if field.levels is None:
+        return min(max(round(value * (1 + step * share)), field.minimum), field.maximum)
+    if pd.isna(value):
+        return value
+    place = field.levels.index(value) + step
+    return field.levels[place] if 0 <= place < len(field.levels) else value
+
+
+def _outranked(score: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """By good risk the share of bad ones it outranks, by bad risk the share that outrank it."""
+    good, bad = wins(y, score)
+    return good / bad.size, bad / good.size

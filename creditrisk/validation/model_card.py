@@ -1,0 +1,217 @@
+"""The model card: one page on what a registered model is for, how good it is, and where it ends."""
+
+from html import escape
+
+from markdown_it import MarkdownIt
+
+from creditrisk.data.contract import Contract
+
+_STYLE = """body{max-width:46rem;margin:2rem auto;padding:0 1rem;font:16px/1.5 system-ui,sans-serif;
+color:#1d2733;background:#fff}.table{overflow-x:auto}
+table{border-collapse:collapse;margin:1rem 0}
+th,td{padding:.3rem .8rem;border-bottom:1px solid #d5dbe1;text-align:left}
+h1,h2{line-height:1.2}code{font-size:.85em;overflow-wrap:anywhere}
+@media (prefers-color-scheme:dark){body{color:#e4e8ec;background:#14181d}
+th,td{border-color:#3a434d}}
+@media screen and (max-width:700px){td{min-width:7rem}}
+@media print{body{margin:0;max-width:none;color:#000;background:#fff;font-size:10pt}
+.table{overflow:visible}th,td{padding:.2rem .3rem;font-size:8pt}}"""
+
+
+def write_card(contract: Contract, registration: dict, validation: dict, owner: str = "") -> str:
+    """The card of a registered version, from the figures of its own run.
+
+    Parameters
+    ----------
+    registration, validation
+        As in ``experiments/registration.json`` and ``experiments/validation.json``.
+    owner
+        Who answers for the model and how to reach them.
+
+    Returns
+    -------
+    str
+        Markdown. A figure that is missing raises KeyError: no card with a gap.
+    """
+    test = validation["test"]
+    verdict = "It passed the gate" if validation["promoted"] else "It did not pass the gate"
+    left_out = ", ".join(registration["exclude"]) or "none"
+    answers = owner or '*to be filled in: `run_all.py --set owner="Name, address"`*'
+    return f"""# {registration["model"]} version {registration["version"]}
+
+{registration["champion"]}, trained on {registration["training_rows"]} loan applications. {verdict}; the
+registry says what is in production.
+
+Answers for it: {answers}
+
+## Purpose
+
+Ranks loan applicants by the probability of being a good risk and suggests approval from
+{registration["cutoff"]:.2f} on. Made to show a model's whole life on public data.
+
+It must not be used to decide about people: not to grant or refuse credit, not to set prices or limits,
+not to train another model that does.
+
+## Data
+
+{contract.title}. {contract.source} {contract.licence}.
+Training rows: sha256 `{registration["training_sha256"]}`. Columns left out of the features: {left_out}.
+
+{_caveats(contract)}
+
+## Performance on {test["rows"]} applicants who took no part in training
+
+{_performance(test)}
+
+Cross-validated ROC-AUC on the training set: {registration["roc_auc"]:.3f} ± {registration["roc_auc_sd"]:.3f}
+over the folds. Costs: {registration["cost_bad_accepted"]:g} for a bad loan approved,
+{registration["cost_good_rejected"]:g} for a good applicant declined.
+
+## Groups
+
+{_groups(validation)}
+
+{_protected(contract)}
+## Gate
+
+{_gate(validation["rules"])}
+
+{validation["verdict"]}
+
+## Limits
+
+{test["rows"]} applicants, {test["bad"]} of them bad, tell good models from useless ones, not good ones
+from each other. They had no part in any fit, in the choice of the model or in its cut-off; but the recipe as
+such was developed on the whole file, so the figures are a little flattered. Nothing here was checked on loans of
+another bank, country or decade. Where another share of applicants is bad, probabilities have to be corrected
+before they are used as such.
+"""
+
+
+def as_html(card: str) -> str:
+    """The card as a page of its own; markup in the data is shown and not run."""
+    title = card.partition("\n")[0].removeprefix("# ")
+    text = MarkdownIt("commonmark", {"html": False}).enable("table").render(card)
+    # a wide table scrolls inside itself, by keyboard too
+    frame = '<div class="table" role="region" aria-label="Table" tabindex="0"><table>'
+    text = text.replace("<table>", frame).replace("</table>", "</table></div>")
+    policy = "default-src 'none'; style-src 'unsafe-inline'"
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>\n<body>\n{text}</body></html>\n"
+    )
+
+
+def _caveats(contract: Contract) -> str:
+    return (
+        "\n".join(f"- {caveat}" for caveat in contract.caveats)
+        or "No error of the source is known."
+    )
+
+
+def _performance(test: dict) -> str:
+    gini = f"{2 * test['roc_auc_low'] - 1:.3f} to {2 * test['roc_auc_high'] - 1:.3f}"
+    slope = test["calibration_slope"]
+    slopes = (
+        ("not defined", "not defined")
+        if slope is None
+        else (f"{slope:.3f}", _ends(test, "calibration_slope"))
+    )
+    rows = [
+        (
+            "ROC-AUC",
+            f"{test['roc_auc']:.3f}",
+            f"{test['roc_auc_low']:.3f} to {test['roc_auc_high']:.3f}",
+        ),
+        ("Gini", f"{test['gini']:.3f}", gini),
+        ("KS", f"{test['ks']:.3f}", _ends(test, "ks")),
+        ("Brier score", f"{test['brier']:.3f}", _ends(test, "brier")),
+        ("calibration slope", *slopes),
+        (
+            "cost per applicant at the cut-off",
+            f"{test['cost']:.2f}",
+            f"{test['cost_low']:.2f} to {test['cost_high']:.2f}",
+        ),
+        ("approved at the cut-off", f"{test['approved']:.0%}", _ends(test, "approved", "{:.0%}")),
+        ("bad among the approved", *_bad(test)),
+    ]
+    return _table(("measure", "value", "95 % interval"), rows)
+
+
+def _ends(figures: dict, name: str, form: str = "{:.3f}") -> str:
+    return f"{form.format(figures[f'{name}_low'])} to {form.format(figures[f'{name}_high'])}"
+
+
+def _bad(test: dict) -> tuple[str, str]:
+    if test["bad_among_approved"] is None:
+        return "nobody is approved", "not defined"
+    return f"{test['bad_among_approved']:.0%}", _ends(test, "bad_among_approved", "{:.0%}")
+
+
+def _protected(contract: Contract) -> str:
+    lines = [f"- {field.title}: {field.description}" for field in contract.protected]
+    return "\n".join(
+        [*lines, "- A column that was left out of the features is audited all the same."]
+    )
+
+
+def _groups(validation: dict) -> str:
+    rows = [
+        (
+            group["grouping"],
+            group["group"],
+            str(group["applicants"]),
+            str(group["bad"]),
+            _share(group, "approved"),
+            _share(group, "tpr"),
+            _share(group, "fpr"),
+            _share(group, "roc_auc", "{:.2f}") if group["roc_auc"] is not None else group["note"],
+            f"{group['predicted']:.0%}",
+            _share(group, "observed"),
+        )
+        for group in validation["groups"]
+    ]
+    names = (
+        "by",
+        "group",
+        "applicants",
+        "bad",
+        "approved",
+        "good approved",
+        "bad approved",
+        "ROC-AUC",
+        "predicted good",
+        "observed good",
+    )
+    ratios = "\n".join(
+        f"- {ratio['index']} against {ratio['against']}: approval ratio {ratio['ratio']:.2f} "
+        f"({ratio['low']:.2f} to {ratio['high']:.2f})"
+        for ratio in validation["impact_ratios"]
+    )
+    return (
+        f"{_table(names, rows)}\n\n{ratios}" if rows else "The contract names no protected column."
+    )
+
+
+def _share(group: dict, name: str, form: str = "{:.0%}") -> str:
+    if group[name] is None or group[f"{name}_low"] is None:
+        return "too few"
+    return f"{form.format(group[name])} ({_ends(group, name, form)})"
+
+
+def _gate(rules: list[dict]) -> str:
+    return "\n".join(
+        f"- {rule['verdict']}: the model {rule['rule']}; {rule['figure']}" for rule in rules
+    )
+
+
+def _table(names: tuple, rows: list[tuple]) -> str:
+    lines = [names, ["---"] * len(names), *rows]
+    return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    """A level may hold anything: a bar or a line break would end the cell."""
+    return " ".join(text.split()).replace("|", "\\|")
