@@ -4,7 +4,9 @@ import json
 import sys
 from pathlib import Path
 
-from papermill_chain import Elsewhere, Run, Stage, main
+from papermill_chain.chain.stages import Elsewhere, Stage
+from papermill_chain.cli import main
+from papermill_chain.runs.manifest import Run
 
 ROOT = Path(__file__).resolve().parent
 STORE = ROOT / "mlflow.db"  # unless MLFLOW_TRACKING_URI names another

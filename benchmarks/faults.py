@@ -31,7 +31,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "benchmarks")]
 import toy
 from chain import copy_project
 
-from papermill_chain import Elsewhere, Stage, main
+from papermill_chain.chain.stages import Elsewhere, Stage
+from papermill_chain.cli import main
 
 SPLIT = {"train": "data/train.txt", "test": "data/test.txt"}
 MODEL = {"model": "models/model.txt", "card": "models/card.txt", "manifest": "models/manifest.txt"}

@@ -8,22 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from posixpath import normpath
 
-from papermill_chain.files import saying
-from papermill_chain.notebooks import ChainError, Notebook
-from papermill_chain.plan import Plan, plan_of
-from papermill_chain.progress import duration, show_failures, tell, view_for
-from papermill_chain.record import (
-    Busy,
-    Run,
-    last_good,
-    mark_interrupted,
-    only_run,
-    repair,
-    stages_cut,
-    unfinished,
-)
-from papermill_chain.signals import end_with_input
-from papermill_chain.stages import Stage, in_order, read_notebooks, upstream, writers
+from papermill_chain.chain.notebooks import ChainError, Notebook
+from papermill_chain.chain.plan import Plan, plan_of
+from papermill_chain.chain.stages import Stage, in_order, read_notebooks, upstream, writers
+from papermill_chain.execution.repair import mark_interrupted, repair, stages_cut, unfinished
+from papermill_chain.execution.signals import end_with_input
+from papermill_chain.reports.terminal import duration, show_failures, tell, view_for
+from papermill_chain.runs.files import saying
+from papermill_chain.runs.lock import Busy, only_run
+from papermill_chain.runs.manifest import Run, last_good
 
 SCHEDULER = "DASK_SCHEDULER_ADDRESS"  # all that is started here finds the cluster by it
 REFUSED, BUSY = 2, 75  # a wrong request, as argparse has it; "try again later" of sysexits.h
@@ -117,7 +110,7 @@ def _run(plan: Plan, asked: Namespace, next_steps: Iterable[str]) -> int:
     if os.environ.get(SCHEDULER):
         with _cluster(asked):  # it is only asked whether it is there; a notebook goes by itself
             pass
-    from papermill_chain.runner import run_chain
+    from papermill_chain.execution.runner import run_chain
 
     run, code = run_chain(plan, last, to_run, view)
     view.closed(run, next_steps)
@@ -127,7 +120,7 @@ def _run(plan: Plan, asked: Namespace, next_steps: Iterable[str]) -> int:
 
 def _open_index(plan: Plan) -> None:
     """Show the index of runs in a browser."""
-    from papermill_chain.report import write_index
+    from papermill_chain.reports.index import write_index
 
     # once more: comparisons may have been made since it was written
     _open(write_index(plan.experiments, plan.title, plan.compare))
@@ -143,8 +136,9 @@ def _open(page: Path) -> None:
 
 def _grid(asked: Namespace, plan_for: Callable[[Namespace], Plan], shared: Sequence[str]) -> int:
     """Run the chain for each combination of some parameters, or show what that would be."""
-    from papermill_chain.grid import Here, grid_of, run_grid
-    from papermill_chain.gridview import grid_view_for, show_failed_combinations, show_grid
+    from papermill_chain.grid.combinations import grid_of
+    from papermill_chain.grid.run import Here, run_grid
+    from papermill_chain.grid.terminal import grid_view_for, show_failed_combinations, show_grid
 
     # A chain that a worker runs would wait for that very worker if its notebooks knew the cluster.
     grid = grid_of(asked, plan_for, [*shared, SCHEDULER], os.environ.get(SCHEDULER))
@@ -154,7 +148,7 @@ def _grid(asked: Namespace, plan_for: Callable[[Namespace], Plan], shared: Seque
     view = grid_view_for(quiet=asked.quiet, json=asked.json)
     with only_run(grid.folder.parent, f"grid {grid.id}"):
         if grid.scheduler:
-            from papermill_chain.cluster import Workers
+            from papermill_chain.grid.dask_cluster import Workers
 
             with _cluster(asked) as client:
                 code = run_grid(grid, Workers(client, grid), view)
@@ -169,7 +163,7 @@ def _grid(asked: Namespace, plan_for: Callable[[Namespace], Plan], shared: Seque
 @contextmanager
 def _cluster(asked: Namespace) -> Iterator:
     """A client of the cluster that is named, once it has answered, and say where to watch it."""
-    from papermill_chain.cluster import connected, cores_of
+    from papermill_chain.grid.dask_cluster import connected, cores_of
 
     address = os.environ[SCHEDULER]
     with connected(address) as client:
@@ -184,7 +178,7 @@ def _cluster(asked: Namespace) -> Iterator:
 
 def _debug(asked: Namespace, plan_for: Callable[[Namespace], Plan]) -> int:
     """Make a copy of a notebook to work on, say how, and open it if asked."""
-    from papermill_chain.debug import make_copy, open_in_jupyter, show_copy
+    from papermill_chain.debug_copy import make_copy, open_in_jupyter, show_copy
 
     alone = {"only": [asked.debug], "start": None, "force": False}
     copy = make_copy(plan_for(Namespace(**vars(asked) | alone)))
@@ -194,7 +188,7 @@ def _debug(asked: Namespace, plan_for: Callable[[Namespace], Plan]) -> int:
 
 def _take_over(asked: Namespace, stages: list[Stage], root: Path) -> None:
     """Take the changes of a copy over into its notebook, while no run reads it."""
-    from papermill_chain.debug import take_over
+    from papermill_chain.debug_copy import take_over
 
     if asked.dry_run:
         raise ChainError("--fixed changes a notebook; --dry-run, which changes nothing, forbids it")

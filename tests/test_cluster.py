@@ -18,7 +18,7 @@ from test_grid import CHAIN, grids, project, start, statuses_of  # noqa: F401
 from toy import family, run, wait_for
 
 from creditrisk.modelling import candidates, cross_validation, significance
-from papermill_chain import cluster as chains
+from papermill_chain.grid import dask_cluster as chains
 from work_units import dask_cluster as engine
 from work_units.errors import NoCluster
 from work_units.units import ADDRESS, spread

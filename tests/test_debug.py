@@ -14,7 +14,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from toy import RAW, SPLIT, make, manifests, run, write_notebook
 
-from papermill_chain import Elsewhere, Stage
+from papermill_chain.chain.stages import Elsewhere, Stage
 
 CHAIN = [
     Stage("02_split", reads=RAW, writes=SPLIT),

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 from toy import family, make, manifests, registry_of, run, start, wait_for, write_notebook
 
-from papermill_chain import Stage, files, main
+from papermill_chain.chain.stages import Stage
+from papermill_chain.cli import main
+from papermill_chain.runs import files
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="neither flock nor signals")
 

@@ -15,16 +15,17 @@ import pytest
 from browser import barriers, browser, visit  # noqa: F401
 from toy import HEADLINE, RAW, REPOSITORY, family, make, run, wait_for, write_notebook
 
-from papermill_chain import Stage
-from papermill_chain.grid import Combination, Result, copy_source, fill, run_one
-from papermill_chain.gridpage import figures_of, number_in
-from papermill_chain.record import only_run
+from papermill_chain.chain.stages import Stage
+from papermill_chain.grid.combinations import Combination, Result
+from papermill_chain.grid.page import figures_of, number_in
+from papermill_chain.grid.run import copy_source, fill, run_one
+from papermill_chain.runs.lock import only_run
 
 CHAIN = [Stage("04_judge", reads=RAW, writes={"verdict": "models/verdict.txt"})]
 PROGRAM = f"""
 import sys
 from pathlib import Path
-from papermill_chain import Elsewhere, Stage
+from papermill_chain.chain.stages import Elsewhere, Stage
 import toy
 
 ROOT = Path(__file__).resolve().parent

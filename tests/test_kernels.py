@@ -12,7 +12,9 @@ import nbformat
 import pytest
 from toy import REPOSITORY, family, manifests, write_notebook
 
-from papermill_chain import Stage, main, workplace
+from papermill_chain.chain.stages import Stage
+from papermill_chain.cli import main
+from papermill_chain.execution import processes
 
 # A module that, like numpy, draws a seed when it is imported, and a figure left open in a cell.
 LOOK = """
@@ -42,7 +44,7 @@ def look(root: Path, names: tuple[str, ...]) -> list[dict]:
 
 def test_a_forked_kernel_is_as_clean_as_a_cold_one(tmp_path, monkeypatch):
     first, second = look(tmp_path / "warm", ("1", "2"))
-    monkeypatch.setattr(workplace, "POSSIBLE", False)  # as where there is no fork
+    monkeypatch.setattr(processes, "POSSIBLE", False)  # as where there is no fork
     (cold,) = look(tmp_path / "cold", ("1",))
     assert first["names"] == second["names"] == cold["names"]
     assert "pickle" not in cold["names"] and "np" in cold["names"]
@@ -95,7 +97,7 @@ def first_and_second(root: Path, does: str) -> int:
     return main(chain, root, "Toy", argv=["--quiet"])
 
 
-@pytest.mark.skipif(not workplace.POSSIBLE, reason="looks for a fork")
+@pytest.mark.skipif(not processes.POSSIBLE, reason="looks for a fork")
 def test_a_kernel_that_is_started_ahead_is_taken_replaced_or_let_go(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "runtime"))
     killed = "others()[0].kill()\nwhile others(): time.sleep(0.02)"
@@ -127,7 +129,7 @@ def test_a_kernel_comes_to_an_orderly_end_before_its_files_are_published(
     tmp_path, monkeypatch, forked
 ):
     if not forked:
-        monkeypatch.setattr(workplace, "POSSIBLE", False)
+        monkeypatch.setattr(processes, "POSSIBLE", False)
     names = "out", "archive", "last", "later"
     parameters = "\n".join(f'{name}: str = "../{name}"' for name in names)
     write_notebook(tmp_path / "notebooks/1.ipynb", parameters, END)
@@ -230,7 +232,7 @@ def test_time_and_memory_of_each_cell_are_kept_and_shown(tmp_path, capsys):
 
 def test_a_run_goes_on_when_nobody_reads_what_it_says(tmp_path):
     write_notebook(tmp_path / "notebooks/1.ipynb", "x: int = 1", "1")
-    program = "import sys; from papermill_chain import Stage, main; "
+    program = "import sys; from papermill_chain.chain.stages import Stage; from papermill_chain.cli import main; "
     program += f"sys.exit(main([Stage('1')], {str(tmp_path)!r}, 'Toy'))"
     command = f'"{sys.executable}" -c "{program}" | true; exit ${{PIPESTATUS[0]}}'
     done = subprocess.run(["bash", "-c", command], cwd=REPOSITORY, capture_output=True, text=True)

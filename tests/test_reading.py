@@ -9,7 +9,7 @@ from browser import barriers, browser, visit  # noqa: F401
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from playwright.sync_api import expect
 
-from papermill_chain.report import render
+from papermill_chain.reports.notebook_report import render
 
 REPORTS = [
     "01_eda",

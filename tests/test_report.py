@@ -15,9 +15,11 @@ from browser import browser, visit  # noqa: F401
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from toy import HEADLINE, manifests, write_notebook
 
-from papermill_chain import Stage, main
-from papermill_chain.history import Changes, Moved, changes_by_run, read_runs
-from papermill_chain.report import render, write_index
+from papermill_chain.chain.stages import Stage
+from papermill_chain.cli import main
+from papermill_chain.reports.index import write_index
+from papermill_chain.reports.notebook_report import render
+from papermill_chain.runs.changes import Changes, Moved, changes_by_run, read_runs
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 ERROR = {

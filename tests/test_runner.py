@@ -21,7 +21,8 @@ from toy import (
     write_notebook,
 )
 
-from papermill_chain import Stage, main
+from papermill_chain.chain.stages import Stage
+from papermill_chain.cli import main
 
 
 @pytest.fixture(scope="module")
@@ -230,7 +231,7 @@ def test_a_parameter_cell_holds_literals_only(tmp_path, capsys, cell, sentence):
 
 def test_help_and_list_do_without_the_heavy_libraries(project):
     program = (
-        "import sys; sys.path.insert(0, sys.argv.pop(1)); from papermill_chain import Stage, main\n"
+        "import sys; sys.path.insert(0, sys.argv.pop(1)); from papermill_chain.chain.stages import Stage; from papermill_chain.cli import main\n"
         "try: main([Stage('04_judge')], '.', 'Toy')\n"
         "finally: print({'papermill', 'nbformat', 'rich', 'asyncio'} & set(sys.modules))"
     )

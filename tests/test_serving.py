@@ -922,5 +922,7 @@ def test_help_is_quick_and_a_folder_is_served_with_what_it_needs(first):
     assert shown.endswith("[]\n") and "creditrisk replay" in shown
     unwanted = "matplotlib seaborn papermill mlflow skops"
     decide = f"print(model_reload.serve_from({str(first)!r}).scorer.score([{ONE!r}])[0].decision)"
-    shown = imported(f"from creditrisk.serving import http_server, model_reload; {decide}", unwanted)
+    shown = imported(
+        f"from creditrisk.serving import http_server, model_reload; {decide}", unwanted
+    )
     assert shown in ("approve\n[]\n", "decline\n[]\n")

@@ -17,7 +17,8 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 if __name__ == "__main__":
     sys.path.insert(0, str(REPOSITORY))
 
-from papermill_chain import Elsewhere, Stage, main
+from papermill_chain.chain.stages import Elsewhere, Stage
+from papermill_chain.cli import main
 
 HEADLINE = "application/vnd.chain.headline+json"
 

@@ -14,12 +14,16 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from papermill_chain.files import link, publish, relative, saying, sha256
-from papermill_chain.freshness import basis_of, report_of
-from papermill_chain.history import pages_among
-from papermill_chain.plan import Plan
-from papermill_chain.progress import View
-from papermill_chain.record import (
+from papermill_chain.chain.plan import Plan
+from papermill_chain.chain.stages import Stage, notebook_path, upstream
+from papermill_chain.chain.staleness import basis_of, report_of
+from papermill_chain.execution.processes import Workplace
+from papermill_chain.execution.session import Outcome, Picture, Session
+from papermill_chain.execution.signals import Interrupted, quiet_libraries, signals_put_into
+from papermill_chain.reports.terminal import View
+from papermill_chain.runs.changes import pages_among
+from papermill_chain.runs.files import link, publish, relative, saying, sha256
+from papermill_chain.runs.manifest import (
     CUT,
     GOOD,
     Failure,
@@ -29,10 +33,6 @@ from papermill_chain.record import (
     remember,
     sources,
 )
-from papermill_chain.session import Outcome, Picture, Session
-from papermill_chain.signals import Interrupted, quiet_libraries, signals_put_into
-from papermill_chain.stages import Stage, notebook_path, upstream
-from papermill_chain.workplace import Workplace
 
 SECONDS_TO_STOP = 3.5  # for threads to tell what became of their notebooks, and for their reports
 SECONDS_TO_CLOSE = 1.0  # for what killed stages have left open elsewhere; else the next run does it
@@ -210,7 +210,7 @@ class Conductor:
     ) -> tuple[dict, Outcome] | None:
         """In a thread: run a notebook at its turn, if it comes; what it has read, what came of it."""
         # imports papermill; the main thread is free
-        from papermill_chain.kernels import at_its_turn, execute
+        from papermill_chain.execution.kernels import at_its_turn, execute
 
         kernel = self.plan.notebooks[stage.name].kernel
         with at_its_turn(kernel, session) as ahead:
@@ -292,7 +292,7 @@ class Conductor:
 
     def _render(self, told: StageRun) -> None:
         """In a thread: make the report of a stage; one at a time, since that is all processor."""
-        from papermill_chain.report import render
+        from papermill_chain.reports.notebook_report import render
 
         names = [stage.name for stage in self.run.stages]
         at = names.index(told.name)
@@ -326,7 +326,7 @@ class Conductor:
             self._write_index()
 
     def _write_index(self) -> None:
-        from papermill_chain.report import write_index
+        from papermill_chain.reports.index import write_index
 
         write_index(self.plan.experiments, self.plan.title, self.plan.compare)
 
@@ -401,7 +401,7 @@ class Conductor:
 
 def _import_what_reports_need() -> None:
     """In a thread, while the warm process is at its imports: else the first report would be late."""
-    import papermill_chain.kernels  # noqa: F401  first, for what it keeps from being imported
+    import papermill_chain.execution.kernels  # noqa: F401  first, for what it keeps from being imported
 
     with suppress(ImportError):  # the report shall complain
         for module in "nbconvert", "bs4", "bleach", "jinja2":

@@ -8,10 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from papermill_chain.plan import Plan
-from papermill_chain.record import Failure, Run
-from papermill_chain.stages import Stage, upstream
-from papermill_chain.warm import (
+from papermill_chain.chain.plan import Plan
+from papermill_chain.chain.stages import Stage, upstream
+from papermill_chain.execution.fork_server import (
     MARK_OF_RUN,
     MARK_OF_STAGE,
     POSSIBLE,
@@ -20,6 +19,7 @@ from papermill_chain.warm import (
     kill_family,
     named,
 )
+from papermill_chain.runs.manifest import Failure, Run
 
 
 @dataclass

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from posixpath import isabs, normpath
 
-from papermill_chain.notebooks import ChainError, Notebook, read_notebook
+from papermill_chain.chain.notebooks import ChainError, Notebook, read_notebook
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,9 @@ from nbformat.v4 import new_notebook
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 
-from papermill_chain.outcome import failure_of, heading_of, outcome_of, runnable
-from papermill_chain.session import Outcome, Session
-from papermill_chain.warm import NoFork
+from papermill_chain.execution.fork_server import NoFork
+from papermill_chain.execution.outcome import failure_of, heading_of, outcome_of, runnable
+from papermill_chain.execution.session import Outcome, Session
 
 for name in NEEDLESS:
     del sys.modules[name]

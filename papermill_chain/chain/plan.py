@@ -9,11 +9,11 @@ from pathlib import Path
 from posixpath import normpath
 from typing import Any
 
-from papermill_chain.files import relative
-from papermill_chain.freshness import why_stale
-from papermill_chain.notebooks import ChainError, Notebook, value_of
-from papermill_chain.record import Run, StageRun
-from papermill_chain.stages import Stage, find_stage, notebook_path, refuse_missing, writers
+from papermill_chain.chain.notebooks import ChainError, Notebook, value_of
+from papermill_chain.chain.stages import Stage, find_stage, notebook_path, refuse_missing, writers
+from papermill_chain.chain.staleness import why_stale
+from papermill_chain.runs.files import relative
+from papermill_chain.runs.manifest import Run, StageRun
 
 SHORTEST_SECRET = 6  # characters; a shorter one cannot be told from ordinary text
 

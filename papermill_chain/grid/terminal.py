@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass
 from textwrap import fill, indent
 from typing import Any
 
-from papermill_chain.grid import Combination, Grid, GridView, results_before
-from papermill_chain.progress import COLOURS, Lines, Running, duration, shown_path, tell
-from papermill_chain.record import GOOD
+from papermill_chain.grid.combinations import Combination, Grid
+from papermill_chain.grid.run import GridView, results_before
+from papermill_chain.reports.terminal import COLOURS, Lines, Running, duration, shown_path, tell
+from papermill_chain.runs.manifest import GOOD
 
 
 def grid_view_for(quiet: bool, json: bool) -> GridView:

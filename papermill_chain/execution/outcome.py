@@ -13,10 +13,10 @@ from jupyter_client.kernelspec import NoSuchKernel
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.execute import ERROR_MARKER_TAG
 
-from papermill_chain.files import saying
-from papermill_chain.history import PNG
-from papermill_chain.record import Failure
-from papermill_chain.session import Outcome, Picture, Session
+from papermill_chain.execution.session import Outcome, Picture, Session
+from papermill_chain.runs.changes import PNG
+from papermill_chain.runs.files import saying
+from papermill_chain.runs.manifest import Failure
 
 HEADLINE = "application/vnd.chain.headline+json"
 LINES_OF_TRACEBACK = 8

@@ -16,9 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from papermill_chain.files import write_whole
-from papermill_chain.grid import SECONDS_TO_STOP, Combination, Grid, PlaceLost, Result, run_one
-from papermill_chain.notebooks import ChainError
+from papermill_chain.chain.notebooks import ChainError
+from papermill_chain.grid.combinations import Combination, Grid, Result
+from papermill_chain.grid.run import SECONDS_TO_STOP, PlaceLost, run_one
+from papermill_chain.runs.files import write_whole
 
 PATIENCE = 8  # seconds for a scheduler to answer; it is asked before anything runs
 SILENCE = 11  # seconds after which a silent connection is broken, the least that Dask can do with

@@ -10,8 +10,6 @@ import filecmp
 import io
 import json
 import os
-import re
-import shlex
 import shutil
 import signal
 import subprocess
@@ -19,96 +17,23 @@ import sys
 import tempfile
 import threading
 import time
-from argparse import Namespace
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from hashlib import sha256
-from itertools import product
 from pathlib import Path
-from posixpath import normpath
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
-from papermill_chain.files import link, relative, write_whole
-from papermill_chain.notebooks import ChainError
-from papermill_chain.plan import Plan
-from papermill_chain.record import GOOD, last_good
-from papermill_chain.signals import ENDS_WITH_INPUT, Interrupted, signals_put_into
-from papermill_chain.stages import notebook_path, writers
+from papermill_chain.execution.signals import ENDS_WITH_INPUT, Interrupted, signals_put_into
+from papermill_chain.grid.combinations import Combination, Grid, Result
+from papermill_chain.runs.files import link, relative, write_whole
+from papermill_chain.runs.manifest import GOOD
 
-MANY = 200  # combinations; for more of them somebody has to say yes
-MOST = 100_000  # values of one range
-RANGE = re.compile(r"([-+]?\d+)\.\.([-+]?\d+)(?:\.\.(\d+))?")
 SECONDS_TO_STOP = 4.7  # for chains to end in good order before they are killed
 SECONDS_TO_WAIT = 10.0  # for a chain that a killed grid has left, and that is about to end
 ENDED_BY_SIGNAL = (-signal.SIGINT, -signal.SIGTERM, 128 + signal.SIGINT, 128 + signal.SIGTERM)
 OF_A_RUN = ("CHAIN_RUN_FOLDER", "CHAIN_RUN_ID", "CHAIN_STAGE")
-
-
-@dataclass
-class Result:
-    """What became of one combination; `report` and `index` are paths below its workspace."""
-
-    status: str = "not run"
-    seconds: float | None = None
-    run: str | None = None
-    figures: dict[str, Any] = field(default_factory=dict)
-    error: str = ""
-    report: str | None = None
-    index: str | None = None
-
-
-@dataclass
-class Combination:
-    """One of the grid's runs: its parameters as typed, and what became of it."""
-
-    number: int
-    folder: str  # its workspace, below that of the grid
-    parameters: dict[str, str]  # those that differ between combinations
-    settings: dict[str, str]  # all that are set
-    result: Result = field(default_factory=Result)
-
-    @property
-    def label(self) -> str:
-        """How it is called where it is shown."""
-        return " ".join(f"{name}={value}" for name, value in self.parameters.items())
-
-
-@dataclass
-class Grid:
-    """What is to be run, and how."""
-
-    root: Path
-    id: str
-    title: str
-    script: str  # the program that runs the chain, below the root
-    files: dict[str, Path]  # what a workspace holds, by paths below it
-    combinations: list[Combination]
-    fixed: dict[str, str]  # what is set alike for all
-    command: str  # that goes on with it
-    jobs: int  # chains side by side
-    options: list[str]  # for each chain
-    shared: Sequence[str]  # variables that point to stores which are not for a grid
-    expected: float | None  # seconds of one combination, from the checkout's last results
-    scheduler: str | None = None  # of the cluster whose workers run the chains, if not this machine
-    trouble: str = ""  # why the whole of it came to no end
-
-    @property
-    def folder(self) -> Path:
-        """Where all of it is kept."""
-        return self.root / "experiments" / "grids" / self.id
-
-    @property
-    def page(self) -> Path:
-        """The page that compares the combinations."""
-        return self.folder / "index.html"
-
-    @property
-    def source(self) -> Path:
-        """The copy of the chain that all workspaces share."""
-        return self.folder / "source"
 
 
 class PlaceLost(Exception):
@@ -132,53 +57,6 @@ class GridView(Protocol):
     def ended(self, combination: Combination, done: int, of: int, left: float | None) -> None: ...
     def tick(self) -> None: ...
     def closed(self, grid: Grid, status: str) -> None: ...
-
-
-def grid_of(
-    asked: Namespace,
-    plan_for: Callable[[Namespace], Plan],
-    shared: Sequence[str],
-    scheduler: str | None = None,
-) -> Grid:
-    """The grid that a command line asks for; ChainError if it cannot be meant."""
-    if asked.only or asked.start:
-        raise ChainError("a grid runs the whole chain; --only and --from do not go with --grid")
-    values = _values(asked.grid)
-    total = 1
-    for texts in values.values():
-        total *= len(texts)
-    if total > MANY and not asked.yes:
-        raise ChainError(f"{total} combinations are more than {MANY}; add --yes to run them all")
-    fixed = dict(pair.partition("=")[::2] for pair in asked.set)
-    if both := sorted(values.keys() & fixed.keys()):
-        raise ChainError(f"{both[0]} is in --set as well as in --grid")
-    combinations, seen = [], {}
-    for number, texts in enumerate(product(*values.values()), start=1):
-        parameters = dict(zip(values, texts, strict=True))
-        pairs = [*asked.set, *(f"{name}={text}" for name, text in parameters.items())]
-        plan = plan_for(Namespace(**vars(asked) | {"set": pairs}))
-        same = json.dumps([(name, plan.given[name]) for name in values], default=str)
-        if same in seen:
-            raise ChainError(f"--grid asks twice for {seen[same]}")
-        settings = _from_anywhere(plan, fixed | parameters)
-        one = Combination(number, str(number).zfill(len(str(total))), parameters, settings)
-        combinations.append(one)
-        seen[same] = one.label
-    return Grid(
-        plan.root,
-        _id_of(values, fixed),
-        plan.title,
-        script := _script(plan.root),
-        _files(plan, script),
-        combinations,
-        fixed,
-        _command(asked),
-        asked.grid_jobs,
-        _options(asked),
-        shared,
-        _expected(plan),
-        scheduler,
-    )
 
 
 def run_grid(grid: Grid, place: Place, view: GridView) -> int:
@@ -458,101 +336,9 @@ class Explorer:
 
 def write_page(grid: Grid, status: str) -> None:
     """Write the page that compares the combinations."""
-    from papermill_chain.gridpage import page_of  # imports jinja2; a refusal needs it not
+    from papermill_chain.grid.page import page_of
 
     write_whole(grid.page, page_of(grid, status))
-
-
-def _values(specifications: Iterable[str]) -> dict[str, list[str]]:
-    """The values that each parameter takes in turn, as typed."""
-    values = {}
-    for specification in specifications:
-        name, equals, texts = specification.partition("=")
-        if not equals:
-            raise ChainError(f"--grid takes NAME=1..10 or NAME=A,B,C, not {specification}")
-        if name in values:
-            raise ChainError(f"{name} is twice in --grid; list all its values once")
-        values[name] = [value for text in texts.split(",") for value in _spread(name, text.strip())]
-    return values
-
-
-def _spread(name: str, text: str) -> list[str]:
-    """The whole numbers of a range, such as 1..10 or 0..100..25, with both ends; else the text."""
-    if not (match := RANGE.fullmatch(text)):
-        return [text]
-    first, last, step = int(match[1]), int(match[2]), int(match[3] or 1)
-    if first > last or step == 0:
-        raise ChainError(f"{name}={text} is an empty range; it goes up, as in 1..10 or 0..100..25")
-    if (last - first) // step >= MOST:
-        raise ChainError(f"{name}={text} has more than {MOST:,} values")
-    return [str(number) for number in range(first, last + 1, step)]
-
-
-def _from_anywhere(plan: Plan, settings: Mapping[str, str]) -> dict[str, str]:
-    """The same settings, understood in any folder: files are named by their whole paths."""
-    files = {name for stage in plan.stages for name in stage.reads}
-    return {
-        name: str(Path(text).absolute()) if name in files else text
-        for name, text in settings.items()
-    }
-
-
-def _id_of(values: Mapping[str, Sequence[str]], fixed: Mapping[str, str]) -> str:
-    """A name for a request that it alone has: its parameters, and a few digits of its hash."""
-    asked = json.dumps([list(values.items()), sorted(fixed.items())])
-    names = re.sub(r"\W+", "-", "-".join(values))[:40]
-    return f"{names}-{sha256(asked.encode()).hexdigest()[:8]}"
-
-
-def _script(root: Path) -> str:
-    """The program that is running, which each workspace gets a copy of."""
-    program = Path(sys.argv[0]).resolve()
-    if not (program.is_file() and program.is_relative_to(root)):
-        raise ChainError(
-            f"a grid copies the program that runs the chain; {program.name} is not a file in {root}"
-        )
-    return relative(program, root)
-
-
-def _files(plan: Plan, script: str) -> dict[str, Path]:
-    """What a chain needs: its program and packages, notebooks, and files that no stage writes."""
-    root, writer = plan.root, writers(plan.stages)
-    home = (root / script).parent
-    packages = [init.parent for init in home.glob("*/__init__.py")]
-    files = [*home.glob("*.py"), root / "uv.lock", root / "pyproject.toml"]
-    files += [file for package in packages for file in package.rglob("*")]
-    files += [notebook_path(root, stage.name) for stage in plan.stages]
-    for stage in plan.stages:
-        for path in map(normpath, stage.reads.values()):
-            if path not in writer and path.startswith(".."):
-                raise ChainError(f"{stage.name} reads {path}, which a grid cannot copy")
-            files += [root / path] if path not in writer else []
-    return {
-        relative(file, root): file
-        for file in files
-        if file.is_file() and "__pycache__" not in file.parts
-    }
-
-
-def _command(asked: Namespace) -> str:
-    """The command that asks for the same grid."""
-    words = [part for each in asked.grid for part in ("--grid", each)]
-    words += [part for each in asked.set for part in ("--set", each)]
-    words += ["--scheduler", asked.scheduler] if asked.scheduler else []
-    return shlex.join(["python", Path(sys.argv[0]).name, *words])
-
-
-def _options(asked: Namespace) -> list[str]:
-    """What each chain is told besides its parameters."""
-    limit = ["--cell-timeout", str(asked.cell_timeout)] if asked.cell_timeout else []
-    return ["--jobs", str(asked.jobs), *limit, *(["--force"] if asked.force else [])]
-
-
-def _expected(plan: Plan) -> float | None:
-    """How long the stages took when they last succeeded in the checkout, if all have."""
-    last = last_good(plan.experiments)
-    seconds = [last[stage.name].seconds for stage in plan.stages if stage.name in last]
-    return sum(seconds) if len(seconds) == len(plan.stages) else None
 
 
 def results_before(grid: Grid) -> dict[str, Result]:

@@ -1,27 +1,21 @@
 """What is kept of a run: its folder, its manifest, and of each stage the last good record."""
 
 import json
-import os
 import platform
-import shutil
 import subprocess
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from papermill_chain.files import sha256, take_back, write_whole
+from papermill_chain.runs.files import sha256, write_whole
+from papermill_chain.runs.lock import _note_holder
 
 GOOD = ("succeeded", "up to date")
 CUT = ("running", "interrupted", "failed")
-
-
-class Busy(Exception):
-    """Another run is going on in the same checkout."""
 
 
 @dataclass
@@ -167,80 +161,6 @@ def remember(experiments: Path, stage: StageRun) -> None:
     """Keep a success as the stage's last."""
     good = last_good(experiments) | {stage.name: stage}
     _write_json(experiments / "stages.json", {name: asdict(good[name]) for name in sorted(good)})
-
-
-def unfinished(experiments: Path) -> list[Path]:
-    """The folders of runs whose runner was killed before it could tidy up."""
-    return [staged.parent for staged in sorted(experiments.glob("runs/*/staged"))]
-
-
-def repair(experiments: Path, places: Iterable[Path]) -> None:
-    """Undo what a killed runner has left half done, and kill what it has left running."""
-    for folder in unfinished(experiments):
-        from papermill_chain.warm import MARK_OF_RUN, kill_family  # a rare case; not for all to pay
-
-        kill_family({MARK_OF_RUN: str(folder)})
-    take_back(experiments / ".publishing.json", places)
-
-
-def stages_cut(folder: Path) -> list[str]:
-    """The stages that were running when the runner of a run was killed."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        told = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        return [stage["name"] for stage in told["stages"] if stage["status"] in CUT]
-    return []
-
-
-def mark_interrupted(folder: Path) -> None:
-    """Say of a run that its runner was killed, and take away what it has staged."""
-    manifest = folder / "manifest.json"
-    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        told = json.loads(manifest.read_text(encoding="utf-8"))
-        for record in [told, *told["stages"]]:
-            if record["status"] == "running":
-                record["status"] = "interrupted"
-        if told["finished"] is None:
-            ended = datetime.fromtimestamp(manifest.stat().st_mtime, UTC)
-            told["finished"] = ended.isoformat(timespec="seconds")
-        _write_json(manifest, told)
-    shutil.rmtree(folder / "staged", ignore_errors=True)
-    with suppress(OSError):
-        folder.rmdir()  # it was killed before there was anything to tell
-
-
-@contextmanager
-def only_run(experiments: Path, what: str = "a run that is starting") -> Iterator[None]:
-    """Hold a folder for one run or grid; Busy tells who holds it already."""
-    try:
-        import fcntl
-    except ImportError:  # Windows: nothing keeps two runs apart there
-        yield
-        return
-    experiments.mkdir(parents=True, exist_ok=True)
-    with open(experiments / ".lock", "a+", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system drops it with the process
-        except BlockingIOError:
-            raise Busy(_holder(experiments)) from None
-        _note_holder(experiments, what)
-        try:
-            yield
-        finally:
-            lock.truncate(0)
-
-
-def _holder(experiments: Path) -> str:
-    """Who holds the checkout; whoever has just taken it needs a moment to say so."""
-    for _ in range(20):
-        if told := (experiments / ".lock").read_text(encoding="utf-8").strip():
-            return told
-        time.sleep(0.02)
-    return "another run"
-
-
-def _note_holder(experiments: Path, what: str) -> None:
-    """Let others who find the checkout busy know with what."""
-    (experiments / ".lock").write_text(f"{what}, process {os.getpid()}", encoding="utf-8")
 
 
 def _write_json(path: Path, told: dict[str, Any]) -> None:

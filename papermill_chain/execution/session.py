@@ -13,8 +13,15 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
 
-from papermill_chain.record import Failure
-from papermill_chain.warm import LAST, MARK_OF_RUN, MARK_OF_STAGE, Warm, kill_family, step_back
+from papermill_chain.execution.fork_server import (
+    LAST,
+    MARK_OF_RUN,
+    MARK_OF_STAGE,
+    Warm,
+    kill_family,
+    step_back,
+)
+from papermill_chain.runs.manifest import Failure
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from papermill_chain.files import sha256
-from papermill_chain.notebooks import Notebook, imported_modules
-from papermill_chain.record import StageRun
-from papermill_chain.stages import Stage
+from papermill_chain.chain.notebooks import Notebook, imported_modules
+from papermill_chain.chain.stages import Stage
+from papermill_chain.runs.files import sha256
+from papermill_chain.runs.manifest import StageRun
 
 FILE_NAME = re.compile(rb"[\"']([A-Za-z][\w-]*(?:\.\w+)+)[\"']")
 PYTHON = ".".join(map(str, sys.version_info[:3]))

@@ -1,22 +1,16 @@
-"""What a reader gets to see: one self-contained HTML page a notebook, and one index of all runs."""
+"""What a reader gets to see of a notebook: one self-contained HTML page."""
 
-import json
 import re
-from base64 import b64encode
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import cache
-from hashlib import sha256
 from importlib.metadata import distribution
 from pathlib import Path
 from secrets import token_hex
-from urllib.parse import quote
 
-from papermill_chain.files import write_whole
-from papermill_chain.history import changes_by_run, leading_number, read_runs
-from papermill_chain.sanitize import picture, safe_html
+from papermill_chain.reports.pages import TEMPLATES, _markup, filled
+from papermill_chain.reports.sanitize import picture, safe_html
+from papermill_chain.runs.files import write_whole
 
-TEMPLATES = Path(__file__).parent / "template"
 NOTEBOOK = re.compile(r"(?:\./)?([\w-]+)\.ipynb(#.*)?")
 NUMBER = re.compile(
     r"[-−+]?[\d.,\s]*\d(e[-+]?\d+)?(\s*±\s*[\d.,]+)?\s*%?|[-−]?inf|nan|<NA>|NaT|", re.IGNORECASE
@@ -72,37 +66,6 @@ def render(
         failing=_failing_cell(executed, error),
     )
     write_whole(html, page)
-
-
-def write_index(experiments: Path, title: str, compare: str | None = None) -> Path:
-    """Write the page that lists the runs kept under `experiments`, newest first.
-
-    `compare` is the command that compares the runs {a} and {b}; the page offers it, or the page
-    that it has made before.
-    """
-    runs = read_runs(experiments)
-    latest = next((run for run in runs if not run.unreadable), None)
-    good = next((run for run in runs if run.status == "succeeded"), None)
-    comparisons = [page.stem for page in sorted(experiments.glob("comparisons/*_*.html"))]
-    grids = {
-        page.parent.name: f"grids/{quote(page.parent.name, safe='')}/index.html"
-        for page in sorted(experiments.glob("grids/*/index.html"), reverse=True)
-    }
-    page = filled(
-        "runs.html.j2",
-        title=title,
-        runs=runs,
-        latest=latest,
-        good=good if good is not latest else None,
-        changes=changes_by_run(runs),
-        figures=list(dict.fromkeys(name for run in runs for name in run.figures)),
-        compare=compare,
-        comparisons=json.dumps(comparisons),
-        grids=grids,
-    )
-    index = experiments / "index.html"
-    write_whole(index, page)
-    return index
 
 
 @dataclass
@@ -241,81 +204,3 @@ def _failing_cell(executed, error: dict | None) -> str | None:
     number = failed[0] if failed else error.get("cell")
     known = isinstance(number, int) and 0 <= number < len(executed.cells)
     return f"cell-{number}" if known else None
-
-
-def filled(template: str, **shown: object) -> str:
-    """A template as a page with its style and script inside, and a policy that admits no other script.
-
-    A template may have a style and a script of its own beside it, which then follow those of all
-    pages.
-    """
-    style, script = (_for_all_and_for(template, kind) for kind in ("css", "js"))
-    digest = b64encode(sha256(script.encode()).digest()).decode()
-    page = _templates().get_template(template)
-    return page.render(
-        style=_markup(style), script=_markup(script), script_hash=f"sha256-{digest}", **shown
-    )
-
-
-@cache  # an index is written after each report
-def _templates():
-    """The templates of pages, compiled when they are used first."""
-    from jinja2 import Environment, FileSystemLoader
-
-    templates = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    templates.filters.update(
-        figure=_figure,
-        words=_words,
-        moment=_moment,
-        duration=_duration,
-        rank=_rank,
-        number=leading_number,
-    )
-    return templates
-
-
-def _for_all_and_for(template: str, kind: str) -> str:
-    """The style or script of all pages, and after it that of one template, if it has one."""
-    names = dict.fromkeys(["report", template.partition(".")[0]])
-    files = [TEMPLATES / f"{name}.{kind}" for name in names]
-    return "".join(file.read_text(encoding="utf-8") for file in files if file.exists())
-
-
-def _markup(html: str):
-    """HTML of our own making, or made harmless: it needs no further escape."""
-    from markupsafe import Markup
-
-    return Markup(html)
-
-
-def _figure(value: object) -> str:
-    """A key figure to four digits, or as it is if it is a word."""
-    if isinstance(value, float):
-        return f"{value:.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
-    return str(value)
-
-
-def _words(name: str) -> str:
-    """A name from code, read aloud."""
-    return name.replace("_", " ")
-
-
-def _rank(status: str) -> int:
-    """Where a status stands among others when they are sorted: what needs a look comes first."""
-    ranks = ["failed", "interrupted", "unreadable", "running", "succeeded"]
-    return ranks.index(status) if status in ranks else len(ranks)
-
-
-def _moment(time: datetime) -> str:
-    """A time that reads the same everywhere."""
-    return f"{time:%Y-%m-%d %H:%M} UTC"
-
-
-def _duration(seconds: float) -> str:
-    """A span of time in the unit that fits it."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02} s"

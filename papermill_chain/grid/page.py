@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from statistics import mean, median
 from typing import Any
 
-from papermill_chain.grid import Combination, Grid
-from papermill_chain.record import GOOD
-from papermill_chain.report import filled
+from papermill_chain.grid.combinations import Combination, Grid
+from papermill_chain.reports.pages import filled
+from papermill_chain.runs.manifest import GOOD
 
 LEVELS = 12  # values of a parameter that are worth a line each
 WIDTH, MARGIN, STEP = 640, 10, 9  # of a strip of dots, in its own units

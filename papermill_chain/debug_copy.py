@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from papermill_chain.files import write_whole
-from papermill_chain.notebooks import ChainError, notebook_in, read_notebook
-from papermill_chain.plan import Plan
-from papermill_chain.progress import shown_path
-from papermill_chain.stages import Elsewhere, Stage, find_stage, notebook_path
+from papermill_chain.chain.notebooks import ChainError, notebook_in, read_notebook
+from papermill_chain.chain.plan import Plan
+from papermill_chain.chain.stages import Elsewhere, Stage, find_stage, notebook_path
+from papermill_chain.reports.terminal import shown_path
+from papermill_chain.runs.files import write_whole
 
 INJECTED = "injected-parameters"  # papermill's tag
 POINTER = "papermill-error-cell-tag"  # its tag, too, for the cells that point to an error

@@ -12,7 +12,7 @@ from pathlib import Path
 from textwrap import fill, indent
 from typing import Any, Protocol
 
-from papermill_chain.record import Run, StageRun
+from papermill_chain.runs.manifest import Run, StageRun
 
 SECONDS_OF_SILENCE = 15
 COLOURS = {

@@ -1,0 +1,89 @@
+"""Pages that need nothing but themselves: templates filled, with their style and script inside."""
+
+from base64 import b64encode
+from datetime import datetime
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+
+from papermill_chain.runs.changes import leading_number
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def filled(template: str, **shown: object) -> str:
+    """A template as a page with its style and script inside, and a policy that admits no other script.
+
+    A template may have a style and a script of its own beside it, which then follow those of all
+    pages.
+    """
+    style, script = (_for_all_and_for(template, kind) for kind in ("css", "js"))
+    digest = b64encode(sha256(script.encode()).digest()).decode()
+    page = _templates().get_template(template)
+    return page.render(
+        style=_markup(style), script=_markup(script), script_hash=f"sha256-{digest}", **shown
+    )
+
+
+@cache  # an index is written after each report
+def _templates():
+    """The templates of pages, compiled when they are used first."""
+    from jinja2 import Environment, FileSystemLoader
+
+    templates = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    templates.filters.update(
+        figure=_figure,
+        words=_words,
+        moment=_moment,
+        duration=_duration,
+        rank=_rank,
+        number=leading_number,
+    )
+    return templates
+
+
+def _for_all_and_for(template: str, kind: str) -> str:
+    """The style or script of all pages, and after it that of one template, if it has one."""
+    names = dict.fromkeys(["report", template.partition(".")[0]])
+    files = [TEMPLATES / f"{name}.{kind}" for name in names]
+    return "".join(file.read_text(encoding="utf-8") for file in files if file.exists())
+
+
+def _markup(html: str):
+    """HTML of our own making, or made harmless: it needs no further escape."""
+    from markupsafe import Markup
+
+    return Markup(html)
+
+
+def _figure(value: object) -> str:
+    """A key figure to four digits, or as it is if it is a word."""
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
+    return str(value)
+
+
+def _words(name: str) -> str:
+    """A name from code, read aloud."""
+    return name.replace("_", " ")
+
+
+def _rank(status: str) -> int:
+    """Where a status stands among others when they are sorted: what needs a look comes first."""
+    ranks = ["failed", "interrupted", "unreadable", "running", "succeeded"]
+    return ranks.index(status) if status in ranks else len(ranks)
+
+
+def _moment(time: datetime) -> str:
+    """A time that reads the same everywhere."""
+    return f"{time:%Y-%m-%d %H:%M} UTC"
+
+
+def _duration(seconds: float) -> str:
+    """A span of time in the unit that fits it."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02} s"
