@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-from papermill_chain.chain.stages import Elsewhere, Stage
+from papermill_chain.chain.stages import External, Stage
 from papermill_chain.cli import main
 from papermill_chain.runs.manifest import Run
 
@@ -122,7 +122,7 @@ CHAIN = [
         writes=MODEL | BESIDE | REGISTRATION,
         kept=[*REGISTRATION],
         imports=MLFLOW,
-        elsewhere=Elsewhere(ready=open_registry, missing=what_registration_lacks, close=close_runs),
+        external=External(prepare=open_registry, check=what_registration_lacks, release=close_runs),
     ),
     Stage(
         "05_validation",
@@ -130,7 +130,7 @@ CHAIN = [
         writes=VALIDATION | CARD,
         kept=[*VALIDATION],
         imports=MLFLOW,
-        elsewhere=Elsewhere(missing=what_validation_lacks),
+        external=External(check=what_validation_lacks),
     ),
     Stage(
         "06_explanation",

@@ -31,7 +31,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "benchmarks")]
 import toy
 from chain import copy_project
 
-from papermill_chain.chain.stages import Elsewhere, Stage
+from papermill_chain.chain.stages import External, Stage
 from papermill_chain.cli import main
 
 SPLIT = {"train": "data/train.txt", "test": "data/test.txt"}
@@ -43,7 +43,7 @@ CHAIN = [
         "3_model",
         reads={"train": SPLIT["train"]},
         writes=MODEL,
-        elsewhere=Elsewhere(close=toy.close_registry),
+        external=External(release=toy.close_registry),
     ),
     Stage(
         "4_judge",

@@ -47,7 +47,7 @@ def main() -> None:
     alone = parallel_config("loky", inner_max_num_threads=1)
     with TemporaryDirectory() as folder, Cluster(Path(folder)) as dask, alone, Parallel(2) as pool:
         os.environ[units.ADDRESS] = dask.ready(2)
-        units.spread(_fold_scores, fits[:20])  # imports are done once, and not counted
+        units.run_units(_fold_scores, fits[:20])  # imports are done once, and not counted
         pool(delayed(_fold_scores)(*fit) for fit in fits[:20])
         print(f"{asked.fits} fits, joblib and cluster in turn; seconds")
         ratios = [once(fits, pool) for _ in range(asked.rounds)]
@@ -62,7 +62,7 @@ def once(fits: list[tuple], pool: Parallel) -> float:
     began = time.perf_counter()
     here = pool(delayed(_fold_scores)(*fit) for fit in fits)
     turn = time.perf_counter()
-    there = units.spread(_fold_scores, fits)
+    there = units.run_units(_fold_scores, fits)
     ended = time.perf_counter()
     assert all(np.array_equal(a[0], b[0]) for a, b in zip(here, there, strict=True))
     ratio = (ended - turn) / (turn - began)

@@ -14,7 +14,7 @@ from papermill_chain.chain.stages import Stage, in_order, read_notebooks, upstre
 from papermill_chain.execution.repair import mark_interrupted, repair, stages_cut, unfinished
 from papermill_chain.execution.signals import end_with_input
 from papermill_chain.reports.terminal import duration, show_failures, tell, view_for
-from papermill_chain.runs.files import saying
+from papermill_chain.runs.files import os_error_text
 from papermill_chain.runs.lock import Busy, only_run
 from papermill_chain.runs.manifest import Run, last_good
 
@@ -90,7 +90,7 @@ def main(
     except Busy as busy:
         return _say(f"{busy}, is going on in this checkout; wait for it or stop it", BUSY)
     except OSError as error:
-        return _say(f"the run cannot be kept: {saying(error, root / 'experiments')}", 1)
+        return _say(f"the run cannot be kept: {os_error_text(error, root / 'experiments')}", 1)
     except KeyboardInterrupt:
         return 130
 
@@ -99,7 +99,7 @@ def _run(plan: Plan, asked: Namespace, next_steps: Iterable[str]) -> int:
     """Repair what a killed run has left, then run what is not up to date, if anything."""
     repair(plan.experiments, plan.places)
     for folder in unfinished(plan.experiments):
-        _close_elsewhere(plan, folder)
+        _release_external(plan, folder)
         mark_interrupted(folder)
     view = view_for(quiet=asked.quiet, json=asked.json)
     last = last_good(plan.experiments)
@@ -137,7 +137,7 @@ def _open(page: Path) -> None:
 def _grid(asked: Namespace, plan_for: Callable[[Namespace], Plan], shared: Sequence[str]) -> int:
     """Run the chain for each combination of some parameters, or show what that would be."""
     from papermill_chain.grid.combinations import grid_of
-    from papermill_chain.grid.run import Here, run_grid
+    from papermill_chain.grid.run import LocalExecutor, run_grid
     from papermill_chain.grid.terminal import grid_view_for, show_failed_combinations, show_grid
 
     # A chain that a worker runs would wait for that very worker if its notebooks knew the cluster.
@@ -153,7 +153,7 @@ def _grid(asked: Namespace, plan_for: Callable[[Namespace], Plan], shared: Seque
             with _cluster(asked) as client:
                 code = run_grid(grid, Workers(client, grid), view)
         else:
-            code = run_grid(grid, Here(grid), view)
+            code = run_grid(grid, LocalExecutor(grid), view)
     show_failed_combinations(grid)
     if asked.open and code <= 1:
         _open(grid.page)
@@ -198,12 +198,12 @@ def _take_over(asked: Namespace, stages: list[Stage], root: Path) -> None:
         print(done)
 
 
-def _close_elsewhere(plan: Plan, folder: Path) -> None:
+def _release_external(plan: Plan, folder: Path) -> None:
     """End what the stages of a killed run have left open outside of the project's files."""
     cut = stages_cut(folder)
     for stage in plan.stages:
-        if stage.elsewhere.close and stage.name in cut:
-            stage.elsewhere.close([folder.name])
+        if stage.external.release and stage.name in cut:
+            stage.external.release([folder.name])
 
 
 def _parser(title: str, chain: Sequence[Stage]) -> ArgumentParser:

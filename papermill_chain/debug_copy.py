@@ -18,7 +18,7 @@ from typing import Any
 
 from papermill_chain.chain.notebooks import ChainError, notebook_in, read_notebook
 from papermill_chain.chain.plan import Plan
-from papermill_chain.chain.stages import Elsewhere, Stage, find_stage, notebook_path
+from papermill_chain.chain.stages import External, Stage, find_stage, notebook_path
 from papermill_chain.reports.terminal import shown_path
 from papermill_chain.runs.files import write_whole
 
@@ -120,7 +120,7 @@ def show_copy(copy: Copy) -> None:
     elif not copy.stopped:
         print(f"{name} has not failed in its last run; the copy is of the notebook as it is")
     print("What it writes goes to debug/files/, and what is published stays as it is.")
-    if copy.stage.elsewhere != Elsewhere():
+    if copy.stage.external != External():
         print("What it keeps elsewhere, as in a registry, it keeps there from the copy, too.")
     settings = [part for each in copy.settings for part in ("--set", each)]
     print(

@@ -20,13 +20,15 @@ sys.dont_write_bytecode = False
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+pytest_plugins = ["browser", "fixtures"]  # the fixtures of more than one folder
+
 # The files that take longest. test_evidence.py needs the chain that test_chain.py starts with, and
 # would have to wait for it if it came sooner.
 FIRST = [
     "test_chain.py",
     "test_tracking_server.py",
-    "test_evaluation.py",
-    "test_scoring.py",
+    "test_cross_validation.py",
+    "test_scorer.py",
     "test_evidence.py",
 ]
 PARTS = [

@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 if __name__ == "__main__":
     sys.path.insert(0, str(REPOSITORY))
 
-from papermill_chain.chain.stages import Elsewhere, Stage
+from papermill_chain.chain.stages import External, Stage
 from papermill_chain.cli import main
 
 HEADLINE = "application/vnd.chain.headline+json"
@@ -47,7 +47,7 @@ CHAIN = [
         reads={"train": SPLIT["train"]},
         writes=MODEL,
         kept=["card"],
-        elsewhere=Elsewhere(missing=what_registry_lacks, close=close_registry),
+        external=External(check=what_registry_lacks, release=close_registry),
     ),
     Stage("01_look", reads=RAW),
     Stage("02_split", reads=RAW, writes=SPLIT),

@@ -24,7 +24,7 @@ LIBRARIES = ("numpy", "pandas", "scikit-learn")
 _WHOLE, _HALF = ".unit", ".half"
 
 
-class Kept:
+class Checkpoints:
     """The results of some units, in a folder.
 
     Parameters

@@ -18,7 +18,7 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from work_units.checkpoints import basis
-from work_units.errors import DEATHS, NoCluster, WorkersDied
+from work_units.errors import MAX_WORKER_DEATHS, NoCluster, WorkersDied
 
 #: Seconds after which a scheduler that does not answer counts as gone; the second, for one whose
 #: machine says nothing any more, is the least that Dask can do with.
@@ -93,7 +93,7 @@ def on_cluster(
                 except KilledWorker as error:
                     for number in numbers:
                         deaths[number] += error.allowed_failures + 1
-                        if deaths[number] >= DEATHS:
+                        if deaths[number] >= MAX_WORKER_DEATHS:
                             raise WorkersDied([number], len(units)) from error
                         done.add(send([number]))
                     continue

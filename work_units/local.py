@@ -16,12 +16,12 @@ from typing import Any
 from joblib import cpu_count
 from threadpoolctl import threadpool_limits
 
-from work_units.errors import DEATHS, WorkersDied
+from work_units.errors import MAX_WORKER_DEATHS, WorkersDied
 
 LINUX = sys.platform == "linux"  # macOS has fork, but its own libraries do not survive it
 
 
-def here(
+def run_local(
     function: Callable, units: Sequence[tuple], workers: int = -1, *, forked: bool = False
 ) -> Iterator[tuple[int, Any]]:
     """Do units in processes of this machine, yielding each one's number and result as it is done.
@@ -29,7 +29,7 @@ def here(
     Parameters
     ----------
     function, units, workers
-        As :func:`spread` takes them.
+        As :func:`run_units` takes them.
     forked
         Whether the processes may be forks of this one, where there are such. A fork has all that is
         imported here, while another process takes seconds to import it anew; but it also has the
@@ -38,7 +38,7 @@ def here(
     Raises
     ------
     WorkersDied
-        As :func:`spread`.
+        As :func:`run_units`.
     """
     count = min(cpu_count() if workers == -1 else workers, len(units))
     if count < 2:
@@ -68,7 +68,7 @@ def here(
                 pool.shutdown(cancel_futures=True)
                 lost, pool, running = sorted(running.values(), reverse=True), None, {}
                 deaths.update(lost)
-                if any(deaths[number] >= DEATHS for number in lost):
+                if any(deaths[number] >= MAX_WORKER_DEATHS for number in lost):
                     raise WorkersDied(lost[::-1], len(units))
                 waiting += lost
     finally:

@@ -11,14 +11,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from work_units.checkpoints import Kept
-from work_units.local import here
+from work_units.checkpoints import Checkpoints
+from work_units.local import run_local
 
 #: Names the scheduler of the cluster that work goes to; Dask itself knows it by this name too.
 ADDRESS = "DASK_SCHEDULER_ADDRESS"
 
 
-def spread(
+def run_units(
     function: Callable, units: Sequence[tuple], workers: int = -1, keep: str | Path | None = None
 ) -> list[Any]:
     """What a function returns for each unit of work, in the order of the units.
@@ -46,7 +46,7 @@ def spread(
     OSError
         If there can be no such folder.
     """
-    kept = Kept(keep, function, units) if keep else None
+    kept = Checkpoints(keep, function, units) if keep else None
     results = kept.read() if kept else {}
     left = [number for number in range(len(units)) if number not in results]
     rest = [units[number] for number in left]
@@ -55,7 +55,7 @@ def spread(
 
         done = on_cluster(function, rest, address, print)
     else:
-        done = here(function, rest, workers, forked=True)
+        done = run_local(function, rest, workers, forked=True)
     with closing(done):
         for place, result in done:
             results[left[place]] = result

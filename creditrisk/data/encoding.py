@@ -17,7 +17,7 @@ def target(frame: pd.DataFrame, contract: Contract) -> pd.Series:
     return (frame[contract.target.name] == contract.positive).astype("int64")
 
 
-def named_levels(values: pd.Series, field: Field) -> pd.Series:
+def levels_with_missing(values: pd.Series, field: Field) -> pd.Series:
     """A category's values as ordered levels, with a missing value as the level it is."""
     filled = values.astype(object).where(values.notna(), MISSING)
     kind = pd.CategoricalDtype(list(field.all_levels), ordered=True)

@@ -63,7 +63,7 @@ def decisions_by_cutoff(y: np.ndarray, score: np.ndarray, cutoffs: np.ndarray) -
     return pd.DataFrame(columns, pd.Index(cutoffs, name="cutoff"))
 
 
-def refuse_odd(bad_accepted: float, good_rejected: float, bad_rate: float) -> None:
+def check_costs(bad_accepted: float, good_rejected: float, bad_rate: float) -> None:
     """Refuse costs and a bad rate with which nothing can be decided.
 
     Raises
@@ -89,7 +89,7 @@ def break_even(bad_accepted: float, good_rejected: float) -> float:
     return bad_accepted / (bad_accepted + good_rejected)
 
 
-def at_bad_rate(score: np.ndarray, here: float, there: float) -> np.ndarray:
+def correct_prior(score: np.ndarray, here: float, there: float) -> np.ndarray:
     """Probabilities of good as they would be where another share of applicants is bad.
 
     Parameters

@@ -29,7 +29,7 @@ def auc_interval(y: np.ndarray, score: np.ndarray, level: float = 0.95) -> Inter
     ValueError
         If there are fewer than two applicants of a class.
     """
-    return _delong(*wins(y, score), level, (0.0, 1.0))
+    return _delong(*placements(y, score), level, (0.0, 1.0))
 
 
 def auc_difference(
@@ -39,11 +39,11 @@ def auc_difference(
 
     The p-value is that of no difference. Luck with the applicants, which both share, cancels out.
     """
-    (good, bad), (other_good, other_bad) = wins(y, score), wins(y, other)
+    (good, bad), (other_good, other_bad) = placements(y, score), placements(y, other)
     return _delong(good - other_good, bad - other_bad, level, (-1.0, 1.0))
 
 
-def wins(y: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def placements(y: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """How many bad risks each good one outranks, and how many good ones each bad is outranked by.
 
     One beside it counts half. The counts take the time of a sort, so that a million applicants are
@@ -91,7 +91,7 @@ def ks(y: np.ndarray, score: np.ndarray) -> float:
     return float(np.abs(shares[0] - shares[1]).max())
 
 
-def bounded(
+def intervals_of_rates(
     y: np.ndarray, score: np.ndarray, approve: np.ndarray, *, draws: int, seed: int
 ) -> dict[str, Interval | None]:
     """KS and Brier score with bootstrap intervals, shares approved and bad among them with Wilson's.
@@ -150,7 +150,7 @@ def by_segment(y: np.ndarray, score: np.ndarray, segment: pd.Series) -> pd.DataF
     for name, inside in segment.groupby(segment, observed=True).indices.items():
         good, bad = int((y[inside] == 1).sum()), int((y[inside] == 0).sum())
         figures = (np.nan, np.nan, np.nan)
-        note = few(good, bad)
+        note = too_few_to_judge(good, bad)
         if not note:
             auc = auc_interval(y[inside], score[inside])
             figures = (auc.estimate, auc.low, auc.high)
@@ -160,7 +160,7 @@ def by_segment(y: np.ndarray, score: np.ndarray, segment: pd.Series) -> pd.DataF
     return pd.DataFrame.from_dict(rows, orient="index", columns=names)
 
 
-def few(good: int, bad: int) -> str:
+def too_few_to_judge(good: int, bad: int) -> str:
     """Why applicants are too few to be judged, in words; empty if they are enough."""
     if good and bad:
         return f"too few: {good} good, {bad} bad" if min(good, bad) < FEW else ""

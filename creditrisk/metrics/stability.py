@@ -7,7 +7,7 @@ import pandas as pd
 from scipy import stats
 
 from creditrisk.data.contract import Field
-from creditrisk.data.encoding import named_levels
+from creditrisk.data.encoding import levels_with_missing
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Stability:
         return self.psi > self.by_chance
 
 
-def stability(before: np.ndarray, after: np.ndarray) -> Stability:
+def population_stability_index(before: np.ndarray, after: np.ndarray) -> Stability:
     """Population stability index of two samples' counts over the same bins.
 
     Parameters
@@ -56,7 +56,7 @@ def score_stability(before: np.ndarray, after: np.ndarray, bins: int = 10) -> St
         np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1)
         for values in (before, after)
     ]
-    return stability(*counts)
+    return population_stability_index(*counts)
 
 
 def column_stability(
@@ -65,5 +65,7 @@ def column_stability(
     """Stability of one raw column: of its levels, missing one of them, or of a quantity's bins."""
     if field.levels is None:
         return score_stability(before.to_numpy(), after.to_numpy(), bins)
-    counts = [named_levels(values, field).value_counts(sort=False) for values in (before, after)]
-    return stability(*(count.to_numpy() for count in counts))
+    counts = [
+        levels_with_missing(values, field).value_counts(sort=False) for values in (before, after)
+    ]
+    return population_stability_index(*(count.to_numpy() for count in counts))

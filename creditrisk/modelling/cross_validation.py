@@ -14,7 +14,7 @@ from sklearn.model_selection import GridSearchCV, RepeatedStratifiedKFold
 
 from creditrisk.metrics.ranking import MEASURES, measures
 from creditrisk.modelling.candidates import Candidate
-from work_units.units import spread
+from work_units.units import run_units
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def cross_validate(
     workers
         Processes to fit in, -1 for one a core; the result does not depend on it.
     keep
-        A folder for what is done already, see :func:`work_units.units.spread`.
+        A folder for what is done already, see :func:`work_units.units.run_units`.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def cross_validate(
     # first, so that all workers end together.
     units = [(model, split) for model in reversed(single) for split in range(len(splits))]
     fits = [(model.estimator, X, y, *splits[split]) for model, split in units]
-    done = spread(_fold_scores, fits, workers, keep)
+    done = run_units(_fold_scores, fits, workers, keep)
     table = OutOfFold(np.asarray(y), np.empty((repeats, len(y)), dtype=int))
     scores = {model.name: np.empty((repeats, len(y))) for model in single}
     seconds = {model.name: [] for model in single}
@@ -159,7 +159,7 @@ def chosen_settings(
     """
     searches = [model for model in models if isinstance(model.estimator, GridSearchCV)]
     units = [(model.estimator, X, y) for model in reversed(searches)]  # the dearest first
-    found = spread(_search, units, workers, keep)[::-1]
+    found = run_units(_search, units, workers, keep)[::-1]
     return {model.name: chosen for model, chosen in zip(searches, found, strict=True)}
 
 

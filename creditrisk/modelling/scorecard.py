@@ -59,7 +59,7 @@ class Bin:
 
 
 @dataclass(frozen=True)
-class Card:
+class Scorecard:
     """A scorecard's bins, by field in the contract's order, and the log-odds they are added to."""
 
     bins: tuple[Bin, ...]
@@ -72,7 +72,7 @@ class Card:
         return float(common / len(self.columns) + scale.factor * bin.weight * bin.woe)
 
 
-def card(model: Pipeline, contract: Contract) -> Card:
+def scorecard_of(model: Pipeline, contract: Contract) -> Scorecard:
     """The bins of a fitted "WoE Scorecard".
 
     Parameters
@@ -99,7 +99,7 @@ def card(model: Pipeline, contract: Contract) -> Card:
             woe, weight = evidence[:, column] - average, float(weights[column])
             bins += _bins(places, number, codes[:, column], woe, weight)
     base = classifier["regression"].intercept_[0] + average * weights[[*columns.values()]].sum()
-    return Card(tuple(bins), float(base), columns)
+    return Scorecard(tuple(bins), float(base), columns)
 
 
 def scorecard(
@@ -125,9 +125,9 @@ def scorecard(
     Raises
     ------
     ValueError
-        As :func:`card`.
+        As :func:`scorecard_of`.
     """
-    found = card(model, contract)
+    found = scorecard_of(model, contract)
     table = pd.DataFrame(
         [(b.field.name, b.words, b.woe, found.points(b, scale)) for b in found.bins],
         columns=["field", "bin", "woe", "points"],
@@ -168,9 +168,9 @@ def to_sql(
     Raises
     ------
     ValueError
-        As :func:`card`.
+        As :func:`scorecard_of`.
     """
-    found = card(model, contract)
+    found = scorecard_of(model, contract)
     by_field = groupby(found.bins, key=lambda each: each.field)
     log_odds = "\n".join([repr(found.base), *(_case(list(bins)) for _, bins in by_field)])
     return f"""SELECT scored.*,

@@ -14,7 +14,7 @@ from sklearn.model_selection import train_test_split
 from creditrisk.metrics.intervals import Interval
 from creditrisk.metrics.ranking import fast_auc
 from creditrisk.modelling.cross_validation import OutOfFold
-from work_units.units import spread
+from work_units.units import run_units
 
 #: What is said of two figures that the data cannot tell apart.
 UNCLEAR = "not distinguishable"
@@ -222,7 +222,7 @@ def split_luck(
     if splits < 1:
         raise ValueError(f"splits is {splits}; it takes one at least")
     units = [(list(estimators.values()), X, y, test_size, seed + n) for n in range(splits)]
-    return pd.DataFrame(spread(_split_aucs, units, workers, keep), columns=list(estimators))
+    return pd.DataFrame(run_units(_split_aucs, units, workers, keep), columns=list(estimators))
 
 
 def _split_aucs(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from creditrisk.portfolio.scoring import Done, Failed, Part, Summary
+from creditrisk.portfolio.scoring import FailedPart, Part, ScoredPart, Summary
 
 EVERY = 10  # seconds between lines where no terminal shows a bar
 
@@ -30,10 +30,10 @@ class Pace:
         self.sizes = {part.name: part.size or 1 for part in parts}
         self.began = self.said = time.monotonic()
 
-    def add(self, result: Done | Failed) -> None:
+    def add(self, result: ScoredPart | FailedPart) -> None:
         """Count a file."""
         self.files += 1
-        self.rows += result.rows if isinstance(result, Done) else 0
+        self.rows += result.rows if isinstance(result, ScoredPart) else 0
         self.read += self.sizes[result.name]
 
     def words(self) -> str:

@@ -30,8 +30,8 @@ from creditrisk.portfolio.storage import Disk, Entry, absolute, reaching, storag
 from creditrisk.scoring.loading import ModelRefused, load_scorer
 from creditrisk.scoring.lookup_tables import WORTH_COMPILED, compiled
 from creditrisk.scoring.scorer import NoReasons, Scorer
-from work_units.errors import DEATHS, WorkersDied
-from work_units.local import here
+from work_units.errors import MAX_WORKER_DEATHS, WorkersDied
+from work_units.local import run_local
 
 #: Rows that are read, scored and written at once, without and with reasons.
 ROWS, REASONED = 65_536, 4_096
@@ -112,7 +112,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Done:
+class ScoredPart:
     """A part that has been scored."""
 
     name: str
@@ -128,7 +128,7 @@ class Done:
 
 
 @dataclass(frozen=True)
-class Failed:
+class FailedPart:
     """A part that could not be scored; nothing of it is left."""
 
     name: str
@@ -141,8 +141,8 @@ class Summary:
     """What became of a portfolio."""
 
     parts: int
-    done: list[Done]
-    failed: list[Failed]
+    done: list[ScoredPart]
+    failed: list[FailedPart]
     kept: int  # parts that an earlier run had finished
     seconds: float = 0.0  # that this run took for the others, once the model was loaded
     manifest: dict | None = None  # if all is done
@@ -190,7 +190,7 @@ def score(
         What to do if ``out`` holds a run already: keep its finished parts, or begin anew.
     tell
         Called with ``"plan"``, a summary and the parts to do, ``"cluster"`` and a sentence on
-        where they go, then ``"part"`` and each :class:`Done` or :class:`Failed`.
+        where they go, then ``"part"`` and each :class:`ScoredPart` or :class:`FailedPart`.
 
     Raises
     ------
@@ -229,9 +229,9 @@ def score(
     began = time.perf_counter()
     with closing(results):
         for result in results:
-            (summary.done if isinstance(result, Done) else summary.failed).append(result)
+            (summary.done if isinstance(result, ScoredPart) else summary.failed).append(result)
             tell("part", result)
-            if isinstance(result, Failed) and result.fatal:
+            if isinstance(result, FailedPart) and result.fatal:
                 break
     summary.seconds = time.perf_counter() - began
     if len(summary.done) == len(parts):
@@ -249,7 +249,7 @@ def _results(
     scheduler: str | None,
     scorer: Scorer,
     tell: Callable[[str, object], None],
-) -> Iterator[Done | Failed]:
+) -> Iterator[ScoredPart | FailedPart]:
     """All is ready; parts as they are done, on the cluster or by processes of this machine."""
     size = sum(part.size for part in parts)
     useful = 1 + size // (WORTH_REASONED if job.reasons else WORTH)
@@ -264,13 +264,13 @@ def _results(
         if size >= WORTH_COMPILING and (job.on_disk or workers == 1):
             compiled(WORTH_COMPILED)  # now, and forks have it; others would import it once more
         # A fork has the model. But the loop that talks to an object store does not survive it.
-        done = here(score_part, units, workers, forked=job.on_disk)
+        done = run_local(score_part, units, workers, forked=job.on_disk)
     return _unless_they_die(done, parts)
 
 
 def _unless_they_die(
-    done: Iterator[tuple[int, Done | Failed]], parts: list[Part]
-) -> Iterator[Done | Failed]:
+    done: Iterator[tuple[int, ScoredPart | FailedPart]], parts: list[Part]
+) -> Iterator[ScoredPart | FailedPart]:
     """Results as they come, without their numbers; Stopped if workers die again and again."""
     try:
         with closing(done):
@@ -278,7 +278,9 @@ def _unless_they_die(
                 yield result
     except WorkersDied as error:
         names = ", ".join(parts[number].name for number in error.numbers)
-        raise Stopped(f"workers died {DEATHS} times at {names}; is there enough memory?") from error
+        raise Stopped(
+            f"workers died {MAX_WORKER_DEATHS} times at {names}; is there enough memory?"
+        ) from error
 
 
 def find_parts(source: str, out: str) -> list[Part]:
@@ -333,7 +335,7 @@ def _before_magic(parts: tuple[str, ...]) -> Iterator[str]:
         yield part
 
 
-def score_part(job: Job, part: Part) -> Done | Failed:
+def score_part(job: Job, part: Part) -> ScoredPart | FailedPart:
     """Score one file and enter it in the run's books; done twice, it gives the same files."""
     store = Store.at(job.out)
     # Object stores have errors of their own.
@@ -344,20 +346,20 @@ def score_part(job: Job, part: Part) -> Done | Failed:
             counts = _scored(job, part, scorer, files)
             hashes = files.finished()
             if store.read_json(RUN).get("run") != job.run:
-                return Failed(part.name, "another run has taken the folder over", fatal=True)
+                return FailedPart(part.name, "another run has taken the folder over", fatal=True)
             files.move()
-        done = Done(part.name, part.size, part.state, sha256=hashes, **counts)
+        done = ScoredPart(part.name, part.size, part.state, sha256=hashes, **counts)
         store.write_json(f"{PARTS}/{part.name}.json", asdict(done))
         return done
     except ModelRefused as error:
-        return Failed(part.name, str(error), fatal=True)
+        return FailedPart(part.name, str(error), fatal=True)
     except Unreadable as error:
-        return Failed(part.name, str(error))
+        return FailedPart(part.name, str(error))
     except faults as error:
         full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
         full = full or "No space left" in str(error)  # if Arrow has made words of it
         words = "no space left" if full else f"cannot be read or written ({_words(error)})"
-        return Failed(part.name, words, fatal=full)
+        return FailedPart(part.name, words, fatal=full)
 
 
 def _scored(job: Job, part: Part, scorer: Scorer, files: Files) -> dict:
@@ -477,7 +479,7 @@ def _rejection_batch(refused: list[tuple], part: Part) -> pa.RecordBatch:
 
 def _prepare(
     store: Store, job: Job, parts: list[Part], resume: bool, overwrite: bool
-) -> tuple[Job, list[Done]]:
+) -> tuple[Job, list[ScoredPart]]:
     """Make the folder of decisions ready; the job, which may go on with an earlier one's run.
 
     Raises
@@ -539,7 +541,7 @@ _DIFFERS = {
 }
 
 
-def _kept(store: Store, parts: list[Part], names: list[str]) -> list[Done]:
+def _kept(store: Store, parts: list[Part], names: list[str]) -> list[ScoredPart]:
     """The parts that are finished: neither their file nor what was made of it has changed.
 
     Raises
@@ -554,7 +556,7 @@ def _kept(store: Store, parts: list[Part], names: list[str]) -> list[Done]:
             continue
         try:
             content = store.read_json(entry)
-            done = Done(**content | {"unused": tuple(content["unused"])})
+            done = ScoredPart(**content | {"unused": tuple(content["unused"])})
         except (KeyError, TypeError):
             continue  # not whole: the part is done again
         part = by_name.get(done.name)

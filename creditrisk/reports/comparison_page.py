@@ -11,7 +11,7 @@ from markupsafe import Markup
 from sklearn.metrics import roc_curve
 
 from creditrisk.metrics.calibration import calibration_table
-from creditrisk.metrics.ranking import few
+from creditrisk.metrics.ranking import too_few_to_judge
 from creditrisk.reports.kept_runs import KeptRun
 from creditrisk.reports.model_comparison import DRAWS, Comparison, signed
 from creditrisk.reports.swap_set import ALONE, NAMED, title, words
@@ -105,7 +105,7 @@ def _curves(comparison: Comparison) -> Curves | None:
     whose = "each run on its own test set"
     shared = [(each.y[rows], each.probability[rows]) for each, rows in zip((a, b), comparison.rows)]
     y = shared[0][0]
-    if comparison.common and not few(int((y == 1).sum()), int((y == 0).sum())):
+    if comparison.common and not too_few_to_judge(int((y == 1).sum()), int((y == 0).sum())):
         samples, whose = shared, f"both runs on the {len(y)} applicants in both test sets"
     if any(len(set(y.tolist())) < 2 for y, _ in samples):
         return None

@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader
 from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
 
-from creditrisk.metrics.costs import at_bad_rate, break_even, refuse_odd
+from creditrisk.metrics.costs import break_even, check_costs, correct_prior
 from creditrisk.metrics.ranking import FEW
 
 PAGES = Path(__file__).with_name("pages")
@@ -83,7 +83,7 @@ def figures_at(
     Another bad rate r weighs the applicants anew: each bad one counts as r n / B applicants, each
     good one as (1 - r) n / G, where B and G of the n are bad and good. That is right if good and
     bad applicants each look alike in both places, the assumption of
-    :func:`creditrisk.metrics.costs.at_bad_rate` (Saerens, Latinne and Decaestecker 2002; Elkan 2001,
+    :func:`creditrisk.metrics.costs.correct_prior` (Saerens, Latinne and Decaestecker 2002; Elkan 2001,
     theorem 2). The shares of good and of bad approved do not change then, nor does the ROC curve.
 
     The interval of the cost is the normal one. With the bad rate of these applicants the number of
@@ -95,7 +95,7 @@ def figures_at(
     y, score, (a, b) = np.asarray(y), np.asarray(score, dtype=float), prices
     bad_score, good_score = np.sort(score[y == 0]), np.sort(score[y == 1])
     n, bad, good = len(y), len(bad_score), len(good_score)
-    refuse_odd(a, b, 0.5 if bad_rate is None else bad_rate)
+    check_costs(a, b, 0.5 if bad_rate is None else bad_rate)
     if bad_rate is not None and not (bad and good):
         only = "good" if good else "bad"
         raise ValueError(f"all applicants are {only}: they cannot stand for another bad rate")
@@ -114,7 +114,7 @@ def figures_at(
     curve = cost(bad - np.searchsorted(bad_score, CUTOFFS), np.searchsorted(good_score, CUTOFFS))
     even = even_score = break_even(a, b)
     if bad_rate is not None:
-        even_score = float(at_bad_rate(even, bad_rate, bad / n))
+        even_score = float(correct_prior(even, bad_rate, bad / n))
     return {
         "applicants": n,
         "good": good,

@@ -13,14 +13,14 @@ from pandas.io.formats.style import Styler
 HEADLINE = "application/vnd.chain.headline+json"
 
 
-def show(figure: Figure, alt: str) -> None:
+def display_figure(figure: Figure, alt: str) -> None:
     """Show a figure at twice the screen's resolution, with words for those who cannot see it."""
     picture = _png(figure)
     width = Image(picture, format="png", retina=True).width
     display(Image(picture, format="png", width=width, alt=alt))
 
 
-def between(middle, low, high, form: str = "{:.3f}") -> list[str]:
+def format_intervals(middle, low, high, form: str = "{:.3f}") -> list[str]:
     """Estimates with their intervals, one text each, empty where there is none."""
     rows = zip(middle, low, high, strict=True)
     return [
@@ -29,7 +29,7 @@ def between(middle, low, high, form: str = "{:.3f}") -> list[str]:
     ]
 
 
-def sheet(frame: DataFrame, **forms) -> Styler:
+def styled_table(frame: DataFrame, **forms) -> Styler:
     """A table without its index; what looks like markup in the data is shown as it is spelt.
 
     Parameters
@@ -44,7 +44,7 @@ def sheet(frame: DataFrame, **forms) -> Styler:
     )
 
 
-def say(markdown: str) -> None:
+def display_markdown(markdown: str) -> None:
     """Show a sentence or list that code has computed, as prose."""
     display(Markdown(markdown))
 

@@ -12,7 +12,7 @@ from posixpath import normpath
 import numpy as np
 
 from creditrisk.metrics.intervals import Interval, bootstrap_interval
-from creditrisk.metrics.ranking import auc_difference, few, wins
+from creditrisk.metrics.ranking import auc_difference, placements, too_few_to_judge
 from creditrisk.reports.kept_runs import KeptRun, NoRun, Scores, find_run, read_run
 from creditrisk.reports.swap_set import Flip, flips, pairs
 
@@ -305,10 +305,10 @@ def _paired(a: KeptRun, b: KeptRun, rows, cutoffs) -> list[Paired]:
         return []
     before, after = a.scores.probability[rows[0]], b.scores.probability[rows[1]]
     y = b.scores.y[rows[1]]
-    judged = not few(int((y == 1).sum()), int((y == 0).sum()))
+    judged = not too_few_to_judge(int((y == 1).sum()), int((y == 0).sum()))
     found = []
     if min((y == 1).sum(), (y == 0).sum()) >= 2:
-        aucs = [float(wins(y, score)[0].mean() / (y == 0).sum()) for score in (before, after)]
+        aucs = [float(placements(y, score)[0].mean() / (y == 0).sum()) for score in (before, after)]
         found.append(Paired("ROC-AUC", *aucs, auc_difference(y, after, before) if judged else None))
     each = {}
     if cutoffs:

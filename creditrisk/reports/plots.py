@@ -34,7 +34,7 @@ def figure(height: float = 4.0, width: float = 7.4, **axes) -> tuple[Figure, Axe
     return fig, ax
 
 
-def entitle(ax: Axes, finding: str, measure: str) -> None:
+def set_titles(ax: Axes, finding: str, measure: str) -> None:
     """Head a figure with what it shows, and under that what was measured."""
     ax.set_title(f"{finding}\n", loc="left", fontsize=12.5, fontweight="bold", wrap=True)
     ax.text(0, 1.02, measure, transform=ax.transAxes, fontsize=10, color=QUIET, va="bottom")

@@ -14,7 +14,7 @@ from sklearn.pipeline import Pipeline
 from creditrisk.data.contract import Contract, ContractError, parse_contract, record_problems
 from creditrisk.data.domain import Domain, domain
 from creditrisk.data.encoding import matrix_columns
-from creditrisk.scoring.lookup_tables import Forest, NotFlat, flatten
+from creditrisk.scoring.lookup_tables import Forest, NotTabulated, flatten
 from creditrisk.scoring.scorer import Scorer, _good
 
 #: How far a fast answer may be from scikit-learn's: forests not at all, the rest by a rounding.
@@ -97,7 +97,7 @@ def make_scorer(
         raise ModelRefused(f"the model reads applications otherwise than its contract: {fault}")
     try:
         fast = replace(scorer, flat=flatten(decide.estimator_, places))
-    except NotFlat as reason:
+    except NotTabulated as reason:
         _log.info("The fast path is not used, scikit-learn answers: %s.", reason)
         return scorer
     fault = _difference(fast, expected)

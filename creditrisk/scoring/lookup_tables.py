@@ -40,7 +40,7 @@ WORTH_COMPILED = 20_000
 MOST_VALUES, MOST_BYTES = 1_000_000, 256 * 2**20
 
 
-class NotFlat(Exception):
+class NotTabulated(Exception):
     """The classifier is of a kind, or so composed, that its answers do not follow from tables."""
 
 
@@ -134,7 +134,7 @@ class Forest:
 
 
 @dataclass(frozen=True)
-class Flat:
+class LookupTables:
     """The mean of one or more flattened classifiers' probabilities of a good risk."""
 
     members: tuple[Linear | Forest, ...]
@@ -163,7 +163,7 @@ def compiled(applications: int) -> ModuleType | None:
     return None
 
 
-def flatten(classifier: BaseEstimator, domain: Domain) -> Flat:
+def flatten(classifier: BaseEstimator, domain: Domain) -> LookupTables:
     """Tables that answer like a fitted classifier on the encoded matrix.
 
     Raises
@@ -173,12 +173,12 @@ def flatten(classifier: BaseEstimator, domain: Domain) -> Flat:
         of one field depends on another.
     """
     if sum(map(len, domain.values)) > MOST_VALUES:
-        raise NotFlat(f"the contract allows more than {MOST_VALUES} values")
+        raise NotTabulated(f"the contract allows more than {MOST_VALUES} values")
     if type(classifier) is not VotingClassifier:
-        return Flat((_member(classifier, domain),))
+        return LookupTables((_member(classifier, domain),))
     if classifier.voting != "soft" or classifier.weights is not None:
-        raise NotFlat("the vote is not the plain mean of probabilities")
-    return Flat(tuple(_member(member, domain) for member in classifier.estimators_))
+        raise NotTabulated("the vote is not the plain mean of probabilities")
+    return LookupTables(tuple(_member(member, domain) for member in classifier.estimators_))
 
 
 def _member(classifier: BaseEstimator, domain: Domain) -> Linear | Forest:
@@ -188,9 +188,9 @@ def _member(classifier: BaseEstimator, domain: Domain) -> Linear | Forest:
         classifier = classifier.steps[-1][1]
     makers = {LogisticRegression: _linear, RandomForestClassifier: _forest}
     if type(classifier) not in makers:
-        raise NotFlat(f"a {type(classifier).__name__} is not known here")
+        raise NotTabulated(f"a {type(classifier).__name__} is not known here")
     if list(classifier.classes_) != [0, 1]:
-        raise NotFlat("the classes are not 0 and 1")
+        raise NotTabulated("the classes are not 0 and 1")
     return makers[type(classifier)](classifier, _seen(steps, domain))
 
 
@@ -213,7 +213,7 @@ def _seen(steps: list, domain: Domain) -> Seen:
     for field, seen in zip(domain.contract.fields, np.split(np.asarray(matrix, float), ends[:-1])):
         columns = np.flatnonzero((seen != seen[0]).any(axis=0))
         if np.intersect1d(columns, taken).size:
-            raise NotFlat(f"{field.name} acts together with another field")
+            raise NotTabulated(f"{field.name} acts together with another field")
         taken = np.union1d(taken, columns)
         moved.append((columns, seen[:, columns]))
     fixed = np.setdiff1d(np.arange(seen.shape[1]), taken)
@@ -237,7 +237,7 @@ def _forest(forest: RandomForestClassifier, seen: Seen) -> Forest:
         answers[number, start[ends]] = tree.value[ends, 0, 1]
     questions = _questions(trees, leaves, words)
     if np.intersect1d(list(questions), seen.fixed).size:
-        raise NotFlat("the forest asks for a column that no field moves")
+        raise NotTabulated("the forest asks for a column that no field moves")
     rows, allowed, size = [], [], 0
     for columns, values in seen.moved:
         row, bits = _allowed(columns, values, questions, words * len(trees))
@@ -313,7 +313,7 @@ def _allowed(columns, values, questions: dict, size: int) -> tuple[np.ndarray, n
     ]
     patterns, row = np.unique(np.column_stack(above), axis=0, return_inverse=True)
     if len(patterns) * size * 8 > MOST_BYTES:
-        raise NotFlat(f"the forest's tables would take more than {MOST_BYTES >> 20} MB")
+        raise NotTabulated(f"the forest's tables would take more than {MOST_BYTES >> 20} MB")
     rows = np.full((len(patterns), size), ~np.uint64(0))
     for (question, _), thresholds_passed in zip(asked, patterns.T):
         rows &= _bits_left(*question, size)[thresholds_passed]

@@ -10,7 +10,7 @@ from sklearn.pipeline import Pipeline
 
 from creditrisk.data.contract import Contract, Field, record_problems
 from creditrisk.data.domain import Domain
-from creditrisk.scoring.lookup_tables import Flat
+from creditrisk.scoring.lookup_tables import LookupTables
 from creditrisk.scoring.reasons import Reason, field_effects, find_reasons
 
 #: Up to so many applications go one by one; numpy's fixed cost outweighs more of them.
@@ -66,7 +66,7 @@ class Scorer:
     contract: Contract
     pipeline: Pipeline = field(repr=False)
     domain: Domain = field(repr=False)
-    flat: Flat | None = field(repr=False)
+    flat: LookupTables | None = field(repr=False)
     reference: dict | None = field(default=None, repr=False)  # what reasons compare with
 
     @property

@@ -37,7 +37,7 @@ class NoAnswer(Exception):
 
 
 @dataclass(frozen=True)
-class Door:
+class Endpoint:
     """One kind of server: where it takes applications, and how they and its answers are packed."""
 
     path: str
@@ -70,8 +70,8 @@ class Door:
         ]
 
 
-FLASK = Door("/predict", mlflow=False)
-MLFLOW = Door("/invocations", mlflow=True)
+FLASK = Endpoint("/predict", mlflow=False)
+MLFLOW = Endpoint("/invocations", mlflow=True)
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Outcome:
 
 
 def post(
-    records: list, url: str, door: Door, token: str | None = None, reasons: bool = False
+    records: list, url: str, door: Endpoint, token: str | None = None, reasons: bool = False
 ) -> Iterator[Outcome]:
     """Send applications, some hundred a request; one outcome a request.
 
@@ -124,7 +124,7 @@ def table(outcomes: list[Outcome]) -> str:
 def predict(
     path: str | None,
     url: str,
-    door: Door,
+    door: Endpoint,
     contract: str | None,
     token: str | None = None,
     reasons: bool = False,

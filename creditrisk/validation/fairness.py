@@ -12,9 +12,9 @@ from fairlearn.metrics import MetricFrame, false_positive_rate, selection_rate, 
 from scipy.stats.contingency import relative_risk
 
 from creditrisk.data.contract import Contract, Field
-from creditrisk.data.encoding import named_levels
+from creditrisk.data.encoding import levels_with_missing
 from creditrisk.metrics.intervals import Interval, share_interval
-from creditrisk.metrics.ranking import FEW, auc_interval, few
+from creditrisk.metrics.ranking import FEW, auc_interval, too_few_to_judge
 
 
 def groupings(applications: pd.DataFrame, contract: Contract) -> dict[str, pd.Series]:
@@ -32,7 +32,7 @@ def groupings(applications: pd.DataFrame, contract: Contract) -> dict[str, pd.Se
 
 def _groups(values: pd.Series, field: Field) -> pd.Series:
     if field.levels is not None:
-        return named_levels(values, field).astype(str)
+        return levels_with_missing(values, field).astype(str)
     place = np.searchsorted(field.groups_up_to, values, side="left")
     first, *rest = field.groups_up_to
     names = [f"{field.title.lower()} to {first}"]
@@ -73,7 +73,7 @@ def by_group(
         row = {"applicants": int(inside.sum()), "bad": int(over["fpr"].sum())}
         for rate, who in over.items():
             row |= _rate(rate, float(frame.loc[name, rate]), approve[who])
-        row["note"] = few(row["applicants"] - row["bad"], row["bad"])
+        row["note"] = too_few_to_judge(row["applicants"] - row["bad"], row["bad"])
         auc = Interval(np.nan, np.nan, np.nan)
         if not row["note"]:
             auc = auc_interval(y[inside], np.asarray(score)[inside])

@@ -8,7 +8,7 @@ import pandas as pd
 from scipy import stats
 
 from creditrisk.data.contract import Field
-from creditrisk.metrics.ranking import wins
+from creditrisk.metrics.ranking import placements
 from creditrisk.scoring.scorer import Scorer
 
 #: Values at which the dependence on a quantity is shown.
@@ -46,12 +46,12 @@ def importance(
     the repeats; that of the dealing is the variance of this mean.
     """
     y, generator = np.asarray(y), np.random.default_rng(seed)
-    whole, rows = _outranked(scorer.probabilities(applications), y), []
+    whole, rows = _placement_shares(scorer.probabilities(applications), y), []
     for field in scorer.contract.fields:
         column = applications[field.name]
         dealt = [generator.permutation(len(column)) for _ in range(repeats)]
         lost = [
-            [before - after for before, after in zip(whole, _outranked(scores, y))]
+            [before - after for before, after in zip(whole, _placement_shares(scores, y))]
             for scores in (_with(scorer, applications, field, column.take(each)) for each in dealt)
         ]
         losses = np.array([good.mean() for good, _ in lost])
@@ -112,7 +112,9 @@ def sensitivity(scorer: Scorer, applications: pd.DataFrame, share: float = 0.1) 
     return pd.DataFrame(rows, columns=["field", "change", *_MOVED])
 
 
-def edges(scorer: Scorer, applications: pd.DataFrame, training: pd.DataFrame) -> pd.DataFrame:
+def extrapolation(
+    scorer: Scorer, applications: pd.DataFrame, training: pd.DataFrame
+) -> pd.DataFrame:
     """How far the model goes on beyond what it has seen: quantities at the contract's limits.
 
     Parameters
@@ -204,7 +206,7 @@ def _near(value, field: Field, step: int, share: float):
     return field.levels[place] if 0 <= place < len(field.levels) else value
 
 
-def _outranked(score: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _placement_shares(score: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """By good risk the share of bad ones it outranks, by bad risk the share that outrank it."""
-    good, bad = wins(y, score)
+    good, bad = placements(y, score)
     return good / bad.size, bad / good.size

@@ -11,7 +11,7 @@ from typing import Any
 
 from papermill_chain.chain.notebooks import ChainError, Notebook, value_of
 from papermill_chain.chain.stages import Stage, find_stage, notebook_path, refuse_missing, writers
-from papermill_chain.chain.staleness import why_stale
+from papermill_chain.chain.staleness import stale_reasons
 from papermill_chain.runs.files import relative
 from papermill_chain.runs.manifest import Run, StageRun
 
@@ -66,7 +66,7 @@ class Plan:
         """Why a stage has to run as things are now; nothing if it has not."""
         if stage.name in self.asked_for:
             return ["asked for"]
-        return why_stale(
+        return stale_reasons(
             stage,
             self.notebooks[stage.name],
             self.planned(stage).parameters,

@@ -10,15 +10,15 @@ from papermill_chain.chain.notebooks import ChainError, Notebook, read_notebook
 
 
 @dataclass(frozen=True)
-class Elsewhere:
+class External:
     """What a stage keeps outside of the project's files, such as in a registry.
 
     The functions are best ones that another process can import by name.
     """
 
-    ready: Callable[[], object] | None = None  # called ahead of the notebook, beside the others
-    missing: Callable[[], str] | None = None  # what is not there any more, in words; "" if all is
-    close: Callable[[list[str]], object] | None = None  # ends what these killed runs left open
+    prepare: Callable[[], object] | None = None  # called ahead of the notebook, beside the others
+    check: Callable[[], str] | None = None  # what is not there any more, in words; "" if all is
+    release: Callable[[list[str]], object] | None = None  # ends what these killed runs left open
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Stage:
     secrets: Mapping[str, str] = field(default_factory=dict)
     kept: Sequence[str] = ()
     imports: Sequence[str] = ()
-    elsewhere: Elsewhere = field(default_factory=Elsewhere)
+    external: External = field(default_factory=External)
 
 
 def writers(stages: Iterable[Stage]) -> dict[str, str]:

@@ -25,7 +25,7 @@ def basis_of(notebook: Notebook, root: Path) -> dict:
     }
 
 
-def why_stale(
+def stale_reasons(
     stage: Stage,
     notebook: Notebook,
     parameters: dict,
@@ -58,7 +58,7 @@ def why_stale(
             if not _is_kept(name, last, root)
         ],
     ]
-    if not reasons and stage.elsewhere.missing and (gone := stage.elsewhere.missing()):
+    if not reasons and stage.external.check and (gone := stage.external.check()):
         reasons.append(gone)
     return reasons
 

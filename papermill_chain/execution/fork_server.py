@@ -86,7 +86,7 @@ class Fork:
         self.send_signal(signal.SIGTERM)
 
 
-class Warm:
+class ForkServer:
     """The runner's end of the warm process.
 
     Parameters

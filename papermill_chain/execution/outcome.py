@@ -15,7 +15,7 @@ from papermill.execute import ERROR_MARKER_TAG
 
 from papermill_chain.execution.session import Outcome, Picture, Session
 from papermill_chain.runs.changes import PNG
-from papermill_chain.runs.files import saying
+from papermill_chain.runs.files import os_error_text
 from papermill_chain.runs.manifest import Failure
 
 HEADLINE = "application/vnd.chain.headline+json"
@@ -55,7 +55,7 @@ def failure_of(broken: Exception | None, session: Session, file: Path | None = N
                 "NoSuchKernel", f"there is no kernel {name} here; choose another in the notebook"
             )
         case OSError():
-            return Failure(type(broken).__name__, saying(broken, file))
+            return Failure(type(broken).__name__, os_error_text(broken, file))
         case DeadKernelError():
             return Failure("KernelDied", f"the kernel {_end_of(session)}{_last_words(session)}")
         case RuntimeError() if not session.done:

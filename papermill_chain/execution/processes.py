@@ -14,8 +14,8 @@ from papermill_chain.execution.fork_server import (
     MARK_OF_RUN,
     MARK_OF_STAGE,
     POSSIBLE,
+    ForkServer,
     NoFork,
-    Warm,
     kill_family,
     named,
 )
@@ -28,14 +28,14 @@ class Workplace:
 
     plan: Plan
     run: Run
-    warm: Warm | None = None
+    warm: ForkServer | None = None
     tidy: bool | None = None  # once it is closed: whether nothing is left for the next run to mend
 
     def open(self) -> None:
         """Start the process that does the imports, where there can be one."""
         with suppress(OSError):  # then each kernel does its own imports
             if POSSIBLE:
-                self.warm = Warm(self.plan.root / "notebooks", self.environment())
+                self.warm = ForkServer(self.plan.root / "notebooks", self.environment())
 
     def prepare(self, to_run: Iterable[str]) -> None:
         """Have the imports done for some stages, and for those after them: they may have to run."""
@@ -47,7 +47,7 @@ class Workplace:
             (
                 stage.name,
                 [*self.plan.notebooks[stage.name].imports, *stage.imports],
-                named(stage.elsewhere.ready),
+                named(stage.external.prepare),
             )
             for stage in self.plan.stages
             if stage.name in expected
@@ -86,7 +86,7 @@ class Workplace:
         """Leave no process of the run, after a last service for the stages that were cut short."""
         if self.tidy is None:
             cut = [stage for stage in self.plan.stages if stage.name in stages_cut]
-            left_open = [stage.elsewhere.close for stage in cut if stage.elsewhere.close]
+            left_open = [stage.external.release for stage in cut if stage.external.release]
             self.tidy = all(self._ended(close, patience) for close in left_open)
             if self.warm:
                 self.warm.close()

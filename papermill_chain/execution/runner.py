@@ -22,7 +22,7 @@ from papermill_chain.execution.session import Outcome, Picture, Session
 from papermill_chain.execution.signals import Interrupted, quiet_libraries, signals_put_into
 from papermill_chain.reports.terminal import View
 from papermill_chain.runs.changes import pages_among
-from papermill_chain.runs.files import link, publish, relative, saying, sha256
+from papermill_chain.runs.files import link, os_error_text, publish, relative, sha256
 from papermill_chain.runs.manifest import (
     CUT,
     GOOD,
@@ -52,12 +52,12 @@ def run_chain(
     with signals_put_into(events), quiet_libraries():
         stages = [plan.planned(stage) for stage in plan.stages]
         run = new_run(plan.root, plan.title, plan.given, stages)
-        conductor = Conductor(plan, run, last, view, events, Workplace(plan, run))
-        return run, conductor.run_all(to_run)
+        chain_run = ChainRun(plan, run, last, view, events, Workplace(plan, run))
+        return run, chain_run.run_all(to_run)
 
 
 @dataclass
-class Conductor:
+class ChainRun:
     """A run in progress.
 
     Notebooks, reports and what follows the last stage work in threads of their own, which put what
@@ -409,7 +409,7 @@ def _import_what_reports_need() -> None:
 
 
 def _failure(error: BaseException, file: Path | None = None) -> Failure:
-    said = saying(error, file) if isinstance(error, OSError) else str(error)
+    said = os_error_text(error, file) if isinstance(error, OSError) else str(error)
     return Failure(type(error).__name__, said)
 
 

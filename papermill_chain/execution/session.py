@@ -17,7 +17,7 @@ from papermill_chain.execution.fork_server import (
     LAST,
     MARK_OF_RUN,
     MARK_OF_STAGE,
-    Warm,
+    ForkServer,
     kill_family,
     step_back,
 )
@@ -53,7 +53,7 @@ class Session:
     follow: Callable[[int, int, str | None], None]  # told the code cell, how many, the heading
     secrets: Mapping[str, str] = field(default_factory=dict)  # parameter: environment variable
     timeout: int | None = None  # seconds for one cell
-    warm: Warm | None = None  # where kernels are forked
+    warm: ForkServer | None = None  # where kernels are forked
     log: IO[bytes] = field(default_factory=tempfile.TemporaryFile)  # what the kernel itself prints
     turn: threading.Event = field(default_factory=threading.Event)  # it can begin with the cells
     yields: bool = False  # the processor, to others of the run

@@ -18,7 +18,7 @@ from typing import Any
 
 from papermill_chain.chain.notebooks import ChainError
 from papermill_chain.grid.combinations import Combination, Grid, Result
-from papermill_chain.grid.run import SECONDS_TO_STOP, PlaceLost, run_one
+from papermill_chain.grid.run import SECONDS_TO_STOP, ExecutorLost, run_one
 from papermill_chain.runs.files import write_whole
 
 PATIENCE = 8  # seconds for a scheduler to answer; it is asked before anything runs
@@ -115,7 +115,7 @@ class Workers:
                 "ran it, as they do when memory runs out",
             )
         except FutureCancelledError:
-            raise PlaceLost(
+            raise ExecutorLost(
                 "the scheduler was lost; start one, and the same command goes on "
                 "where this has stopped"
             ) from None

@@ -36,11 +36,11 @@ ENDED_BY_SIGNAL = (-signal.SIGINT, -signal.SIGTERM, 128 + signal.SIGINT, 128 + s
 OF_A_RUN = ("CHAIN_RUN_FOLDER", "CHAIN_RUN_ID", "CHAIN_STAGE")
 
 
-class PlaceLost(Exception):
+class ExecutorLost(Exception):
     """The place where chains run is gone, in a sentence."""
 
 
-class Place(Protocol):
+class Executor(Protocol):
     """Where chains run."""
 
     def jobs(self) -> int: ...  # side by side
@@ -59,14 +59,14 @@ class GridView(Protocol):
     def closed(self, grid: Grid, status: str) -> None: ...
 
 
-def run_grid(grid: Grid, place: Place, view: GridView) -> int:
+def run_grid(grid: Grid, executor: Executor, view: GridView) -> int:
     """Run what is not up to date in a grid and keep its page; the exit code."""
     events: SimpleQueue[Callable[[], None]] = SimpleQueue()
     with signals_put_into(events):
         before, changed = results_before(grid), copy_source(grid.files, grid.source)
         for one in grid.combinations:  # what still stands is shown from the start
             one.result = one.result if changed else before.get(one.folder, one.result)
-        return Explorer(grid, place, view, events, before).run_all()
+        return GridRun(grid, executor, view, events, before).run_all()
 
 
 def run_one(
@@ -174,7 +174,7 @@ def fill(workspace: Path, source: Path) -> None:
 
 
 @dataclass
-class Here:
+class LocalExecutor:
     """The place where chains run: this machine."""
 
     grid: Grid
@@ -217,11 +217,11 @@ class Here:
 
 
 @dataclass
-class Explorer:
+class GridRun:
     """A grid in progress: threads wait for chains, the main one takes events and keeps record."""
 
     grid: Grid
-    place: Place
+    executor: Executor
     view: GridView
     events: SimpleQueue[Callable[[], None]]
     before: dict[str, Result]  # of an earlier go at it, by folder
@@ -238,7 +238,7 @@ class Explorer:
         code = 1
         try:
             while waiting or self.busy:
-                while waiting and self.busy < self.place.jobs():
+                while waiting and self.busy < self.executor.jobs():
                     self._start(waiting.pop(0))
                 self._write("running")
                 with suppress(Empty):
@@ -250,7 +250,7 @@ class Explorer:
             code = 0 if good else 1
         except Interrupted as asked:
             code = 128 + asked.args[0]
-        except PlaceLost as lost:
+        except ExecutorLost as lost:
             self.grid.trouble = str(lost)
         finally:
             self._stop()
@@ -268,17 +268,17 @@ class Explorer:
 
     def _work(self, one: Combination) -> None:
         try:
-            result = self.place.run(
+            result = self.executor.run(
                 one, lambda event: self.events.put(partial(self._told, one, event))
             )
-        except PlaceLost as lost:
+        except ExecutorLost as lost:
             self.events.put(partial(self._lost, lost))
             return
         except BaseException as error:  # whatever it is, the grid must hear of it
             result = Result("failed", error=f"{type(error).__name__}: {error}")
         self.events.put(partial(self._ended, one, result))
 
-    def _lost(self, lost: PlaceLost) -> None:
+    def _lost(self, lost: ExecutorLost) -> None:
         self.busy -= 1
         if not self.stopped:  # else it was let go
             raise lost
@@ -310,16 +310,16 @@ class Explorer:
         """How long the rest of the grid will take."""
         results = [one.result.status for one in self.grid.combinations]
         rest, each = results.count("not run") + results.count("running"), self._seconds()
-        return each * rest / min(self.place.jobs(), rest) if each and rest else None
+        return each * rest / min(self.executor.jobs(), rest) if each and rest else None
 
     def _stop(self) -> None:
         """End all chains that are running, in good order if there is the time for it."""
         self.stopped, deadline = True, time.monotonic() + SECONDS_TO_STOP
-        self.place.stop()
+        self.executor.stop()
         while self.busy and time.monotonic() < deadline:
             with suppress(Empty, Interrupted):
                 self.events.get(timeout=0.1)()
-        self.place.kill()
+        self.executor.kill()
         for one in self.grid.combinations:
             if one.result.status == "running":
                 one.result = Result("interrupted")

@@ -80,7 +80,7 @@ def take_back(journal: Path, places: Iterable[Path]) -> None:
             leftover.unlink()
 
 
-def saying(error: OSError, file: Path | None = None) -> str:
+def os_error_text(error: OSError, file: Path | None = None) -> str:
     """An error of the file system with the path it is about, which a full disk leaves out."""
     path = error.filename2 or error.filename or file
     reason = error.strerror or str(error)

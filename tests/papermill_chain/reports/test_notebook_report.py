@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 import nbformat
 import pytest
-from browser import browser, visit  # noqa: F401
+from browser import visit
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from toy import HEADLINE, manifests, write_notebook
 
@@ -587,7 +587,7 @@ def shown_runs(page):
     ]
 
 
-def test_the_history_is_sorted_by_click_and_by_key(tmp_path, browser):  # noqa: F811
+def test_the_history_is_sorted_by_click_and_by_key(tmp_path, browser):
     keep_many(tmp_path)
     with visit(browser, write_index(tmp_path, "All runs")) as page:
         assert shown_runs(page) == ["5", "4", "3", "2", "1"] and page.locator("input").count() == 0
@@ -606,7 +606,7 @@ def test_the_history_is_sorted_by_click_and_by_key(tmp_path, browser):  # noqa: 
         assert page.locator("tr[data-run]").count() == 5 and page.locator("th button").count() == 0
 
 
-def test_two_runs_are_chosen_to_be_compared(tmp_path, browser):  # noqa: F811
+def test_two_runs_are_chosen_to_be_compared(tmp_path, browser):
     keep_many(tmp_path)
     for page in ("comparisons/r1_r2.html", "grids/g 1/index.html"):
         (tmp_path / page).parent.mkdir(parents=True)
@@ -627,7 +627,7 @@ def test_two_runs_are_chosen_to_be_compared(tmp_path, browser):  # noqa: F811
         assert page.title() == "made before"
 
 
-def test_what_data_holds_runs_nowhere_in_a_browser(tmp_path, browser):  # noqa: F811
+def test_what_data_holds_runs_nowhere_in_a_browser(tmp_path, browser):
     for number, attack in enumerate(ATTACKS):
         another = {attack: f"{attack}{number}"}  # it has changed since the run before
         stage = told_stage("1", attack, title=attack, headline=attack, kept={attack: attack})
@@ -766,7 +766,7 @@ def test_the_projects_own_index_has_its_figures_and_its_picture(finished):
         assert page.stat().st_size < 3_000_000
 
 
-def test_code_is_folded_until_a_reader_asks_for_it(a_report, tmp_path, browser):  # noqa: F811
+def test_code_is_folded_until_a_reader_asks_for_it(a_report, tmp_path, browser):
     with visit(browser, tmp_path / "02_preparation.html") as page:
         code = page.get_by_text("plot(loans)")
         assert not code.is_visible()

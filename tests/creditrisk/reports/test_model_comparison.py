@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-from browser import barriers, browser, visit  # noqa: F401 (a fixture)
+from browser import barriers, visit
 from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -350,7 +350,7 @@ def test_a_run_is_compared_with_the_last_good_one_that_kept_its_scores(two, monk
 
 
 @pytest.mark.parametrize("scheme, width", [("light", 1280), ("dark", 390)])
-def test_everybody_can_read_the_page_and_nothing_runs_in_it(two, browser, scheme, width):  # noqa: F811
+def test_everybody_can_read_the_page_and_nothing_runs_in_it(two, browser, scheme, width):
     make_run(
         two.parent,
         "20260503-100000",

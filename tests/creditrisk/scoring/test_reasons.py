@@ -3,11 +3,11 @@
 import warnings
 from dataclasses import replace
 from itertools import permutations
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import ROOT
 from scipy.special import expit, logit
 from sklearn.metrics import roc_auc_score
 
@@ -19,7 +19,6 @@ from creditrisk.scoring import reasons
 from creditrisk.scoring.loading import make_scorer
 from creditrisk.validation import inspection
 
-ROOT = Path(__file__).resolve().parent.parent
 CONTRACT = read_contract(ROOT / "data/raw/datapackage.json")
 TABLE = read_raw(ROOT / "data/raw/german_credit_data.csv", CONTRACT)
 RAW, Y = TABLE[[field.name for field in CONTRACT.fields]], target(TABLE, CONTRACT)
@@ -244,7 +243,7 @@ def test_dependence_sensitivity_and_edges(scorer):
     assert steady.applicants[("Checking account", "+1 level")] == movable
     assert not {"Sex", "Housing", "Purpose"} & set(steady.index.get_level_values(0))
 
-    ends = inspection.edges(model, rows, RAW.loc[TRAIN]).set_index(["field", "limit"])
+    ends = inspection.extrapolation(model, rows, RAW.loc[TRAIN]).set_index(["field", "limit"])
     end = ends.loc[("Duration", 120)]
     ninety = [model.probabilities(rows.assign(Duration=v)).mean() for v in (120, int(end.seen))]
     assert end.seen == RAW.Duration[TRAIN].max()

@@ -12,16 +12,15 @@ import numpy as np
 import psutil
 import pytest
 from daskprocesses import Cluster
+from gridproject import CHAIN, grids, start, statuses_of
 from sklearn.ensemble import RandomForestClassifier
-from test_evaluation import real  # noqa: F401
-from test_grid import CHAIN, grids, project, start, statuses_of  # noqa: F401
 from toy import family, run, wait_for
 
 from creditrisk.modelling import candidates, cross_validation, significance
 from papermill_chain.grid import dask_cluster as chains
 from work_units import dask_cluster as engine
 from work_units.errors import NoCluster
-from work_units.units import ADDRESS, spread
+from work_units.units import ADDRESS, run_units
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals")
 
@@ -56,7 +55,7 @@ def times_called(folder: Path) -> list[int]:
     return [len(file.read_text()) if file.exists() else 0 for file in files]
 
 
-def test_a_cluster_changes_no_figure(cluster, real, monkeypatch, capsys):  # noqa: F811
+def test_a_cluster_changes_no_figure(cluster, real, monkeypatch, capsys):
     """Scores, what searches choose, and single splits are those of this machine to the last bit."""
     contract, X, y = real
     search = candidates.candidates(contract, 3, trials=4)[0]  # of the classic regression's strength
@@ -90,7 +89,7 @@ def test_a_cluster_changes_no_figure(cluster, real, monkeypatch, capsys):  # noq
 
 def test_a_worker_that_is_killed_costs_nothing_but_time(cluster, tmp_path):
     units = [(tmp_path, number, None) for number in range(6)]
-    assert spread(fatal, units, keep=tmp_path / "kept") == [0, 1, 4, 9, 16, 25]
+    assert run_units(fatal, units, keep=tmp_path / "kept") == [0, 1, 4, 9, 16, 25]
     assert [worker.poll() for worker in cluster.workers].count(-signal.SIGKILL) == 1
     assert times_called(tmp_path)[4] == 2
 
@@ -100,18 +99,18 @@ def test_a_lost_scheduler_is_told_of_and_the_rest_is_done_later(cluster, tmp_pat
     units = [(tmp_path, number, pid) for number in range(6)]
     began = time.monotonic()
     with pytest.raises(NoCluster, match="the scheduler was lost; start one and run this again"):
-        spread(fatal, units, keep=kept)
+        run_units(fatal, units, keep=kept)
     assert time.monotonic() - began < 10
     before, done = times_called(tmp_path), len(list(kept.glob("*.unit")))
     assert 2 <= done <= 5  # all but the one that killed it, at most
     monkeypatch.setattr(engine, "PATIENCE", 2)
     with pytest.raises(NoCluster, match=r"no scheduler answers at tcp://.*; start one with `dask"):
-        spread(fatal, units, keep=kept)
+        run_units(fatal, units, keep=kept)
     monkeypatch.setenv(ADDRESS, cluster.ready(workers=0))
     with pytest.raises(NoCluster, match="no worker has come to the scheduler at tcp"):
-        spread(fatal, units, keep=kept)
+        run_units(fatal, units, keep=kept)
     cluster.ready()
-    assert spread(fatal, units, keep=kept) == [0, 1, 4, 9, 16, 25]
+    assert run_units(fatal, units, keep=kept) == [0, 1, 4, 9, 16, 25]
     again = [after - once for after, once in zip(times_called(tmp_path), before, strict=True)]
     assert sum(again) == 6 - done and again[4] == 1  # what was kept is not done again
 
@@ -123,7 +122,7 @@ def test_workers_that_all_die_or_would_compute_something_else(cluster, tmp_path,
         with pytest.raises(
             NoCluster, match=r"a worker has scikit-learn 1\..* where scikit-learn 0\."
         ):
-            spread(fatal, [(tmp_path, 1, None)])
+            run_units(fatal, [(tmp_path, 1, None)])
     for worker in cluster.workers[1:]:
         worker.kill()
         worker.wait()
@@ -132,17 +131,17 @@ def test_workers_that_all_die_or_would_compute_something_else(cluster, tmp_path,
         (tmp_path / f"kept/{name}.unit").touch()
     monkeypatch.setattr(engine, "ALONE", 2)
     with pytest.raises(NoCluster, match="all workers are gone; start some and run this again"):
-        spread(fatal, [(tmp_path, 4, None)])
+        run_units(fatal, [(tmp_path, 4, None)])
 
 
 @pytest.mark.parametrize("stranger", ["nobody", "silent", "nonsense"])
 def test_what_is_no_scheduler_is_refused_before_anything_runs(
     stranger,
-    project,
+    grid_project,
     monkeypatch,
     capsys,
 ):
-    monkeypatch.setattr(sys, "argv", [str(project / "run_all.py")])
+    monkeypatch.setattr(sys, "argv", [str(grid_project / "run_all.py")])
     monkeypatch.setattr(chains, "PATIENCE", 2)
     monkeypatch.setenv(ADDRESS, "as it was")  # so that it is again afterwards
     with socket.create_server(("127.0.0.1", 0)) as line:
@@ -151,43 +150,45 @@ def test_what_is_no_scheduler_is_refused_before_anything_runs(
             line.close()
         address = "host" if stranger == "nonsense" else address
         for more in ([], ["--grid", "seed=1,2"]):
-            assert run(project, "--scheduler", address, *more, chain=CHAIN) == 2
+            assert run(grid_project, "--scheduler", address, *more, chain=CHAIN) == 2
             said = capsys.readouterr().err
             assert f"no scheduler answers at {address} (" in said
             assert "nothing was run. Start one with `dask scheduler`" in said
-    assert not list(project.glob("experiments/**/*.ipynb"))
+    assert not list(grid_project.glob("experiments/**/*.ipynb"))
 
 
-def test_a_grid_needs_workers_that_see_its_folder(cluster, project, monkeypatch, capsys):  # noqa: F811
-    monkeypatch.setattr(sys, "argv", [str(project / "run_all.py")])
+def test_a_grid_needs_workers_that_see_its_folder(cluster, grid_project, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [str(grid_project / "run_all.py")])
     monkeypatch.setattr(chains, "write_whole", lambda *_: None)  # as if on another machine's disk
-    assert run(project, "--grid", "seed=1,2", chain=CHAIN) == 2
+    assert run(grid_project, "--grid", "seed=1,2", chain=CHAIN) == 2
     said = capsys.readouterr()
     assert "does not see" in said.err and "under the same path" in said.err
     assert "2 cores; dashboard: http://127.0.0.1:" in said.out
-    assert not list(project.glob("experiments/grids/*/grid.json"))
+    assert not list(grid_project.glob("experiments/grids/*/grid.json"))
 
 
-def test_a_grid_on_workers_survives_whatever_is_killed(cluster, project):  # noqa: F811
+def test_a_grid_on_workers_survives_whatever_is_killed(cluster, grid_project):
     """Grid killed, then interrupted, then a worker and the scheduler; then it goes on to its end."""
     request = ["--grid", "seed=9,4"]  # 9 waits for ever
 
     def begun(count: int):
         def runs() -> list[Path]:
-            return list(project.glob("experiments/grids/*/1/experiments/runs/*/04_judge.ipynb"))
+            return list(
+                grid_project.glob("experiments/grids/*/1/experiments/runs/*/04_judge.ipynb")
+            )
 
-        grid = start(project, *request, "--scheduler", cluster.address)
-        wait_for(lambda: len(runs()) == count and family(project))
+        grid = start(grid_project, *request, "--scheduler", cluster.address)
+        wait_for(lambda: len(runs()) == count and family(grid_project))
         return grid, runs
 
     ended = []
     for count, number in enumerate((signal.SIGKILL, signal.SIGINT), start=1):
         grid, _ = begun(count)
-        (folder,) = grids(project)
+        (folder,) = grids(grid_project)
         wait_for(lambda: set(statuses_of(folder)) & {"succeeded", "up to date"})
         grid.send_signal(number)
         said = grid.communicate(timeout=15)
-        wait_for(lambda: not family(project), seconds=8)  # on the workers, too
+        wait_for(lambda: not family(grid_project), seconds=8)  # on the workers, too
         ended.append((grid.returncode, said[1], statuses_of(folder)))
     assert ended == [
         (-signal.SIGKILL, "", ["running", "succeeded"]),
@@ -196,14 +197,14 @@ def test_a_grid_on_workers_survives_whatever_is_killed(cluster, project):  # noq
     grid, runs = begun(3)
     (busy,) = [each for each in cluster.workers if psutil.Process(each.pid).children()]
     busy.kill()
-    wait_for(lambda: len(runs()) == 4 and family(project))  # by the other one
+    wait_for(lambda: len(runs()) == 4 and family(grid_project))  # by the other one
     cluster.scheduler.kill()
     said = grid.communicate(timeout=10)
     assert grid.returncode == 1 and "the scheduler was lost; start one" in said[1]
     assert statuses_of(folder) == ["interrupted", "up to date"]
-    wait_for(lambda: not family(project), seconds=8)
+    wait_for(lambda: not family(grid_project), seconds=8)
     cluster.ready(workers=1, TOY_GO="yes")
-    with start(project, *request, "--json", "--scheduler", cluster.address) as last:
+    with start(grid_project, *request, "--json", "--scheduler", cluster.address) as last:
         events = [json.loads(line) for line in last.stdout]
     assert last.returncode == 0 and statuses_of(folder) == ["succeeded", "up to date"]
     assert [event["event"] for event in events[:3]] == [

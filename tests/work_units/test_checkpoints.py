@@ -11,7 +11,7 @@ import sklearn
 from conftest import ROOT
 
 from work_units.checkpoints import basis, forget
-from work_units.units import spread
+from work_units.units import run_units
 
 
 def square(calls: Path, number: int, deadly: bool = False) -> int:
@@ -35,10 +35,10 @@ def test_after_a_kill_only_what_is_left_is_done(workers, tmp_path):
     calls, kept = tmp_path / "calls", tmp_path / "kept"
     calls.mkdir()
     program = (
-        f"from pathlib import Path; from test_kept import *; "
-        f"spread(square, units(Path({str(calls)!r})), {workers}, {str(kept)!r})"
+        f"from pathlib import Path; from test_checkpoints import *; "
+        f"run_units(square, units(Path({str(calls)!r})), {workers}, {str(kept)!r})"
     )
-    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests"), str(Path(__file__).parent)])
     alone = {"ALONE": "1"} if workers == 1 else {}
     killed = subprocess.run(
         [sys.executable, "-c", program], env=os.environ | alone | {"PYTHONPATH": path}
@@ -49,7 +49,7 @@ def test_after_a_kill_only_what_is_left_is_done(workers, tmp_path):
     # one worker had done four of them; of two, one may have had the time for the sixth
     assert whole == 4 if workers == 1 else 1 <= whole <= 5
     before = {number: len((calls / str(number)).read_text()) for number in done}
-    assert spread(square, units(calls), workers, kept) == [0, 1, 4, 9, 16, 25]
+    assert run_units(square, units(calls), workers, kept) == [0, 1, 4, 9, 16, 25]
     after = {number: len((calls / str(number)).read_text()) for number in range(6)}
     assert sum(after.values()) - sum(before.values()) == 6 - whole
     (kept / "mine.txt").touch()
@@ -66,22 +66,22 @@ def test_after_a_kill_only_what_is_left_is_done(workers, tmp_path):
 )
 def test_a_damaged_result_is_made_again(damage, tmp_path):
     three = [(tmp_path, number) for number in range(3)]
-    assert spread(square, three, 1, tmp_path / "kept") == [0, 1, 4]
+    assert run_units(square, three, 1, tmp_path / "kept") == [0, 1, 4]
     for file in (tmp_path / "kept").iterdir():
         file.write_bytes(damage(file.read_bytes()))
-    assert spread(square, three, 1, tmp_path / "kept") == [0, 1, 4]
-    assert spread(square, three, 1, tmp_path / "kept") == [0, 1, 4]
+    assert run_units(square, three, 1, tmp_path / "kept") == [0, 1, 4]
+    assert run_units(square, three, 1, tmp_path / "kept") == [0, 1, 4]
     assert [(tmp_path / str(number)).read_text() for number in range(3)] == ["xx"] * 3
 
 
 def test_a_result_is_taken_for_that_of_nothing_else(tmp_path, monkeypatch):
     """Neither for other arguments, nor another function, nor other libraries."""
     kept = tmp_path / "kept"
-    assert spread(pow, [(2, 3)], 1, kept) == [8]
-    assert spread(pow, [(3, 2), (2.0, 3), (2, 3, 5)], 1, kept) == [9, 8.0, 3]
-    assert spread(divmod, [(2, 3)], 1, kept) == [(0, 2)]
+    assert run_units(pow, [(2, 3)], 1, kept) == [8]
+    assert run_units(pow, [(3, 2), (2.0, 3), (2, 3, 5)], 1, kept) == [9, 8.0, 3]
+    assert run_units(divmod, [(2, 3)], 1, kept) == [(0, 2)]
     assert len(list(kept.iterdir())) == 5
     assert f"scikit-learn {sklearn.__version__}" in basis("builtins")
     monkeypatch.setattr("work_units.checkpoints.basis", lambda module: "scikit-learn 0.1")
-    assert spread(pow, [(2, 3)], 1, kept) == [8]
+    assert run_units(pow, [(2, 3)], 1, kept) == [8]
     assert len(list(kept.iterdir())) == 6

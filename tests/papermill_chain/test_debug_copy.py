@@ -14,7 +14,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from toy import RAW, SPLIT, make, manifests, run, write_notebook
 
-from papermill_chain.chain.stages import Elsewhere, Stage
+from papermill_chain.chain.stages import External, Stage
 
 CHAIN = [
     Stage("02_split", reads=RAW, writes=SPLIT),
@@ -150,8 +150,8 @@ def test_a_copy_of_what_has_changed_or_not_failed_is_of_how_it_is(project, capsy
     assert run(project, "--debug", "split", chain=CHAIN) == 0
     said = capsys.readouterr().out
     assert "02_split has not failed in its last run" in said and "--set" not in said
-    elsewhere = [CHAIN[0], Stage("04_judge", elsewhere=Elsewhere(ready=print))]
-    assert run(project, "--debug", "judge", chain=elsewhere) == 0
+    external = [CHAIN[0], Stage("04_judge", external=External(prepare=print))]
+    assert run(project, "--debug", "judge", chain=external) == 0
     assert "What it keeps elsewhere" in capsys.readouterr().out
 
 

@@ -5,101 +5,27 @@ import json
 import os
 import pickle
 import signal
-import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from browser import barriers, browser, visit  # noqa: F401
-from toy import HEADLINE, RAW, REPOSITORY, family, make, run, wait_for, write_notebook
+from browser import barriers, visit
+from gridproject import (
+    CHAIN,
+    grids,
+    ran,
+    start,
+    state,
+    statuses_of,
+)
+from toy import family, run, wait_for
 
-from papermill_chain.chain.stages import Stage
 from papermill_chain.grid.combinations import Combination, Result
 from papermill_chain.grid.page import figures_of, number_in
 from papermill_chain.grid.run import copy_source, fill, run_one
 from papermill_chain.runs.lock import only_run
-
-CHAIN = [Stage("04_judge", reads=RAW, writes={"verdict": "models/verdict.txt"})]
-PROGRAM = f"""
-import sys
-from pathlib import Path
-from papermill_chain.chain.stages import Elsewhere, Stage
-import toy
-
-ROOT = Path(__file__).resolve().parent
-sys.exit(toy.run(ROOT, *sys.argv[1:], chain={CHAIN!r}, shared=["TOY_STORE"]))
-"""
-# it fails for one seed, waits for ever for another, and tells of a store that it should not see
-JUDGE = f"""
-import os, time
-from IPython.display import display
-if seed == 3:
-    raise ValueError("no <b>luck</b> with 3")
-while seed == 9 and "TOY_GO" not in os.environ:
-    time.sleep(0.1)
-open(verdict, "w").write(f"{{mood}} {{seed}}")
-figures = {{"score": f"{{seed / 10}} (0 to 1)", "winner": ["even", "odd"][seed % 2], "rows": 2,
-           "store": os.environ.get("TOY_STORE", "none")}}
-display({{"{HEADLINE}": {{"text": "judged", "figures": figures}}, "text/plain": ""}}, raw=True)
-"""
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory) -> Path:
-    root = make(tmp_path_factory.mktemp("grid") / "project")
-    (root / "run_all.py").write_text(PROGRAM)
-    parameters = 'raw: str = "r"\nverdict: str = "v"\nseed: int = 7\nmood: str = "good"'
-    write_notebook(root / "notebooks/04_judge.ipynb", parameters, JUDGE)
-    return root
-
-
-STARTED: list[subprocess.Popen] = []
-
-
-@pytest.fixture(autouse=True)
-def nothing_left():
-    """Whatever a failing test has left running ends with it."""
-    yield
-    while STARTED:
-        with STARTED.pop() as chain:
-            chain.terminate()
-
-
-def start(root: Path, *arguments: str, **environment: str) -> subprocess.Popen:
-    """Type ``python run_all.py ...`` in a project."""
-    path = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "tests")])
-    chain = subprocess.Popen(
-        [sys.executable, "run_all.py", *arguments],
-        cwd=root,
-        env=os.environ | {"PYTHONPATH": path} | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    STARTED.append(chain)
-    return chain
-
-
-def ran(root: Path, *arguments: str, **environment: str) -> tuple[int, str, str]:
-    chain = start(root, *arguments, **environment)
-    said = chain.communicate(timeout=120)
-    return (chain.returncode, *said)
-
-
-def state(root: Path) -> dict[str, bytes]:
-    """All files of a checkout but those of its grids."""
-    return {
-        str(path): path.read_bytes()
-        for path in root.rglob("*")
-        if path.is_file() and "grids" not in path.parts and "__pycache__" not in path.parts
-    }
-
-
-def grids(root: Path) -> list[Path]:
-    return sorted(path.parent for path in root.glob("experiments/grids/*/grid.json"))
 
 
 @dataclass
@@ -126,17 +52,17 @@ class Explored:
 
 
 @pytest.fixture(scope="module")
-def explored(project) -> Explored:
+def explored(grid_project) -> Explored:
     request = ["--grid", "seed=4,9,3", "--set", "mood=fine", "--grid-jobs", "1"]
-    with only_run(project / "experiments"):  # it leaves an empty file
+    with only_run(grid_project / "experiments"):  # it leaves an empty file
         pass
-    before = state(project)
+    before = state(grid_project)
     goes = []
     for number in signal.SIGKILL, signal.SIGINT:
-        grid = start(project, *request, TOY_STORE="x")
+        grid = start(grid_project, *request, TOY_STORE="x")
         waiting = "experiments/grids/*/2/experiments/runs/*/04_judge.ipynb"
-        wait_for(lambda: len(list(project.glob(waiting))) > len(goes))
-        (folder,) = grids(project)
+        wait_for(lambda: len(list(grid_project.glob(waiting))) > len(goes))
+        (folder,) = grids(grid_project)
         wait_for(lambda: len(family(folder)) >= 2)
         grid.send_signal(number)
         asked = time.monotonic()
@@ -146,15 +72,10 @@ def explored(project) -> Explored:
         # chains that lost their grid write their last words when their kernels are gone already
         wait_for(lambda: "running" not in statuses_of_runs(folder), seconds=5)
         goes[-1].statuses, goes[-1].runs = statuses_of(folder), statuses_of_runs(folder)
-    with only_run(project / "experiments"):  # a plain run beside it does no harm
-        last = Go(*ran(project, *request, "--json", TOY_STORE="x", TOY_GO="yes"))
+    with only_run(grid_project / "experiments"):  # a plain run beside it does no harm
+        last = Go(*ran(grid_project, *request, "--json", TOY_STORE="x", TOY_GO="yes"))
     last.statuses, last.runs = statuses_of(folder), statuses_of_runs(folder)
     return Explored(before, folder, *goes, last)
-
-
-def statuses_of(folder: Path) -> list[str]:
-    """What the record says of each combination."""
-    return [one["result"]["status"] for one in json.loads((folder / "grid.json").read_text())]
 
 
 def statuses_of_runs(folder: Path) -> list[str]:
@@ -178,10 +99,12 @@ def test_a_killed_or_stopped_grid_leaves_no_process_and_the_same_command_goes_on
     assert went_on.runs == ["interrupted"] * 2 + ["succeeded"]
 
 
-def test_each_combination_runs_apart_and_one_that_fails_stops_no_other(project, explored):
+def test_each_combination_runs_apart_and_one_that_fails_stops_no_other(grid_project, explored):
     folder, done = explored.folder, explored.went_on
     assert done.code == 1
-    assert state(project) == explored.before  # neither data nor models nor experiments of its own
+    assert (
+        state(grid_project) == explored.before
+    )  # neither data nor models nor experiments of its own
     rows = list(csv.DictReader((folder / "grid.csv").read_text().splitlines()))
     assert [row["combination"] + row["seed"] for row in rows] == ["14", "29", "33"]
     assert [row["score"] for row in rows] == ["0.4 (0 to 1)", "0.9 (0 to 1)", ""]
@@ -195,7 +118,7 @@ def test_each_combination_runs_apart_and_one_that_fails_stops_no_other(project, 
     assert failed == (
         "seed=3 failed: 04_judge, under “What it does”: ValueError: no <b>luck</b> with 3"
     )
-    assert "no &lt;b&gt;luck" in (project / report.strip()).read_text()
+    assert "no &lt;b&gt;luck" in (grid_project / report.strip()).read_text()
     events = [json.loads(line) for line in done.out.splitlines()]
     ended = [event for event in events if event["event"] == "combination ended"]
     assert [(event["parameters"]["seed"], event["done"]) for event in ended] == [
@@ -227,19 +150,19 @@ def test_what_has_changed_is_copied_anew_and_links_to_the_old_stay_as_they_are(t
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no flock")
-def test_one_grid_at_a_time(project, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", [str(project / "run_all.py")])
-    with only_run(project / "experiments" / "grids", "grid seed-1"):
-        assert run(project, "--grid", "seed=1,2", chain=CHAIN) == 75
+def test_one_grid_at_a_time(grid_project, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [str(grid_project / "run_all.py")])
+    with only_run(grid_project / "experiments" / "grids", "grid seed-1"):
+        assert run(grid_project, "--grid", "seed=1,2", chain=CHAIN) == 75
     assert f"grid seed-1, process {os.getpid()}, is going on" in capsys.readouterr().err
 
 
 def test_a_dry_run_lists_the_combinations_and_which_are_done(
-    project, explored, monkeypatch, capsys
+    grid_project, explored, monkeypatch, capsys
 ):
-    monkeypatch.setattr(sys, "argv", [str(project / "run_all.py")])
+    monkeypatch.setattr(sys, "argv", [str(grid_project / "run_all.py")])
     request = ["--grid", "seed=4,9,3", "--set", "mood=fine", "--dry-run", "--grid-jobs", "2"]
-    assert run(project, *request, chain=CHAIN) == 0
+    assert run(grid_project, *request, chain=CHAIN) == 0
     *lines, last = capsys.readouterr().out.splitlines()
     assert lines == ["seed=4  done", "seed=9  done", "seed=3  would run"]
     assert last.startswith("1 of 3 to run, 2 at a time; page: ")
@@ -263,17 +186,19 @@ def test_a_dry_run_lists_the_combinations_and_which_are_done(
         ("--grid seed=1..3 --only 4", "a grid runs the whole chain"),
     ],
 )
-def test_a_grid_that_makes_no_sense_is_refused(project, monkeypatch, capsys, arguments, sentence):
-    monkeypatch.setattr(sys, "argv", [str(project / "run_all.py")])
-    before = grids(project)
-    assert run(project, *arguments.split(), chain=CHAIN) == 2
+def test_a_grid_that_makes_no_sense_is_refused(
+    grid_project, monkeypatch, capsys, arguments, sentence
+):
+    monkeypatch.setattr(sys, "argv", [str(grid_project / "run_all.py")])
+    before = grids(grid_project)
+    assert run(grid_project, *arguments.split(), chain=CHAIN) == 2
     assert sentence in capsys.readouterr().err
-    assert grids(project) == before
+    assert grids(grid_project) == before
 
 
-def test_a_program_outside_of_the_project_cannot_be_copied(project, monkeypatch, capsys):
+def test_a_program_outside_of_the_project_cannot_be_copied(grid_project, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["/nowhere/run_all.py"])
-    assert run(project, "--grid", "seed=1..3", chain=CHAIN) == 2
+    assert run(grid_project, "--grid", "seed=1..3", chain=CHAIN) == 2
     assert "a grid copies the program that runs the chain" in capsys.readouterr().err
 
 
@@ -347,7 +272,7 @@ def test_the_summary_of_a_grid_by_hand():
     assert [(word, count) for word, count, _ in best.bars] == [("line", 3), ("forest", 1)]
 
 
-def test_the_page_is_read_and_sorted_in_a_browser(explored, browser):  # noqa: F811
+def test_the_page_is_read_and_sorted_in_a_browser(explored, browser):
     folder = explored.folder
     with visit(browser, folder / "index.html", width=390, color_scheme="dark") as page:
         assert page.locator("b:text('luck')").count() == 0  # shown as it is, not as HTML

@@ -20,8 +20,8 @@ import pytest
 from conftest import ROOT
 from daskprocesses import Cluster
 from moto.server import ThreadedMotoServer
+from published import publish
 from s3fs import S3FileSystem
-from test_serving import publish
 
 import work_units.dask_cluster
 from creditrisk import cli

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from browser import barriers, browser, visit  # noqa: F401
+from browser import barriers, visit
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from playwright.sync_api import expect
 
@@ -41,7 +41,7 @@ def report(finished, stage: str) -> Path:
 
 
 @pytest.mark.parametrize("stage", REPORTS)
-def test_a_report_reads_on_screen_phone_and_paper(stage, finished, browser, tmp_path):  # noqa: F811
+def test_a_report_reads_on_screen_phone_and_paper(stage, finished, browser, tmp_path):
     with visit(browser, report(finished, stage)) as page:
         for width, scheme in SCREENS:
             page.set_viewport_size({"width": width, "height": 900})
@@ -75,7 +75,7 @@ def test_a_report_reads_on_screen_phone_and_paper(stage, finished, browser, tmp_
     assert paper.count(b"/Subtype /Image") >= len(figures)
 
 
-def test_the_index_reads_on_screen_phone_and_paper(finished, browser):  # noqa: F811
+def test_the_index_reads_on_screen_phone_and_paper(finished, browser):
     with visit(browser, finished[0] / "experiments" / "index.html") as page:
         for width, scheme in SCREENS:
             page.set_viewport_size({"width": width, "height": 900})
@@ -87,7 +87,7 @@ def test_the_index_reads_on_screen_phone_and_paper(finished, browser):  # noqa: 
         assert page.evaluate(SIDEWAYS) == 0
 
 
-def test_a_reader_walks_from_the_index_through_all_reports_and_back(finished, browser):  # noqa: F811
+def test_a_reader_walks_from_the_index_through_all_reports_and_back(finished, browser):
     with visit(browser, finished[0] / "experiments" / "index.html") as page:
         page.locator('.stages a[href$="01_eda.html"]').click()
         seen = [Path(page.url).stem]
@@ -101,7 +101,7 @@ def test_a_reader_walks_from_the_index_through_all_reports_and_back(finished, br
         assert Path(page.url).name == "index.html"
 
 
-def test_code_is_shown_on_demand_and_the_choice_is_remembered(finished, browser):  # noqa: F811
+def test_code_is_shown_on_demand_and_the_choice_is_remembered(finished, browser):
     shown = "folds => folds.filter((fold) => fold.open).length"
     with visit(browser, report(finished, "04_registration")) as page:
         folds, toggle = page.locator("details.code"), page.locator("#toggle")
@@ -122,7 +122,7 @@ def test_code_is_shown_on_demand_and_the_choice_is_remembered(finished, browser)
         assert folds.evaluate_all(shown) == 0
 
 
-def test_the_contents_lead_to_a_section_and_mark_it(finished, browser):  # noqa: F811
+def test_the_contents_lead_to_a_section_and_mark_it(finished, browser):
     with visit(browser, report(finished, "05_validation")) as page:
         links = page.locator("nav.contents a")
         names = links.all_inner_texts()
@@ -142,7 +142,7 @@ def test_the_contents_lead_to_a_section_and_mark_it(finished, browser):  # noqa:
         )
 
 
-def test_a_wide_table_scrolls_inside_itself_by_keyboard_too(finished, browser):  # noqa: F811
+def test_a_wide_table_scrolls_inside_itself_by_keyboard_too(finished, browser):
     with visit(browser, report(finished, "03_comparison"), width=390) as page:
         wide = page.locator(".table[tabindex]").first
         wide.focus()
@@ -155,7 +155,7 @@ def test_a_wide_table_scrolls_inside_itself_by_keyboard_too(finished, browser): 
         )
 
 
-def test_a_report_is_whole_without_scripts(finished, browser):  # noqa: F811
+def test_a_report_is_whole_without_scripts(finished, browser):
     with visit(browser, report(finished, "05_validation"), java_script_enabled=False) as page:
         assert page.get_by_role("heading", name="What we found").is_visible()
         assert page.locator("figure img").last.is_visible()
@@ -168,7 +168,7 @@ def test_a_report_is_whole_without_scripts(finished, browser):  # noqa: F811
         assert page.url.endswith("#What-we-found")
 
 
-def test_the_banner_of_a_failed_report_leads_to_the_cell(browser, tmp_path):  # noqa: F811
+def test_the_banner_of_a_failed_report_leads_to_the_cell(browser, tmp_path):
     trace = new_output(
         "error", ename="ValueError", evalue="row 17: Age is -5", traceback=["line 1"]
     )

@@ -8,7 +8,7 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
-from browser import barriers, browser, visit  # noqa: F401
+from browser import barriers, visit
 from bs4 import BeautifulSoup
 from conftest import copy_project, run_all
 
@@ -282,7 +282,7 @@ def test_strange_data_is_seen_through(strange):
 
 
 @pytest.mark.parametrize("strange", [rare], indirect=True, ids=["rare"])
-def test_names_from_data_are_read_and_never_run(strange, browser):  # noqa: F811
+def test_names_from_data_are_read_and_never_run(strange, browser):
     """No dialog opens, nothing is fetched, and no blocked attempt is on the console."""
     _, project, _, _ = strange
     reports = sorted(project.glob("experiments/runs/*/0*.html"))

@@ -3,12 +3,12 @@
 import math
 import sqlite3
 from contextlib import closing
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import skops.io
+from conftest import ROOT
 
 from creditrisk.data.contract import parse_contract, read_contract
 from creditrisk.data.encoding import encoder, target
@@ -16,7 +16,6 @@ from creditrisk.data.raw import read_raw
 from creditrisk.modelling import candidates, scorecard
 from creditrisk.scoring import loading
 
-ROOT = Path(__file__).resolve().parent.parent
 CONTRACT = read_contract(ROOT / "data/raw/datapackage.json")
 TABLE = read_raw(ROOT / "data/raw/german_credit_data.csv", CONTRACT)
 

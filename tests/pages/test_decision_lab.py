@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from browser import barriers, browser, visit  # noqa: F401
+from browser import barriers, visit
 from conftest import ROOT
 
 from creditrisk.data.contract import ContractError, read_contract
@@ -210,7 +210,7 @@ def test_a_file_without_scores_is_refused(tmp_path):
 # --- the page ---------------------------------------------------------------------------------------
 
 
-def test_the_browser_reckons_as_python_does(browser, tmp_path):  # noqa: F811
+def test_the_browser_reckons_as_python_does(browser, tmp_path):
     """Fifty settings at random, each figure compared bit by bit and in its words."""
     y, score, groups = applicants(200, 1)
     random = np.random.default_rng(2)
@@ -239,7 +239,7 @@ def test_the_browser_reckons_as_python_does(browser, tmp_path):  # noqa: F811
     assert settings == 50 and not wrong
 
 
-def test_halves_are_rounded_as_python_does(browser, tmp_path):  # noqa: F811
+def test_halves_are_rounded_as_python_does(browser, tmp_path):
     """16 applicants: shares of 1/16 are 6.25 %, ratios and costs end in halves of a digit."""
     y = np.tile([1, 1, 1, 0], 4)
     score = np.arange(16) / 16 + 1 / 32
@@ -253,7 +253,7 @@ def test_halves_are_rounded_as_python_does(browser, tmp_path):  # noqa: F811
     assert not wrong
 
 
-def test_a_setting_is_kept_linked_and_reset(browser, tmp_path):  # noqa: F811
+def test_a_setting_is_kept_linked_and_reset(browser, tmp_path):
     y, score, groups = applicants(120, 3)
     path = lab(tmp_path, y, score, groups)
     with visit(browser, path) as page:
@@ -282,7 +282,7 @@ def test_a_setting_is_kept_linked_and_reset(browser, tmp_path):  # noqa: F811
         assert page.evaluate(names) == empty.evaluate(names)  # the script makes nothing global
 
 
-def test_what_cannot_be_reckoned_with_is_said(browser, tmp_path):  # noqa: F811
+def test_what_cannot_be_reckoned_with_is_said(browser, tmp_path):
     y, score, groups = applicants(120, 4)
     with visit(browser, lab(tmp_path, y, score, groups)) as page:
         page.fill("#cutoff", "3")
@@ -313,7 +313,7 @@ ODD = {
 
 
 @pytest.mark.parametrize("kind", ODD)
-def test_odd_data_gives_a_page(kind, browser, tmp_path):  # noqa: F811
+def test_odd_data_gives_a_page(kind, browser, tmp_path):
     y, score, groups = ODD[kind]
     with visit(
         browser, lab(tmp_path, y, score, groups, cutoff=0.05 if kind == "one group" else 0.7)
@@ -327,7 +327,7 @@ def test_odd_data_gives_a_page(kind, browser, tmp_path):  # noqa: F811
             assert page.inner_text("#main").count("fewer than 10: too few to tell") == 32
 
 
-def test_words_from_data_do_nothing(browser, tmp_path):  # noqa: F811
+def test_words_from_data_do_nothing(browser, tmp_path):
     attack = "</script><script>alert(1)</script><img src=x onerror=alert(1)><!--"
     groups = {attack: pd.Series([attack, "b"] * 20)}
     path = lab(
@@ -338,7 +338,7 @@ def test_words_from_data_do_nothing(browser, tmp_path):  # noqa: F811
         assert page.locator("img").count() == 0 and page.locator("script").count() == 2
 
 
-def test_twenty_thousand_applicants_move_smoothly(browser, tmp_path):  # noqa: F811
+def test_twenty_thousand_applicants_move_smoothly(browser, tmp_path):
     y, score, groups = applicants(20_000, 6, levels=tuple("abcdefgh"))
     path = lab(tmp_path, y, score, groups)
     assert path.stat().st_size < 3_000_000
@@ -358,7 +358,7 @@ def test_twenty_thousand_applicants_move_smoothly(browser, tmp_path):  # noqa: F
 
 
 @pytest.mark.parametrize("width, scheme", [(1280, "light"), (390, "dark")])
-def test_the_lab_of_a_run(width, scheme, finished, browser):  # noqa: F811
+def test_the_lab_of_a_run(width, scheme, finished, browser):
     """What the chain has written says what its validation says, and everybody can read it."""
     project, _ = finished
     (path,) = project.glob("experiments/runs/*/decision_lab.html")

@@ -91,7 +91,7 @@ def test_decisions_by_cutoff_by_hand():
 
 def test_probability_at_another_bad_rate_by_hand():
     # odds .5 : .5 at 30 % bad; at 10 % bad they grow by (.9/.1) / (.7/.3) = 27/7 -> 27/34
-    assert costs.at_bad_rate([0.5], 0.3, 0.1) == pytest.approx([27 / 34])
+    assert costs.correct_prior([0.5], 0.3, 0.1) == pytest.approx([27 / 34])
     assert costs.break_even(5, 1) == pytest.approx(5 / 6)
 
 
@@ -106,14 +106,14 @@ def test_probability_at_another_bad_rate_by_hand():
 )
 def test_costs_and_rates_that_decide_nothing_are_refused(odd, said):
     with pytest.raises(ValueError, match=said):
-        costs.refuse_odd(*odd)
+        costs.check_costs(*odd)
 
 
 @given(st.floats(0.001, 0.999), st.floats(0.01, 0.99), st.floats(0.01, 0.99))
 def test_prior_correction_can_be_undone_and_the_base_rate_becomes_the_other(p, here, there):
-    moved = costs.at_bad_rate([p], here, there)
-    assert costs.at_bad_rate(moved, there, here) == pytest.approx([p])
-    assert costs.at_bad_rate([1 - here], here, there) == pytest.approx([1 - there])
+    moved = costs.correct_prior([p], here, there)
+    assert costs.correct_prior(moved, there, here) == pytest.approx([p])
+    assert costs.correct_prior([1 - here], here, there) == pytest.approx([1 - there])
 
 
 def test_calibration_line_is_the_logistic_regression_of_statsmodels():
@@ -180,12 +180,14 @@ def test_bands_by_hand():
 
 def test_stability_by_hand():
     # shares .5 .5 before, .6 .4 after: .1 ln 1.2 - .1 ln .8; chi-squared(1) 95 % is 3.841459
-    found = stability.stability([50, 50], [60, 40])
+    found = stability.population_stability_index([50, 50], [60, 40])
     assert found.psi == pytest.approx(0.1 * np.log(1.2) - 0.1 * np.log(0.8))
     assert found.by_chance == pytest.approx(3.841459 * (1 / 100 + 1 / 100))
-    assert not found.shifted and stability.stability([500, 500], [700, 300]).shifted
+    assert (
+        not found.shifted and stability.population_stability_index([500, 500], [700, 300]).shifted
+    )
     # a bin empty after: half an applicant is added to both counts of that bin
-    assert np.isfinite(stability.stability([5, 5], [10, 0]).psi)
+    assert np.isfinite(stability.population_stability_index([5, 5], [10, 0]).psi)
 
 
 def test_stability_exceeds_its_bound_as_often_as_it_says():

@@ -12,7 +12,6 @@ import pytest
 from conftest import run_all
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, ParameterSampler, StratifiedKFold, cross_val_score
-from test_evaluation import real  # noqa: F401
 
 from creditrisk.data.contract import read_contract
 from creditrisk.data.encoding import decode, encoder
@@ -23,7 +22,7 @@ LOGISTIC = "Logistic Regression"
 
 
 @pytest.fixture(scope="module")
-def some(real):  # noqa: F811
+def some(real):
     """The contract, and three hundred applicants."""
     contract, X, y = real
     return contract, X[:300], y[:300]
@@ -91,7 +90,7 @@ def test_what_was_gained_by_hand():
     assert set(table.verdict) == {"not distinguishable"}
 
 
-def test_chosen_settings_make_a_plain_model_whose_fast_answers_are_exact(real):  # noqa: F811
+def test_chosen_settings_make_a_plain_model_whose_fast_answers_are_exact(real):
     """For a setting that each candidate's search draws, on its way through JSON."""
     contract, X, y = real
     drawn = {}

@@ -6,7 +6,6 @@ import signal
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.ensemble import RandomForestClassifier
@@ -15,13 +14,11 @@ from sklearn.metrics import roc_auc_score
 from statsmodels.stats.multitest import multipletests
 from threadpoolctl import threadpool_limits
 
-from creditrisk.data.contract import ContractError, read_contract
-from creditrisk.data.encoding import encoder, target
-from creditrisk.data.raw import read_raw
+from creditrisk.data.contract import ContractError
 from creditrisk.metrics import intervals, ranking, weight_of_evidence
 from creditrisk.modelling import candidates, cross_validation, significance
 from work_units.errors import WorkersDied
-from work_units.units import spread
+from work_units.units import run_units
 
 # Five applicants: good at .9 .8 .3, bad at .6 .2. Of 3 x 2 pairs, good leads in 5 (not .3 to .6).
 Y = np.array([1, 1, 1, 0, 0])
@@ -206,13 +203,6 @@ def test_a_level_without_bad_loans_keeps_its_evidence_finite():
     assert np.isfinite(table.woe).all() and table.woe["a"] > 0
 
 
-@pytest.fixture(scope="module")
-def real():
-    contract = read_contract(ROOT / "data/raw/datapackage.json")
-    frame = read_raw(ROOT / "data/raw/german_credit_data.csv", contract)
-    return contract, encoder(contract).transform(frame), target(frame, contract)
-
-
 def test_out_of_fold_scores_are_those_of_models_that_did_not_see_them(real):
     """Recomputed for one fold with scikit-learn alone; the blend is the mean of its members."""
     contract, X, y = real
@@ -236,14 +226,14 @@ def test_out_of_fold_scores_are_those_of_models_that_did_not_see_them(real):
 
 
 def test_a_worker_that_is_killed_is_replaced_and_one_that_always_is_an_error(tmp_path):
-    assert spread(pow, [(n, 2) for n in range(5)], workers=2) == [0, 1, 4, 9, 16]
+    assert run_units(pow, [(n, 2) for n in range(5)], workers=2) == [0, 1, 4, 9, 16]
     units = [(tmp_path / str(number), number) for number in range(5)]
-    assert spread(fragile, units, workers=2) == [0, 1, 4, 9, 16]
+    assert run_units(fragile, units, workers=2) == [0, 1, 4, 9, 16]
     assert len(list(tmp_path.iterdir())) == 5  # each killed its worker once
     with pytest.raises(
         WorkersDied, match="workers died 5 times, as they do when memory runs out"
     ) as e:
-        spread(os._exit, [(1,), (1,)], workers=2)
+        run_units(os._exit, [(1,), (1,)], workers=2)
     assert e.value.numbers == [0, 1]
 
 

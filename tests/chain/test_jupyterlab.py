@@ -11,7 +11,6 @@ from hashlib import sha256
 
 import nbformat
 import pytest
-from browser import browser  # noqa: F401
 from conftest import copy_project
 
 
@@ -86,7 +85,7 @@ def pictures(cells):
     ]
 
 
-def test_a_notebook_runs_from_the_menu_as_in_the_chain(lab, finished, browser):  # noqa: F811
+def test_a_notebook_runs_from_the_menu_as_in_the_chain(lab, finished, browser):
     project, address = lab
     before = content(project)
     (executed,) = finished[0].glob("experiments/runs/*/01_eda.ipynb")

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from servers import load, start
@@ -35,7 +36,6 @@ from creditrisk.scoring.loading import ModelRefused, golden_places, load_scorer,
 from creditrisk.scoring.scorer import InvalidRecords, NoReasons
 from creditrisk.serving.model_reload import serve_from
 
-ROOT = Path(__file__).resolve().parent.parent
 CONTRACT = read_contract(ROOT / "data/raw/datapackage.json")
 TABLE = read_raw(ROOT / "data/raw/german_credit_data.csv", CONTRACT)
 RAW = TABLE[[field.name for field in CONTRACT.fields]]

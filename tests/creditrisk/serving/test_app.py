@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import pickle
 import random
 import shutil
 import signal
@@ -17,56 +16,19 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-import sklearn
 import websocket
 from conftest import ROOT, install_on_build_machine
+from published import CONTRACT, ONE, RAW_FILE, THREE, TWO, publish
 from servers import Running, creditrisk, load, read_answer, start
 
 from creditrisk import cli
-from creditrisk.data.contract import read_contract
-from creditrisk.data.encoding import encoder, target
-from creditrisk.data.examples import applications
-from creditrisk.data.raw import read_raw
-from creditrisk.modelling import candidates
 from creditrisk.scoring.loading import load_scorer
 from creditrisk.serving import client, decision_log, http_server, log_verification
 from creditrisk.serving.app import create_app
 from creditrisk.serving.model_reload import serve_from
 
-RAW_FILE = ROOT / "data/raw/german_credit_data.csv"
-CONTRACT = read_contract(ROOT / "data/raw/datapackage.json")
-ONE, TWO, THREE = applications(CONTRACT)
 GOOD = json.dumps(ONE).encode()
 JSON = "Content-Type: application/json"
-
-
-def publish(folder: Path, name: str, version: int) -> Path:
-    """Put a small trained model into a folder, as the registration notebook does."""
-    folder.mkdir(exist_ok=True)
-    table, ready = read_raw(RAW_FILE, CONTRACT), encoder(CONTRACT)
-    X, y = ready.transform(table), target(table, CONTRACT)
-    pipeline = candidates.decision_model(ready, candidates.estimator(name, CONTRACT, 7), 0.7)
-    pipeline.named_steps["decide"].fit(X, y)
-    content = {
-        "credit_risk_model.pkl": pickle.dumps(pipeline),
-        "model_columns.pkl": pickle.dumps(list(X.columns)),
-    }
-    hashes = [hashlib.sha256(each).hexdigest() for each in content.values()]
-    content["manifest.json"] = json.dumps(
-        {
-            "model": "Credit_Risk_Model",
-            "version": version,
-            "cutoff": 0.7,
-            "model_sha256": hashes[0],
-            "model_columns_sha256": hashes[1],
-            "libraries": {"scikit-learn": sklearn.__version__},
-            "contract": CONTRACT.package,
-            "reference": TWO,
-        }
-    ).encode()
-    for file, what in content.items():
-        (folder / file).write_bytes(what)
-    return folder
 
 
 def put(model: Path, folder: Path) -> None:

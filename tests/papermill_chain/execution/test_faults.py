@@ -9,7 +9,17 @@ import time
 from pathlib import Path
 
 import pytest
-from toy import family, make, manifests, registry_of, run, start, wait_for, write_notebook
+from toy import (
+    REPOSITORY,
+    family,
+    make,
+    manifests,
+    registry_of,
+    run,
+    start,
+    wait_for,
+    write_notebook,
+)
 
 from papermill_chain.chain.stages import Stage
 from papermill_chain.cli import main
@@ -182,7 +192,7 @@ def test_a_disk_that_takes_no_more_is_named_and_nothing_is_lost(copies, mount, a
         mount -t tmpfs -o size=${{size}}k tmpfs "{place}" &&
         cp -r "{place}.kept/." "{place}" || exit 99
         if [ "{read_only}" ]; then mount -o remount,ro "{place}"; fi
-        "{sys.executable}" "{Path(__file__).parent}/toy.py" "{root}" {" ".join(arguments)}
+        "{sys.executable}" "{REPOSITORY}/tests/toy.py" "{root}" {" ".join(arguments)}
         code=$?; cp -r "{root}/models" "{root}/seen"; ls -A "{root}/models" >&2; exit $code
     '''
     done = subprocess.run(

@@ -1,0 +1,18 @@
+"""Fixtures that tests of several folders share."""
+
+import pytest
+from conftest import ROOT
+from gridproject import grid_project, nothing_left
+
+from creditrisk.data.contract import read_contract
+from creditrisk.data.encoding import encoder, target
+from creditrisk.data.raw import read_raw
+
+__all__ = ["grid_project", "nothing_left", "real"]
+
+
+@pytest.fixture(scope="module")
+def real():
+    contract = read_contract(ROOT / "data/raw/datapackage.json")
+    frame = read_raw(ROOT / "data/raw/german_credit_data.csv", contract)
+    return contract, encoder(contract).transform(frame), target(frame, contract)
