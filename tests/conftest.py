@@ -20,7 +20,7 @@ sys.dont_write_bytecode = False
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-pytest_plugins = ["browser", "fixtures"]  # the fixtures of more than one folder
+pytest_plugins = ["browser", "sharedfixtures"]  # the fixtures of more than one folder
 
 # The files that take longest. test_evidence.py needs the chain that test_chain.py starts with, and
 # would have to wait for it if it came sooner.

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,17 @@ from toy import wait_for
 
 from papermill_chain.grid.dask_cluster import connected
 from work_units.units import ADDRESS
+
+
+def fatal(folder: Path, number: int, victim: int | None) -> int:
+    """The square of a number; 4, once two are kept, first kills the victim or who works at it."""
+    with (folder / f"{number}").open("a") as calls:
+        calls.write("x")
+    if number == 4 and not (folder / "killed").exists():
+        (folder / "killed").touch()
+        wait_for(lambda: len(list(folder.glob("kept/*.unit"))) >= 2)
+        os.kill(victim or os.getpid(), signal.SIGKILL)
+    return number**2
 
 
 class Cluster:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from daskprocesses import Cluster
+from daskprocesses import Cluster, fatal
 from gridproject import CHAIN, grids, start, statuses_of
 from sklearn.ensemble import RandomForestClassifier
 from toy import family, run, wait_for
@@ -36,17 +36,6 @@ def cluster(made, monkeypatch) -> Cluster:
     """A cluster of two workers that the environment names."""
     monkeypatch.setenv(ADDRESS, made.ready())
     return made
-
-
-def fatal(folder: Path, number: int, victim: int | None) -> int:
-    """The square of a number; 4, once two are kept, first kills the victim or who works at it."""
-    with (folder / f"{number}").open("a") as calls:
-        calls.write("x")
-    if number == 4 and not (folder / "killed").exists():
-        (folder / "killed").touch()
-        wait_for(lambda: len(list(folder.glob("kept/*.unit"))) >= 2)
-        os.kill(victim or os.getpid(), signal.SIGKILL)
-    return number**2
 
 
 def times_called(folder: Path) -> list[int]:
@@ -116,7 +105,7 @@ def test_a_lost_scheduler_is_told_of_and_the_rest_is_done_later(cluster, tmp_pat
 
 
 def test_workers_that_all_die_or_would_compute_something_else(cluster, tmp_path, monkeypatch):
-    like = engine.basis(__name__).replace("scikit-learn ", "scikit-learn 0.")
+    like = engine.basis(fatal.__module__).replace("scikit-learn ", "scikit-learn 0.")
     with monkeypatch.context() as other:
         other.setattr(engine, "basis", lambda module: like)
         with pytest.raises(
