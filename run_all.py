@@ -11,27 +11,27 @@ from papermill_chain.runs.manifest import Run
 ROOT = Path(__file__).resolve().parent
 STORE = ROOT / "mlflow.db"  # unless MLFLOW_TRACKING_URI names another
 
-RAW = {"raw": "data/raw/german_credit_data.csv"}
-CONTRACT = {"datapackage": "data/raw/datapackage.json"}
-TRAIN = {"X_train": "data/training/X_train.csv", "y_train": "data/training/y_train.csv"}
-TEST = {"X_test": "data/training/X_test.csv", "y_test": "data/training/y_test.csv"}
+RAW = {"raw_path": "data/raw/german_credit_data.csv"}
+CONTRACT = {"datapackage_path": "data/raw/datapackage.json"}
+TRAIN = {"X_train_path": "data/training/X_train.csv", "y_train_path": "data/training/y_train.csv"}
+TEST = {"X_test_path": "data/training/X_test.csv", "y_test_path": "data/training/y_test.csv"}
 COMPARISON = {
-    "results": "experiments/results.csv",
-    "pairs": "experiments/pairs.csv",
-    "out_of_fold": "experiments/out_of_fold.csv",
-    "champion": "experiments/champion.json",
+    "results_path": "experiments/results.csv",
+    "pairs_path": "experiments/pairs.csv",
+    "out_of_fold_path": "experiments/out_of_fold.csv",
+    "champion_path": "experiments/champion.json",
 }
-OUT_OF_FOLD = {"out_of_fold": COMPARISON["out_of_fold"]}
-MODEL = {"model": "models/credit_risk_model.pkl"}
-BESIDE = {"model_columns": "models/model_columns.pkl", "manifest": "models/manifest.json"}
-REGISTRATION = {"registration": "experiments/registration.json"}
+OUT_OF_FOLD = {"out_of_fold_path": COMPARISON["out_of_fold_path"]}
+MODEL = {"model_path": "models/credit_risk_model.pkl"}
+BESIDE = {"model_columns_path": "models/model_columns.pkl", "manifest_path": "models/manifest.json"}
+REGISTRATION = {"registration_path": "experiments/registration.json"}
 
-VALIDATION = {"validation": "experiments/validation.json"}
-CARD = {"model_card": "models/model_card.md", "model_card_html": "models/model_card.html"}
-EXPLANATION = {"explanation": "experiments/explanation.json"}
-SCORECARD = {"scorecard": "models/scorecard.csv", "scorecard_sql": "models/scorecard.sql"}
-SCORES = {"test_scores": "experiments/test_scores.csv"}
-LAB = {"decision_lab": "experiments/decision_lab.html"}
+VALIDATION = {"validation_path": "experiments/validation.json"}
+CARD = {"model_card_path": "models/model_card.md", "model_card_html_path": "models/model_card.html"}
+EXPLANATION = {"explanation_path": "experiments/explanation.json"}
+SCORECARD = {"scorecard_path": "models/scorecard.csv", "scorecard_sql_path": "models/scorecard.sql"}
+SCORES = {"test_scores_path": "experiments/test_scores.csv"}
+LAB = {"decision_lab_path": "experiments/decision_lab.html"}
 
 
 # MLflow is imported when it is needed: `run_all.py --help` and an unchanged rerun need it not.
@@ -77,7 +77,7 @@ def attach_reports(run: Run) -> None:
 def tell_of(run: Run) -> None:
     """After a good run: its reports go to its registered model, and what changed on a page."""
     attach_reports(run)
-    if any("test_scores" in stage.kept and stage.run == run.id for stage in run.stages):
+    if any("test_scores_path" in stage.kept and stage.run == run.id for stage in run.stages):
         compare_with_the_last(run)
 
 

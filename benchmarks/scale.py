@@ -372,9 +372,9 @@ def train(place: Path, sizes: list[int]) -> None:
     for size in sizes:
         project = copy_project(place / str(size))
         settings = LIGHT | {
-            "raw": place / "many.parquet",
+            "raw_path": place / "many.parquet",
             "sample": size,
-            "datapackage": place / "datapackage.json",
+            "datapackage_path": place / "datapackage.json",
         }
         sets = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
         subprocess.run([sys.executable, "run_all.py", "--quiet", *sets], cwd=project, check=True)

@@ -197,8 +197,8 @@ def _contract(run: KeptRun) -> Contract | None:
 
 def _kept(run: KeptRun, name: str) -> Path:
     for stage in run.stages:
-        if name in stage.kept:
-            return run.folder / Path(str(stage.kept[name])).name
+        if kept := stage.kept.get(f"{name}_path"):
+            return run.folder / Path(str(kept)).name
     older = run.status == "succeeded"
     why = "made before runs kept it" if older else f"it {run.status or 'did not end'}"
     raise ValueError(f"run {run.id} has no {name.replace('_', ' ')} of its own ({why})")

@@ -66,8 +66,8 @@ def _figure(value: object) -> str:
 
 
 def _words(name: str) -> str:
-    """A name from code, read aloud."""
-    return name.replace("_", " ")
+    """The name of a parameter as a reader's words; a path is called by what lies there."""
+    return name.removesuffix("_path").replace("_", " ")
 
 
 def _rank(status: str) -> int:

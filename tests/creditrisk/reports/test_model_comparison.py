@@ -60,9 +60,9 @@ def make_run(
     kept = {}
     if rows is not None:
         kept = {
-            "registration": "registration.json",
-            "validation": "validation.json",
-            "test_scores": "test_scores.csv",
+            "registration_path": "registration.json",
+            "validation_path": "validation.json",
+            "test_scores_path": "test_scores.csv",
         }
         (folder / "registration.json").write_text(json.dumps(registration), "utf-8")
         validation = {
