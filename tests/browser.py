@@ -1,7 +1,8 @@
 """Chromium without a window, in which pages are opened as a reader would open them."""
 
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -53,6 +54,18 @@ def visit(browser: Browser, file: Path, width: int = 1280, **context) -> Iterato
         page.goto(file.as_uri())
         yield page
     assert not wrong
+
+
+def wait_until(page: Page, condition: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait for what no `expect` can express, a position or a scroll offset.
+
+    Playwright's `wait_for_function` evaluates its text inside the page on every animation frame,
+    which the reports' own content security policy refuses; here each look is a call of its own.
+    """
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"not within {seconds} s"
+        page.wait_for_timeout(50)
 
 
 def barriers(page: Page) -> list[str]:

@@ -11,6 +11,7 @@ from hashlib import sha256
 
 import nbformat
 import pytest
+from browser import wait_until
 from conftest import copy_project
 
 
@@ -106,7 +107,7 @@ def test_a_notebook_runs_from_the_menu_as_in_the_chain(lab, finished, browser):
 
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.locator(".lm-Menu-item", has_text=re.compile("^Run All Cells$")).click()
-        page.wait_for_function(HAS_RUN)
+        wait_until(page, lambda: page.evaluate(HAS_RUN), seconds=60)
         cells = page.evaluate(NOTEBOOK)["cells"]
         code = [cell for cell in cells if cell["cell_type"] == "code"]
         assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from browser import barriers, visit
 from conftest import ROOT
+from playwright.sync_api import expect
 
 from creditrisk.data.contract import ContractError, read_contract
 from creditrisk.metrics import costs
@@ -268,7 +269,7 @@ def test_a_setting_is_kept_linked_and_reset(browser, tmp_path):
         assert not differences(page, expected)
         assert page.inner_text("#told").endswith(f"an applicant costs {expected['cost']:.3f}.")
         page.click("#copy")
-        page.wait_for_function("document.getElementById('said').textContent")
+        expect(page.locator("#said")).not_to_be_empty()
         if page.is_visible("#link"):  # where the browser refuses its clipboard
             assert page.input_value("#link") == page.url
         page.click("#reset")
