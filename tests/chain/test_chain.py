@@ -419,7 +419,7 @@ def test_broken_raw_file_stops_the_chain_and_loses_nothing(finished, tmp_path):
     [
         (["--set", "seeed=8"], ["seeed", "seed"]),
         (["--set", "seed=eight"], ["seed", "int"]),
-        (["--set", "X_test=elsewhere.csv"], ["X_test", "02_preparation"]),
+        (["--set", "X_test_path=other.csv"], ["X_test_path", "02_preparation"]),
         (["--only", "compare"], ["03_comparison"]),
         (["--only", "05"], ["04_registration"]),
     ],
