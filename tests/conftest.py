@@ -16,9 +16,12 @@ ROOT = Path(__file__).resolve().parent.parent
 # takes longer than what most of them are started for.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
-# A shell that starts the tests in the background has them ignore Ctrl-C, and all they start as well.
+# A shell that starts the tests in the background has them ignore Ctrl-C, nohup a lost terminal, and
+# all they start as well.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 pytest_plugins = ["browser", "sharedfixtures"]  # the fixtures of more than one folder
 

@@ -6,6 +6,7 @@ which of the two is printed in the test's name. Artifacts travel through the ser
 
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -21,9 +22,12 @@ from conftest import copy_project, install_on_build_machine, run_all
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A free port below those that systems hand out to whoever asks for any, also seconds later."""
+    while True:
+        port = random.randrange(20_000, 30_000)
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)):
+                return port
 
 
 def postgres_programs():
