@@ -1,8 +1,8 @@
 """Kill the runner at random points, many times, and look at what is left.
 
-    uv run python benchmarks/faults.py                 # 200 kills of a small chain, some 20 minutes
-    uv run python benchmarks/faults.py --kills 20
-    uv run python benchmarks/faults.py --kills 0 --real        # the real chain and MLflow, 10 minutes
+    uv run --group dev python benchmarks/faults.py                 # 200 kills of a small chain, some 20 minutes
+    uv run --group dev python benchmarks/faults.py --kills 20
+    uv run --group dev python benchmarks/faults.py --kills 0 --real        # the real chain and MLflow, 10 minutes
 
 After each kill the exit code has to be right, each stage's files have to be the last good set or a
 complete new one, no process may be left after five seconds, and one plain rerun has to succeed. With

@@ -1,7 +1,7 @@
 """What a cluster costs over joblib on one machine: many small fits, the same units both ways.
 
-    uv run python benchmarks/fits.py                   # 1,000 fits, three rounds
-    uv run python benchmarks/fits.py --fits 200 --rounds 1
+    uv run --group dev python benchmarks/fits.py                   # 1,000 fits, three rounds
+    uv run --group dev python benchmarks/fits.py --fits 200 --rounds 1
 
 A scheduler and two workers of one thread are started on loopback; joblib has two processes. Each
 round does all fits both ways, in turn, and only ratios within a round are quoted: machines are not

@@ -1,9 +1,9 @@
 """How fast portfolios are scored, and whether time and memory grow as they should.
 
-    uv run python benchmarks/scale.py                  # 1e5 to 1e7 rows; some minutes on two cores
-    uv run python benchmarks/scale.py --most 1000000   # shorter
-    uv run python benchmarks/scale.py --faults         # a full disk and 5 million rows under fire
-    uv run python benchmarks/scale.py --train 1000 10000        # the chain on samples of a large file
+    uv run --group dev python benchmarks/scale.py                  # 1e5 to 1e7 rows; some minutes on two cores
+    uv run --group dev python benchmarks/scale.py --most 1000000   # shorter
+    uv run --group dev python benchmarks/scale.py --faults         # a full disk and 5 million rows under fire
+    uv run --group dev python benchmarks/scale.py --train 1000 10000        # the chain on samples of a large file
 
 The model is the one in models/, so run the chain first. Applications are drawn evenly from the
 contract, 50,000 a file. The other ways are `Pipeline.predict_proba` over pandas chunks of the same

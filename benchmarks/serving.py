@@ -1,7 +1,7 @@
 """How fast our server is, beside what one would use instead: one forest, five servers, one run.
 
-    uv run python benchmarks/serving.py            # some seven minutes
-    uv run python benchmarks/serving.py --rounds 2 --seconds 1
+    uv run --group dev python benchmarks/serving.py            # some seven minutes
+    uv run --group dev python benchmarks/serving.py --rounds 2 --seconds 1
 
 The servers take turns, round after round, so that a busy moment of the machine hits them all. A
 ratio is taken within a round; shown are the median of the rounds and, in brackets, the lowest and

@@ -1,6 +1,6 @@
 """The README's pictures: the index and the decision lab of the newest run, as a browser shows them.
 
-    uv run run_all.py && uv run python docs/pictures.py
+    uv run run_all.py && uv run --group dev python docs/pictures.py
 
 writes ``docs/index.png`` and ``docs/decision_lab.png``. It needs Chromium or Chrome on the path.
 """

@@ -1,5 +1,6 @@
 """One source of versions: what conda users get is what the lock says."""
 
+import ast
 import json
 import os
 import re
@@ -7,6 +8,8 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 
 import yaml
 from conftest import ROOT
@@ -26,7 +29,7 @@ EXPORT = [
 def uv(*arguments):
     """What the uv that runs these tests answers; `uv run` names itself in the environment."""
     command = os.environ.get("UV") or shutil.which("uv")
-    assert command, "run the tests with `uv run pytest`"
+    assert command, "run the tests with `uv run --group dev pytest`"
     ran = subprocess.run([command, *arguments], cwd=ROOT, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     return ran.stdout
@@ -41,6 +44,59 @@ def test_environment_yml_pins_what_uv_lock_pins():
 
 def test_lock_is_up_to_date_with_pyproject():
     uv("lock", "--check", "--offline")
+
+
+def imported(folder: str) -> Iterator[tuple[str, str]]:
+    """The packages of others that a folder's modules and notebooks import, and the file of each."""
+    ours = {"creditrisk", "papermill_chain", "work_units", "run_all"}
+    ours |= {path.stem for room in ("tests", "benchmarks") for path in (ROOT / room).glob("*.py")}
+    place = ROOT / folder
+    for path in [place] if place.is_file() else sorted(place.rglob("*")):
+        if path.suffix == ".py":
+            source = path.read_text("utf-8")
+        elif path.suffix == ".ipynb" and ".ipynb_checkpoints" not in path.parts:
+            cells = json.loads(path.read_text("utf-8"))["cells"]
+            code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+            source = re.sub(r"^[%!].*$", "", "\n".join(code), flags=re.MULTILINE)
+        else:
+            continue
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names = [node.module]
+            else:
+                continue
+            for package in {name.split(".")[0] for name in names} - ours:
+                if package not in sys.stdlib_module_names:
+                    yield package, path.relative_to(ROOT).as_posix()
+
+
+def normalized(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def declared(requirements: list[str]) -> set[str]:
+    return {normalized(re.match(r"[\w.-]+", line)[0]) for line in requirements}
+
+
+def test_every_package_that_is_imported_is_declared():
+    """What another package happens to bring along goes when that package wants it no longer."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    product = declared(settings["project"]["dependencies"])
+    for extra in settings["project"]["optional-dependencies"].values():
+        product |= declared(extra)
+    tools = declared(settings["dependency-groups"]["dev"])
+    providers = packages_distributions()
+    for folders, allowed in (
+        (["creditrisk", "papermill_chain", "work_units", "notebooks", "run_all.py"], product),
+        (["tests", "benchmarks", "docs"], product | tools),
+    ):
+        imports = [each for folder in folders for each in imported(folder)]
+        assert imports
+        for package, path in imports:
+            provided = {normalized(name) for name in providers.get(package, [package])}
+            assert provided & allowed, f"{path} imports {package}: declare it in pyproject.toml"
 
 
 def test_core_holds_no_package_of_a_later_feature():

@@ -14,7 +14,7 @@ LINES = re.findall(r"^python3 -m pip install .+$", README, re.MULTILINE)
 def test_two_lines_install_what_they_need_and_ci_runs_the_second():
     main, tests = LINES
     assert main == "python3 -m pip install -q uv && python3 -m uv run run_all.py"
-    assert tests == "python3 -m pip install -q uv && python3 -m uv run pytest"
+    assert tests == "python3 -m pip install -q uv && python3 -m uv run --group dev pytest"
     ci = (ROOT / ".ci/run").read_text("utf-8").splitlines()
     assert ci[-1] == tests and len([line for line in ci if "pytest" in line]) == 1
 
