@@ -93,7 +93,7 @@ NOTEBOOKS = {
         """,
         f"""
         from IPython.display import display
-        told = {{"text": f"published early: {{published}}", "figures": {{"rows": 2}}}}
+        told = {{"text": f"published early: {{published}}", "figures": {{"rows": {{"value": 2}}}}}}
         display({{"{HEADLINE}": told, "text/plain": ""}}, raw=True)
         """,
     ],

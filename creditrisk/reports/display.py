@@ -2,12 +2,15 @@
 
 import io
 from base64 import b64encode
+from collections.abc import Mapping
 
 from IPython.display import Image, Markdown, display
 from matplotlib.figure import Figure
 from matplotlib.pyplot import close
 from pandas import DataFrame
 from pandas.io.formats.style import Styler
+
+from creditrisk.metrics.intervals import Interval
 
 #: The output type by which whoever runs the notebook finds its headline.
 HEADLINE = "application/vnd.chain.headline+json"
@@ -51,19 +54,28 @@ def display_markdown(markdown: str) -> None:
 
 def headline(
     sentence: str,
-    figures: dict[str, float | int | str] | None = None,
+    figures: Mapping[str, float | str | Interval] | None = None,
     picture: Figure | None = None,
     alt: str = "",
 ) -> None:
     """Show the sentence a reader should take away, and name key figures for the run's record.
 
-    The figures keep their order. A small picture, with words for those who cannot see it, stands
-    beside them in the list of runs, and not here.
+    The figures keep their order; an interval is recorded with its ends. A small picture, with words
+    for those who cannot see it, stands beside them in the list of runs, and not here.
     """
-    told = {"text": sentence, "figures": list((figures or {}).items())}
+    recorded = [[name, _figure(each)] for name, each in (figures or {}).items()]
+    told = {"text": sentence, "figures": recorded}
     if picture is not None:
         told["picture"] = {"png": b64encode(_png(picture)).decode(), "alt": alt}
     display({"text/markdown": sentence, HEADLINE: told}, raw=True)
+
+
+def _figure(figure: float | str | Interval) -> dict[str, float | str]:
+    """A key figure as data: its value, and the ends of its interval if it has one."""
+    if isinstance(figure, Interval):
+        ends = {"value": figure.estimate, "low": figure.low, "high": figure.high}
+        return {name: float(end) for name, end in ends.items()}
+    return {"value": figure}
 
 
 def _png(figure: Figure) -> bytes:

@@ -36,6 +36,27 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class KeyFigure:
+    """A key figure of a run: a number, with its interval where it has one, or a text."""
+
+    value: float | str
+    low: float | None = None
+    high: float | None = None
+    unit: str = ""
+
+    @property
+    def number(self) -> float | None:
+        """The value if it is a number, else None."""
+        return None if isinstance(self.value, str) else self.value
+
+    def __str__(self) -> str:
+        value = f"{self.value:.4g}" if isinstance(self.value, float) else str(self.value)
+        if self.low is not None:
+            value = f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
+        return f"{value} {self.unit}".rstrip()
+
+
+@dataclass(frozen=True)
 class Scores:
     """The test set of a run: who applied, what came of it, and what the model said."""
 
@@ -58,7 +79,7 @@ class KeptRun:
     id: str
     status: str
     started: str
-    figures: dict
+    figures: dict[str, KeyFigure]
     stages: list[Stage]
     environment: dict[str, str]
     contract: Contract | None = None
@@ -138,7 +159,7 @@ def read_run(folder: str | Path) -> KeptRun:
             str(told["id"]),
             _status(str(told["status"]), stages),
             str(told["started"]),
-            dict(told.get("figures") or {}),
+            _figures(told.get("figures") or {}),
             stages,
             _environment(told),
         )
@@ -155,6 +176,14 @@ def read_run(folder: str | Path) -> KeptRun:
             words = " ".join(str(error).split())
             run.missing.append(words.replace(f"{folder}{os.sep}", f"run {run.id}, "))
     return KeptRun(**(vars(run) | found))
+
+
+def _figures(told: dict) -> dict[str, KeyFigure]:
+    """Figures by name; older runs have bare values."""
+    return {
+        name: KeyFigure(**each) if isinstance(each, dict) else KeyFigure(each)
+        for name, each in told.items()
+    }
 
 
 def _stage(told: dict) -> Stage:

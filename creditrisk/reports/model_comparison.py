@@ -3,7 +3,6 @@
 The first run is the one before, the second the one after: differences are second less first.
 """
 
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,13 +12,11 @@ import numpy as np
 
 from creditrisk.metrics.intervals import Interval, bootstrap_interval
 from creditrisk.metrics.ranking import auc_difference, placements, too_few_to_judge
-from creditrisk.reports.kept_runs import KeptRun, NoRun, Scores, find_run, read_run
+from creditrisk.reports.kept_runs import KeptRun, KeyFigure, NoRun, Scores, find_run, read_run
 from creditrisk.reports.swap_set import Flip, flips, pairs
 
 #: Samples of the applicants behind a paired interval, and where their drawing starts.
 DRAWS, SEED = 2000, 7
-
-_LEADING = re.compile(r"(-?[0-9]+(?:\.[0-9]+)?) \(")
 
 
 @dataclass(frozen=True)
@@ -45,8 +42,22 @@ class Figure(Fact):
 
     @property
     def difference(self) -> float | None:
-        """Second less first, if both are numbers or begin with the number they are about."""
+        """Second less first, if both are numbers."""
         numbers = [_number(value) for value in (self.a, self.b)]
+        return None if None in numbers else numbers[1] - numbers[0]
+
+
+@dataclass(frozen=True)
+class KeyFigureFact(Fact):
+    """A key figure that notebooks have put forward, in both runs."""
+
+    a: KeyFigure | None
+    b: KeyFigure | None
+
+    @property
+    def difference(self) -> float | None:
+        """Second less first, if both are numbers."""
+        numbers = [each and each.number for each in (self.a, self.b)]
         return None if None in numbers else numbers[1] - numbers[0]
 
 
@@ -82,7 +93,7 @@ class Comparison:
     made: list[Fact]  # files that one stage wrote and another read
     environment: list[Fact]
     code: list[Fact]
-    headline: list[Figure]
+    headline: list[KeyFigureFact]
     figures: list[Figure]
     rows: tuple[np.ndarray, np.ndarray]  # of the applicants in both test sets
     paired: list[Paired]
@@ -204,7 +215,8 @@ def _cutoff(run: KeptRun) -> float | None:
 def _one_line(run: KeptRun, comparison: Comparison) -> str:
     letter = "A" if run is comparison.a else "B"
     model = (run.registration or {}).get("champion", run.figures.get("champion"))
-    cutoff = _number((run.registration or {}).get("cutoff", run.figures.get("cut-off")))
+    named = run.figures.get("cut-off")
+    cutoff = _number((run.registration or {}).get("cutoff", named and named.number))
     parts = [run.id, run.status, model, cutoff and f"cut-off {cutoff:g}"]
     return f"{letter}: " + ", ".join(str(part) for part in parts if part)
 
@@ -266,9 +278,9 @@ def _side_by_side(a: dict, b: dict) -> list[Fact]:
     return [Fact(str(name), a.get(name), b.get(name)) for name in dict.fromkeys([*a, *b])]
 
 
-def _headline(a: KeptRun, b: KeptRun) -> list[Figure]:
+def _headline(a: KeptRun, b: KeptRun) -> list[KeyFigureFact]:
     names = dict.fromkeys([*a.figures, *b.figures])
-    return [Figure(str(name), a.figures.get(name), b.figures.get(name)) for name in names]
+    return [KeyFigureFact(str(name), a.figures.get(name), b.figures.get(name)) for name in names]
 
 
 def _validation(a: KeptRun, b: KeptRun) -> list[Figure]:
@@ -294,8 +306,6 @@ def _ends(test: dict, name: str) -> tuple[float, float] | None:
 
 
 def _number(value: object) -> float | None:
-    if isinstance(value, str) and (match := _LEADING.match(value)):
-        return float(match[1])
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 

@@ -1,7 +1,6 @@
 """What an executed notebook tells, after its file has been made to tell the truth."""
 
 import binascii
-import math
 import re
 import signal
 from base64 import b64decode
@@ -15,6 +14,7 @@ from papermill.execute import ERROR_MARKER_TAG
 
 from papermill_chain.execution.session import Outcome, Picture, Session
 from papermill_chain.runs.changes import PNG
+from papermill_chain.runs.figures import Figure, read_figures
 from papermill_chain.runs.files import os_error_text
 from papermill_chain.runs.manifest import Failure
 
@@ -149,18 +149,17 @@ def _mark_stopped(cells, at: int | None) -> None:
             cell.execution_count, cell.outputs = None, []
 
 
-def _headline(cells) -> tuple[str, dict[str, Any], Picture | None]:
+def _headline(cells) -> tuple[str, dict[str, Figure], Picture | None]:
     """The last sentence and picture a notebook has put forward, and all figures it has named."""
-    text, figures, picture = "", {}, None
+    text, figures, picture = "", dict[str, Figure](), None
     for cell in cells:
         for output in cell.get("outputs", []):
             told = output.get("data", {}).get(HEADLINE)
             if isinstance(told, dict):
                 text = str(told.get("text") or text)
-                figures |= dict(told.get("figures") or {})
+                figures |= read_figures(told.get("figures"))
                 picture = _picture(told.get("picture")) or picture
-    finite = {k: v for k, v in figures.items() if not isinstance(v, float) or math.isfinite(v)}
-    return text, finite, picture
+    return text, figures, picture
 
 
 def _picture(told: Any) -> Picture | None:

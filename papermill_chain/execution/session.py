@@ -21,6 +21,7 @@ from papermill_chain.execution.fork_server import (
     kill_family,
     step_back,
 )
+from papermill_chain.runs.figures import Figure
 from papermill_chain.runs.manifest import Failure
 
 
@@ -38,7 +39,7 @@ class Outcome:
 
     error: Failure | None
     headline: str = ""
-    figures: dict[str, Any] = field(default_factory=dict)
+    figures: dict[str, Figure] = field(default_factory=dict)
     picture: Picture | None = None
     cells: list[dict[str, Any]] = field(default_factory=list)
 

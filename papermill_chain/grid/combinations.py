@@ -16,6 +16,7 @@ from typing import Any
 from papermill_chain.chain.notebooks import ChainError
 from papermill_chain.chain.plan import Plan
 from papermill_chain.chain.stages import notebook_path, writers
+from papermill_chain.runs.figures import Figure
 from papermill_chain.runs.files import relative
 from papermill_chain.runs.manifest import last_good
 
@@ -31,7 +32,7 @@ class Result:
     status: str = "not run"
     seconds: float | None = None
     run: str | None = None
-    figures: dict[str, Any] = field(default_factory=dict)
+    figures: dict[str, Figure] = field(default_factory=dict)
     error: str = ""
     report: str | None = None
     index: str | None = None
@@ -46,6 +47,7 @@ class Combination:
     parameters: dict[str, str]  # those that differ between combinations
     settings: dict[str, str]  # all that are set
     result: Result = field(default_factory=Result)
+    values: dict[str, Any] = field(default_factory=dict)  # the parameters, as notebooks get them
 
     @property
     def label(self) -> str:
@@ -111,11 +113,13 @@ def grid_of(
         parameters = dict(zip(values, texts, strict=True))
         pairs = [*asked.set, *(f"{name}={text}" for name, text in parameters.items())]
         plan = plan_for(Namespace(**vars(asked) | {"set": pairs}))
-        same = json.dumps([(name, plan.given[name]) for name in values], default=str)
+        given = {name: plan.given[name] for name in values}
+        same = json.dumps(given, default=str)
         if same in seen:
             raise ChainError(f"--grid asks twice for {seen[same]}")
         settings = _from_anywhere(plan, fixed | parameters)
-        one = Combination(number, str(number).zfill(len(str(total))), parameters, settings)
+        folder = str(number).zfill(len(str(total)))
+        one = Combination(number, folder, parameters, settings, values=given)
         combinations.append(one)
         seen[same] = one.label
     return Grid(

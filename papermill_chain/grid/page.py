@@ -1,22 +1,17 @@
 """The page that compares the combinations of a grid: figures as dots, words as bars, one table."""
 
-import re
 from collections import Counter
 from dataclasses import dataclass
 from statistics import mean, median
-from typing import Any
 
 from papermill_chain.grid.combinations import Combination, Grid
 from papermill_chain.reports.pages import filled
+from papermill_chain.runs.figures import Figure, shortened
 from papermill_chain.runs.manifest import GOOD
 
 LEVELS = 12  # values of a parameter that are worth a line each
 WIDTH, MARGIN, STEP = 640, 10, 9  # of a strip of dots, in its own units
 TALLEST = 12  # dots on one another
-NUMBER = re.compile(
-    r"\s*([-−+]?(?:\d[\d,]*\.?\d*|\.\d+)(?:e[-+]?\d+)?)\s*(?:%|\(.*|±.*|)",
-    re.IGNORECASE | re.DOTALL,
-)
 
 
 @dataclass
@@ -67,8 +62,7 @@ def page_of(grid: Grid, status: str) -> str:
         good=sum(one.result.status in GOOD for one in grid.combinations),
         failed=[one for one in grid.combinations if one.result.status == "failed"],
         has_runs=(grid.root / "experiments" / "index.html").is_file(),
-        key=_key,
-        short=_short,
+        short=shortened,
         width=WIDTH,
         margin=MARGIN,
     )
@@ -76,36 +70,24 @@ def page_of(grid: Grid, status: str) -> str:
 
 def figures_of(
     combinations: list[Combination],
-) -> tuple[list[str], dict[str, Any], list[Strip], list[Bars]]:
+) -> tuple[list[str], dict[str, Figure], list[Strip], list[Bars]]:
     """All names of figures; those that are the same in all; those that are numbers, and words."""
     good = [one for one in combinations if one.result.status in GOOD]
     names = list(dict.fromkeys(name for one in good for name in one.result.figures))
-    constant, strips, bars = {}, [], []
+    constant, strips, bars = dict[str, Figure](), list[Strip](), list[Bars]()
     for name in names:
         have = [(one, one.result.figures[name]) for one in good if name in one.result.figures]
         values = [value for _, value in have]
-        numbers = [number_in(value) for value in values]
+        numbers = [(one, figure.number) for one, figure in have if figure.number is not None]
         if len(values) > 1 and len({str(value) for value in values}) == 1:
             constant[name] = values[0]
-        elif None not in numbers:
-            ones = [one for one, _ in have]
-            strips.append(_strip(name, list(zip(ones, numbers, strict=True))))
+        elif len(numbers) == len(values):
+            strips.append(_strip(name, numbers))
         else:
             often = Counter(str(value) for value in values).most_common()
             most = often[0][1]
             bars.append(Bars(name, len(values), [(word, n, n / most) for word, n in often]))
     return names, constant, strips, bars
-
-
-def number_in(value: Any) -> float | None:
-    """The number that a figure is or begins with, as in `0.757 (0.681 to 0.833)`; else nothing."""
-    if isinstance(value, bool) or value is None:
-        return None
-    if isinstance(value, int | float):
-        return float(value)
-    if match := NUMBER.fullmatch(str(value)):
-        return float(match[1].replace(",", "").replace("−", "-"))
-    return None
 
 
 def _strip(name: str, values: list[tuple[Combination, float]]) -> Strip:
@@ -127,7 +109,7 @@ def _strip(name: str, values: list[tuple[Combination, float]]) -> Strip:
             (
                 across(number),
                 round(height - MARGIN - before[pile] * up, 1),
-                f"{one.label}: {_short(number)}",
+                f"{one.label}: {shortened(number)}",
             )
         )
         before[pile] += 1
@@ -143,16 +125,3 @@ def _strip(name: str, values: list[tuple[Combination, float]]) -> Strip:
             ]
     middle = median(numbers)
     return Strip(name, len(values), low, middle, high, dots, height, across(middle), levels)
-
-
-def _key(value: Any) -> str:
-    """What a cell of the table is sorted by: a number, or the word."""
-    number = number_in(value)
-    return repr(number) if number is not None else str(value)
-
-
-def _short(value: Any) -> str:
-    """A figure to four digits, or as it is if it is a word."""
-    if isinstance(value, float):
-        return f"{value:.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
-    return str(value)

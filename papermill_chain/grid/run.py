@@ -27,6 +27,7 @@ from typing import Any, Protocol
 
 from papermill_chain.execution.signals import ENDS_WITH_INPUT, Interrupted, signals_put_into
 from papermill_chain.grid.combinations import Combination, Grid, Result
+from papermill_chain.runs.figures import read_figures
 from papermill_chain.runs.files import link, relative, write_whole
 from papermill_chain.runs.manifest import GOOD
 
@@ -345,9 +346,13 @@ def results_before(grid: Grid) -> dict[str, Result]:
     """What became of each combination that has succeeded already, by its folder."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         told = json.loads((grid.folder / "grid.json").read_text(encoding="utf-8"))
-        results = {one["folder"]: Result(**one["result"]) for one in told}
+        results = {one["folder"]: _read_result(one["result"]) for one in told}
         return {folder: result for folder, result in results.items() if result.status in GOOD}
     return {}
+
+
+def _read_result(recorded: dict[str, Any]) -> Result:
+    return Result(**recorded | {"figures": read_figures(recorded["figures"])})
 
 
 def _below(folder: Path) -> set[str]:
@@ -359,7 +364,7 @@ def _take_in(event: dict[str, Any], result: Result) -> None:
     """Learn from an event of a chain what is to be told of it."""
     match event:
         case {"event": "stage ended", "stage": stage, "run": run, "figures": figures}:
-            result.figures |= figures
+            result.figures |= read_figures(figures)
             if error := event["status"] == "failed" and event["error"]:
                 under = f", under “{error['heading']}”" if error.get("heading") else ""
                 result.error = f"{stage}{under}: {error['ename']}: {error['evalue']}"
@@ -371,17 +376,28 @@ def _take_in(event: dict[str, Any], result: Result) -> None:
 
 
 def _table(combinations: Sequence[Combination]) -> str:
-    """The combinations as CSV: number, status, parameters, figures, seconds, error."""
-    parameters = list(combinations[0].parameters)
-    figures = list(dict.fromkeys(name for one in combinations for name in one.result.figures))
+    """The combinations as CSV: number, status, parameters, figures, seconds, error.
+
+    A figure that has an interval somewhere has two more columns, for its ends.
+    """
     lines = io.StringIO()
     table = csv.writer(lines, lineterminator="\n")
-    table.writerow(["combination", "status", *parameters, *figures, "seconds", "error"])
+    parameters, columns = list(combinations[0].parameters), _figure_columns(combinations)
+    heads = [f"{name} {part}".removesuffix(" value") for name, part in columns]
+    table.writerow(["combination", "status", *parameters, *heads, "seconds", "error"])
     for one in combinations:
         result = one.result
-        table.writerow(
-            [one.number, result.status, *one.parameters.values()]
-            + [result.figures.get(name, "") for name in figures]
-            + [result.seconds if result.seconds is not None else "", result.error]
-        )
+        figures = [getattr(result.figures.get(name), part, None) for name, part in columns]
+        row = [one.number, result.status, *one.parameters.values(), *figures, result.seconds]
+        table.writerow([*row, result.error])  # None is an empty cell
     return lines.getvalue()
+
+
+def _figure_columns(combinations: Sequence[Combination]) -> list[tuple[str, str]]:
+    """The name of each figure with what stands in a column of its own: value, low or high."""
+    columns: dict[str, tuple[str, ...]] = {}
+    for one in combinations:
+        for name, figure in one.result.figures.items():
+            has_ends = figure.low is not None or len(columns.get(name, ())) > 1
+            columns[name] = ("value", "low", "high") if has_ends else ("value",)
+    return [(name, part) for name, parts in columns.items() for part in parts]

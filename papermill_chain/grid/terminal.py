@@ -48,7 +48,7 @@ class GridLines:
         rest = f", about {duration(left)} left" if left else ""
         label = lines.paint(COLOURS["bold"], combination.label)
         lines.say(f"{done} of {of}  {label}: {status}{seconds}{rest}")
-        told = result.error or ", ".join(f"{k} {_short(v)}" for k, v in result.figures.items())
+        told = result.error or ", ".join(f"{k} {v}" for k, v in result.figures.items())
         if told:
             columns = shutil.get_terminal_size().columns
             lines.say(indent(fill(told, max(columns, 40) - 5), "    "))
@@ -124,7 +124,3 @@ def show_failed_combinations(grid: Grid) -> None:
                 if one.result.report:
                     report = grid.folder / one.folder / one.result.report
                     print(f"    {shown_path(report)}", file=sys.stderr)
-
-
-def _short(figure: Any) -> str:
-    return f"{figure:.4g}" if isinstance(figure, float) else str(figure)

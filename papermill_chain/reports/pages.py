@@ -1,12 +1,11 @@
 """Pages that need nothing but themselves: templates filled, with their style and script inside."""
 
+import json
 from base64 import b64encode
 from datetime import datetime
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-
-from papermill_chain.runs.changes import leading_number
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -34,12 +33,11 @@ def _templates():
         loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     templates.filters.update(
-        figure=_figure,
         words=_words,
         moment=_moment,
         duration=_duration,
         rank=_rank,
-        number=leading_number,
+        json=json.dumps,
     )
     return templates
 
@@ -56,13 +54,6 @@ def _markup(html: str):
     from markupsafe import Markup
 
     return Markup(html)
-
-
-def _figure(value: object) -> str:
-    """A key figure to four digits, or as it is if it is a word."""
-    if isinstance(value, float):
-        return f"{value:.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
-    return str(value)
 
 
 def _words(name: str) -> str:

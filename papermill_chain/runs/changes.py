@@ -1,7 +1,6 @@
 """The runs kept on disk, as their manifests tell them, and how each differs from the last."""
 
 import json
-import re
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -13,11 +12,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from papermill_chain.runs.figures import Figure, difference, read_figures
+
 PNG = b"\x89PNG\r\n\x1a\n"
 PYTHON = "Python"
-MOST_DECIMALS = 6
 LARGEST_PICTURE = 1_000_000  # bytes; the index carries it inside
-LEADING_NUMBER = re.compile(r"[-−+]?\d+(\.\d+)?(?![\w:/-]|[.,]\d)")  # of no date, no 1,337
 
 
 @dataclass
@@ -62,7 +61,7 @@ class Run:
     after: str = ""
     troubles: list[str] = field(default_factory=list)
     parameters: dict = field(default_factory=dict)
-    figures: dict = field(default_factory=dict)
+    figures: dict[str, Figure] = field(default_factory=dict)
     stages: list[Stage] = field(default_factory=list)
 
     @property
@@ -100,7 +99,7 @@ class Run:
 class Moved:
     """A figure that is not what it was: the old value, and the difference if both are measures."""
 
-    before: Any
+    before: Figure
     by: str = ""
 
 
@@ -137,7 +136,7 @@ def changes_by_run(runs: Iterable[Run]) -> dict[str, Changes | None]:
     with is therefore the last run before that tells of a stage, a file or a figure.
     """
     told: dict[str, Stage] = {}
-    figures: dict[str, Any] = {}
+    figures: dict[str, Figure] = {}
     reads: dict[str, dict[str, str]] = {}  # stage: path: hash
     commit, written, found = "", set(), {}
     for run in reversed([run for run in runs if not run.unreadable]):
@@ -165,16 +164,6 @@ def changes_by_run(runs: Iterable[Run]) -> dict[str, Changes | None]:
     return found
 
 
-def leading_number(value: Any) -> float | None:
-    """The number that a figure is, or begins with as in “0.757 (0.681 to 0.833)”."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int | float):
-        return float(value) if abs(value) < 1e300 else None
-    match = LEADING_NUMBER.match(str(value))
-    return float(match[0].replace("−", "-")) if match else None
-
-
 def _set_anew(before: dict, now: dict) -> list[tuple[str, Any, Any]]:
     """The parameters that a stage is given another value of."""
     return [
@@ -195,32 +184,13 @@ def _rewritten(before: dict[str, str], now: dict[str, str]) -> list[str]:
     ]
 
 
-def _moved(before: dict, now: dict) -> dict[str, Moved]:
+def _moved(before: dict[str, Figure], now: dict[str, Figure]) -> dict[str, Moved]:
     """The figures that have another value than before."""
     return {
-        name: Moved(before[name], _difference(before[name], value))
+        name: Moved(before[name], difference(before[name], value))
         for name, value in now.items()
         if name in before and before[name] != value
     }
-
-
-def _difference(before: Any, now: Any) -> str:
-    """By how much a measure has changed; nothing of words and whole numbers."""
-    old, new = leading_number(before), leading_number(now)
-    if old is None or new is None or (_is_whole(before) and _is_whole(now)):
-        return ""
-    # no more digits than are told: 0.757 to 0.768 is +0.011, not +0.01100000000000001
-    digits = min(max(_decimals(before), _decimals(now)), MOST_DECIMALS)
-    return f"{new - old:+.{digits}f}".replace("-", "−")
-
-
-def _decimals(value: Any) -> int:
-    match = LEADING_NUMBER.match(str(value))
-    return len(match[1] or ".") - 1 if match else MOST_DECIMALS
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) or (isinstance(value, str) and value.strip("+-−").isdecimal())
 
 
 def _once(several: list) -> list:
@@ -252,7 +222,7 @@ def _read_run(manifest: Path, written: int) -> Run:
             after=_sentence(told.get("after")),
             troubles=[str(trouble) for trouble in told.get("troubles") or []],
             parameters=dict(told.get("parameters") or {}),
-            figures=dict(told.get("figures") or {}),
+            figures=read_figures(told.get("figures")),
             stages=[_read_stage(stage, folder) for stage in told["stages"]],
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as broken:

@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from papermill_chain.runs.figures import Figure, read_figures
 from papermill_chain.runs.files import sha256, write_whole
 from papermill_chain.runs.lock import _note_holder
 
@@ -49,7 +50,7 @@ class StageRun:
     writes: dict[str, str] = field(default_factory=dict)
     kept: dict[str, str] = field(default_factory=dict)  # parameter: file in the run's folder
     headline: str = ""
-    figures: dict[str, Any] = field(default_factory=dict)
+    figures: dict[str, Figure] = field(default_factory=dict)
     picture: dict[str, str] | None = None  # "file" in the run's folder, and "alt"
     cells: list[dict[str, Any]] = field(default_factory=list)  # time and peak memory of each
     error: Failure | None = None
@@ -83,7 +84,7 @@ class Run:
         return {stage.name: stage.headline for stage in self.stages if stage.headline}
 
     @property
-    def figures(self) -> dict[str, Any]:
+    def figures(self) -> dict[str, Figure]:
         """The key figures of all stages; of two by one name, the later stage's."""
         return {name: value for stage in self.stages for name, value in stage.figures.items()}
 
@@ -104,7 +105,8 @@ class Run:
 
     def save(self) -> None:
         """Write the manifest, whole or not at all."""
-        told = asdict(self) | {"figures": self.figures}
+        told = asdict(self)
+        told["figures"] = {name: asdict(figure) for name, figure in self.figures.items()}
         del told["folder"]
         told["stages"] = told.pop("stages")  # last, below the facts about the run
         _write_json(self.folder / "manifest.json", told)
@@ -138,8 +140,11 @@ def last_good(experiments: Path) -> dict[str, StageRun]:
     """The record of each stage's last success; nothing of what cannot be read."""
     try:
         told = json.loads((experiments / "stages.json").read_text(encoding="utf-8"))
-        return {name: StageRun(**record) for name, record in told.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
+        return {
+            name: StageRun(**record | {"figures": read_figures(record["figures"])})
+            for name, record in told.items()
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
 
 

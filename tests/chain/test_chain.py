@@ -109,8 +109,9 @@ def test_reports_are_kept_and_linked(finished):
         assert len(page) < 3_000_000
     figures = manifest["figures"]
     results = pd.read_csv(project / "experiments/results.csv")
-    assert figures["champion"] == results.model[0]
-    assert figures["ROC-AUC, cross-validated"] == pytest.approx(results.roc_auc.max(), abs=1e-4)
+    assert figures["champion"]["value"] == results.model[0]
+    found = figures["ROC-AUC, cross-validated"]["value"]
+    assert found == pytest.approx(results.roc_auc.max(), abs=1e-4)
 
 
 def test_split_holds_every_applicant_once(finished):

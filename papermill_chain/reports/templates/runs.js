@@ -5,16 +5,14 @@
   const body = table.tBodies[0];
 
   // Sorting: numbers by size, all else by letter; what has no value comes last either way.
-  const key = (row, column) => row.cells[column].dataset.key ?? row.cells[column].textContent.trim();
+  const key = (row, column) => JSON.parse(row.cells[column].dataset.key ?? "null");
   const letters = new Intl.Collator("en", { numeric: true });
-  const order = (a, b) => {
-    const [x, y] = [Number(a), Number(b)];
-    return Number.isNaN(x) || Number.isNaN(y) ? letters.compare(a, b) : x - y;
-  };
+  const areNumbers = (...values) => values.every((value) => typeof value === "number");
+  const order = (a, b) => (areNumbers(a, b) ? a - b : letters.compare(a, b));
   const sort = (column, up) => {
     const rows = [...body.rows].map((row) => [key(row, column), row]);
-    const told = rows.filter(([value]) => value !== "").sort((a, b) => (up ? order(a[0], b[0]) : order(b[0], a[0])));
-    body.append(...told.map(([, row]) => row), ...rows.filter(([value]) => value === "").map(([, row]) => row));
+    const known = rows.filter(([value]) => value !== null).sort((a, b) => (up ? order(a[0], b[0]) : order(b[0], a[0])));
+    body.append(...known.map(([, row]) => row), ...rows.filter(([value]) => value === null).map(([, row]) => row));
     heads.forEach((head, i) => {
       if (i === column) head.setAttribute("aria-sort", up ? "ascending" : "descending");
       else head.removeAttribute("aria-sort");
@@ -53,7 +51,7 @@
     if (!row.dataset.run) continue;
     const box = document.createElement("input");
     Object.assign(box, { type: "checkbox", value: row.dataset.run, ariaLabel: `Compare run ${row.dataset.run}` });
-    box.dataset.started = row.cells[0].dataset.key;
+    box.dataset.started = key(row, 0);
     box.addEventListener("change", () => {
       chosen = chosen.filter((other) => other !== box);
       if (box.checked) chosen.push(box);

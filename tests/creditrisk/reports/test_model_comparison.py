@@ -92,7 +92,7 @@ def make_run(
         "status": status,
         "started": "2026-05-01T10:00:00+00:00",
         "python": "3.11.7",
-        "figures": figures or {"champion": "Blend", "ROC-AUC, test": "0.750 (0.700 to 0.800)"},
+        "figures": figures or {"champion": "Blend", "ROC-AUC, test": {"value": 0.75, "low": 0.7, "high": 0.8}},
         "parameters": parameters or {},
         "stages": [stage],
     }
@@ -142,7 +142,7 @@ def two(tmp_path):
         cutoff=0.65,
         parameters={"seed": 8},
         test={"roc_auc": 0.78, "bad": 4},
-        figures={"champion": "Forest", "ROC-AUC, test": "0.780 (0.710 to 0.850)"},
+        figures={"champion": "Forest", "ROC-AUC, test": {"value": 0.78, "low": 0.71, "high": 0.85}},
     )
     return tmp_path / "experiments"
 

@@ -139,7 +139,7 @@ def test_a_stage_whose_inputs_came_out_alike_is_left_alone(project, capsys):
     # the run is whole all the same: every report is in its folder, and the figures are all there
     folder = project / "experiments/runs" / told["id"]
     assert all((folder / f"{stage.name}.html").is_file() for stage in CHAIN)
-    assert told["figures"] == {"rows": 2}
+    assert told["figures"] == {"rows": {"value": 2, "low": None, "high": None, "unit": ""}}
     assert told["stages"][2]["run"] == manifests(project)[0]["id"]
     index = (project / "experiments/index.html").read_text()
     assert f"runs/{told['id']}/03_model.html" in index

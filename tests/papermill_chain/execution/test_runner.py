@@ -101,7 +101,7 @@ def test_manifest_tells_what_was_read_written_set_and_found(ready):
     assert model["reads"] == {"data/split/train.csv": train}
     assert run["parameters"] == {"meet": True, "seed": 11}
     assert split["headline"] == "published early: False"
-    assert run["figures"] == {"rows": 2}
+    assert run["figures"]["rows"]["value"] == 2
     assert json.loads((ready / "seen.json").read_text()) == [[run["id"], "succeeded", "02_split"]]
 
 

@@ -20,6 +20,7 @@ from papermill_chain.cli import main
 from papermill_chain.reports.index import write_index
 from papermill_chain.reports.notebook_report import render
 from papermill_chain.runs.changes import Changes, Moved, changes_by_run, read_runs
+from papermill_chain.runs.figures import Figure
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 ERROR = {
@@ -479,7 +480,8 @@ def told_stage(name, status="succeeded", *, data="", **told):
 
 def test_a_run_tells_what_it_changed(tmp_path):
     git, later = {"commit": "1111111111ff", "dirty": False}, {"commit": "2222222222ff"}
-    figures = {"roc": "0.757 (0.681 to 0.833)", "cost": 0.625, "champion": "Forest", "rows": 800}
+    roc = {"value": 0.757, "low": 0.681, "high": 0.833}
+    figures = {"roc": roc, "cost": {"value": 0.625}, "champion": {"value": "Forest"}, "rows": 800}
     keep_run(
         tmp_path,
         "a",
@@ -494,7 +496,7 @@ def test_a_run_tells_what_it_changed(tmp_path):
         "basis": {"notebook": "n2", "code": code, "lock": "l1", "python": "3.12.0"},
         "parameters": {"seed": 8, "raw": "../data/raw.csv", "new": 1},
     }
-    better = {"roc": "0.768 (0.69 to 0.84)", "cost": 0.6, "champion": "Blend", "rows": 900}
+    better = {"roc": roc | {"value": 0.768}, "cost": 0.6, "champion": "Blend", "rows": 900}
     keep_run(
         tmp_path,
         "b",
@@ -540,19 +542,25 @@ def test_a_run_tells_what_it_changed(tmp_path):
             code=["notebook 2", "lib/a.py", "lib/b.py", "Python 3.11.2 → 3.12.0"],
             commit=("1111111111", "2222222222"),
             figures={
-                "roc": Moved("0.757 (0.681 to 0.833)", "+0.011"),  # .768 - .757
-                "cost": Moved(0.625, "−0.025"),  # .6 - .625
-                "champion": Moved("Forest"),
-                "rows": Moved(800),
+                "roc": Moved(Figure(0.757, 0.681, 0.833), "+0.011"),  # .768 - .757
+                "cost": Moved(Figure(0.625), "−0.025"),  # .6 - .625
+                "champion": Moved(Figure("Forest")),
+                "rows": Moved(Figure(800)),
             },
         ),
         "c": Changes(),
-        "d": Changes(figures={"cost": Moved(0.6, "+0.01")}),
+        "d": Changes(figures={"cost": Moved(Figure(0.6), "+0.01")}),
         "e": Changes(data=[("data/raw.csv", "d2", "d1")]),
     }
     page = write_index(tmp_path, "All runs").read_text("utf-8")
     row = page[page.index('id="run-b"') : page.index('id="run-a"')]
-    told = "seed: 7 → 8", "lib/b.py", "1111111111 → 2222222222", "+0.011 from 0.757", "was Forest"
+    told = (
+        "seed: 7 → 8",
+        "lib/b.py",
+        "1111111111 → 2222222222",
+        "+0.011 from 0.757 (0.681 to 0.833)",
+        "was Forest",
+    )
     for shown in told:
         assert shown in row
     assert re.search(r"data raw.csv: <code [^>]*>d1</code> → <code [^>]*>d2</code>", row)
@@ -653,7 +661,8 @@ def test_what_data_holds_runs_nowhere_in_a_browser(tmp_path, browser):
 
 def test_five_hundred_runs_are_listed_quickly_on_a_small_page(tmp_path):
     for number in range(500):
-        figures = {"roc": f"0.{number:03} (0.1 to 0.9)", "cost": number / 500, "champion": "Blend"}
+        roc = {"value": number / 1000, "low": 0.1, "high": 0.9}
+        figures = {"roc": roc, "cost": number / 500, "champion": "Blend"}
         stages = [told_stage("1", data="d"), told_stage("2", data="d", parameters={"seed": number})]
         keep_run(
             tmp_path,
@@ -758,7 +767,7 @@ def test_the_projects_own_index_has_its_figures_and_its_picture(finished):
         "version in production",
     ]
     validation = json.loads((index.parent / "validation.json").read_text("utf-8"))
-    assert run.figures["gate"].startswith("passed") is validation["promoted"]
+    assert run.figures["gate"].value.startswith("passed") is validation["promoted"]
     (picture,) = run.pictures
     assert picture.alt == f"ROC curve on the test set, area {run.figures['ROC-AUC, test']}."
     for page in [index, *(index.parent / stage.link for stage in run.stages)]:
