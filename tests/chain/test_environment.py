@@ -14,16 +14,7 @@ from importlib.metadata import packages_distributions
 import yaml
 from conftest import ROOT
 
-EXPORT = [
-    "export",
-    "-q",
-    "--no-dev",
-    "--no-hashes",
-    "--no-emit-project",
-    "--no-annotate",
-    "--no-header",
-    "--frozen",
-]
+EXPORT = "export --frozen --no-emit-project --no-hashes --no-annotate -o requirements.txt"
 
 
 def uv(*arguments):
@@ -35,11 +26,20 @@ def uv(*arguments):
     return ran.stdout
 
 
-def test_environment_yml_pins_what_uv_lock_pins():
-    dependencies = yaml.safe_load((ROOT / "environment.yml").read_text("utf-8"))["dependencies"]
-    *conda, pip = dependencies
-    assert pip["pip"][0] == "-e ." and conda == ["python=3.12", "pip"]
-    assert pip["pip"][1:] == uv(*EXPORT).splitlines(), "run the line in environment.yml's head"
+def test_requirements_txt_pins_what_uv_lock_pins(tmp_path):
+    exported = tmp_path / "requirements.txt"
+    uv(*EXPORT.replace("requirements.txt", str(exported)).split())
+    committed = (ROOT / "requirements.txt").read_text("utf-8")
+    pins = [line for line in committed.splitlines() if not line.startswith("#")]
+    expected = [line for line in exported.read_text("utf-8").splitlines() if line[0] != "#"]
+    assert pins == expected, f"uv.lock has changed: refresh the list with `uv {EXPORT}`"
+    assert all(re.match(r"[\w.-]+==[\w.]+( ; |$)", pin) for pin in pins)  # no path and no host
+
+
+def test_environment_yml_installs_those_and_the_project():
+    *conda, pip = yaml.safe_load((ROOT / "environment.yml").read_text("utf-8"))["dependencies"]
+    assert conda == ["python=3.12", "pip"]
+    assert pip == {"pip": ["-r requirements.txt", "-e ."]}
 
 
 def test_lock_is_up_to_date_with_pyproject():
