@@ -16,7 +16,8 @@ from papermill_chain.execution.signals import end_with_input
 from papermill_chain.reports.terminal import duration, show_failures, tell, view_for
 from papermill_chain.runs.files import os_error_text
 from papermill_chain.runs.lock import Busy, only_run
-from papermill_chain.runs.manifest import Run, last_good
+from papermill_chain.runs.manifest import Run
+from papermill_chain.runs.records import last_good
 
 SCHEDULER = "DASK_SCHEDULER_ADDRESS"  # all that is started here finds the cluster by it
 REFUSED, BUSY = 2, 75  # a wrong request, as argparse has it; "try again later" of sysexits.h

@@ -13,9 +13,8 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.execute import ERROR_MARKER_TAG
 
 from papermill_chain.execution.session import Outcome, Picture, Session
-from papermill_chain.runs.changes import PNG
 from papermill_chain.runs.figures import Figure, read_figures
-from papermill_chain.runs.files import os_error_text
+from papermill_chain.runs.files import PNG, os_error_text
 from papermill_chain.runs.manifest import Failure
 
 HEADLINE = "application/vnd.chain.headline+json"

@@ -1,6 +1,5 @@
 """What a killed run has left half done is undone before the next one."""
 
-import json
 import shutil
 from collections.abc import Iterable
 from contextlib import suppress
@@ -8,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from papermill_chain.runs.files import take_back
-from papermill_chain.runs.manifest import CUT, _write_json
+from papermill_chain.runs.manifest import CUT, UnreadableManifest, read_run
 
 
 def unfinished(experiments: Path) -> list[Path]:
@@ -27,24 +26,27 @@ def repair(experiments: Path, places: Iterable[Path]) -> None:
 
 def stages_cut(folder: Path) -> list[str]:
     """The stages that were running when the runner of a run was killed."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        told = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        return [stage["name"] for stage in told["stages"] if stage["status"] in CUT]
+    with suppress(UnreadableManifest):
+        return [stage.name for stage in read_run(folder).stages if stage.status in CUT]
     return []
 
 
 def mark_interrupted(folder: Path) -> None:
-    """Say of a run that its runner was killed, and take away what it has staged."""
-    manifest = folder / "manifest.json"
-    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        told = json.loads(manifest.read_text(encoding="utf-8"))
-        for record in [told, *told["stages"]]:
-            if record["status"] == "running":
-                record["status"] = "interrupted"
-        if told["finished"] is None:
-            ended = datetime.fromtimestamp(manifest.stat().st_mtime, UTC)
-            told["finished"] = ended.isoformat(timespec="seconds")
-        _write_json(manifest, told)
+    """Record of a run that its runner was killed, and remove what it has staged."""
+    with suppress(OSError, UnreadableManifest):
+        run = read_run(folder)
+        run.status = _ended(run.status)
+        for stage in run.stages:
+            stage.status = _ended(stage.status)
+        if run.finished is None:
+            ended = datetime.fromtimestamp((folder / "manifest.json").stat().st_mtime, UTC)
+            run.finished = ended.isoformat(timespec="seconds")
+        run.save()
     shutil.rmtree(folder / "staged", ignore_errors=True)
     with suppress(OSError):
-        folder.rmdir()  # it was killed before there was anything to tell
+        folder.rmdir()  # it was killed before there was anything to record
+
+
+def _ended(status: str) -> str:
+    """What was running when the runner was killed is interrupted."""
+    return "interrupted" if status == "running" else status

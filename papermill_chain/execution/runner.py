@@ -21,18 +21,10 @@ from papermill_chain.execution.processes import Workplace
 from papermill_chain.execution.session import Outcome, Picture, Session
 from papermill_chain.execution.signals import Interrupted, quiet_libraries, signals_put_into
 from papermill_chain.reports.terminal import View
-from papermill_chain.runs.changes import pages_among
-from papermill_chain.runs.files import link, os_error_text, publish, relative, sha256
-from papermill_chain.runs.manifest import (
-    CUT,
-    GOOD,
-    Failure,
-    Run,
-    StageRun,
-    new_run,
-    remember,
-    sources,
-)
+from papermill_chain.runs.files import browser_pages, link, os_error_text, publish, relative, sha256
+from papermill_chain.runs.manifest import CUT, GOOD, Failure, Run, StageRun
+from papermill_chain.runs.records import remember, sources
+from papermill_chain.runs.start import new_run
 
 SECONDS_TO_STOP = 3.5  # for threads to tell what became of their notebooks, and for their reports
 SECONDS_TO_CLOSE = 1.0  # for what killed stages have left open elsewhere; else the next run does it
@@ -311,7 +303,7 @@ class ChainRun:
                 changed=self._changed(told),
                 data=sources(told, records.values()),
                 reads=told.reads,
-                pages=pages_among(kept),
+                pages=browser_pages(kept),
                 error=told.error and asdict(told.error),
             )
 

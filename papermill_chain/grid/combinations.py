@@ -18,7 +18,7 @@ from papermill_chain.chain.plan import Plan
 from papermill_chain.chain.stages import notebook_path, writers
 from papermill_chain.runs.figures import Figure
 from papermill_chain.runs.files import relative
-from papermill_chain.runs.manifest import last_good
+from papermill_chain.runs.records import last_good
 
 MANY = 200  # combinations; for more of them somebody has to say yes
 MOST = 100_000  # values of one range

@@ -1,12 +1,26 @@
 """The page that lists all runs."""
 
 import json
+from base64 import b64encode
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from papermill_chain.reports.pages import filled
-from papermill_chain.runs.changes import changes_by_run, read_runs
-from papermill_chain.runs.files import write_whole
+from papermill_chain.runs.changes import changes_by_run
+from papermill_chain.runs.files import PNG, browser_pages, write_whole
+from papermill_chain.runs.manifest import Run, read_runs
+
+LARGEST_PICTURE = 1_000_000  # bytes; the index carries it inside
+
+
+@dataclass(frozen=True)
+class Picture:
+    """The picture of a stage's headline, to stand in the page itself."""
+
+    png: str  # base64
+    alt: str
 
 
 def write_index(experiments: Path, title: str, compare: str | None = None) -> Path:
@@ -31,6 +45,9 @@ def write_index(experiments: Path, title: str, compare: str | None = None) -> Pa
         good=good if good is not latest else None,
         changes=changes_by_run(runs),
         figures=list(dict.fromkeys(name for run in runs for name in run.figures)),
+        pictures=pictures_of(latest) if latest else [],
+        link=link_to,
+        pages=pages_of,
         compare=compare,
         comparisons=json.dumps(comparisons),
         grids=grids,
@@ -38,3 +55,30 @@ def write_index(experiments: Path, title: str, compare: str | None = None) -> Pa
     index = experiments / "index.html"
     write_whole(index, page)
     return index
+
+
+def link_to(run: Run, file: str | None) -> str | None:
+    """The way to a file of a run from the folder that holds runs/; None if it is not there."""
+    if not file or not (run.folder / file).is_file():
+        return None
+    return f"runs/{quote(run.folder.name, safe='')}/{quote(file, safe='')}"
+
+
+def pages_of(run: Run) -> dict[str, str]:
+    """The pages that are kept with a run beside its reports: name and link."""
+    kept = {name: file for stage in run.stages for name, file in stage.kept.items()}
+    links = {name: link_to(run, file) for name, file in browser_pages(kept).items()}
+    return {name: link for name, link in links.items() if link}
+
+
+def pictures_of(run: Run) -> list[Picture]:
+    """The pictures of a run's headlines, as far as they can be read."""
+    found = []
+    for picture in filter(None, (stage.picture for stage in run.stages)):
+        file = run.folder / picture["file"]
+        with suppress(OSError, ValueError):
+            if file.stat().st_size <= LARGEST_PICTURE:
+                png = file.read_bytes()
+                if png.startswith(PNG):
+                    found.append(Picture(b64encode(png).decode(), picture["alt"]))
+    return found

@@ -6,9 +6,11 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+
+PNG = b"\x89PNG\r\n\x1a\n"  # how the file of a picture begins
 
 
 def sha256(path: Path) -> str:
@@ -23,6 +25,11 @@ def relative(file: Path, folder: Path) -> str:
         return Path(os.path.relpath(file, folder)).as_posix()
     except ValueError:  # on another drive of Windows
         return file.as_posix()
+
+
+def browser_pages(files: Mapping[str, str]) -> dict[str, str]:
+    """Of some files, by name, those that a browser shows."""
+    return {name: file for name, file in files.items() if file.lower().endswith((".html", ".htm"))}
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -25,7 +25,7 @@ def only_run(experiments: Path, what: str = "a run that is starting") -> Iterato
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system drops it with the process
         except BlockingIOError:
             raise Busy(_holder(experiments)) from None
-        _note_holder(experiments, what)
+        note_holder(experiments, what)
         try:
             yield
         finally:
@@ -41,6 +41,6 @@ def _holder(experiments: Path) -> str:
     return "another run"
 
 
-def _note_holder(experiments: Path, what: str) -> None:
+def note_holder(experiments: Path, what: str) -> None:
     """Let others who find the checkout busy know with what."""
     (experiments / ".lock").write_text(f"{what}, process {os.getpid()}", encoding="utf-8")

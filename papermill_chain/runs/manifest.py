@@ -1,22 +1,24 @@
-"""What is kept of a run: its folder, its manifest, and of each stage the last good record."""
+"""A run and its stages, and the manifest that keeps them: written and read in this module alone."""
 
 import json
-import platform
-import subprocess
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from itertools import count
+from functools import lru_cache
+from math import isfinite
 from pathlib import Path
+from platform import platform, python_version
 from typing import Any
 
 from papermill_chain.runs.figures import Figure, read_figures
-from papermill_chain.runs.files import sha256, write_whole
-from papermill_chain.runs.lock import _note_holder
+from papermill_chain.runs.files import write_whole
 
 GOOD = ("succeeded", "up to date")
 CUT = ("running", "interrupted", "failed")
+
+
+class UnreadableManifest(ValueError):
+    """Why a manifest cannot be read."""
 
 
 @dataclass
@@ -60,23 +62,29 @@ class StageRun:
 
 @dataclass
 class Run:
-    """One run of a chain, kept as the manifest in its folder."""
+    """One run of a chain; of one that cannot be read only id, start and the reason are known."""
 
     folder: Path
     id: str
     title: str
-    started: str
+    started: str  # as ISO 8601 has it
     parameters: dict[str, Any]
     stages: list[StageRun]
-    git: dict[str, Any] | None = None
+    git: dict[str, Any] | None = None  # "commit", and whether files were "dirty"
     lock_sha256: str | None = None
-    python: str = field(default_factory=platform.python_version)
-    platform: str = field(default_factory=platform.platform)
+    python: str = field(default_factory=python_version)
+    platform: str = field(default_factory=platform)
     status: str = "running"
     finished: str | None = None
     seconds: float | None = None
     after: str | None = None  # why what was to follow the last stage has failed
     troubles: list[str] = field(default_factory=list)  # what else went wrong, beside the stages
+    unreadable: str = ""  # why its manifest cannot be read; never written
+
+    @property
+    def began(self) -> datetime:
+        """When it started, in UTC."""
+        return datetime.fromisoformat(self.started).astimezone(UTC)
 
     @property
     def headlines(self) -> dict[str, str]:
@@ -95,8 +103,21 @@ class Run:
 
     @property
     def records(self) -> dict[str, StageRun]:
-        """What is told of each stage."""
+        """The record of each stage, by its name."""
         return {stage.name: stage for stage in self.stages}
+
+    @property
+    def stopped(self) -> StageRun | None:
+        """The first stage that did not end well."""
+        ends = "failed", "interrupted"
+        return next((stage for stage in self.stages if stage.status in ends), None)
+
+    @property
+    def data(self) -> dict[str, str]:
+        """The files that the run has read and not made, with their hashes."""
+        read = {path: hash for stage in self.stages for path, hash in stage.reads.items()}
+        made = {path for stage in self.stages for path in stage.writes}
+        return {path: hash for path, hash in read.items() if path not in made}
 
     @property
     def staged(self) -> Path:
@@ -105,81 +126,139 @@ class Run:
 
     def save(self) -> None:
         """Write the manifest, whole or not at all."""
-        told = asdict(self)
-        told["figures"] = {name: asdict(figure) for name, figure in self.figures.items()}
-        del told["folder"]
-        told["stages"] = told.pop("stages")  # last, below the facts about the run
-        _write_json(self.folder / "manifest.json", told)
+        recorded = asdict(self)
+        del recorded["folder"], recorded["unreadable"]
+        recorded["figures"] = {name: asdict(figure) for name, figure in self.figures.items()}
+        recorded["stages"] = recorded.pop("stages")  # last, below the facts about the run
+        write_json(self.folder / "manifest.json", recorded)
 
 
-def new_run(root: Path, title: str, parameters: dict[str, Any], stages: list[StageRun]) -> Run:
-    """A run with a folder of its own, named after the time in UTC."""
-    now = datetime.now(UTC)
-    for attempt in count(1):
-        id = f"{now:%Y%m%d-%H%M%S}" + (f"-{attempt}" if attempt > 1 else "")
-        folder = root / "experiments" / "runs" / id
-        with suppress(FileExistsError):
-            folder.mkdir(parents=True)
-            break
-    (folder / "staged").mkdir()
-    lock = root / "uv.lock"
-    _note_holder(root / "experiments", f"run {id}")
-    return Run(
-        folder,
-        id,
-        title,
-        now.isoformat(timespec="seconds"),
-        parameters,
-        stages,
-        git=_git_state(root),
-        lock_sha256=sha256(lock) if lock.is_file() else None,
+def read_run(folder: Path) -> Run:
+    """The run that is kept in a folder.
+
+    Raises
+    ------
+    UnreadableManifest
+        If its manifest is not there or broken.
+    """
+    try:
+        recorded = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        return Run(
+            folder,
+            id=str(recorded["id"]),
+            title=str(recorded.get("title") or ""),
+            started=_read_time(recorded["started"]),
+            parameters=dict(recorded.get("parameters") or {}),
+            stages=[read_stage(each) for each in recorded["stages"]],
+            git=_read_git(recorded.get("git")),
+            lock_sha256=_text(recorded.get("lock_sha256")),
+            python=str(recorded.get("python") or ""),
+            platform=str(recorded.get("platform") or ""),
+            status=str(recorded["status"]),
+            finished=_text(recorded.get("finished")),
+            seconds=_read_seconds(recorded.get("seconds")),
+            after=_text(recorded.get("after")),
+            troubles=[str(trouble) for trouble in recorded.get("troubles") or []],
+        )
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
+        raise UnreadableManifest(f"{type(error).__name__}: {error}") from error
+
+
+def read_runs(experiments: Path) -> list[Run]:
+    """All runs under `experiments`, newest first, also those that cannot be read."""
+    manifests = experiments.glob("runs/*/manifest.json")
+    runs = [_known_run(manifest.parent, manifest.lstat().st_mtime_ns) for manifest in manifests]
+    return sorted(runs, key=lambda run: (run.began, run.id), reverse=True)
+
+
+@lru_cache(maxsize=10_000)  # a run writes the index after each of its reports
+def _known_run(folder: Path, written: int) -> Run:
+    """A run as its manifest has it since `written`, in nanoseconds; read once."""
+    try:
+        return read_run(folder)
+    except UnreadableManifest as error:
+        began = datetime.fromtimestamp(written / 1e9, UTC).isoformat()
+        why = f"manifest.json: {error}"
+        return Run(folder, folder.name, "", began, {}, [], status="unreadable", unreadable=why)
+
+
+def read_stage(recorded: Mapping[str, Any]) -> StageRun:
+    """A stage as a manifest has it; files are in the run's own folder, whatever is written."""
+    picture = recorded.get("picture")
+    return StageRun(
+        name=str(recorded["name"]),
+        title=str(recorded.get("title") or recorded["name"]),
+        parameters=dict(recorded.get("parameters") or {}),
+        status=str(recorded["status"]),
+        why=[str(reason) for reason in recorded.get("why") or []],
+        run=_text(recorded.get("run")),
+        seconds=_read_seconds(recorded.get("seconds")),
+        basis=_read_basis(recorded.get("basis")),
+        reads=_texts(recorded.get("reads")),
+        writes=_texts(recorded.get("writes")),
+        kept={name: Path(file).name for name, file in _texts(recorded.get("kept")).items()},
+        headline=str(recorded.get("headline") or ""),
+        figures=read_figures(recorded.get("figures")),
+        picture=picture and {"file": Path(picture["file"]).name, "alt": str(picture["alt"])},
+        cells=[dict(cell) for cell in recorded.get("cells") or []],
+        error=_read_failure(recorded.get("error")),
+        notebook=_file_name(recorded.get("notebook")),
+        report=_file_name(recorded.get("report")),
     )
 
 
-def last_good(experiments: Path) -> dict[str, StageRun]:
-    """The record of each stage's last success; nothing of what cannot be read."""
-    try:
-        told = json.loads((experiments / "stages.json").read_text(encoding="utf-8"))
-        return {
-            name: StageRun(**record | {"figures": read_figures(record["figures"])})
-            for name, record in told.items()
-        }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}
+def write_json(path: Path, recorded: Mapping[str, Any]) -> None:
+    """Write a record, whole or not at all."""
+    write_whole(path, json.dumps(recorded, indent=2, ensure_ascii=False, default=str))
 
 
-def sources(stage: StageRun, records: Iterable[StageRun]) -> dict[str, str]:
-    """The files no stage writes from which all that a stage reads was made, with their hashes."""
-    writer = {path: record for record in records for path in record.writes}
-    found, waiting, seen = {}, [stage], {stage.name}
-    while waiting:
-        for path, hash in waiting.pop().reads.items():
-            if path not in writer:
-                found.setdefault(path, hash)
-            elif writer[path].name not in seen:
-                waiting.append(writer[path])
-                seen.add(writer[path].name)
-    return found
-
-
-def remember(experiments: Path, stage: StageRun) -> None:
-    """Keep a success as the stage's last."""
-    good = last_good(experiments) | {stage.name: stage}
-    _write_json(experiments / "stages.json", {name: asdict(good[name]) for name in sorted(good)})
-
-
-def _write_json(path: Path, told: dict[str, Any]) -> None:
-    write_whole(path, json.dumps(told, indent=2, ensure_ascii=False, default=str))
-
-
-def _git_state(root: Path) -> dict[str, Any] | None:
-    """The commit of a checkout and whether files differ from it; None outside of git."""
-    git = ["git", "--no-optional-locks", "-C", str(root)]
-    try:
-        commit, changes = (
-            subprocess.run([*git, *asked], capture_output=True, text=True, check=True, timeout=20)
-            for asked in (["rev-parse", "HEAD"], ["status", "--porcelain"])
-        )
-    except (OSError, subprocess.SubprocessError):
+def _read_failure(recorded: Any) -> Failure | None:
+    if not recorded:
         return None
-    return {"commit": commit.stdout.strip(), "dirty": bool(changes.stdout.strip())}
+    if not isinstance(recorded, Mapping):
+        return Failure(str(recorded), "")
+    return Failure(
+        str(recorded.get("ename") or "error"),
+        str(recorded.get("evalue") or ""),
+        cell=recorded.get("cell"),
+        number=recorded.get("number"),
+        heading=_text(recorded.get("heading")),
+        traceback=str(recorded.get("traceback") or ""),
+    )
+
+
+def _read_git(recorded: Any) -> dict[str, Any] | None:
+    if not recorded:
+        return None
+    return {"commit": str(recorded["commit"]), "dirty": bool(recorded.get("dirty"))}
+
+
+def _read_basis(recorded: Any) -> dict[str, Any]:
+    return dict(recorded) | {"code": _texts(recorded.get("code"))} if recorded else {}
+
+
+def _read_time(recorded: str) -> str:
+    """A time as it is written, once it is known to be one."""
+    datetime.fromisoformat(recorded).astimezone(UTC)
+    return recorded
+
+
+def _read_seconds(recorded: Any) -> float | None:
+    """How long something took, if it has ended."""
+    if recorded is None:
+        return None
+    if not isfinite(seconds := float(recorded)):
+        raise ValueError(f"{seconds} seconds")
+    return seconds
+
+
+def _texts(recorded: Any) -> dict[str, str]:
+    return {str(name): str(text) for name, text in dict(recorded or {}).items()}
+
+
+def _text(recorded: Any) -> str | None:
+    return None if recorded is None else str(recorded)
+
+
+def _file_name(recorded: Any) -> str | None:
+    return Path(recorded).name or None if recorded else None

@@ -29,8 +29,14 @@ from papermill_chain.cli import main
 def ready(tmp_path_factory) -> Path:
     """A project whose whole chain has run once, beside a run that was killed long ago."""
     root = make(tmp_path_factory.mktemp("place") / "a {strange} one")
-    abandoned = {"status": "running", "finished": None, "stages": [{"status": "running"}]}
     killed = root / "experiments" / "runs" / "20200101-000000"
+    abandoned = {
+        "id": killed.name,
+        "started": "2020-01-01T00:00:00+00:00",
+        "status": "running",
+        "finished": None,
+        "stages": [{"name": "01_look", "status": "running"}],
+    }
     (killed / "staged").mkdir(parents=True)
     (killed / "manifest.json").write_text(json.dumps(abandoned))
     seen = []

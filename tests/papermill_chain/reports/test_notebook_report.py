@@ -17,10 +17,11 @@ from toy import HEADLINE, manifests, write_notebook
 
 from papermill_chain.chain.stages import Stage
 from papermill_chain.cli import main
-from papermill_chain.reports.index import write_index
+from papermill_chain.reports.index import pictures_of, write_index
 from papermill_chain.reports.notebook_report import render
-from papermill_chain.runs.changes import Changes, Moved, changes_by_run, read_runs
+from papermill_chain.runs.changes import Changes, Moved, changes_by_run
 from papermill_chain.runs.figures import Figure
+from papermill_chain.runs.manifest import read_runs
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 ERROR = {
@@ -333,17 +334,21 @@ def test_a_page_is_written_whole_or_not_at_all(tmp_path, report, monkeypatch):
     ]
 
 
-def keep_run(experiments, run, started, **changes):
-    """Keep a run on disk as the runner does: a manifest, and a report for its first stage."""
+def keep_run(experiments, run, started, figures=None, **changes):
+    """Keep a run on disk as the runner does: a manifest, and a report for its first stage.
+
+    The first stage has the figures, if any are given.
+    """
     folder = experiments / "runs" / run
     folder.mkdir(parents=True)
     (folder / "01_eda.html").write_text("a report")
-    stage = {"seconds": 21.3, "headline": "30 % went bad.", "figures": {}, "error": None}
+    stage = {"seconds": 21.3, "headline": "30 % went bad.", "error": None}
     eda = stage | {
         "name": "01_eda",
         "title": "Who repays?",
         "status": "succeeded",
         "report": "01_eda.html",
+        "figures": {"roc_auc": 0.776123},
     }
     late = stage | {
         "name": "05_validation",
@@ -363,11 +368,13 @@ def keep_run(experiments, run, started, **changes):
         "platform": "Linux",
         "lock": None,
         "parameters": {"cost_bad": 8.0},
-        "figures": {"roc_auc": 0.776123},
         "after": None,
         "stages": [eda, late],
     }
-    (folder / "manifest.json").write_text(json.dumps(manifest | changes))
+    manifest |= changes
+    if figures is not None:
+        manifest["stages"][0]["figures"] = figures
+    (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
 def test_the_index_lists_runs_newest_first(tmp_path):
@@ -768,9 +775,9 @@ def test_the_projects_own_index_has_its_figures_and_its_picture(finished):
     ]
     validation = json.loads((index.parent / "validation.json").read_text("utf-8"))
     assert run.figures["gate"].value.startswith("passed") is validation["promoted"]
-    (picture,) = run.pictures
+    (picture,) = pictures_of(run)
     assert picture.alt == f"ROC curve on the test set, area {run.figures['ROC-AUC, test']}."
-    for page in [index, *(index.parent / stage.link for stage in run.stages)]:
+    for page in [index, *(run.folder / stage.report for stage in run.stages)]:
         assert_inert(Page(page))
         assert page.stat().st_size < 3_000_000
 
