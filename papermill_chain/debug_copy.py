@@ -1,12 +1,12 @@
-"""A notebook that failed, as a copy to work on, and the way of its changes back into the chain.
+"""A copy of a failed notebook to work on, and the way of its changes back into the notebook.
 
 The copy lies in debug/, as deep as notebooks/, so that relative paths mean the same. It reads what
-the chain would hand it, and writes to debug/files/: what is published stays as it is.
+the chain would hand it, and writes to debug/files/: published files stay as they are.
 """
 
+import hashlib
 import json
 import os
-import re
 import shlex
 import subprocess
 import sys
@@ -16,86 +16,91 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import nbformat
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, upgrade
+
 from papermill_chain.chain.notebooks import ChainError, notebook_in, read_notebook
 from papermill_chain.chain.plan import Plan
 from papermill_chain.chain.stages import External, Stage, find_stage, notebook_path
 from papermill_chain.reports.terminal import shown_path
 from papermill_chain.runs.files import write_whole
 
-INJECTED = "injected-parameters"  # papermill's tag
-POINTER = "papermill-error-cell-tag"  # its tag, too, for the cells that point to an error
-OF_TOOLS = ("papermill", "execution", "ExecuteTime", "chain", "trusted")  # in a cell's metadata
+INJECTED_TAG = "injected-parameters"  # papermill's, of the cell that sets parameters
+ERROR_TAG = "papermill-error-cell-tag"  # papermill's, of the cells that point to an error
+TOOL_METADATA = ("papermill", "execution", "ExecuteTime", "chain", "trusted")  # of a cell
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, nbformat.ValidationError)
 
 
 @dataclass
-class Copy:
-    """A copy to work on: where it is, where the notebook stopped, and what it was run with."""
+class DebugCopy:
+    """A copy of a stage's notebook, and the run whose failure it is to explain."""
 
     stage: Stage
     file: Path
-    stopped: dict[str, Any] | None  # the error of its last run, if it failed
-    run: str | None  # that failed
-    changed: bool  # since that run: then the copy has no outputs
+    failure: dict[str, Any] | None  # the stage's record in its last run, if it failed there
+    outdated: bool  # the notebook has changed since that run: the copy has no outputs
     settings: list[str]  # NAME=VALUE that the failed run was given
 
 
-def make_copy(plan: Plan) -> Copy:
-    """Make the copy of the only stage of a plan; ChainError if there is one that was worked on."""
+def make_copy(plan: Plan) -> DebugCopy:
+    """Make the copy of the only stage of a plan.
+
+    Raises
+    ------
+    ChainError
+        There is a copy with changes that are not in the notebook yet.
+    """
     (stage,) = plan.stages
-    notebook = plan.notebooks[stage.name]
-    original = json.loads(notebook_path(plan.root, stage.name).read_text(encoding="utf-8"))
     file = copy_path(plan.root, stage.name)
     _refuse_to_overwrite(file, stage.name)
-    run, told = _last_failure(plan, stage)
-    changed = bool(told) and told["basis"].get("notebook") != notebook.sha256
-    executed = file.parent / "none"
-    if told and not changed:
-        executed = plan.experiments / "runs" / run / f"{stage.name}.ipynb"
-    cells = _with_outputs(_with_ids(original["cells"], stage.name), executed)
-    at = next(n for n, cell in enumerate(cells) if "parameters" in cell["metadata"].get("tags", []))
-    cells.insert(at + 1, _injected(plan, stage, told or {}, run))
-    metadata = original["metadata"] | {
-        "chain": {"notebook": notebook.sha256, "copied": _digest_of(cells)}
-    }
+    failure = _last_failure(plan, stage) or {}
+    sha256 = plan.notebooks[stage.name].sha256
+    outdated = bool(failure) and failure["basis"].get("notebook") != sha256
+    settings = _settings(plan, stage, failure)
+    notebook = upgrade(nbformat.read(notebook_path(plan.root, stage.name), as_version=4))
+    _clear_outputs(notebook.cells)
+    if failure and not outdated:
+        executed = plan.experiments / "runs" / str(failure["run"]) / f"{stage.name}.ipynb"
+        _copy_outputs(notebook.cells, executed)
+    at = next(n for n, cell in enumerate(notebook.cells) if "parameters" in _tags(cell))
+    notebook.cells.insert(at + 1, _injected_cell(plan, stage, settings, failure.get("run")))
     file.parent.mkdir(exist_ok=True)
     for path in stage.writes.values():
         (file.parent / "files" / path).parent.mkdir(parents=True, exist_ok=True)
-    copy = {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
-    write_whole(file, json.dumps(copy, indent=1, ensure_ascii=False) + "\n")
-    settings = _as_typed(plan, stage, told or {})
-    return Copy(stage, file, (told or {}).get("error"), run, changed, settings)
+    _write_copy(notebook, file, sha256)
+    return DebugCopy(stage, file, failure or None, outdated, _as_typed(plan, stage, settings))
 
 
 def take_over(asked: str, stages: Sequence[Stage], root: Path) -> str:
-    """Take the cells of a copy over into the notebook it was made of; a sentence on what it did."""
+    """Put the cells of a copy into the notebook it was made from; a sentence on what was done.
+
+    Outputs, the injected cell and the metadata of tools stay in the copy.
+    """
     stage = find_stage(asked, stages)
     place, file = notebook_path(root, stage.name), copy_path(root, stage.name)
-    now, original, shown = read_notebook(place), shown_path(place), shown_path(file)
+    now, original, copy = read_notebook(place), shown_path(place), shown_path(file)
+    if not file.is_file():
+        make_one = _command("--debug", asked)
+        raise ChainError(f"there is no copy of {stage.name} to take over; make one: {make_one}")
     try:
-        copy = json.loads(file.read_text(encoding="utf-8"))
-        made_of = copy["metadata"]["chain"]["notebook"]
-        cells = [cell for cell in copy["cells"] if not _is_of_tools(cell)]
-    except FileNotFoundError:
-        raise ChainError(
-            f"there is no copy of {stage.name} to take over; make one: {_command('--debug', asked)}"
-        ) from None
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise ChainError(f"{shown} is not a copy that --debug has made") from None
-    before = place.read_text(encoding="utf-8")
-    text = _as_before(cells, before, stage.name)
-    fixed = notebook_in(text, shown, stage.name)
+        edited = nbformat.read(file, as_version=4)
+        made_from = edited.metadata["chain"]["notebook"]
+        text = _with_cells_of(edited, nbformat.read(place, as_version=4))
+    except UNREADABLE:
+        raise ChainError(f"{copy} is not a copy that --debug has made") from None
+    fixed = notebook_in(text, copy, stage.name)
     if fixed.sha256 == now.sha256:
-        return f"{original} is already as {shown} has it"
-    if now.sha256 != made_of:
+        return f"{original} is already as {copy} has it"
+    if now.sha256 != made_from:
         raise ChainError(
-            f"{original} has changed since {shown} was made of it, and that would be lost; "
-            f"to see both: git diff --no-index {shlex.join([original, shown])}; "
+            f"{original} has changed since {copy} was made of it, and that would be lost; "
+            f"to see both: git diff --no-index {shlex.join([original, copy])}; "
             "then carry the changes over by hand and delete the copy"
         )
     write_whole(place, text)
-    copy["metadata"]["chain"] |= {"notebook": fixed.sha256, "copied": _digest_of(copy["cells"])}
-    write_whole(file, json.dumps(copy, indent=1, ensure_ascii=False) + "\n")
-    return f"took the changes of {shown} over into {original}"
+    _write_copy(nbformat.read(file, as_version=4), file, fixed.sha256)  # its outputs stay
+    return f"took the changes of {copy} over into {original}"
 
 
 def copy_path(root: Path, stage: str) -> Path:
@@ -103,26 +108,24 @@ def copy_path(root: Path, stage: str) -> Path:
     return root / "debug" / f"{stage}.ipynb"
 
 
-def show_copy(copy: Copy) -> None:
+def show_copy(copy: DebugCopy) -> None:
     """Print where the copy is, where its notebook stopped, and how to go on."""
     name, file = copy.stage.name, shown_path(copy.file)
     print(file)
-    if copy.stopped:
-        number = copy.stopped.get("number")
-        heading = copy.stopped.get("heading")
+    if error := copy.failure and copy.failure["error"]:
+        number, heading = error.get("number"), error.get("heading")
         where = f" in cell {number}" if number else ""
         where += f", under “{heading}”" if heading else ""
-        print(f"{name} stopped{where}: {copy.stopped['ename']}: {copy.stopped['evalue']}")
-    if copy.changed:
-        print(
-            f"notebooks/{name}.ipynb has changed since; the copy is of how it is now, not yet run"
-        )
-    elif not copy.stopped:
+        print(f"{name} stopped{where}: {error['ename']}: {error['evalue']}")
+    if copy.outdated:
+        now = f"notebooks/{name}.ipynb"
+        print(f"{now} has changed since; the copy is of how it is now, not yet run")
+    elif not copy.failure:
         print(f"{name} has not failed in its last run; the copy is of the notebook as it is")
-    print("What it writes goes to debug/files/, and what is published stays as it is.")
+    print("What it writes goes to debug/files/; published files stay as they are.")
     if copy.stage.external != External():
-        print("What it keeps elsewhere, as in a registry, it keeps there from the copy, too.")
-    settings = [part for each in copy.settings for part in ("--set", each)]
+        print("What it writes outside the project, as to a registry, the copy writes there, too.")
+    settings = [part for setting in copy.settings for part in ("--set", setting)]
     print(
         f"Next: uv run jupyter lab {file}    # find the cause, change the cells\n"
         f"      {_command('--fixed', name, *settings)}    # take the changes over and run on\n"
@@ -131,176 +134,129 @@ def show_copy(copy: Copy) -> None:
     )
 
 
-def open_in_jupyter(copy: Copy) -> int:
-    """Go on as JupyterLab with the copy, so that its signals are its own; an exit code if not."""
+def open_in_jupyter(copy: DebugCopy) -> int:
+    """Become JupyterLab with the copy open, so that its signals are its own; else an exit code."""
     lab = [sys.executable, "-m", "jupyter", "lab", str(copy.file)]
-    if os.name == "nt":  # it would start it beside us, and leave the terminal to both
+    if os.name == "nt":  # execv would start it beside us, and leave the terminal to both
         return subprocess.call(lab)
     sys.stdout.flush()
     os.execv(sys.executable, lab)
 
 
-def _last_failure(plan: Plan, stage: Stage) -> tuple[str | None, dict[str, Any] | None]:
-    """The run in which a stage was last executed and what is told of it, if it has failed there."""
+def _last_failure(plan: Plan, stage: Stage) -> dict[str, Any] | None:
+    """The record of a stage in the run in which it was last executed, if it failed there."""
     for manifest in sorted(plan.experiments.glob("runs/*/manifest.json"), reverse=True):
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            told = json.loads(manifest.read_text(encoding="utf-8"))
-            (one,) = (each for each in told["stages"] if each["name"] == stage.name)
-            if one["status"] in ("failed", "interrupted"):
-                return manifest.parent.name, one
-            if one["status"] == "succeeded":
-                return None, None
-    return None, None
+        with suppress(*UNREADABLE):
+            stages = json.loads(manifest.read_text(encoding="utf-8"))["stages"]
+            (record,) = (record for record in stages if record["name"] == stage.name)
+            if record["status"] in ("failed", "interrupted"):
+                return record | {"run": manifest.parent.name}
+            if record["status"] == "succeeded":
+                return None
+    return None
 
 
-def _injected(plan: Plan, stage: Stage, told: dict[str, Any], run: str | None) -> dict[str, Any]:
-    """The cell that hands the copy what the chain would: environment, parameters and files."""
-    known = plan.notebooks[stage.name].parameters
-    before = {k: v for k, v in told.get("parameters", {}).items() if k in known}
-    taken = {k: v for k, v in before.items() if v != known[k].default and k not in stage.secrets}
-    parameters = plan.planned(stage).parameters
-    taken = {k: parameters[k] for k in stage.reads} | taken | plan.settings[stage.name]
-    taken |= {name: f"files/{path}" for name, path in stage.writes.items()}
-    variables = {
-        "CHAIN_RUN_ID": f"debug {stage.name}",
-        "CHAIN_STAGE": stage.name,
+def _settings(plan: Plan, stage: Stage, failure: dict[str, Any]) -> dict[str, Any]:
+    """The parameters that the failed run was given, and above them those of this command."""
+    parameters, planned = plan.notebooks[stage.name].parameters, plan.planned(stage).parameters
+    wired = stage.writes.keys() | stage.secrets.keys()
+    given = {
+        name: value
+        for name, value in failure.get("parameters", {}).items()
+        if name in parameters.keys() - wired
+        and value != (planned[name] if name in stage.reads else parameters[name].default)
     }
+    return given | plan.settings[stage.name]
+
+
+def _as_typed(plan: Plan, stage: Stage, settings: dict[str, Any]) -> list[str]:
+    """Settings as NAME=VALUE; files as they are named from the current folder."""
+    files = settings.keys() & stage.reads.keys()
+    paths = {name: os.path.relpath(plan.root / "notebooks" / settings[name]) for name in files}
+    return [f"{name}={value}" for name, value in (settings | paths).items()]
+
+
+def _injected_cell(
+    plan: Plan, stage: Stage, settings: dict[str, Any], run: str | None
+) -> NotebookNode:
+    """The cell that hands the copy what the chain would: parameters, files and environment."""
+    planned = plan.planned(stage).parameters
+    values = {name: planned[name] for name in stage.reads} | settings
+    values |= {name: f"files/{path}" for name, path in stage.writes.items()}
+    secrets = {name: f"os.environ[{variable!r}]" for name, variable in stage.secrets.items()}
+    expressions = {name: repr(value) for name, value in sorted(values.items())} | secrets
     lines = [
         f"# Parameters of run {run}" if run else "# Parameters",
-        *(f"{name} = {value!r}" for name, value in sorted(taken.items())),
-        *(
-            f"{name} = __import__('os').environ[{variable!r}]"
-            for name, variable in stage.secrets.items()
-        ),
-        "# what the chain sets beside them; --fixed leaves this cell out",
         "import os, sys",
+        *(f"{name} = {expression}" for name, expression in expressions.items()),
+        "# what the chain sets beside them; --fixed leaves this cell out",
         'sys.path.insert(0, os.path.abspath(".."))',
         'os.environ["PYTHONPATH"] = os.path.abspath("..")',
         'os.environ["CHAIN_RUN_FOLDER"] = os.path.abspath("files")',
-        *(f"os.environ[{name!r}] = {value!r}" for name, value in variables.items()),
+        f'os.environ["CHAIN_RUN_ID"] = {f"debug {stage.name}"!r}',
+        f'os.environ["CHAIN_STAGE"] = {stage.name!r}',
     ]
-    return {
-        "cell_type": "code",
-        "execution_count": None,
-        "id": "injected-parameters",
-        "metadata": {"tags": [INJECTED]},
-        "outputs": [],
-        "source": "\n".join(lines),
-    }
+    return new_code_cell("\n".join(lines), id=INJECTED_TAG, metadata={"tags": [INJECTED_TAG]})
 
 
-def _with_ids(cells: list[dict[str, Any]], stage: str) -> list[dict[str, Any]]:
-    """Cells each with an id, by which it is known again whatever is changed in it or around it."""
-    stem = re.sub(r"[^\w-]|[^\x00-\x7f]", "-", stage)[:50]
-    return [{"id": f"{stem}-{n}"} | cell for n, cell in enumerate(cells, start=1)]
-
-
-def _with_outputs(cells: list[dict[str, Any]], executed: Path) -> list[dict[str, Any]]:
-    """The cells with the outputs that they had in an executed notebook, if it is there."""
-    cells = [
-        cell | {"outputs": [], "execution_count": None} if cell["cell_type"] == "code" else cell
-        for cell in cells
-    ]
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        ran = json.loads(executed.read_text(encoding="utf-8"))["cells"]
-        ran = [cell for cell in ran if not _is_of_tools(cell)]
-        if [cell["cell_type"] for cell in ran] == [cell["cell_type"] for cell in cells]:
-            return [
-                cell | {k: old[k] for k in ("outputs", "execution_count") if k in old}
-                for cell, old in zip(cells, ran, strict=True)
-            ]
-    return cells
-
-
-def _as_typed(plan: Plan, stage: Stage, told: dict[str, Any]) -> list[str]:
-    """What to set for a run of the same parameters, as NAME=VALUE; files as seen from here."""
-    known = plan.notebooks[stage.name].parameters
-    wired = {**stage.writes, **stage.secrets}
-    given = {
-        name: value
-        for name, value in told.get("parameters", {}).items()
-        if name in known and name not in wired and value != known[name].default
-    }
-    places = plan.planned(stage).parameters
-    given = {k: v for k, v in given.items() if not (k in stage.reads and v == places[k])}
-    given |= plan.settings[stage.name]
-    for name in given.keys() & stage.reads.keys():
-        given[name] = os.path.relpath(plan.root / "notebooks" / given[name])
-    return [f"{name}={value}" for name, value in given.items()]
-
-
-def _as_before(cells: list[dict[str, Any]], before: str, stage: str) -> str:
-    """A notebook with these cells, written as it was before: ids, metadata, indents, line ends."""
-    notebook = json.loads(before)
-    old = dict(
-        zip(
-            (cell["id"] for cell in _with_ids(notebook["cells"], stage)),
-            notebook["cells"],
-            strict=True,
-        )
-    )
-    has_ids = any("id" in cell for cell in notebook["cells"])
-    lists = any(isinstance(cell["source"], list) for cell in notebook["cells"])
-    style = _style_of(before, notebook)
-    fresh = []
+def _clear_outputs(cells: list[NotebookNode]) -> None:
     for cell in cells:
-        was = old.get(cell.get("id"), {"cell_type": cell["cell_type"]})
-        if was["cell_type"] != cell["cell_type"]:
-            was = {"cell_type": cell["cell_type"]}
-        metadata = {k: v for k, v in cell["metadata"].items() if k not in OF_TOOLS}
-        source = "".join(cell["source"])
-        one = dict(was)
-        if has_ids and "id" not in one and "id" in cell:
-            one["id"] = cell["id"]
-        if {k: v for k, v in was.get("metadata", {}).items() if k not in OF_TOOLS} != metadata:
-            one["metadata"] = metadata
-        one.setdefault("metadata", metadata)
-        if "source" not in was or "".join(was["source"]) != source:
-            one["source"] = source.splitlines(keepends=True) if lists else source
-        if cell["cell_type"] == "code":
-            one |= {"outputs": [], "execution_count": None}
-        fresh.append(one if was in notebook["cells"] else dict(sorted(one.items())))
-    return _written(notebook | {"cells": fresh}, style)
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
 
 
-def _style_of(text: str, notebook: dict[str, Any]) -> tuple[Any, bool, str]:
-    """How a notebook is written: its indents, whether in ASCII alone, and its end."""
-    end = text[len(text.rstrip()) :]
-    for indent in (1, 2, 4, "\t", None):
-        for ascii in (False, True):
-            if _written(notebook, (indent, ascii, end)) == text:
-                return indent, ascii, end
-    return 1, False, "\n"
+def _copy_outputs(cells: list[NotebookNode], executed: Path) -> None:
+    """Give cells the outputs that they had in an executed notebook, if it can be read."""
+    with suppress(*UNREADABLE):
+        ran = nbformat.read(executed, as_version=4).cells
+        ran = [cell for cell in ran if not _added_by_papermill(cell)]
+        for cell, before in zip(cells, ran, strict=True):
+            if cell.cell_type == "code":
+                cell.outputs, cell.execution_count = before.outputs, before.execution_count
 
 
-def _written(notebook: dict[str, Any], style: tuple[Any, bool, str]) -> str:
-    indent, ascii, end = style
-    return json.dumps(notebook, indent=indent, ensure_ascii=ascii) + end
+def _with_cells_of(edited: NotebookNode, original: NotebookNode) -> str:
+    """The text of a notebook that is the original but for its cells, which are those of a copy."""
+    original.cells = [cell for cell in edited.cells if not _added_by_papermill(cell)]
+    _clear_outputs(original.cells)
+    for cell in original.cells:
+        for name in TOOL_METADATA:
+            cell.metadata.pop(name, None)
+        if original.nbformat_minor < 5:  # before that, cells had no ids
+            cell.pop("id", None)
+    return f"{nbformat.writes(original)}\n"
 
 
-def _is_of_tools(cell: dict[str, Any]) -> bool:
-    """Whether a cell is not of the notebook itself: injected, or a sign that points to an error."""
-    return bool({INJECTED, POINTER} & set(cell["metadata"].get("tags", [])))
-
-
-def _digest_of(cells: list[dict[str, Any]]) -> str:
-    """What the cells of a copy say, as a hash; outputs do not count."""
-    from hashlib import sha256
-
-    said = [[cell["cell_type"], "".join(cell["source"])] for cell in cells]
-    return sha256(json.dumps(said).encode()).hexdigest()
+def _write_copy(notebook: NotebookNode, file: Path, sha256: str) -> None:
+    """Write a copy with the state of the notebook, and its own, at which the two agree."""
+    notebook.metadata["chain"] = {"notebook": sha256, "copied": _digest(notebook.cells)}
+    write_whole(file, f"{nbformat.writes(notebook)}\n")
 
 
 def _refuse_to_overwrite(file: Path, stage: str) -> None:
-    """Raise ChainError for a copy in which somebody has changed something not taken over yet."""
-    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        copy = json.loads(file.read_text(encoding="utf-8"))
-        if copy["metadata"]["chain"]["copied"] != _digest_of(copy["cells"]):
+    """Raise ChainError for a copy with changes that are not in the notebook yet."""
+    with suppress(*UNREADABLE):
+        copy = nbformat.read(file, as_version=4)
+        if copy.metadata["chain"]["copied"] != _digest(copy.cells):
             raise ChainError(
                 f"{shown_path(file)} holds changes that are not taken over; take them over with "
                 f"{_command('--fixed', stage)}, or delete the file"
             )
 
 
-def _command(*words: str) -> str:
-    return shlex.join(["python", Path(sys.argv[0]).name, *words])
+def _digest(cells: list[NotebookNode]) -> str:
+    """A hash of what cells say, whatever their outputs."""
+    sources = [[cell.cell_type, cell.source] for cell in cells]
+    return hashlib.sha256(json.dumps(sources).encode()).hexdigest()
+
+
+def _added_by_papermill(cell: NotebookNode) -> bool:
+    return bool({INJECTED_TAG, ERROR_TAG} & set(_tags(cell)))
+
+
+def _tags(cell: NotebookNode) -> list[str]:
+    return list(cell.metadata.get("tags", []))
+
+
+def _command(*arguments: str) -> str:
+    return shlex.join(["python", Path(sys.argv[0]).name, *arguments])
