@@ -23,8 +23,10 @@ from nbformat.v4 import new_code_cell, upgrade
 from papermill_chain.chain.notebooks import ChainError, notebook_in, read_notebook
 from papermill_chain.chain.plan import Plan
 from papermill_chain.chain.stages import External, Stage, find_stage, notebook_path
-from papermill_chain.reports.terminal import shown_path
+from papermill_chain.chain.staleness import report_of
+from papermill_chain.reports.terminal import place_of, shown_path
 from papermill_chain.runs.files import write_whole
+from papermill_chain.runs.manifest import StageRun, read_runs
 
 INJECTED_TAG = "injected-parameters"  # papermill's, of the cell that sets parameters
 ERROR_TAG = "papermill-error-cell-tag"  # papermill's, of the cells that point to an error
@@ -38,7 +40,7 @@ class DebugCopy:
 
     stage: Stage
     file: Path
-    failure: dict[str, Any] | None  # the stage's record in its last run, if it failed there
+    failure: StageRun | None  # its record in its last run, if it failed there
     outdated: bool  # the notebook has changed since that run: the copy has no outputs
     settings: list[str]  # NAME=VALUE that the failed run was given
 
@@ -54,22 +56,22 @@ def make_copy(plan: Plan) -> DebugCopy:
     (stage,) = plan.stages
     file = copy_path(plan.root, stage.name)
     _refuse_to_overwrite(file, stage.name)
-    failure = _last_failure(plan, stage) or {}
+    failure = _last_failure(plan, stage)
     sha256 = plan.notebooks[stage.name].sha256
-    outdated = bool(failure) and failure["basis"].get("notebook") != sha256
+    outdated = failure is not None and failure.basis.get("notebook") != sha256
     settings = _settings(plan, stage, failure)
     notebook = upgrade(nbformat.read(notebook_path(plan.root, stage.name), as_version=4))
     _clear_outputs(notebook.cells)
     if failure and not outdated:
-        executed = plan.experiments / "runs" / str(failure["run"]) / f"{stage.name}.ipynb"
+        executed = report_of(failure, plan.root).with_suffix(".ipynb")
         _copy_outputs(notebook.cells, executed)
     at = next(n for n, cell in enumerate(notebook.cells) if "parameters" in _tags(cell))
-    notebook.cells.insert(at + 1, _injected_cell(plan, stage, settings, failure.get("run")))
+    notebook.cells.insert(at + 1, _injected_cell(plan, stage, settings, failure))
     file.parent.mkdir(exist_ok=True)
     for path in stage.writes.values():
         (file.parent / "files" / path).parent.mkdir(parents=True, exist_ok=True)
     _write_copy(notebook, file, sha256)
-    return DebugCopy(stage, file, failure or None, outdated, _as_typed(plan, stage, settings))
+    return DebugCopy(stage, file, failure, outdated, _as_typed(plan, stage, settings))
 
 
 def take_over(asked: str, stages: Sequence[Stage], root: Path) -> str:
@@ -112,11 +114,8 @@ def show_copy(copy: DebugCopy) -> None:
     """Print where the copy is, where its notebook stopped, and how to go on."""
     name, file = copy.stage.name, shown_path(copy.file)
     print(file)
-    if error := copy.failure and copy.failure["error"]:
-        number, heading = error.get("number"), error.get("heading")
-        where = f" in cell {number}" if number else ""
-        where += f", under “{heading}”" if heading else ""
-        print(f"{name} stopped{where}: {error['ename']}: {error['evalue']}")
+    if error := copy.failure and copy.failure.error:
+        print(f"{name} stopped{place_of(error)}: {error}")
     if copy.outdated:
         now = f"notebooks/{name}.ipynb"
         print(f"{now} has changed since; the copy is of how it is now, not yet run")
@@ -143,26 +142,25 @@ def open_in_jupyter(copy: DebugCopy) -> int:
     os.execv(sys.executable, lab)
 
 
-def _last_failure(plan: Plan, stage: Stage) -> dict[str, Any] | None:
+def _last_failure(plan: Plan, stage: Stage) -> StageRun | None:
     """The record of a stage in the run in which it was last executed, if it failed there."""
-    for manifest in sorted(plan.experiments.glob("runs/*/manifest.json"), reverse=True):
-        with suppress(*UNREADABLE):
-            stages = json.loads(manifest.read_text(encoding="utf-8"))["stages"]
-            (record,) = (record for record in stages if record["name"] == stage.name)
-            if record["status"] in ("failed", "interrupted"):
-                return record | {"run": manifest.parent.name}
-            if record["status"] == "succeeded":
-                return None
+    for run in read_runs(plan.experiments):
+        record = run.records.get(stage.name)
+        if record and record.status in ("failed", "interrupted"):
+            return record
+        if record and record.status == "succeeded":
+            return None
     return None
 
 
-def _settings(plan: Plan, stage: Stage, failure: dict[str, Any]) -> dict[str, Any]:
+def _settings(plan: Plan, stage: Stage, failure: StageRun | None) -> dict[str, Any]:
     """The parameters that the failed run was given, and above them those of this command."""
     parameters, planned = plan.notebooks[stage.name].parameters, plan.planned(stage).parameters
     wired = stage.writes.keys() | stage.secrets.keys()
+    before = failure.parameters if failure else {}
     given = {
         name: value
-        for name, value in failure.get("parameters", {}).items()
+        for name, value in before.items()
         if name in parameters.keys() - wired
         and value != (planned[name] if name in stage.reads else parameters[name].default)
     }
@@ -177,7 +175,7 @@ def _as_typed(plan: Plan, stage: Stage, settings: dict[str, Any]) -> list[str]:
 
 
 def _injected_cell(
-    plan: Plan, stage: Stage, settings: dict[str, Any], run: str | None
+    plan: Plan, stage: Stage, settings: dict[str, Any], failure: StageRun | None
 ) -> NotebookNode:
     """The cell that hands the copy what the chain would: parameters, files and environment."""
     planned = plan.planned(stage).parameters
@@ -186,7 +184,7 @@ def _injected_cell(
     secrets = {name: f"os.environ[{variable!r}]" for name, variable in stage.secrets.items()}
     expressions = {name: repr(value) for name, value in sorted(values.items())} | secrets
     lines = [
-        f"# Parameters of run {run}" if run else "# Parameters",
+        f"# Parameters of run {failure.run}" if failure else "# Parameters",
         "import os, sys",
         *(f"{name} = {expression}" for name, expression in expressions.items()),
         "# what the chain sets beside them; --fixed leaves this cell out",

@@ -12,7 +12,7 @@ from pathlib import Path
 from textwrap import fill, indent
 from typing import Any, Protocol
 
-from papermill_chain.runs.manifest import Run, StageRun
+from papermill_chain.runs.manifest import Failure, Run, StageRun
 
 SECONDS_OF_SILENCE = 15
 COLOURS = {
@@ -211,10 +211,14 @@ def show_failures(run: Run) -> None:
 
 def _failure_sentence(stage: StageRun) -> str:
     """Where a stage failed and why."""
-    error = stage.error
+    return f"{stage.name} failed{place_of(stage.error)}: {stage.error}"
+
+
+def place_of(error: Failure) -> str:
+    """Where in a notebook it stopped, as far as that is known, to stand in a sentence."""
     cell = f" in cell {error.number}" if error.number else ""
     heading = f", under “{error.heading}”" if error.heading else ""
-    return f"{stage.name} failed{cell}{heading}: {error}"
+    return f"{cell}{heading}"
 
 
 def _taken_over(stage: StageRun) -> StageRun:
