@@ -3,10 +3,11 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from papermill_chain.chain.stages import External, Stage
 from papermill_chain.cli import main
-from papermill_chain.runs.manifest import Run
+from papermill_chain.runs.manifest import Run, read_runs
 
 ROOT = Path(__file__).resolve().parent
 STORE = ROOT / "mlflow.db"  # unless MLFLOW_TRACKING_URI names another
@@ -53,28 +54,28 @@ def what_registration_lacks() -> str:
     """Whether the version is still registered, and still the one put forward."""
     from creditrisk.registry.sqlite_status import what_is_gone
 
-    return what_is_gone(_told(REGISTRATION), STORE, points_to_it="challenger")
+    return what_is_gone(_recorded(REGISTRATION), STORE, points_to_it="challenger")
 
 
 def what_validation_lacks() -> str:
     """Whether production is as gone as it can be only by hand; moved by hand, it is left alone."""
     from creditrisk.registry.sqlite_status import what_is_gone
 
-    promoted = "production" if _told(VALIDATION)["promoted"] else None
-    return what_is_gone(_told(REGISTRATION), STORE, exists=promoted)
+    promoted = "production" if _recorded(VALIDATION)["promoted"] else None
+    return what_is_gone(_recorded(REGISTRATION), STORE, exists=promoted)
 
 
 def attach_reports(run: Run) -> None:
     """Store the reports of a run beside the model it has registered, if it has registered one."""
     (path,) = REGISTRATION.values()
-    if not (ROOT / path).exists() or (registered := _told(REGISTRATION))["chain_run"] != run.id:
+    if not (ROOT / path).exists() or (registered := _recorded(REGISTRATION))["chain_run"] != run.id:
         return
     from creditrisk.registry import mlflow_store
 
     mlflow_store.attach_reports(mlflow_store.connect(STORE), registered["run_id"], run.reports)
 
 
-def tell_of(run: Run) -> None:
+def follow_up(run: Run) -> None:
     """After a good run: its reports go to its registered model, and what changed on a page."""
     attach_reports(run)
     if any("test_scores_path" in stage.kept and stage.run == run.id for stage in run.stages):
@@ -83,19 +84,31 @@ def tell_of(run: Run) -> None:
 
 def compare_with_the_last(run: Run) -> None:
     """Compare a run with the last good one before it that has kept its test scores, if any."""
+    from creditrisk.reports.run_results import read_results
+
+    start = run.began, run.id
+    for earlier in read_runs(ROOT / "experiments"):
+        if earlier.status == "succeeded" and (earlier.began, earlier.id) < start:
+            if read_results(earlier).scores:
+                compare_runs(earlier, run)
+                return
+
+
+def compare_runs(a: Run, b: Run) -> tuple[Path, list[str]]:
+    """Write the page on what differs between two runs; its place, and what it comes to."""
     from creditrisk.reports.comparison_page import page_of, write_page
-    from creditrisk.reports.kept_runs import scored_before
     from creditrisk.reports.model_comparison import compare
+    from creditrisk.reports.run_results import read_results
 
-    experiments = ROOT / "experiments"
-    if earlier := scored_before(run.id, experiments):
-        comparison = compare(earlier.folder, run.folder)
-        write_page(comparison, page_of(comparison, experiments))
+    comparison = compare(read_results(a), read_results(b))
+    page = write_page(comparison, page_of(comparison, ROOT / "experiments"))
+    return page, comparison.summary
 
 
-def _told(written: dict[str, str]) -> dict:
+def _recorded(written: dict[str, str]) -> dict[str, Any]:
     (path,) = written.values()
-    return json.loads((ROOT / path).read_text("utf-8"))
+    recorded: dict[str, Any] = json.loads((ROOT / path).read_text("utf-8"))
+    return recorded
 
 
 # What MLflow and skops import only when they are used; two notebooks and the reports use them.
@@ -147,8 +160,8 @@ if __name__ == "__main__":
             CHAIN,
             root=ROOT,
             title="Credit risk",
-            after=tell_of,
-            compare="uv run creditrisk compare {a} {b}",
+            after=follow_up,
+            compare=compare_runs,
             shared=["MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"],
             next_steps=[
                 "uv run mlflow ui --workers 1    # runs, reports and the registered model",

@@ -1,4 +1,4 @@
-"""The command line: ``creditrisk serve | predict | score | compare | promote | rollback | ...``.
+"""The command line: ``creditrisk serve | predict | score | promote | rollback | ...``.
 
 Exit code 0 means done, 1 that something was refused or does not agree, 2 that it could not be
 tried. Each command imports what it needs when it runs, so that ``--help`` need not wait.
@@ -17,7 +17,6 @@ EXAMPLES = """examples:
   mlflow models serve -m models:/Credit_Risk_Model@production --env-manager local -p 5000
   creditrisk predict --mlflow applicants.json               asks that server instead
   creditrisk score portfolio/ decisions/                    Parquet or CSV files, of any size
-  creditrisk compare previous latest --open                 two runs of the chain, on one page
   creditrisk history                                        who put what into production, and why
   creditrisk promote 3 --reason "agreed by the risk committee on 12 May"
   creditrisk rollback --reason "approvals fell by half"
@@ -50,7 +49,6 @@ def _parser() -> argparse.ArgumentParser:
     _add_serve(commands)
     _add_predict(commands)
     _add_score(commands)
-    _add_compare(commands)
     _add_promote(commands)
     _add_replay(commands)
     _add_verify(commands)
@@ -192,29 +190,6 @@ def _processes(text: str) -> int:
     return int(text)
 
 
-def _add_compare(commands) -> None:
-    compare = commands.add_parser(
-        "compare",
-        help="put two runs of the chain side by side on one page",
-        description="Write one page on what differs between two runs: parameters, data, code, "
-        "figures, and which test applicants are decided differently, and why. A run is an id, the "
-        "beginning of one, latest, previous (the run before it) or a folder.",
-    )
-    compare.add_argument("run_a", metavar="RUN_A", help="the run before")
-    compare.add_argument("run_b", metavar="RUN_B", help="the run after")
-    compare.add_argument(
-        "--experiments",
-        default="experiments",
-        metavar="DIR",
-        help="holds the runs (default: experiments)",
-    )
-    compare.add_argument(
-        "--out", metavar="FILE", help="the page (default: comparisons/A_B.html in DIR)"
-    )
-    compare.add_argument("--open", action="store_true", help="show the page in the browser")
-    compare.set_defaults(run=_compare)
-
-
 def _add_promote(commands) -> None:
     promote = commands.add_parser(
         "promote",
@@ -349,27 +324,6 @@ def _score(chosen: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     return 0 if summary.manifest else 1
-
-
-def _compare(chosen: argparse.Namespace) -> int:
-    from creditrisk.reports.comparison_page import page_of, write_page
-    from creditrisk.reports.kept_runs import NoRun
-    from creditrisk.reports.model_comparison import compare
-
-    try:
-        comparison = compare(chosen.run_a, chosen.run_b, chosen.experiments)
-        page = write_page(comparison, chosen.out or page_of(comparison, chosen.experiments))
-    except NoRun as error:
-        return _say(str(error))
-    except OSError as error:
-        return _say(f"the page cannot be written ({error})")
-    for line in [str(page), *comparison.summary]:
-        print(_in_line(line))
-    if chosen.open:
-        import webbrowser
-
-        webbrowser.open(page.absolute().as_uri())
-    return 0
 
 
 def _promote(chosen: argparse.Namespace) -> int:

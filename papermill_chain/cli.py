@@ -13,11 +13,15 @@ from papermill_chain.chain.plan import Plan, plan_of
 from papermill_chain.chain.stages import Stage, in_order, read_notebooks, upstream, writers
 from papermill_chain.execution.repair import mark_interrupted, repair, stages_cut, unfinished
 from papermill_chain.execution.signals import end_with_input
-from papermill_chain.reports.terminal import duration, show_failures, tell, view_for
+from papermill_chain.reports.terminal import duration, show_failures, shown_path, tell, view_for
 from papermill_chain.runs.files import os_error_text
 from papermill_chain.runs.lock import Busy, only_run
+from papermill_chain.runs.lookup import NoRun, named_run
 from papermill_chain.runs.manifest import Run
 from papermill_chain.runs.records import last_good
+
+#: Compares two runs: the page that it has written, and some lines for the terminal.
+Comparer = Callable[[Run, Run], tuple[Path, Sequence[str]]]
 
 SCHEDULER = "DASK_SCHEDULER_ADDRESS"  # all that is started here finds the cluster by it
 REFUSED, BUSY = 2, 75  # a wrong request, as argparse has it; "try again later" of sysexits.h
@@ -29,7 +33,7 @@ def main(
     title: str,
     after: Callable[[Run], None] | None = None,
     next_steps: Iterable[str] = (),
-    compare: str | None = None,
+    compare: Comparer | None = None,
     shared: Sequence[str] = (),
     argv: Sequence[str] | None = None,
 ) -> int:
@@ -43,8 +47,9 @@ def main(
     after : called once with the run when its last stage has succeeded; if it raises, the run fails.
         If another process can import it by name, it is called where the imports are done already.
     next_steps : commands to suggest after a success.
-    compare : the command that compares the runs {a} and {b}, on a page that it writes to
-        experiments/comparisons/{a}_{b}.html; the index of runs then offers it.
+    compare : writes a page on what differs between two runs, the earlier one first, to
+        experiments/comparisons/A_B.html, which the index of runs links to; returns the page, and
+        lines of what it comes to. With it the chain has the option --compare.
     shared : variables of the environment that point to stores which others share, such as a
         registry's address; the runs of a grid, which only explore, do not see them.
     argv : the arguments, if not those of the process.
@@ -55,11 +60,13 @@ def main(
         0 success, 1 a stage failed, 2 nothing run because the request or the table is wrong,
         75 another run is going on, 128 + n ended by signal n.
     """
-    asked = _parser(title, chain).parse_args(argv)
+    asked = _parser(title, chain, can_compare=compare is not None).parse_args(argv)
     root = Path(root).resolve()
     if asked.scheduler:
         os.environ[SCHEDULER] = asked.scheduler
     try:
+        if compare and asked.compare:
+            return _compare(asked, compare, root / "experiments")
         stages = in_order(chain)
         if asked.fixed:
             _take_over(asked, stages, root)
@@ -71,7 +78,8 @@ def main(
 
         def plan_for(asked: Namespace) -> Plan:
             command = f"python {sys.argv[0]}"
-            return plan_of(asked, stages, notebooks, root, title, command, after, compare)
+            offered = f"python {Path(sys.argv[0]).name} --compare {{a}} {{b}}" if compare else None
+            return plan_of(asked, stages, notebooks, root, title, command, after, offered)
 
         if asked.grid:
             return _grid(asked, plan_for, shared)
@@ -86,7 +94,7 @@ def main(
         if asked.open and code <= 1:
             _open_index(plan)
         return code
-    except ChainError as refusal:
+    except (ChainError, NoRun) as refusal:
         return _say(str(refusal), REFUSED)
     except Busy as busy:
         return _say(f"{busy}, is going on in this checkout; wait for it or stop it", BUSY)
@@ -117,6 +125,30 @@ def _run(plan: Plan, asked: Namespace, next_steps: Iterable[str]) -> int:
     view.closed(run, next_steps)
     show_failures(run)
     return code
+
+
+def _compare(asked: Namespace, compare: Comparer, experiments: Path) -> int:
+    """Compare two runs on a page, and print where it is and what it comes to."""
+    a, b = (named_run(name, experiments) for name in asked.compare)
+    if a.folder.resolve() == b.folder.resolve():
+        raise NoRun(f"both are the same run, {a.folder.name}: name two")
+    try:
+        page, lines = compare(a, b)
+    except OSError as error:
+        return _say(f"the page cannot be written ({error})", REFUSED)
+    if asked.json:
+        tell("runs compared", page=str(page), summary=lines)
+    elif not asked.quiet:
+        for line in [shown_path(page), *lines]:
+            print(_on_one_line(line))
+    if asked.open:
+        _open(page.absolute())
+    return 0
+
+
+def _on_one_line(text: str) -> str:
+    """A text from the files of runs: what could pass for another line is shown as its code."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _open_index(plan: Plan) -> None:
@@ -207,7 +239,7 @@ def _release_external(plan: Plan, folder: Path) -> None:
             stage.external.release([folder.name])
 
 
-def _parser(title: str, chain: Sequence[Stage]) -> ArgumentParser:
+def _parser(title: str, chain: Sequence[Stage], can_compare: bool) -> ArgumentParser:
     command = f"python {Path(sys.argv[0]).name}"
     middle, last = chain[len(chain) // 2].name, chain[-1].name
     word, number = middle.partition("_")[2] or middle, last.partition("_")[0]
@@ -225,6 +257,10 @@ def _parser(title: str, chain: Sequence[Stage]) -> ArgumentParser:
         f"{command} --grid A=1..3 --grid B=.2,.3": "for each of the six combinations",
         f"{command} --scheduler tcp://host:8786": "with the workers of a Dask cluster",
     }
+    if can_compare:
+        examples[f"{command} --compare previous latest"] = (
+            "what differs between two runs, on a page"
+        )
     width = max(map(len, examples))
     parser = ArgumentParser(
         description=f"{title}: run the notebooks in order and keep what they find.",
@@ -258,7 +294,7 @@ def _parser(title: str, chain: Sequence[Stage]) -> ArgumentParser:
         "--open",
         action="store_true",
         help="then open the index of all runs in a browser; with "
-        "--grid its page; with --debug the copy, in JupyterLab",
+        "--grid or --compare its page; with --debug the copy, in JupyterLab",
     )
     add("--cell-timeout", type=_count, metavar="SECONDS", help="longest a cell may take")
     way = parser.add_mutually_exclusive_group()
@@ -280,6 +316,15 @@ def _parser(title: str, chain: Sequence[Stage]) -> ArgumentParser:
         help="run the chain in a workspace of its own for each of A,B,C or 1..10 or 0..100..25, and"
         " with a second --grid (repeatable) for each combination",
     )
+    if can_compare:
+        way.add_argument(
+            "--compare",
+            nargs=2,
+            metavar=("A", "B"),
+            help="write a page on what differs between two runs: parameters, data, code, figures"
+            " and decisions. A run is an id, the beginning of one, latest, previous (the run before"
+            " it) or a folder",
+        )
     add(
         "--grid-jobs",
         type=_count,

@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -12,15 +13,15 @@ from sklearn.metrics import roc_curve
 
 from creditrisk.metrics.calibration import calibration_table
 from creditrisk.metrics.ranking import too_few_to_judge
-from creditrisk.reports.kept_runs import KeptRun
 from creditrisk.reports.model_comparison import DRAWS, Comparison, signed
-from creditrisk.reports.swap_set import ALONE, NAMED, title, words
+from creditrisk.reports.run_results import RunRecord
+from creditrisk.reports.swap_set import ALONE, NAMED, title, value_text
 
 PAGES = Path(__file__).parent / "pages"
 STYLES = ("house.css", "compare.css")
 
-#: At most so many turned decisions are told one by one, and so many applicants drawn.
-TOLD, DRAWN = 100, 1000
+#: At most so many turned decisions are listed one by one, and so many applicants drawn.
+LISTED, DRAWN = 100, 1000
 
 #: The side of a figure's plot, in its own units.
 SIDE = 320
@@ -39,8 +40,8 @@ class Curves:
 
 def page_of(comparison: Comparison, experiments: str | Path = "experiments") -> Path:
     """Where the page belongs."""
-    names = f"{comparison.a.folder.resolve().name}_{comparison.b.folder.resolve().name}.html"
-    return Path(experiments, "comparisons", names)
+    first, second = (run.record.folder.resolve().name for run in (comparison.a, comparison.b))
+    return Path(experiments, "comparisons", f"{first}_{second}.html")
 
 
 def write_page(comparison: Comparison, path: str | Path) -> Path:
@@ -66,17 +67,17 @@ def render(comparison: Comparison, folder: Path) -> str:
     return pages.get_template("compare.html.j2").render(
         it=comparison,
         style=Markup("".join((PAGES / name).read_text("utf-8") for name in STYLES)),
-        links=[_links(run, folder) for run in (comparison.a, comparison.b)],
-        index=_link(comparison.b.folder.parent.parent / "index.html", folder),
+        links=[_links(run.record, folder) for run in (comparison.a, comparison.b)],
+        index=_link(comparison.b.record.folder.parent.parent / "index.html", folder),
         curves=_curves(comparison),
         scatter=_scatter(comparison),
         side=SIDE,
-        told=TOLD,
+        listed=LISTED,
         ways=list(ALONE.values()),
         named=NAMED,
         draws=DRAWS,
         title=lambda name: title(name, contract),
-        words=lambda name, value: words(name, value, contract),
+        value_text=lambda name, value: value_text(name, value, contract),
     )
 
 
@@ -89,10 +90,10 @@ def _link(file: Path, folder: Path) -> str | None:
         return None
 
 
-def _links(run: KeptRun, folder: Path) -> dict[str, str]:
+def _links(run: RunRecord, folder: Path) -> dict[str, str]:
     """The reports of a run, by stage."""
-    made = [stage for stage in run.stages if stage.report]
-    found = {stage.name: _link(run.folder / stage.report, folder) for stage in made}
+    reports = {stage.name: stage.report for stage in run.stages if stage.report}
+    found = {name: _link(run.folder / report, folder) for name, report in reports.items()}
     return {name: link for name, link in found.items() if link}
 
 
@@ -133,19 +134,19 @@ def _point(y: np.ndarray, score: np.ndarray, cutoff: float | None) -> tuple[floa
     return _place(approved[y == 0].mean(), approved[y == 1].mean())
 
 
-def _calibration(y: np.ndarray, score: np.ndarray) -> list[tuple]:
+def _calibration(y: np.ndarray, score: np.ndarray) -> list[tuple[float, float, float, float]]:
     table = calibration_table(y, score, bins=5 if len(y) < 200 else 10)
     heights = (1 - table[["observed", "low", "high"]]) * SIDE
     across = (table.predicted * SIDE).round(1).tolist()
     return [(x, *ends) for x, ends in zip(across, heights.round(1).to_numpy().tolist())]
 
 
-def _scatter(comparison: Comparison) -> dict | None:
+def _scatter(comparison: Comparison) -> dict[str, Any] | None:
     """Probabilities before and after, of those whose decision stays and of those it turns for."""
-    if not comparison.common or comparison.cutoffs is None:
+    a, b, rows = comparison.a.scores, comparison.b.scores, comparison.rows
+    if a is None or b is None or not comparison.common or comparison.cutoffs is None:
         return None
-    runs = zip((comparison.a, comparison.b), comparison.rows)
-    before, after = (run.scores.probability[rows] for run, rows in runs)
+    before, after = a.probability[rows[0]], b.probability[rows[1]]
     turned = (before >= comparison.cutoffs[0]) != (after >= comparison.cutoffs[1])
     stay = np.flatnonzero(~turned)
     stay = stay[:: max(1, -(-len(stay) // DRAWN))]

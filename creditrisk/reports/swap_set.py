@@ -1,25 +1,32 @@
 """Which applicants are decided differently by two models, and why.
 
 A decision turns because the score has moved, because the cut-off has moved, or both. What moved
-the score is told by the difference of the two models' Shapley contributions on the log-odds: they
+the score follows from the difference of the two models' Shapley contributions on the log-odds: they
 and the move of the usual applicant's own score add up to the move of the applicant's.
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from scipy.special import logit
 
 from creditrisk.data.contract import Contract
-from creditrisk.reports.kept_runs import Scores
+from creditrisk.reports.run_results import Scores
 from creditrisk.scoring.reasons import FLOOR, LEAST
 
 #: So many fields are named for one applicant.
 NAMED = 3
 
-#: What alone would have turned a decision, in words.
+#: The rows, in each of two test sets, of the applicants who are in both.
+Rows = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
+NO_ROWS: Rows = (np.empty(0, np.int64), np.empty(0, np.int64))
+
+#: What alone would have turned a decision: the score, the cut-off.
 ALONE = {
     (True, False): "the score alone",
     (False, True): "the cut-off alone",
@@ -33,12 +40,11 @@ class Move:
     """What one field adds to an applicant's log-odds in each of two models."""
 
     field: str  # its title, or the usual applicant
-    value: str  # the applicant's, in words
+    value: str  # the applicant's, with its unit
     before: float
     after: float
 
-    @property
-    def words(self) -> str:
+    def __str__(self) -> str:
         """The move as a sentence without its end."""
         if not self.value:
             moved = self.after - self.before
@@ -60,14 +66,14 @@ class Flip:
     moves: tuple[Move, ...]  # what moved the score that way, strongest first; empty if not known
 
 
-def pairs(a: Scores, b: Scores) -> tuple[np.ndarray, np.ndarray]:
+def pairs(a: Scores, b: Scores) -> Rows:
     """The rows of the applicants who are in both test sets, by content.
 
     Applicants who look alike are paired in order of occurrence. Compared is what both files hold;
     if they disagree on what the target is, nobody is in both.
     """
     if a.target != b.target:
-        return np.empty(0, int), np.empty(0, int)
+        return NO_ROWS
     shared = [name for name in a.applicants.columns if name in b.applicants.columns]
     place = {key: row for row, key in enumerate(_contents(b.applicants[shared]))}
     found = [
@@ -77,18 +83,18 @@ def pairs(a: Scores, b: Scores) -> tuple[np.ndarray, np.ndarray]:
     return rows[:, 0], rows[:, 1]
 
 
-def _contents(applicants: pd.DataFrame):
-    """What tells each applicant from all others: the content, and which one of those it is."""
-    seen = Counter()
+def _contents(applicants: pd.DataFrame) -> Iterator[tuple[tuple[Any, ...], int]]:
+    """What distinguishes each applicant: the content, and the how manieth with it this is."""
+    alike: Counter[tuple[Any, ...]] = Counter()
     for content in applicants.itertuples(index=False, name=None):
-        seen[content] += 1
-        yield content, seen[content]
+        alike[content] += 1
+        yield content, alike[content]
 
 
 def flips(
     a: Scores,
     b: Scores,
-    rows: tuple[np.ndarray, np.ndarray],
+    rows: Rows,
     cutoffs: tuple[float, float],
     contract: Contract | None = None,
 ) -> list[Flip]:
@@ -110,7 +116,14 @@ def flips(
     return [_flip(a, b, rows[0][n], rows[1][n], cutoffs, contract) for n in order]
 
 
-def _flip(a: Scores, b: Scores, row_a: int, row_b: int, cutoffs, contract) -> Flip:
+def _flip(
+    a: Scores,
+    b: Scores,
+    row_a: int,
+    row_b: int,
+    cutoffs: tuple[float, float],
+    contract: Contract | None,
+) -> Flip:
     before, after = float(a.probability[row_a]), float(b.probability[row_b])
     approved = after >= cutoffs[1]
     by_score, by_cutoff = (after >= cutoffs[0]) == approved, (before >= cutoffs[1]) == approved
@@ -128,7 +141,9 @@ def _flip(a: Scores, b: Scores, row_a: int, row_b: int, cutoffs, contract) -> Fl
     )
 
 
-def _moves(a: Scores, b: Scores, row_a: int, row_b: int, contract) -> tuple[Move, ...]:
+def _moves(
+    a: Scores, b: Scores, row_a: int, row_b: int, contract: Contract | None
+) -> tuple[Move, ...]:
     """What moved a score in the direction in which it moved, strongest first."""
     if a.effects is None or b.effects is None:
         return ()
@@ -136,14 +151,14 @@ def _moves(a: Scores, b: Scores, row_a: int, row_b: int, contract) -> tuple[Move
         float(logit(np.clip(scores.probability[row], FLOOR, 1 - FLOOR)))
         for scores, row in ((a, row_a), (b, row_b))
     ]
-    shares = [scores.effects.iloc[row] for scores, row in ((a, row_a), (b, row_b))]
+    shares = [a.effects.iloc[row_a], b.effects.iloc[row_b]]
     names = list(dict.fromkeys([*shares[0].index, *shares[1].index]))
-    usual = [float(whole - share.sum()) for whole, share in zip(odds, shares)]
+    usual = [float(whole - share.sum()) for whole, share in zip(odds, shares, strict=True)]
     found = [Move("the usual applicant's own score", "", *usual)]
     for name in names:
         value = a.applicants[name].iloc[row_a] if name in a.applicants else ""
         ends = (float(share.get(name, 0.0)) for share in shares)
-        found.append(Move(title(name, contract), words(name, value, contract), *ends))
+        found.append(Move(title(name, contract), value_text(name, value, contract), *ends))
     way = 1 if odds[1] >= odds[0] else -1
     found.sort(key=lambda move: way * (move.before - move.after))
     return tuple(move for move in found if way * (move.after - move.before) > LEAST)
@@ -151,13 +166,15 @@ def _moves(a: Scores, b: Scores, row_a: int, row_b: int, contract) -> tuple[Move
 
 def title(name: str, contract: Contract | None) -> str:
     """What a field is called in front of people."""
-    known = contract is not None and name in {field.name for field in contract.columns}
-    return contract[name].title if known else name
+    if contract is None or name not in {field.name for field in contract.columns}:
+        return name
+    return contract[name].title
 
 
-def words(name: str, value: str, contract: Contract | None) -> str:
+def value_text(name: str, value: str, contract: Contract | None) -> str:
     """A value with its unit."""
-    known = contract is not None and name in {field.name for field in contract.columns}
     if not value:
         return "not given"
-    return f"{value} {contract[name].unit}".rstrip() if known else value
+    if contract is None or name not in {field.name for field in contract.columns}:
+        return value
+    return f"{value} {contract[name].unit}".rstrip()

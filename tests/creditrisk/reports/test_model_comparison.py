@@ -7,7 +7,6 @@ import shutil
 import sys
 from math import log
 from pathlib import Path
-from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -17,16 +16,32 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markupsafe import escape
 
-from creditrisk.cli import main
+from creditrisk.reports import model_comparison
 from creditrisk.reports.comparison_page import write_page
-from creditrisk.reports.kept_runs import NoRun, find_run, read_run
-from creditrisk.reports.model_comparison import compare
+from creditrisk.reports.model_comparison import Comparison
+from creditrisk.reports.run_results import read_results
 from creditrisk.reports.swap_set import pairs
+from papermill_chain.cli import main
+from papermill_chain.runs.lookup import NoRun, find_run, named_run
+from papermill_chain.runs.manifest import read_run
 
 sys.path.insert(0, str(ROOT))
 import run_all
 
 BAD_VALUE = "</style><script>alert(1)</script><img src=x onerror=alert(2)>"
+
+
+def compare(a: str | Path, b: str | Path, experiments: Path | None = None) -> Comparison:
+    """Two runs, named as on the command line, side by side."""
+    runs = (named_run(str(name), experiments or Path("experiments")) for name in (a, b))
+    return model_comparison.compare(*map(read_results, runs))
+
+
+def typed(project: Path, *arguments: str) -> int:
+    """The exit code of ``python run_all.py --compare ...`` in a project."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_all, "ROOT", project)
+        return main(run_all.CHAIN, project, "Toy", compare=run_all.compare_runs, argv=arguments)
 
 
 def odds(p: float) -> float:
@@ -85,6 +100,8 @@ def make_run(
         "kept": kept,
         "parameters": {"X_test": "../data/training/X_test.csv", "seed": 7} | (parameters or {}),
         "reads": {"data/raw/datapackage.json": "a" * 64, "data/training/X_test.csv": "b" * 64},
+        "figures": figures
+        or {"champion": "Blend", "ROC-AUC, test": {"value": 0.75, "low": 0.7, "high": 0.8}},
         "basis": {"notebook": "c" * 64, "code": {"creditrisk/data/raw.py": id.ljust(64, "0")}},
     }
     told = {
@@ -92,7 +109,6 @@ def make_run(
         "status": status,
         "started": "2026-05-01T10:00:00+00:00",
         "python": "3.11.7",
-        "figures": figures or {"champion": "Blend", "ROC-AUC, test": {"value": 0.75, "low": 0.7, "high": 0.8}},
         "parameters": parameters or {},
         "stages": [stage],
     }
@@ -177,8 +193,8 @@ def test_what_moved_a_score_adds_up_to_its_move(two):
         ("Purpose", 0.2),
     ]
     assert odds(0.72) - odds(0.60) == pytest.approx(0.4 + 0.2 - 0.0610, abs=1e-4)
-    assert flip.moves[0].words == "Age (21 years) counts -0.10 and not -0.50"
-    assert flip.moves[1].words == "Purpose (car) counts +0.30 and not +0.10"
+    assert str(flip.moves[0]) == "Age (21 years) counts -0.10 and not -0.50"
+    assert str(flip.moves[1]) == "Purpose (car) counts +0.30 and not +0.10"
 
 
 def test_figures_and_costs_differ_by_what_they_do_by_hand(two):
@@ -244,7 +260,8 @@ def test_everybody_meets_themselves_however_often_and_in_which_order(tmp_path_fa
     first = [(21, "car", "good", 0.5), *((*row, 0.5) for row in rows)]
     second = mix.sample(first, len(first))
     a, b = (
-        read_run(make_run(place, id, chosen)).scores for id, chosen in (("1", first), ("2", second))
+        read_results(read_run(make_run(place, id, chosen))).scores
+        for id, chosen in (("1", first), ("2", second))
     )
     left, right = pairs(a, b)
     assert sorted(left) == sorted(right) == list(range(len(first)))
@@ -280,7 +297,7 @@ def test_runs_that_kept_less_are_compared_by_what_they_have(tmp_path, capsys):
     make_run(tmp_path, "4-whole", BEFORE)
     experiments = tmp_path / "experiments"
     for pair in ("12", "14", "23", "34"):
-        assert main(["compare", *pair, "--experiments", str(experiments)]) == 0
+        assert typed(tmp_path, "--compare", *pair) == 0
         page, *summary = capsys.readouterr().out.splitlines()
         assert Path(page).is_file() and len(summary) == 5
     old = compare("1", "4", experiments)
@@ -303,14 +320,14 @@ def test_words_for_runs_that_cannot_be_meant_or_read(tmp_path, two, capsys):
     ]:
         with pytest.raises(NoRun, match=re.escape(words)):
             find_run(wanted, two)
-    assert find_run(two / "runs" / "20260501-100000") == find_run("previous", two)
+    assert find_run(str(two / "runs" / "20260501-100000"), two) == find_run("previous", two)
     with pytest.raises(NoRun, match="has no run yet"):
         find_run("latest", tmp_path / "elsewhere")
     for broken in ("{", "[]", '{"id": "x", "status": "ok", "started": "", "stages": [3]}'):
         (two / "runs" / "20260502-100000" / "manifest.json").write_text(broken, "utf-8")
-        assert main(["compare", "previous", "latest", "--experiments", str(two)]) == 2
+        assert typed(tmp_path, "--compare", "previous", "latest") == 2
         assert "manifest.json cannot be read (" in capsys.readouterr().err
-    assert main(["compare", "previous", "previous", "--experiments", str(two)]) == 2
+    assert typed(tmp_path, "--compare", "previous", "previous") == 2
     assert "both are the same run" in capsys.readouterr().err
     assert not (two / "comparisons").exists()
 
@@ -341,11 +358,11 @@ def test_a_run_is_compared_with_the_last_good_one_that_kept_its_scores(two, monk
     make_run(two.parent, "20260504-100000")
     run = make_run(two.parent, "20260505-100000", AFTER)
     monkeypatch.setattr(run_all, "ROOT", two.parent)
-    run_all.compare_with_the_last(SimpleNamespace(id=run.name, folder=run))
+    run_all.compare_with_the_last(read_run(run))
     (page,) = (two / "comparisons").iterdir()
     assert page.name == "20260502-100000_20260505-100000.html"
     # Nothing to compare with is no trouble.
-    run_all.compare_with_the_last(SimpleNamespace(id="20260501-100000", folder=run))
+    run_all.compare_with_the_last(read_run(two / "runs" / "20260501-100000"))
     assert len(list((two / "comparisons").iterdir())) == 1
 
 

@@ -1,0 +1,156 @@
+"""Two runs line by line: parameters, data, environment, code, and the figures they recorded."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from posixpath import normpath
+from typing import Any
+
+from creditrisk.reports.run_results import KeyFigure, RunRecord, RunResults, number
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One thing as both runs have it; None is what a run does not know."""
+
+    name: str
+    a: object
+    b: object
+
+    @property
+    def same(self) -> bool:
+        """Whether it is the same in both; 1 and 1.0 are, 1 and True are not."""
+        return self.a == self.b and isinstance(self.a, bool) == isinstance(self.b, bool)
+
+
+@dataclass(frozen=True)
+class KeyFigureFact(Fact):
+    """A key figure that notebooks have put forward."""
+
+    a: KeyFigure | None
+    b: KeyFigure | None
+
+    @property
+    def difference(self) -> float | None:
+        """Second less first, if both are numbers."""
+        return _difference(self.a.number, self.b.number) if self.a and self.b else None
+
+
+@dataclass(frozen=True)
+class MeasureFact(Fact):
+    """A figure of the validation, with its interval where the run has one."""
+
+    ends_a: tuple[float, float] | None = None
+    ends_b: tuple[float, float] | None = None
+
+    @property
+    def difference(self) -> float | None:
+        """Second less first, if both are numbers."""
+        return _difference(number(self.a), number(self.b))
+
+
+def parameters(a: RunRecord, b: RunRecord) -> list[Fact]:
+    """What the notebooks were given, less the files they are wired to; what differs comes first."""
+    stages = [*a.stages, *b.stages]
+    wired = {path for stage in stages for path in (*stage.reads, *stage.writes)}
+    values: dict[str, dict[str, list[Any]]] = {}  # parameter: stage: value in a, value in b
+    for place, run in enumerate((a, b)):
+        for stage in run.stages:
+            for name, value in stage.parameters.items():
+                if not (isinstance(value, str) and normpath(f"notebooks/{value}") in wired):
+                    values.setdefault(name, {}).setdefault(stage.name, [None, None])[place] = value
+    facts = []
+    for name, given in values.items():
+        if all(len(set(map(repr, column))) == 1 for column in zip(*given.values(), strict=True)):
+            facts.append(Fact(name, *next(iter(given.values()))))
+        else:
+            facts += [Fact(f"{name} ({stage})", *pair) for stage, pair in given.items()]
+    return sorted(facts, key=lambda fact: fact.same)
+
+
+def rows(a: RunResults, b: RunResults) -> list[Fact]:
+    """How many applicants the models have learnt from, and how many they were tested on."""
+    return [
+        Fact("training rows", a.registered.get("training_rows"), b.registered.get("training_rows")),
+        Fact("test rows", a.tested.get("rows"), b.tested.get("rows")),
+    ]
+
+
+def files(a: RunRecord, b: RunRecord, *, made: bool) -> list[Fact]:
+    """The files that stages read, by hash: those that other stages made, or those from outside."""
+    written = {path for run in (a, b) for stage in run.stages for path in stage.writes}
+    read = [
+        {
+            path: hash
+            for stage in run.stages
+            for path, hash in stage.reads.items()
+            if (path in written) is made
+        }
+        for run in (a, b)
+    ]
+    return _side_by_side(*read)
+
+
+def environment(a: RunRecord, b: RunRecord) -> list[Fact]:
+    """Python, system, locked packages and commit."""
+    return _side_by_side(_environment(a), _environment(b))
+
+
+def code(a: RunRecord, b: RunRecord) -> list[Fact]:
+    """The notebooks and modules that stages ran, by hash, those that differ."""
+    return [fact for fact in _side_by_side(_code(a), _code(b)) if not fact.same]
+
+
+def key_figures(a: RunRecord, b: RunRecord) -> list[KeyFigureFact]:
+    """The figures that notebooks have put forward."""
+    names = dict.fromkeys([*a.figures, *b.figures])
+    return [KeyFigureFact(name, a.figures.get(name), b.figures.get(name)) for name in names]
+
+
+def measures(a: RunResults, b: RunResults) -> list[MeasureFact]:
+    """Every figure of the validation on the test set; bounds go with what they bound."""
+    names = list(dict.fromkeys([*a.tested, *b.tested]))
+    bounds = {f"{name}{end}" for name in names for end in ("_low", "_high")}
+    return [
+        MeasureFact(
+            name,
+            a.tested.get(name),
+            b.tested.get(name),
+            _ends(a.tested, name),
+            _ends(b.tested, name),
+        )
+        for name in names
+        if name not in bounds
+    ]
+
+
+def _difference(first: float | None, second: float | None) -> float | None:
+    return None if first is None or second is None else second - first
+
+
+def _side_by_side(a: Mapping[str, object], b: Mapping[str, object]) -> list[Fact]:
+    return [Fact(name, a.get(name), b.get(name)) for name in dict.fromkeys([*a, *b])]
+
+
+def _environment(run: RunRecord) -> dict[str, str]:
+    commit = "not in a git checkout"
+    if run.git:
+        changed = ", with local changes" if run.git.get("dirty") else ""
+        commit = f"{str(run.git['commit'])[:12]}{changed}"
+    return {
+        "Python": run.python,
+        "platform": run.platform,
+        "locked packages": run.lock_sha256 or "",
+        "commit": commit,
+    }
+
+
+def _code(run: RunRecord) -> dict[str, object]:
+    hashes = {f"notebooks/{stage.name}.ipynb": stage.basis.get("notebook") for stage in run.stages}
+    for stage in run.stages:
+        hashes |= dict(stage.basis.get("code") or {})
+    return hashes
+
+
+def _ends(tested: Mapping[str, object], name: str) -> tuple[float, float] | None:
+    low, high = (number(tested.get(f"{name}{end}")) for end in ("_low", "_high"))
+    return None if low is None or high is None else (low, high)
