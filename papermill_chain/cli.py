@@ -13,7 +13,8 @@ from papermill_chain.chain.plan import Plan, plan_of
 from papermill_chain.chain.stages import Stage, in_order, read_notebooks, upstream, writers
 from papermill_chain.execution.repair import mark_interrupted, repair, stages_cut, unfinished
 from papermill_chain.execution.signals import end_with_input
-from papermill_chain.reports.terminal import duration, show_failures, shown_path, tell, view_for
+from papermill_chain.reports.screen import duration, shown_path
+from papermill_chain.reports.views import print_event, show_failures, view_for
 from papermill_chain.runs.files import os_error_text
 from papermill_chain.runs.lock import Busy, only_run
 from papermill_chain.runs.lookup import NoRun, named_run
@@ -110,19 +111,19 @@ def _run(plan: Plan, asked: Namespace, next_steps: Iterable[str]) -> int:
     for folder in unfinished(plan.experiments):
         _release_external(plan, folder)
         mark_interrupted(folder)
-    view = view_for(quiet=asked.quiet, json=asked.json)
     last = last_good(plan.experiments)
     to_run = [stage.name for stage in plan.stages if plan.why(stage, last.get(stage.name))]
-    if not to_run:
-        view.nothing_to_do([last[stage.name] for stage in plan.stages], plan.experiments)
-        return 0
-    if os.environ.get(SCHEDULER):
+    if to_run and os.environ.get(SCHEDULER):
         with _cluster(asked):  # it is only asked whether it is there; a notebook goes by itself
             pass
-    from papermill_chain.execution.runner import run_chain
+    with view_for(quiet=asked.quiet, json=asked.json) as view:
+        if not to_run:
+            view.nothing_to_do([last[stage.name] for stage in plan.stages], plan.experiments)
+            return 0
+        from papermill_chain.execution.runner import run_chain
 
-    run, code = run_chain(plan, last, to_run, view)
-    view.closed(run, next_steps)
+        run, code = run_chain(plan, last, to_run, view)
+        view.closed(run, next_steps)
     show_failures(run)
     return code
 
@@ -137,7 +138,7 @@ def _compare(asked: Namespace, compare: Comparer, experiments: Path) -> int:
     except OSError as error:
         return _say(f"the page cannot be written ({error})", REFUSED)
     if asked.json:
-        tell("runs compared", page=str(page), summary=lines)
+        print_event("runs compared", page=str(page), summary=lines)
     elif not asked.quiet:
         for line in [shown_path(page), *lines]:
             print(_on_one_line(line))
@@ -178,8 +179,10 @@ def _grid(asked: Namespace, plan_for: Callable[[Namespace], Plan], shared: Seque
     if asked.dry_run:
         show_grid(grid)
         return 0
-    view = grid_view_for(quiet=asked.quiet, json=asked.json)
-    with only_run(grid.folder.parent, f"grid {grid.id}"):
+    with (
+        only_run(grid.folder.parent, f"grid {grid.id}"),
+        grid_view_for(quiet=asked.quiet, json=asked.json) as view,
+    ):
         if grid.scheduler:
             from papermill_chain.grid.dask_cluster import Workers
 
@@ -202,7 +205,7 @@ def _cluster(asked: Namespace) -> Iterator:
     with connected(address) as client:
         cores, dashboard = cores_of(client), client.dashboard_link
         if asked.json:
-            tell("cluster", address=address, cores=cores, dashboard=dashboard)
+            print_event("cluster", address=address, cores=cores, dashboard=dashboard)
         elif not asked.quiet:
             count = "1 core" if cores == 1 else f"{cores or 'no'} cores"
             print(f"cluster at {address}: {count}; dashboard: {dashboard}", flush=True)

@@ -24,7 +24,8 @@ from papermill_chain.chain.notebooks import ChainError, notebook_in, read_notebo
 from papermill_chain.chain.plan import Plan
 from papermill_chain.chain.stages import External, Stage, find_stage, notebook_path
 from papermill_chain.chain.staleness import report_of
-from papermill_chain.reports.terminal import place_of, shown_path
+from papermill_chain.reports.screen import shown_path
+from papermill_chain.reports.views import place_of
 from papermill_chain.runs.files import write_whole
 from papermill_chain.runs.manifest import StageRun, read_runs
 

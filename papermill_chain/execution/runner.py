@@ -20,7 +20,7 @@ from papermill_chain.chain.staleness import basis_of, report_of
 from papermill_chain.execution.processes import Workplace
 from papermill_chain.execution.session import Outcome, Picture, Session
 from papermill_chain.execution.signals import Interrupted, quiet_libraries, signals_put_into
-from papermill_chain.reports.terminal import View
+from papermill_chain.reports.views import View
 from papermill_chain.runs.files import browser_pages, link, os_error_text, publish, relative, sha256
 from papermill_chain.runs.manifest import CUT, GOOD, Failure, Run, StageRun
 from papermill_chain.runs.records import remember, sources

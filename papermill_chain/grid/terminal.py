@@ -1,76 +1,80 @@
 """What a grid shows while it runs and when it has ended: lines for people, JSON for programs."""
 
-import shutil
 import sys
-from contextlib import suppress
-from dataclasses import asdict, dataclass
-from textwrap import fill, indent
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
 
 from papermill_chain.grid.combinations import Combination, Grid
 from papermill_chain.grid.run import GridView, results_before
-from papermill_chain.reports.terminal import COLOURS, Lines, Running, duration, shown_path, tell
+from papermill_chain.reports.screen import Screen, duration, screen_for, shown_path
+from papermill_chain.reports.views import print_event
 from papermill_chain.runs.manifest import GOOD
 
 
-def grid_view_for(quiet: bool, json: bool) -> GridView:
-    """The view of a grid that a user has asked for."""
-    return GridEvents() if json else GridLines(Lines(quiet))
+@contextmanager
+def grid_view_for(quiet: bool, json: bool) -> Iterator[GridView]:
+    """The view of a grid that a user has asked for; the terminal is left in order in any case."""
+    if json:
+        yield GridEvents()
+        return
+    screen = screen_for(sys.stdout, quiet)
+    try:
+        yield GridLines(screen)
+    finally:
+        screen.close()
 
 
-@dataclass
 class GridLines:
     """A grid as lines: one a combination that is running, one or two of each that has ended."""
 
-    lines: Lines
+    def __init__(self, screen: Screen) -> None:
+        self.screen = screen
 
     def started(self, combination: Combination, expected: float | None) -> None:
-        label = combination.label
-        self.lines.running[label] = Running(label, expected)
-        if not self.lines.moving:
-            about = f" (about {duration(expected)})" if expected else ""
-            self.lines.say(f"{label}  started{about}")
-        self.lines.redraw()
+        self.screen.start(combination.label, "", expected)
 
     def told(self, combination: Combination, event: dict[str, Any]) -> None:
-        running = self.lines.running.get(combination.label)
-        if running and event["event"] in ("stage started", "cell started"):
-            cell = f" cell {event['number']}/{event['of']}" if "of" in event else ""
-            running.cell = f"{event['stage']}{cell}"
-            self.lines.redraw()
+        if event["event"] in ("stage started", "cell started"):
+            number, total = event.get("number", 0), event.get("of")
+            cell = f" cell {number}/{total}" if total else ""
+            self.screen.step(combination.label, f"{event['stage']}{cell}", number, total)
 
     def ended(self, combination: Combination, done: int, of: int, left: float | None) -> None:
-        lines, result = self.lines, combination.result
-        lines.running.pop(combination.label, None)
-        status = lines.paint(COLOURS[result.status], result.status)
-        took = result.seconds is not None and result.status != "up to date"
-        seconds = f", {duration(result.seconds)}" if took else ""
-        rest = f", about {duration(left)} left" if left else ""
-        label = lines.paint(COLOURS["bold"], combination.label)
-        lines.say(f"{done} of {of}  {label}: {status}{seconds}{rest}")
-        told = result.error or ", ".join(f"{k} {v}" for k, v in result.figures.items())
-        if told:
-            columns = shutil.get_terminal_size().columns
-            lines.say(indent(fill(told, max(columns, 40) - 5), "    "))
+        screen, result = self.screen, combination.result
+        screen.end(combination.label)
+        took = result.seconds if result.status != "up to date" else None
+        screen.line(
+            f"{done} of {of}  ",
+            (combination.label, "name"),
+            ": ",
+            (result.status, result.status),
+            f", {duration(took)}" if took is not None else "",
+            f", about {duration(left)} left" if left else "",
+        )
+        figures = (f"{name} {figure}" for name, figure in result.figures.items())
+        if text := result.error or ", ".join(figures):
+            screen.paragraph(text)
 
     def tick(self) -> None:
-        self.lines.tick()
+        self.screen.tick()
 
     def closed(self, grid: Grid, status: str) -> None:
-        lines, results = self.lines, [one.result for one in grid.combinations]
-        lines.running.clear()
+        results = [one.result for one in grid.combinations]
         count = sum(result.status in GOOD for result in results)
-        lines.say()
-        lines.say(
-            f"Grid {grid.id} {lines.paint(COLOURS[status], status)}: {count} of {len(results)} "
-            "combinations have results, compared in "
-            + lines.paint(COLOURS["link"], shown_path(grid.page))
+        self.screen.close()
+        self.screen.line()
+        self.screen.line(
+            f"Grid {grid.id} ",
+            (status, status),
+            f": {count} of {len(results)} combinations have results, compared in ",
+            (shown_path(grid.page), "path"),
         )
         if status == "interrupted":
-            lines.say(f"Next: {grid.command}    # goes on where it has stopped")
+            self.screen.line(f"Next: {grid.command}    # goes on where it has stopped")
 
 
-@dataclass
 class GridEvents:
     """A grid as JSON, one object a line."""
 
@@ -90,10 +94,12 @@ class GridEvents:
         """Nothing: a program sees by itself that time passes."""
 
     def closed(self, grid: Grid, status: str) -> None:
-        tell("grid ended", grid=grid.id, status=status, page=str(grid.page))
+        print_event("grid ended", grid=grid.id, status=status, page=str(grid.page))
 
     def _tell(self, event: str, combination: Combination, **facts: Any) -> None:
-        tell(event, combination=combination.number, parameters=combination.parameters, **facts)
+        print_event(
+            event, combination=combination.number, parameters=combination.parameters, **facts
+        )
 
 
 def show_grid(grid: Grid) -> None:
@@ -111,16 +117,13 @@ def show_grid(grid: Grid) -> None:
 
 
 def show_failed_combinations(grid: Grid) -> None:
-    """Tell on stderr which combinations have failed, why, and where to read more."""
-    with suppress(OSError, AttributeError):
-        sys.stderr.reconfigure(errors="replace")
+    """Print on stderr which combinations have failed, why, and where to read more."""
+    screen = screen_for(sys.stderr)
     if grid.trouble:
-        with suppress(OSError):
-            print(grid.trouble, file=sys.stderr)
+        screen.line(grid.trouble)
     for one in grid.combinations:
         if one.result.status == "failed":
-            with suppress(OSError):
-                print(f"{one.label} failed: {one.result.error}", file=sys.stderr)
-                if one.result.report:
-                    report = grid.folder / one.folder / one.result.report
-                    print(f"    {shown_path(report)}", file=sys.stderr)
+            screen.line((f"{one.label} failed", "failed"), f": {one.result.error}")
+            if one.result.report:
+                report = grid.folder / one.folder / one.result.report
+                screen.line("    ", (shown_path(report), "path"))

@@ -1,0 +1,110 @@
+"""What people read while something runs: lines that stay, and what is running at the moment.
+
+A `Screen` prints plain lines, as a file or a pipe takes them. On a terminal a `Terminal` stands in
+for it, which draws with rich.
+"""
+
+import io
+import os
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from shutil import get_terminal_size
+from textwrap import fill, indent
+from typing import TextIO, TypeAlias
+
+SECONDS_OF_SILENCE = 15
+
+Part: TypeAlias = str | tuple[str, str]  # a text, or a text and what it is: a status, a "path" ...
+
+
+@dataclass
+class Running:
+    """Something that is running, and the step it is at."""
+
+    expected: float | None  # seconds
+    step: str = "starting"
+    began: float = field(default_factory=time.monotonic)
+    shown: float = field(default_factory=time.monotonic)
+
+    @property
+    def elapsed(self) -> str:
+        """Since when it runs, and how long it took the last time."""
+        passed = duration(time.monotonic() - self.began)
+        return f"{passed} of about {duration(self.expected)}" if self.expected else passed
+
+
+class Screen:
+    """Plain lines; of what is running, one when it starts and one now and then."""
+
+    def __init__(self, file: TextIO, quiet: bool = False) -> None:
+        if isinstance(file, io.TextIOWrapper):  # an encoding without ± or → gets ?
+            file.reconfigure(errors="replace")
+        self.file = file
+        self.quiet = quiet
+        self.running: dict[str, Running] = {}
+
+    def start(self, name: str, why: str, expected: float | None) -> None:
+        """Something starts that is expected to take so many seconds."""
+        self.running[name] = Running(expected)
+        about = f" (about {duration(expected)})" if expected else ""
+        self.line(f"{name}  started{why and ': '}{why}{about}")
+
+    def step(self, name: str, step: str, number: int = 0, total: int | None = None) -> None:
+        """What is running is at a step, which is the `number`-th of `total`."""
+        if name in self.running:
+            self.running[name].step = step
+
+    def end(self, name: str) -> None:
+        """Something runs no more."""
+        self.running.pop(name, None)
+
+    def tick(self) -> None:
+        """Time passes."""
+        for name, running in self.running.items():
+            if time.monotonic() - running.shown >= SECONDS_OF_SILENCE:
+                running.shown = time.monotonic()
+                self.line(f"{name}  {running.step} · {running.elapsed}")
+
+    def line(self, *parts: Part) -> None:
+        """Print a line; in silence once nobody reads any more."""
+        texts = [part if isinstance(part, str) else part[0] for part in parts]
+        if not self.quiet:
+            try:
+                print("".join(texts).rstrip(), file=self.file, flush=True)
+            except OSError:
+                self.quiet = True
+
+    def paragraph(self, text: str) -> None:
+        """Print a longer text, indented and in lines that fit."""
+        self.line(indent(fill(text, max(get_terminal_size().columns, 40) - 5), "    "))
+
+    def close(self) -> None:
+        """Nothing is running any more."""
+        self.running.clear()
+
+
+def screen_for(file: TextIO, quiet: bool = False) -> Screen:
+    """The screen for a file: a terminal if it is one on which lines can move."""
+    if not quiet and file.isatty() and os.environ.get("TERM") != "dumb":
+        with suppress(ImportError):
+            from papermill_chain.reports.terminal import Terminal
+
+            return Terminal(file)
+    return Screen(file, quiet)
+
+
+def shown_path(path: Path) -> str:
+    """A path as one would type it in the current folder."""
+    current = Path.cwd()
+    return str(path.relative_to(current) if path.is_relative_to(current) else path)
+
+
+def duration(seconds: float) -> str:
+    """A span of time, as short as can be."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{int(seconds) // 60} min {int(seconds) % 60:02} s"

@@ -1,0 +1,171 @@
+"""What a run shows while it runs and when it has ended: lines for people, JSON for programs."""
+
+import json
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Protocol
+
+from papermill_chain.reports.screen import Screen, duration, screen_for, shown_path
+from papermill_chain.runs.manifest import Failure, Run, StageRun
+
+
+class View(Protocol):
+    """What the runner calls as a run goes on."""
+
+    def started(self, stage: StageRun, expected: float | None) -> None: ...
+    def at_cell(self, stage: str, number: int, total: int, heading: str | None) -> None: ...
+    def ended(self, stage: StageRun) -> None: ...
+    def tick(self) -> None: ...
+    def closed(self, run: Run, next_steps: Iterable[str]) -> None: ...
+    def nothing_to_do(self, stages: Sequence[StageRun], experiments: Path) -> None: ...
+
+
+@contextmanager
+def view_for(quiet: bool, json: bool) -> Iterator[View]:
+    """The view that a user has asked for; the terminal is left in order, whatever happens."""
+    if json:
+        yield Events()
+        return
+    screen = screen_for(sys.stdout, quiet)
+    try:
+        yield Lines(screen)
+    finally:
+        screen.close()
+
+
+class Events:
+    """A run as JSON, one object a line, for a program to read."""
+
+    def started(self, stage: StageRun, expected: float | None) -> None:
+        print_event("stage started", stage=stage.name, why=stage.why, expected_seconds=expected)
+
+    def at_cell(self, stage: str, number: int, total: int, heading: str | None) -> None:
+        print_event("cell started", stage=stage, number=number, of=total, heading=heading)
+
+    def ended(self, stage: StageRun) -> None:
+        record = asdict(stage)
+        shown = "status", "why", "seconds", "headline", "figures", "error", "run"
+        print_event("stage ended", stage=stage.name, **{name: record[name] for name in shown})
+
+    def tick(self) -> None:
+        """Nothing: a program sees by itself that time passes."""
+
+    def closed(self, run: Run, next_steps: Iterable[str]) -> None:
+        print_event(
+            "run ended",
+            run=run.id,
+            manifest=str(run.folder / "manifest.json"),
+            after=run.after,
+            status=run.status,
+            seconds=run.seconds,
+            troubles=run.troubles,
+        )
+
+    def nothing_to_do(self, stages: Sequence[StageRun], experiments: Path) -> None:
+        for stage in stages:
+            self.ended(_up_to_date(stage))
+        print_event("run ended", run=None, status="up to date")
+
+
+class Lines:
+    """A run as lines: what is running, what has ended, and at last a summary."""
+
+    def __init__(self, screen: Screen) -> None:
+        self.screen = screen
+
+    def started(self, stage: StageRun, expected: float | None) -> None:
+        self.screen.start(stage.name, ", ".join(stage.why), expected)
+
+    def at_cell(self, stage: str, number: int, total: int, heading: str | None) -> None:
+        below = f" · {heading}" if heading else ""
+        self.screen.step(stage, f"cell {number}/{total}{below}", number, total)
+
+    def ended(self, stage: StageRun) -> None:
+        self.screen.end(stage.name)
+        took = stage.status != "up to date" and stage.seconds is not None
+        seconds = f" after {duration(stage.seconds or 0)}" if took else ""
+        self.screen.line((stage.name, "name"), "  ", (stage.status, stage.status), seconds)
+
+    def tick(self) -> None:
+        self.screen.tick()
+
+    def closed(self, run: Run, next_steps: Iterable[str]) -> None:
+        self.screen.close()
+        self.screen.line()
+        self._summary([(stage, run.folder) for stage in run.stages])
+        self.screen.line(
+            f"Run {run.id} ",
+            (run.status, run.status),
+            f" after {duration(run.seconds or 0)}; all runs: ",
+            (shown_path(run.folder.parent.parent / "index.html"), "path"),
+        )
+        for number, step in enumerate(next_steps if run.status == "succeeded" else ()):
+            self.screen.line("      " if number else "Next: ", step)
+
+    def nothing_to_do(self, stages: Sequence[StageRun], experiments: Path) -> None:
+        folders = experiments / "runs"
+        self._summary([(_up_to_date(stage), folders / str(stage.run)) for stage in stages])
+        index = shown_path(experiments / "index.html")
+        self.screen.line("Nothing to do; all runs: ", (index, "path"))
+
+    def _summary(self, stages: Sequence[tuple[StageRun, Path]]) -> None:
+        """Of each stage its status, time and reason, what it found, and where to read it."""
+        width = max(len(stage.name) for stage, _ in stages)
+        for stage, folder in stages:
+            seconds = "" if stage.seconds is None or not stage.why else duration(stage.seconds)
+            self.screen.line(
+                (f"{stage.name:<{width}}", "name"),
+                "  ",
+                (f"{stage.status:<11}", stage.status),
+                f"{seconds:>9}   {', '.join(stage.why)}",
+            )
+            if stage.headline:
+                self.screen.paragraph(stage.headline)
+            if stage.report and not stage.error:
+                self.screen.line("    ", (shown_path(folder / stage.report), "path"))
+        self.screen.line()
+
+
+def print_event(event: str, **facts: Any) -> None:
+    """Print an event as one line of JSON."""
+    line = json.dumps({"event": event, "time": round(time.time(), 3)} | facts, default=str)
+    with suppress(OSError):  # nobody reads any more
+        print(line, flush=True)
+
+
+def show_failures(run: Run) -> None:
+    """Print on stderr what went wrong, also when all else is to be quiet."""
+    screen = screen_for(sys.stderr)
+    for stage in run.stages:
+        if stage.error and stage.status == "failed":
+            screen.line()
+            screen.line(
+                (f"{stage.name} failed", "failed"), f"{place_of(stage.error)}: {stage.error}"
+            )
+            for line in stage.error.traceback.splitlines():
+                screen.line("    ", (line, "detail"))
+            if stage.report:
+                screen.line("    ", (shown_path(run.folder / stage.report), "path"))
+            debug = f"python {Path(sys.argv[0]).name} --debug {stage.name}"
+            screen.line(f"    to look into it: {debug}")
+    for trouble in run.troubles:
+        screen.line(trouble)
+    if run.after:
+        screen.line(f"what follows the last stage failed: {run.after}")
+
+
+def place_of(error: Failure) -> str:
+    """Where in a notebook it stopped, as far as that is known, to stand in a sentence."""
+    cell = f" in cell {error.number}" if error.number else ""
+    heading = f", under “{error.heading}”" if error.heading else ""
+    return f"{cell}{heading}"
+
+
+def _up_to_date(stage: StageRun) -> StageRun:
+    """A stage's last success as what this run has made of it: nothing."""
+    stage.status, stage.why = "up to date", []
+    return stage
