@@ -2,18 +2,20 @@
 
 import os
 import sys
-from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
+from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from posixpath import normpath
+from typing import Any
 
-from papermill_chain.chain.notebooks import ChainError, Notebook
+from papermill_chain.arguments import SCHEDULER, argument_parser
+from papermill_chain.chain.notebooks import ChainError
 from papermill_chain.chain.plan import Plan, plan_of
-from papermill_chain.chain.stages import Stage, in_order, read_notebooks, upstream, writers
+from papermill_chain.chain.stages import Stage, in_order, read_notebooks
 from papermill_chain.execution.repair import mark_interrupted, repair, stages_cut, unfinished
 from papermill_chain.execution.signals import end_with_input
-from papermill_chain.reports.screen import duration, shown_path
+from papermill_chain.reports.listing import show_plan, show_stages
+from papermill_chain.reports.screen import shown_path
 from papermill_chain.reports.views import print_event, show_failures, view_for
 from papermill_chain.runs.files import os_error_text
 from papermill_chain.runs.lock import Busy, only_run
@@ -24,8 +26,8 @@ from papermill_chain.runs.records import last_good
 #: Compares two runs: the page that it has written, and some lines for the terminal.
 Comparer = Callable[[Run, Run], tuple[Path, Sequence[str]]]
 
-SCHEDULER = "DASK_SCHEDULER_ADDRESS"  # all that is started here finds the cluster by it
-REFUSED, BUSY = 2, 75  # a wrong request, as argparse has it; "try again later" of sysexits.h
+REFUSED = 2  # the exit code of a wrong request, as argparse has it
+BUSY = 75  # "try again later" of sysexits.h
 
 
 def main(
@@ -61,7 +63,7 @@ def main(
         0 success, 1 a stage failed, 2 nothing run because the request or the table is wrong,
         75 another run is going on, 128 + n ended by signal n.
     """
-    asked = _parser(title, chain, can_compare=compare is not None).parse_args(argv)
+    asked = argument_parser(title, chain, can_compare=compare is not None).parse_args(argv)
     root = Path(root).resolve()
     if asked.scheduler:
         os.environ[SCHEDULER] = asked.scheduler
@@ -73,22 +75,23 @@ def main(
             _take_over(asked, stages, root)
         notebooks = read_notebooks(stages, root)
         if asked.list:
-            _show_list(stages, notebooks)
+            show_stages(stages, notebooks)
             return 0
         end_with_input()
 
         def plan_for(asked: Namespace) -> Plan:
             command = f"python {sys.argv[0]}"
-            offered = f"python {Path(sys.argv[0]).name} --compare {{a}} {{b}}" if compare else None
+            comparing = f"python {Path(sys.argv[0]).name} --compare {{a}} {{b}}"
+            offered = comparing if compare else None
             return plan_of(asked, stages, notebooks, root, title, command, after, offered)
 
         if asked.grid:
-            return _grid(asked, plan_for, shared)
+            return _run_grid(asked, plan_for, shared)
         if asked.debug:
-            return _debug(asked, plan_for)
+            return _make_debug_copy(asked, plan_for)
         plan = plan_for(asked)
         if asked.dry_run:
-            _show_plan(plan)
+            show_plan(plan)
             return 0
         with only_run(plan.experiments):
             code = _run(plan, asked, next_steps)
@@ -96,11 +99,11 @@ def main(
             _open_index(plan)
         return code
     except (ChainError, NoRun) as refusal:
-        return _say(str(refusal), REFUSED)
+        return _refuse(str(refusal), REFUSED)
     except Busy as busy:
-        return _say(f"{busy}, is going on in this checkout; wait for it or stop it", BUSY)
+        return _refuse(f"{busy}, is going on in this checkout; wait for it or stop it", BUSY)
     except OSError as error:
-        return _say(f"the run cannot be kept: {os_error_text(error, root / 'experiments')}", 1)
+        return _refuse(f"the run cannot be stored: {os_error_text(error, root / 'experiments')}", 1)
     except KeyboardInterrupt:
         return 130
 
@@ -136,7 +139,7 @@ def _compare(asked: Namespace, compare: Comparer, experiments: Path) -> int:
     try:
         page, lines = compare(a, b)
     except OSError as error:
-        return _say(f"the page cannot be written ({error})", REFUSED)
+        return _refuse(f"the page cannot be written ({error})", REFUSED)
     if asked.json:
         print_event("runs compared", page=str(page), summary=lines)
     elif not asked.quiet:
@@ -161,14 +164,16 @@ def _open_index(plan: Plan) -> None:
 
 
 def _open(page: Path) -> None:
-    """Show a page in a browser, or tell where it is."""
+    """Show a page in a browser, or print where it is."""
     import webbrowser
 
     if not webbrowser.open(page.as_uri()):
         print(f"no browser to open {page} with", file=sys.stderr)
 
 
-def _grid(asked: Namespace, plan_for: Callable[[Namespace], Plan], shared: Sequence[str]) -> int:
+def _run_grid(
+    asked: Namespace, plan_for: Callable[[Namespace], Plan], shared: Sequence[str]
+) -> int:
     """Run the chain for each combination of some parameters, or show what that would be."""
     from papermill_chain.grid.combinations import grid_of
     from papermill_chain.grid.run import LocalExecutor, run_grid
@@ -197,8 +202,8 @@ def _grid(asked: Namespace, plan_for: Callable[[Namespace], Plan], shared: Seque
 
 
 @contextmanager
-def _cluster(asked: Namespace) -> Iterator:
-    """A client of the cluster that is named, once it has answered, and say where to watch it."""
+def _cluster(asked: Namespace) -> Iterator[Any]:
+    """A client of the cluster that is named, once it has answered; prints where to watch it."""
     from papermill_chain.grid.dask_cluster import connected, cores_of
 
     address = os.environ[SCHEDULER]
@@ -212,8 +217,8 @@ def _cluster(asked: Namespace) -> Iterator:
         yield client
 
 
-def _debug(asked: Namespace, plan_for: Callable[[Namespace], Plan]) -> int:
-    """Make a copy of a notebook to work on, say how, and open it if asked."""
+def _make_debug_copy(asked: Namespace, plan_for: Callable[[Namespace], Plan]) -> int:
+    """Make a copy of a notebook to work on, print how, and open it if asked."""
     from papermill_chain.debug_copy import make_copy, open_in_jupyter, show_copy
 
     alone = {"only": [asked.debug], "start": None, "force": False}
@@ -223,7 +228,7 @@ def _debug(asked: Namespace, plan_for: Callable[[Namespace], Plan]) -> int:
 
 
 def _take_over(asked: Namespace, stages: list[Stage], root: Path) -> None:
-    """Take the changes of a copy over into its notebook, while no run reads it."""
+    """Put the changes of a copy into its notebook, while no run reads it."""
     from papermill_chain.debug_copy import take_over
 
     if asked.dry_run:
@@ -242,167 +247,7 @@ def _release_external(plan: Plan, folder: Path) -> None:
             stage.external.release([folder.name])
 
 
-def _parser(title: str, chain: Sequence[Stage], can_compare: bool) -> ArgumentParser:
-    command = f"python {Path(sys.argv[0]).name}"
-    middle, last = chain[len(chain) // 2].name, chain[-1].name
-    word, number = middle.partition("_")[2] or middle, last.partition("_")[0]
-    examples = {
-        command: "all that is not up to date",
-        f"{command} --dry-run": "what that would be, and why",
-        f"{command} --list": "the stages and the parameters that can be set",
-        f"{command} --set NAME=VALUE": "another value wherever a notebook has that parameter",
-        f"{command} --from {word}": f"{middle} and all stages after it, changed or not",
-        f"{command} --only {number}": f"{last} alone, changed or not",
-        f"{command} --open": "then read the index of all runs in a browser",
-        f"{command} --debug {word}": f"a copy of {middle} where it failed, to find out why",
-        f"{command} --fixed {word}": "take the changes of that copy over, and run on from there",
-        f"{command} --grid NAME=1..10": "the chain for each value, apart from all else; compared",
-        f"{command} --grid A=1..3 --grid B=.2,.3": "for each of the six combinations",
-        f"{command} --scheduler tcp://host:8786": "with the workers of a Dask cluster",
-    }
-    if can_compare:
-        examples[f"{command} --compare previous latest"] = (
-            "what differs between two runs, on a page"
-        )
-    width = max(map(len, examples))
-    parser = ArgumentParser(
-        description=f"{title}: run the notebooks in order and keep what they find.",
-        epilog="examples:\n"
-        + "\n".join(f"  {example:<{width}}  {what}" for example, what in examples.items())
-        + "\n\nexit code: 0 success, 1 a stage failed, 2 request refused and nothing run,"
-        "\n75 another run is going on here, 128 + n ended by signal n.",
-        formatter_class=RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    add = parser.add_argument
-    add("--list", action="store_true", help="show stages and parameters, run nothing")
-    add("--dry-run", action="store_true", help="show what would run and why, run nothing")
-    add(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="set a parameter (repeatable)",
-    )
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument(
-        "--only", action="append", metavar="STAGE", help="run this stage alone (repeatable)"
-    )
-    which.add_argument(
-        "--from", dest="start", metavar="STAGE", help="run this stage and all after it"
-    )
-    which.add_argument("--force", action="store_true", help="run all stages, changed or not")
-    add("--jobs", type=_count, default=2, metavar="N", help="notebooks side by side (default: 2)")
-    add(
-        "--open",
-        action="store_true",
-        help="then open the index of all runs in a browser; with "
-        "--grid or --compare its page; with --debug the copy, in JupyterLab",
-    )
-    add("--cell-timeout", type=_count, metavar="SECONDS", help="longest a cell may take")
-    way = parser.add_mutually_exclusive_group()
-    way.add_argument(
-        "--debug",
-        metavar="STAGE",
-        help="make a copy of its notebook in debug/, as it failed and with what it was handed",
-    )
-    way.add_argument(
-        "--fixed",
-        metavar="STAGE",
-        help="take the changes of that copy over into the notebook, then run",
-    )
-    way.add_argument(
-        "--grid",
-        action="append",
-        default=[],
-        metavar="NAME=VALUES",
-        help="run the chain in a workspace of its own for each of A,B,C or 1..10 or 0..100..25, and"
-        " with a second --grid (repeatable) for each combination",
-    )
-    if can_compare:
-        way.add_argument(
-            "--compare",
-            nargs=2,
-            metavar=("A", "B"),
-            help="write a page on what differs between two runs: parameters, data, code, figures"
-            " and decisions. A run is an id, the beginning of one, latest, previous (the run before"
-            " it) or a folder",
-        )
-    add(
-        "--grid-jobs",
-        type=_count,
-        default=max(1, _cores() // 2),
-        metavar="N",
-        help="chains of a grid side by side (default: half the cores, %(default)s)",
-    )
-    add(
-        "--scheduler",
-        metavar="ADDRESS",
-        help=f"have the workers of a Dask cluster do what notebooks "
-        f"do side by side, and the chains of a grid (default: the variable {SCHEDULER})",
-    )
-    add("--yes", action="store_true", help="do so for more than 200 combinations, too")
-    shown = parser.add_mutually_exclusive_group()
-    shown.add_argument("--quiet", action="store_true", help="print nothing unless something fails")
-    shown.add_argument("--json", action="store_true", help="print one JSON object a line")
-    return parser
-
-
-def _show_plan(plan: Plan) -> None:
-    """Print of each stage whether it would run, and why."""
-    last = last_good(plan.experiments)
-    width = max(len(stage.name) for stage in plan.stages)
-    would = set()
-    for stage in plan.stages:
-        good = last.get(stage.name)
-        why = plan.why(stage, good)
-        before = sorted(would & upstream(stage, plan.stages))
-        if why:
-            about = f" (about {duration(good.seconds)})" if good else ""
-            told = f"would run: {', '.join(why)}{about}"
-        elif before:
-            told = f"would run if {' or '.join(before)} changes its files"
-        else:
-            told = "up to date"
-        print(f"{stage.name:<{width}}  {told}")
-        if why or before:
-            would.add(stage.name)
-
-
-def _show_list(stages: list[Stage], notebooks: dict[str, Notebook]) -> None:
-    """Print the stages: what they read, write and let be set."""
-    writer = writers(stages)
-    for stage in stages:
-        print(f"{stage.name}  {notebooks[stage.name].title}")
-        wired = {**stage.reads, **stage.writes}
-        lines = [("reads", path) for path in stage.reads.values()]
-        lines += [("writes", path) for path in stage.writes.values()]
-        for parameter in notebooks[stage.name].parameters.values():
-            if variable := stage.secrets.get(parameter.name):
-                lines.append(("secret", f"{parameter.name}, from the environment: {variable}"))
-            elif normpath(wired.get(parameter.name, "")) not in writer:
-                comment = f"  # {parameter.help}" if parameter.help else ""
-                told = f"{parameter.name}: {parameter.type} = {parameter.default!r}{comment}"
-                lines.append(("set", told))
-        for label, told in lines:
-            print(f"  {label:<6}  {told}")
-        print()
-
-
-def _cores() -> int:
-    """The processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _count(text: str) -> int:
-    """A number of notebooks or seconds, for argparse."""
-    if not text.isdecimal() or int(text) < 1:
-        raise ArgumentTypeError(f"{text} is not a whole number from 1")
-    return int(text)
-
-
-def _say(sentence: str, code: int) -> int:
+def _refuse(sentence: str, code: int) -> int:
+    """Print on stderr why nothing is done; the exit code."""
     print(f"{Path(sys.argv[0]).name}: {sentence}", file=sys.stderr)
     return code

@@ -1,0 +1,136 @@
+"""The arguments of a chain's command line, and its help."""
+
+import os
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
+from collections.abc import Sequence
+from pathlib import Path
+
+from papermill_chain.chain.stages import Stage
+
+SCHEDULER = "DASK_SCHEDULER_ADDRESS"  # the environment variable by which processes find the cluster
+
+
+def argument_parser(title: str, chain: Sequence[Stage], can_compare: bool) -> ArgumentParser:
+    """The parser of a chain's arguments; --compare is among them if runs can be compared."""
+    parser = ArgumentParser(
+        description=f"{title}: run the notebooks in order and keep what they find.",
+        epilog=f"examples:\n{_examples(chain, can_compare)}\n\n"
+        "exit code: 0 success, 1 a stage failed, 2 request refused and nothing run,\n"
+        "75 another run is going on here, 128 + n ended by signal n.",
+        formatter_class=RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--list", action="store_true", help="show stages and parameters, run nothing")
+    add("--dry-run", action="store_true", help="show what would run and why, run nothing")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="set a parameter (repeatable)",
+    )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--only", action="append", metavar="STAGE", help="run this stage alone (repeatable)"
+    )
+    which.add_argument(
+        "--from", dest="start", metavar="STAGE", help="run this stage and all after it"
+    )
+    which.add_argument("--force", action="store_true", help="run all stages, changed or not")
+    add("--jobs", type=_count, default=2, metavar="N", help="notebooks side by side (default: 2)")
+    add(
+        "--open",
+        action="store_true",
+        help="then open the index of all runs in a browser; with "
+        "--grid or --compare its page; with --debug the copy, in JupyterLab",
+    )
+    add("--cell-timeout", type=_count, metavar="SECONDS", help="longest a cell may take")
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument(
+        "--debug",
+        metavar="STAGE",
+        help="make a copy of its notebook in debug/, as it failed and with what it was handed",
+    )
+    way.add_argument(
+        "--fixed",
+        metavar="STAGE",
+        help="take the changes of that copy over into the notebook, then run",
+    )
+    way.add_argument(
+        "--grid",
+        action="append",
+        default=[],
+        metavar="NAME=VALUES",
+        help="run the chain in a workspace of its own for each of A,B,C or 1..10 or 0..100..25, and"
+        " with a second --grid (repeatable) for each combination",
+    )
+    if can_compare:
+        way.add_argument(
+            "--compare",
+            nargs=2,
+            metavar=("A", "B"),
+            help="write a page on what differs between two runs: parameters, data, code, figures"
+            " and decisions. A run is an id, the beginning of one, latest, previous (the run before"
+            " it) or a folder",
+        )
+    add(
+        "--grid-jobs",
+        type=_count,
+        default=max(1, _cores() // 2),
+        metavar="N",
+        help="chains of a grid side by side (default: half the cores, %(default)s)",
+    )
+    add(
+        "--scheduler",
+        metavar="ADDRESS",
+        help=f"have the workers of a Dask cluster do what notebooks "
+        f"do side by side, and the chains of a grid (default: the variable {SCHEDULER})",
+    )
+    add("--yes", action="store_true", help="do so for more than 200 combinations, too")
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--quiet", action="store_true", help="print nothing unless something fails")
+    shown.add_argument("--json", action="store_true", help="print one JSON object a line")
+    return parser
+
+
+def _examples(chain: Sequence[Stage], can_compare: bool) -> str:
+    """Commands to begin with, with names of this chain's stages."""
+    command = f"python {Path(sys.argv[0]).name}"
+    middle, last = chain[len(chain) // 2].name, chain[-1].name
+    word, number = middle.partition("_")[2] or middle, last.partition("_")[0]
+    examples = {
+        command: "all that is not up to date",
+        f"{command} --dry-run": "what that would be, and why",
+        f"{command} --list": "the stages and the parameters that can be set",
+        f"{command} --set NAME=VALUE": "another value wherever a notebook has that parameter",
+        f"{command} --from {word}": f"{middle} and all stages after it, changed or not",
+        f"{command} --only {number}": f"{last} alone, changed or not",
+        f"{command} --open": "then read the index of all runs in a browser",
+        f"{command} --debug {word}": f"a copy of {middle} where it failed, to find out why",
+        f"{command} --fixed {word}": "take the changes of that copy over, and run on from there",
+        f"{command} --grid NAME=1..10": "the chain for each value, apart from all else; compared",
+        f"{command} --grid A=1..3 --grid B=.2,.3": "for each of the six combinations",
+        f"{command} --scheduler tcp://host:8786": "with the workers of a Dask cluster",
+    }
+    if can_compare:
+        examples[f"{command} --compare previous latest"] = (
+            "what differs between two runs, on a page"
+        )
+    width = max(map(len, examples))
+    return "\n".join(f"  {example:<{width}}  {meaning}" for example, meaning in examples.items())
+
+
+def _cores() -> int:
+    """The processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _count(text: str) -> int:
+    """A number of notebooks or seconds, for argparse."""
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"{text} is not a whole number from 1")
+    return int(text)

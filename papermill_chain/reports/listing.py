@@ -1,0 +1,51 @@
+"""What --list and --dry-run print: the stages, and what would run."""
+
+from collections.abc import Sequence
+from posixpath import normpath
+
+from papermill_chain.chain.notebooks import Notebook
+from papermill_chain.chain.plan import Plan
+from papermill_chain.chain.stages import Stage, upstream, writers
+from papermill_chain.reports.screen import duration
+from papermill_chain.runs.records import last_good
+
+
+def show_plan(plan: Plan) -> None:
+    """Print of each stage whether it would run, and why."""
+    last = last_good(plan.experiments)
+    width = max(len(stage.name) for stage in plan.stages)
+    would_run: set[str] = set()
+    for stage in plan.stages:
+        good = last.get(stage.name)
+        why = plan.why(stage, good)
+        before = sorted(would_run & upstream(stage, plan.stages))
+        if why:
+            about = f" (about {duration(good.seconds)})" if good and good.seconds else ""
+            outlook = f"would run: {', '.join(why)}{about}"
+        elif before:
+            outlook = f"would run if {' or '.join(before)} changes its files"
+        else:
+            outlook = "up to date"
+        print(f"{stage.name:<{width}}  {outlook}")
+        if why or before:
+            would_run.add(stage.name)
+
+
+def show_stages(stages: Sequence[Stage], notebooks: dict[str, Notebook]) -> None:
+    """Print the stages: what they read, write and let be set."""
+    writer = writers(stages)
+    for stage in stages:
+        print(f"{stage.name}  {notebooks[stage.name].title}")
+        wired = {**stage.reads, **stage.writes}
+        lines = [("reads", path) for path in stage.reads.values()]
+        lines += [("writes", path) for path in stage.writes.values()]
+        for parameter in notebooks[stage.name].parameters.values():
+            if variable := stage.secrets.get(parameter.name):
+                lines.append(("secret", f"{parameter.name}, from the environment: {variable}"))
+            elif normpath(wired.get(parameter.name, "")) not in writer:
+                comment = f"  # {parameter.help}" if parameter.help else ""
+                setting = f"{parameter.name}: {parameter.type} = {parameter.default!r}{comment}"
+                lines.append(("set", setting))
+        for label, text in lines:
+            print(f"  {label:<6}  {text}")
+        print()
