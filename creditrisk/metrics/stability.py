@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from creditrisk.data.contract import Field
-from creditrisk.data.encoding import levels_with_missing
+from creditrisk.data.contract import Contract, Field
+from creditrisk.data.encoding import encoded_columns, levels_with_missing
 
 
 @dataclass(frozen=True)
@@ -69,3 +69,28 @@ def column_stability(
         levels_with_missing(values, field).value_counts(sort=False) for values in (before, after)
     ]
     return population_stability_index(*(count.to_numpy() for count in counts))
+
+
+def same_population(X: pd.DataFrame, other: pd.DataFrame, contract: Contract) -> "pd.Series[float]":
+    """How surprising the difference of two samples is in each column, were they of one population.
+
+    Parameters
+    ----------
+    X, other
+        Encoded matrices, shapes (n, columns) and (m, columns).
+
+    Returns
+    -------
+    Series
+        Indexed by raw column: the p-value of Kolmogorov and Smirnov's test for a quantity, of the
+        chi-squared test for a category, the smallest first. A category of one level has 1.
+    """
+    p = {
+        field.name: stats.ks_2samp(X[field.name], other[field.name]).pvalue
+        for field in contract.numbers
+    }
+    for field in contract.categories:
+        columns = encoded_columns(contract, field)
+        counts = pd.DataFrame([X[columns].sum(), other[columns].sum()])
+        p[field.name] = stats.chi2_contingency(counts.loc[:, counts.sum() > 0]).pvalue
+    return pd.Series(p, name="p").sort_values()

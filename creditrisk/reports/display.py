@@ -2,37 +2,51 @@
 
 import io
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
-from IPython.display import Image, Markdown, display
+import pandas as pd
+from IPython import display as ipython
 from matplotlib.figure import Figure
 from matplotlib.pyplot import close
-from pandas import DataFrame
 from pandas.io.formats.style import Styler
 
+from creditrisk.data.contract import Contract
 from creditrisk.metrics.intervals import Interval
 
 #: The output type by which whoever runs the notebook finds its headline.
 HEADLINE = "application/vnd.chain.headline+json"
 
+# IPython's functions have no types of their own.
+_show: Callable[..., None] = ipython.display
+_image: Callable[..., Any] = ipython.Image
+_markdown: Callable[[str], object] = ipython.Markdown
+
 
 def display_figure(figure: Figure, alt: str) -> None:
-    """Show a figure at twice the screen's resolution, with words for those who cannot see it."""
+    """Show a figure at twice the screen's resolution, with a text for those who cannot see it."""
     picture = _png(figure)
-    width = Image(picture, format="png", retina=True).width
-    display(Image(picture, format="png", width=width, alt=alt))
+    width = _image(picture, format="png", retina=True).width
+    _show(_image(picture, format="png", width=width, alt=alt))
 
 
-def format_intervals(middle, low, high, form: str = "{:.3f}") -> list[str]:
+def alt_text(subject: str, values: "pd.Series[float]", form: str = "{:.0%}") -> str:
+    """A figure for those who cannot see it: what is drawn, and each value by its name."""
+    return f"{subject}: " + "; ".join(f"{name} {form.format(v)}" for name, v in values.items())
+
+
+def format_intervals(
+    middle: Iterable[float], low: Iterable[float], high: Iterable[float], form: str = "{:.3f}"
+) -> list[str]:
     """Estimates with their intervals, one text each, empty where there is none."""
     rows = zip(middle, low, high, strict=True)
     return [
-        "" if row[0] != row[0] else "{0} ({1} to {2})".format(*map(form.format, row))
+        "" if row[0] != row[0] else "{} ({} to {})".format(*map(form.format, row))
         for row in rows
     ]
 
 
-def styled_table(frame: DataFrame, **forms) -> Styler:
+def styled_table(frame: pd.DataFrame, **forms: Any) -> Styler:
     """A table without its index; what looks like markup in the data is shown as it is spelt.
 
     Parameters
@@ -47,9 +61,21 @@ def styled_table(frame: DataFrame, **forms) -> Styler:
     )
 
 
+def data_dictionary(contract: Contract) -> Styler:
+    """The columns of the raw file as a table: meaning, allowed values, may they be missing."""
+    columns = {
+        "column": [field.name for field in contract.columns],
+        "meaning": [field.description for field in contract.columns],
+        "allowed": [field.allowed for field in contract.columns],
+        "may be missing": ["no" if field.required else "yes" for field in contract.columns],
+    }
+    wrapped = {"text-align": "left", "white-space": "normal"}
+    return styled_table(pd.DataFrame(columns)).set_properties(None, **wrapped)
+
+
 def display_markdown(markdown: str) -> None:
     """Show a sentence or list that code has computed, as prose."""
-    display(Markdown(markdown))
+    _show(_markdown(markdown))
 
 
 def headline(
@@ -60,14 +86,14 @@ def headline(
 ) -> None:
     """Show the sentence a reader should take away, and name key figures for the run's record.
 
-    The figures keep their order; an interval is recorded with its ends. A small picture, with words
-    for those who cannot see it, stands beside them in the list of runs, and not here.
+    The figures keep their order; an interval is recorded with its ends. A small picture, with a
+    text for those who cannot see it, stands beside them in the list of runs, and not here.
     """
     recorded = [[name, _figure(each)] for name, each in (figures or {}).items()]
-    told = {"text": sentence, "figures": recorded}
+    record: dict[str, Any] = {"text": sentence, "figures": recorded}
     if picture is not None:
-        told["picture"] = {"png": b64encode(_png(picture)).decode(), "alt": alt}
-    display({"text/markdown": sentence, HEADLINE: told}, raw=True)
+        record["picture"] = {"png": b64encode(_png(picture)).decode(), "alt": alt}
+    _show({"text/markdown": sentence, HEADLINE: record}, raw=True)
 
 
 def _figure(figure: float | str | Interval) -> dict[str, float | str]:
