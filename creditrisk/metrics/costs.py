@@ -3,8 +3,78 @@
 Throughout, ``y`` is 1 for a good and 0 for a bad risk, and a score is the probability of good.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
+
+#: The cut-offs that are tried, on the probability of good.
+CUTOFFS = np.round(np.arange(0.01, 1.0, 0.01), 2)
+
+#: Cost per applicant by which a cut-off counts as about as cheap as the cheapest.
+ABOUT_AS_CHEAP = 0.02
+
+
+@dataclass(frozen=True)
+class CutoffChoice:
+    """The cheapest cut-off on held-out scores, and what it is compared with."""
+
+    cutoff: float  # an application whose probability of good reaches it is approved
+    cost: float  # per applicant, at the cut-off
+    about_as_cheap: tuple[
+        float, float
+    ]  # lowest and highest of the cut-offs that cost about the same
+    break_even: float  # what the costs alone say, were the probabilities right
+    approved: float  # share of applicants, at the cut-off
+    bad_among_approved: float | None  # None if nobody is approved
+    approving_everybody: float  # cost per applicant
+    approving_nobody: float  # cost per applicant
+    by_cutoff: pd.DataFrame  # from :func:`decisions_by_cutoff`
+
+    @property
+    def figures(self) -> dict[str, float | list[float] | None]:
+        """The choice as JSON holds it, apart from the cut-off and its cost."""
+        return {
+            "break_even": self.break_even,
+            "cutoffs_about_as_cheap": list(self.about_as_cheap),
+            "approved": self.approved,
+            "bad_among_approved": self.bad_among_approved,
+            "cost_approving_everybody": self.approving_everybody,
+            "cost_approving_nobody": self.approving_nobody,
+        }
+
+
+def cheapest_cutoff(
+    y: np.ndarray, scores: np.ndarray, bad_accepted: float, good_rejected: float
+) -> CutoffChoice:
+    """The cut-off of :data:`CUTOFFS` with the lowest expected cost on held-out scores.
+
+    Parameters
+    ----------
+    y
+        Shape (n,).
+    scores
+        Shape (repeats, n): each applicant's score once a repeat; costs are averaged over them.
+    bad_accepted, good_rejected
+        Cost of approving a bad and of declining a good applicant, in the same unit.
+    """
+    prices, bad_rate = (bad_accepted, good_rejected), float((np.asarray(y) == 0).mean())
+    cost = np.mean([expected_cost(y, once, CUTOFFS, *prices) for once in scores], axis=0)
+    cheapest = int(cost.argmin())
+    near = CUTOFFS[cost <= cost[cheapest] + ABOUT_AS_CHEAP]
+    table = decisions_by_cutoff(np.tile(y, len(scores)), np.ravel(scores), CUTOFFS)
+    approved, bad = map(float, table.iloc[cheapest][["approved", "bad_among_approved"]])
+    return CutoffChoice(
+        cutoff=float(CUTOFFS[cheapest]),
+        cost=float(cost[cheapest]),
+        about_as_cheap=(float(near.min()), float(near.max())),
+        break_even=break_even(*prices),
+        approved=approved,
+        bad_among_approved=bad if approved else None,
+        approving_everybody=bad_accepted * bad_rate,
+        approving_nobody=good_rejected * (1 - bad_rate),
+        by_cutoff=table,
+    )
 
 
 def expected_cost(

@@ -166,6 +166,16 @@ class Selection:
         """How much of the best model's ROC-AUC is the luck of having been picked."""
         return self.picked - self.corrected.estimate
 
+    @property
+    def figures(self) -> dict[str, object]:
+        """The selection as JSON holds it."""
+        return {
+            "roc_auc_pooled": self.picked,
+            "roc_auc_corrected": vars(self.corrected),
+            "optimism": self.optimism,
+            "picked_share": self.shares.to_dict(),
+        }
+
 
 def selection(table: OutOfFold, *, draws: int, seed: int) -> Selection:
     """How optimistic the best model's cross-validated ROC-AUC is, without another fit.
@@ -223,6 +233,15 @@ def split_luck(
         raise ValueError(f"splits is {splits}; it takes one at least")
     units = [(list(estimators.values()), X, y, test_size, seed + n) for n in range(splits)]
     return pd.DataFrame(run_units(_split_aucs, units, workers, keep), columns=list(estimators))
+
+
+def split_figures(luck: pd.DataFrame) -> dict[str, float]:
+    """The lowest and the highest ROC-AUC of single splits, and how often the last model leads."""
+    return {
+        "lowest": float(luck.to_numpy().min()),
+        "highest": float(luck.to_numpy().max()),
+        "second_ahead": float((luck.iloc[:, -1] > luck.iloc[:, 0]).mean()),
+    }
 
 
 def _split_aucs(

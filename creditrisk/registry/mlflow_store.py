@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from importlib.metadata import version as installed
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # a bank's runs are nobody's business
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -82,6 +83,22 @@ def track_training_data(X: pd.DataFrame, y: pd.Series, sha256: str) -> None:
     source = CodeDatasetSource({"made by": "02_preparation", "sha256": sha256})
     data = mlflow.data.from_pandas(rows, source=source, targets=y.name, name="training set")
     mlflow.log_input(data, context="training")
+
+
+def track_champion(won: dict[str, Any], measured: pd.Series) -> None:
+    """Note in the active run who won and how it was compared, and its cross-validated measures.
+
+    Parameters
+    ----------
+    won
+        The content of ``experiments/champion.json``.
+    measured
+        The champion's row of the results.
+    """
+    keys = ("model", "cutoff", "folds", "repeats", "seed", "search_trials")
+    mlflow.log_params({f"champion_{key}": won[key] for key in keys})
+    measures = measured.drop(["model", "error"])
+    mlflow.log_metrics({str(name): float(value) for name, value in measures.items()})
 
 
 def track_candidates(

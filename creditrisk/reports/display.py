@@ -13,6 +13,7 @@ from pandas.io.formats.style import Styler
 
 from creditrisk.data.contract import Contract
 from creditrisk.metrics.intervals import Interval
+from creditrisk.metrics.ranking import MEASURES
 
 #: The output type by which whoever runs the notebook finds its headline.
 HEADLINE = "application/vnd.chain.headline+json"
@@ -41,8 +42,7 @@ def format_intervals(
     """Estimates with their intervals, one text each, empty where there is none."""
     rows = zip(middle, low, high, strict=True)
     return [
-        "" if row[0] != row[0] else "{} ({} to {})".format(*map(form.format, row))
-        for row in rows
+        "" if row[0] != row[0] else "{} ({} to {})".format(*map(form.format, row)) for row in rows
     ]
 
 
@@ -61,6 +61,22 @@ def styled_table(frame: pd.DataFrame, **forms: Any) -> Styler:
     )
 
 
+def comparison_table(results: pd.DataFrame, fit_seconds: Mapping[str, float]) -> pd.DataFrame:
+    """The models and their measures to three digits, with errors only if there are any.
+
+    Parameters
+    ----------
+    results
+        From :func:`creditrisk.modelling.cross_validation.results`.
+    fit_seconds
+        Mean seconds of one fit, by model.
+    """
+    table = results.set_index("model")
+    shown = table[[*MEASURES]].round(3)
+    shown["fit, s"] = pd.Series(fit_seconds).round(2)
+    return shown.join(table.error) if table.error.any() else shown
+
+
 def data_dictionary(contract: Contract) -> Styler:
     """The columns of the raw file as a table: meaning, allowed values, may they be missing."""
     columns = {
@@ -74,8 +90,9 @@ def data_dictionary(contract: Contract) -> Styler:
 
 
 def display_markdown(markdown: str) -> None:
-    """Show a sentence or list that code has computed, as prose."""
-    _show(_markdown(markdown))
+    """Show a sentence or list that code has computed, as prose; an empty one is not shown."""
+    if markdown:
+        _show(_markdown(markdown))
 
 
 def headline(

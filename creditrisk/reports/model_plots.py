@@ -1,5 +1,8 @@
 """One function a figure of a model or a comparison: each draws on an ``ax`` it is given."""
 
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -30,24 +33,26 @@ def fold_scores(ax: Axes, folds: pd.DataFrame, order: list[str], label: str) -> 
     ax.set(xlabel=label, ylim=(len(order) - 0.5, -0.6))
 
 
-def roc_band(ax: Axes, folds: list, name: str, colour: str, style: str, band: bool) -> None:
-    """Mean ROC curve over held-out folds, with the central 80 % of the folds as a band.
+def roc_curves(ax: Axes, curves: Mapping[str, Iterable[tuple[np.ndarray, np.ndarray]]]) -> None:
+    """Mean ROC curve of each model over its held-out folds, and the first one's band.
 
     Parameters
     ----------
-    folds
-        Pairs ``(y, score)``, one a held-out fold.
+    curves
+        By label, pairs ``(y, score)``, one a held-out fold. Three at most can be drawn apart. The
+        band holds the central 80 % of the first model's folds.
     """
     grid = np.linspace(0, 1, 101)
-    curves = []
-    for y, score in folds:
-        fpr, tpr, _ = roc_curve(y, score)
-        curves.append(np.interp(grid, fpr, tpr))
-    mean = np.concatenate([[0], np.mean(curves, axis=0)[1:]])
-    ax.plot(grid, mean, color=colour, linestyle=style, linewidth=2, label=name)
-    if band:
-        low, high = np.quantile(curves, [0.1, 0.9], axis=0)
-        ax.fill_between(grid, low, high, color=colour, alpha=0.15, linewidth=0)
+    looks = ((GOOD, "-"), (QUIET, "--"), (BAD, "-."))
+    for number, ((label, folds), (colour, style)) in enumerate(zip(curves.items(), looks)):
+        points = [roc_curve(y, score)[:2] for y, score in folds]
+        rates = [np.interp(grid, fpr, tpr) for fpr, tpr in points]
+        mean = np.concatenate([[0], np.mean(rates, axis=0)[1:]])
+        ax.plot(grid, mean, color=colour, linestyle=style, linewidth=2, label=label)
+        if not number:
+            low, high = np.quantile(rates, [0.1, 0.9], axis=0)
+            ax.fill_between(grid, low, high, color=colour, alpha=0.15, linewidth=0)
+    roc_frame(ax)
 
 
 def roc_frame(ax: Axes) -> None:
@@ -118,7 +123,7 @@ def differences(ax: Axes, pairs: pd.DataFrame, order: list[str]) -> None:
     place = {name: number for number, name in enumerate(order)}
     for pair in pairs.itertuples():
         real = pair.verdict == "better"
-        look = {"weight": "bold", "color": "white"} if real else {"color": QUIET}
+        look: dict[str, Any] = {"weight": "bold", "color": "white"} if real else {"color": QUIET}
         x, y = place[pair.other] - 1, place[pair.model]
         ax.add_patch(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, color=GOOD if real else "#f0f0f0"))
         ax.text(x, y, f"{pair.gained:+.3f}", ha="center", va="center", fontsize=10, **look)
@@ -128,7 +133,7 @@ def differences(ax: Axes, pairs: pd.DataFrame, order: list[str]) -> None:
     ax.grid(visible=False)
 
 
-def means(ax: Axes, names, mean: pd.Series, spread: pd.Series, label: str) -> None:
+def means(ax: Axes, names: Sequence[str], mean: pd.Series, spread: pd.Series, label: str) -> None:
     """One mark a model with its spread as a bar, in the order given."""
     place = np.arange(len(mean))
     ax.errorbar(mean, place, xerr=spread, fmt="D", color=GOOD, capsize=3, markersize=7)
@@ -136,7 +141,7 @@ def means(ax: Axes, names, mean: pd.Series, spread: pd.Series, label: str) -> No
         ax.annotate(
             f"{x:.3f}", (x, y), (0, 8), ha="center", textcoords="offset points", fontsize=10
         )
-    ax.set_yticks(place, list(names))
+    ax.set_yticks(place, names)
     ax.set(xlabel=label, ylim=(len(mean) - 0.5, -0.6))
 
 

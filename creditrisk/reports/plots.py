@@ -3,7 +3,7 @@
 Good risks are blue and solid, bad risks orange and hatched or dashed, in every figure.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -91,7 +91,7 @@ def bad_rates(ax: Axes, table: pd.DataFrame, overall: float) -> None:
 
 def intervals(
     ax: Axes,
-    names: Iterable[str],
+    names: Sequence[str],
     middle: pd.Series,
     low: pd.Series,
     high: pd.Series,
@@ -104,7 +104,7 @@ def intervals(
     spread = np.clip([np.asarray(middle) - low, high - np.asarray(middle)], 0, None)
     ax.axvline(reference, color=QUIET, linestyle="--", linewidth=1.2, zorder=1)
     ax.errorbar(middle, place, xerr=spread, fmt="D", color=colour, capsize=3, markersize=6)
-    ax.set_yticks(place, list(names))
+    ax.set_yticks(place, names)
     ax.set_ylim(len(names) - 0.5, -0.5)
 
 
@@ -117,7 +117,7 @@ def quantity(ax: Axes, field: Field, values: pd.Series, y: pd.Series) -> None:
         Shape (n,): one raw column and the outcomes, 1 = good and 0 = bad.
     """
     spaced = np.geomspace if field.scale == "log" else np.linspace
-    bins = spaced(values.min(), values.max(), 19)
+    bins = list(spaced(values.min(), values.max(), 19))
     for value, name, colour, style in ((1, "good", GOOD, "-"), (0, "bad", BAD, "--")):
         chosen = values[y == value]
         weights = np.full(len(chosen), 1 / len(chosen))
@@ -177,8 +177,7 @@ def matrix(ax: Axes, values: pd.DataFrame, label: str) -> None:
     )
     ax.tick_params(axis="x", rotation=30)
     ax.tick_params(axis="y", rotation=0)
-    for tick in ax.get_xticklabels():
-        tick.set_ha("right")
+    ax.set_xticklabels(ax.get_xticklabels(), ha="right")
     ax.grid(visible=False)
 
 

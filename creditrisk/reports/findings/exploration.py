@@ -116,10 +116,8 @@ def summary(bad_rate: Interval, gaps: dict[str, pd.DataFrame], values: pd.Series
         Information values by title, the strongest first.
     """
     strong = values.index[values >= STRENGTHS["medium"]]
-    lines = [
-        f"**{bad_rate.estimate:.1%} of the loans went bad** "
-        f"(95 % interval {bad_rate.low:.1%} to {bad_rate.high:.1%})."
-    ]
+    ends = f"95 % interval {bad_rate.low:.1%} to {bad_rate.high:.1%}"
+    lines = [f"**{bad_rate.estimate:.1%} of the loans went bad** ({ends})."]
     rates = "; ".join(
         f"{name} {risk.bad_rate[True]:.0%} bad without a value, {risk.bad_rate[False]:.0%} with one"
         for name, risk in gaps.items()

@@ -1,0 +1,61 @@
+"""What training and registration found: figures in, one sentence or list out."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from creditrisk.data.contract import Contract
+
+
+def champion(won: Mapping[str, Any]) -> str:
+    """Who won the comparison and how it decides; ``won`` is the content of ``champion.json``."""
+    text = (
+        f"**{won['model']}**: {won['reason']}\n\nIt approves from a probability of "
+        f"{won['cutoff']:.2f} on, the cheapest cut-off if a bad loan costs "
+        f"{won['cost_bad_accepted']:g} and a good applicant turned away "
+        f"{won['cost_good_rejected']:g}."
+    )
+    if won["search_trials"]:
+        trials = won["search_trials"]
+        text += f" Its settings are those that a search of {trials} chose on the training set."
+    return text
+
+
+def training(rows: int, seconds: float, reference: Mapping[str, object] | None) -> str:
+    """How long training took, and what is usual among good applicants who are approved."""
+    usual = "nobody is approved, so the model cannot give reasons"
+    if reference:
+        values = {k: "missing" if value is None else value for k, value in reference.items()}
+        usual = ", ".join(f"{name} {value}" for name, value in values.items())
+    return (
+        f"Trained on {rows} applicants in {seconds:.1f} s. Usual among good ones approved: {usual}."
+    )
+
+
+def description(won: Mapping[str, Any], y: pd.Series, chain_run: str, sha256: str) -> str:
+    """The version for whoever reviews it in MLflow and has not read the reports."""
+    return (
+        f"**{won['model']}**, {won['reason']}\n\n"
+        f"- cross-validated ROC-AUC {won['roc_auc']:.3f} ± {won['roc_auc_sd']:.3f}\n"
+        f"- approves from P(good) = {won['cutoff']:.2f} on, cost "
+        f"{won['cost_per_applicant']:.2f} per applicant\n"
+        f"- trained on {len(y)} applicants, {int((y == 0).sum())} of them bad\n"
+        f"- chain run {chain_run}; model sha256 {sha256[:12]}"
+    )
+
+
+def agreement(largest: float) -> str:
+    """How closely two models agree; ``largest`` is the largest difference of a probability."""
+    return f"to {largest:.0e}" if largest else "to the last digit"
+
+
+def summary(champion: str, contract: Contract, agree: str, version: str, alias: str) -> str:
+    """What was registered, one line a promise."""
+    return (
+        f"- **{champion}** decides from the {len(contract.fields)} columns of a raw application; "
+        "nothing has to be encoded by hand.\n"
+        f"- **File, registry and memory agree** {agree}.\n"
+        f"- **Version {version}** waits as `{alias}`. `mlflow ui` in the project's folder shows it, "
+        "the runs of the comparison and these reports."
+    )
