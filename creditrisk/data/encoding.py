@@ -1,5 +1,6 @@
 """From raw applications to the matrix the classifiers train on, and back."""
 
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -138,3 +139,8 @@ def _any_application(contract: Contract) -> pd.DataFrame:
     """One allowed application; the encoder needs to see columns and types, not values."""
     values = {field.name: (field.levels or [field.minimum])[0] for field in contract.fields}
     return pd.DataFrame([values])
+
+
+def training_sha256(X_path: str | Path, y_path: str | Path) -> str:
+    """The hash by which the rows a model learned from are recognized: of both files, in order."""
+    return sha256(Path(X_path).read_bytes() + Path(y_path).read_bytes()).hexdigest()

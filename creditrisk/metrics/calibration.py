@@ -11,7 +11,22 @@ from scipy import stats
 from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
-from creditrisk.metrics.intervals import Interval, as_figures, share_interval
+from creditrisk.metrics.intervals import Interval, as_figures, bootstrap_interval, share_interval
+
+
+def brier_gain(
+    y: np.ndarray, score: np.ndarray, base_rate: float, *, draws: int, seed: int
+) -> Interval:
+    """How much lower the Brier score is than that of giving everybody the base rate.
+
+    The Brier score is the mean squared distance between probability and outcome; the interval is
+    that of a bootstrap over the applicants.
+    """
+
+    def gain(y: np.ndarray, score: np.ndarray) -> float:
+        return float(((base_rate - y) ** 2 - (score - y) ** 2).mean())
+
+    return bootstrap_interval(gain, y, score, draws=draws, seed=seed)
 
 
 def brier_parts(y: np.ndarray, score: np.ndarray, bins: int = 10) -> dict[str, float]:

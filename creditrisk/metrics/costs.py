@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from creditrisk.metrics.intervals import Interval, bootstrap_interval
+
 #: The cut-offs that are tried, on the probability of good.
 CUTOFFS = np.round(np.arange(0.01, 1.0, 0.01), 2)
 
@@ -95,6 +97,25 @@ def expected_cost(
     bad = (approved & (y == 0)).mean(axis=1)
     good = (~approved & (y == 1)).mean(axis=1)
     return bad_accepted * bad + good_rejected * good
+
+
+def cost_interval(
+    y: np.ndarray,
+    score: np.ndarray,
+    cutoff: float,
+    bad_accepted: float,
+    good_rejected: float,
+    *,
+    draws: int,
+    seed: int,
+) -> Interval:
+    """Cost per applicant at one cut-off, with the interval of a bootstrap over the applicants."""
+
+    def cost(y: np.ndarray, score: np.ndarray) -> float:
+        cutoffs = np.array([cutoff])
+        return float(expected_cost(y, score, cutoffs, bad_accepted, good_rejected)[0])
+
+    return bootstrap_interval(cost, y, score, draws=draws, seed=seed)
 
 
 def cost_samples(

@@ -71,6 +71,37 @@ def column_stability(
     return population_stability_index(*(count.to_numpy() for count in counts))
 
 
+def stability_table(
+    before: pd.DataFrame,
+    after: pd.DataFrame,
+    contract: Contract,
+    score_before: np.ndarray,
+    score_after: np.ndarray,
+) -> pd.DataFrame:
+    """Stability of every raw column and of the score.
+
+    Parameters
+    ----------
+    before, after
+        Raw applications of the two samples.
+    score_before, score_after
+        Their probabilities of good.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by title of the column, the last being Score: psi, and by_chance, which 95 % of
+        the indices of two samples of one population do not reach.
+    """
+    found = {
+        field.title: column_stability(before[field.name], after[field.name], field)
+        for field in contract.fields
+    }
+    found["Score"] = score_stability(score_before, score_after)
+    rows = {name: (each.psi, each.by_chance) for name, each in found.items()}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["psi", "by_chance"])
+
+
 def same_population(X: pd.DataFrame, other: pd.DataFrame, contract: Contract) -> "pd.Series[float]":
     """How surprising the difference of two samples is in each column, were they of one population.
 

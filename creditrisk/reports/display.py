@@ -11,9 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.pyplot import close
 from pandas.io.formats.style import Styler
 
-from creditrisk.data.contract import Contract
 from creditrisk.metrics.intervals import Interval
-from creditrisk.metrics.ranking import MEASURES
 
 #: The output type by which whoever runs the notebook finds its headline.
 HEADLINE = "application/vnd.chain.headline+json"
@@ -59,34 +57,6 @@ def styled_table(frame: pd.DataFrame, **forms: Any) -> Styler:
         .format(escape="html", **forms)
         .format_index(escape="html", axis="columns")
     )
-
-
-def comparison_table(results: pd.DataFrame, fit_seconds: Mapping[str, float]) -> pd.DataFrame:
-    """The models and their measures to three digits, with errors only if there are any.
-
-    Parameters
-    ----------
-    results
-        From :func:`creditrisk.modelling.cross_validation.results`.
-    fit_seconds
-        Mean seconds of one fit, by model.
-    """
-    table = results.set_index("model")
-    shown = table[[*MEASURES]].round(3)
-    shown["fit, s"] = pd.Series(fit_seconds).round(2)
-    return shown.join(table.error) if table.error.any() else shown
-
-
-def data_dictionary(contract: Contract) -> Styler:
-    """The columns of the raw file as a table: meaning, allowed values, may they be missing."""
-    columns = {
-        "column": [field.name for field in contract.columns],
-        "meaning": [field.description for field in contract.columns],
-        "allowed": [field.allowed for field in contract.columns],
-        "may be missing": ["no" if field.required else "yes" for field in contract.columns],
-    }
-    wrapped = {"text-align": "left", "white-space": "normal"}
-    return styled_table(pd.DataFrame(columns)).set_properties(None, **wrapped)
 
 
 def display_markdown(markdown: str) -> None:

@@ -10,7 +10,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import PercentFormatter
 from sklearn.metrics import roc_curve
 
-from creditrisk.reports.plots import BAD, GOOD, QUIET, scale
+from creditrisk.reports.plots import BAD, GOOD, QUIET, intervals, scale
 
 
 def fold_scores(ax: Axes, folds: pd.DataFrame, order: list[str], label: str) -> None:
@@ -235,6 +235,20 @@ def stability(ax: Axes, table: pd.DataFrame) -> None:
     ax.set_xlabel("population stability index; mark: 95 % of chance differences lie below")
     ax.invert_yaxis()
     ax.grid(axis="y", visible=False)
+
+
+def approval_rates(ax: Axes, groups: pd.DataFrame, overall: float) -> None:
+    """Approval rate of each group with its interval, against that of all applicants.
+
+    Parameters
+    ----------
+    groups
+        From :func:`creditrisk.validation.fairness.by_group`.
+    """
+    names = [f"{group}  (n = {n})" for group, n in groups.applicants.items()]
+    rates = groups.approved, groups.approved_low, groups.approved_high
+    intervals(ax, names, *rates, overall)
+    ax.set(xlabel="approval rate with 95 % interval; dashed: all applicants", xlim=(0, 1))
 
 
 def dependence(ax: Axes, table: pd.DataFrame, label: str, spaced: str = "linear") -> None:

@@ -84,6 +84,41 @@ def by_group(
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
+def audit(
+    y: np.ndarray, score: np.ndarray, approve: np.ndarray, groups: dict[str, pd.Series]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Every grouping's groups one below the other, and how much less often each is approved.
+
+    Parameters
+    ----------
+    groups
+        From :func:`groupings`.
+
+    Returns
+    -------
+    groups : DataFrame
+        As :func:`by_group` gives it, indexed by grouping and group; empty if there is none.
+    ratios : DataFrame
+        As :func:`impact_ratios` gives it, of all groupings.
+    """
+    if not groups:
+        return pd.DataFrame(), pd.DataFrame()
+    found = {name: by_group(y, score, approve, group) for name, group in groups.items()}
+    ratios = pd.concat([impact_ratios(approve, group) for group in groups.values()])
+    return pd.concat(found, names=["grouping", "group"]), ratios
+
+
+def lowest_ratio(
+    ratios: pd.DataFrame, groups: pd.DataFrame, approve: np.ndarray
+) -> pd.Series | str:
+    """The row of the lowest impact ratio, or why no two groups can be compared."""
+    if len(ratios):
+        return ratios.sort_values("ratio").iloc[0]
+    if groups.empty:
+        return "no column is protected"
+    return "the groups are too small" if approve.any() else "nobody is approved"
+
+
 def _rate(name: str, rate: float, counted: np.ndarray) -> dict[str, float]:
     """A rate with its bounds, from what it counts: ones and zeros."""
     if len(counted) < FEW:

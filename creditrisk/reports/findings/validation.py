@@ -1,0 +1,191 @@
+"""What the validation found: figures in, one sentence or list out."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from creditrisk.data.contract import Contract
+from creditrisk.metrics.calibration import CalibrationLine
+from creditrisk.metrics.intervals import Interval
+
+
+def candidate(version: Mapping[str, Any], cutoff: float, y: np.ndarray) -> str:
+    """Which version is judged, and by whom; ``version`` is the content of ``registration.json``."""
+    return (
+        f"**{version['model']} version {version['version']}**: {version['champion']}, cut-off "
+        f"{cutoff:.2f}. {len(y)} applicants who had no part in fitting, in the choice among the "
+        f"models or in its cut-off, {(y == 0).sum()} of them bad."
+    )
+
+
+def ranking(test: Mapping[str, float], auc: Interval, expected: float) -> str:
+    """How well the model ranks, and whether cross-validation had promised as much.
+
+    Parameters
+    ----------
+    test
+        From :func:`~creditrisk.metrics.ranking.measures`.
+    expected
+        The ROC-AUC by cross-validation.
+    """
+    if auc.low <= expected <= auc.high:
+        verdict = "inside the interval: no loss is shown, though one within it would go unnoticed"
+    elif auc.low > expected:
+        verdict = "below the interval: these applicants were ranked better than expected"
+    else:
+        verdict = "**above the interval**: the model promised too much"
+    return (
+        f"Gini {test['gini']:.3f}, KS {test['ks']:.3f}. The estimate by cross-validation was "
+        f"{expected:.3f}, which lies {verdict}."
+    )
+
+
+def too_good(auc: float, limit: float) -> str:
+    """A warning if a ROC-AUC is of the kind that only a leaked column explains; else empty."""
+    if auc < limit:
+        return ""
+    return (
+        f"**Warning: ROC-AUC {auc:.3f} is too good to be true.** Look for a column that is known "
+        "only after the outcome. This version will not go into production."
+    )
+
+
+def agreeing_bins(bins: pd.DataFrame) -> int:
+    """In how many bins the predicted share lies in the interval of the observed one."""
+    return int(((bins.low <= bins.predicted) & (bins.predicted <= bins.high)).sum())
+
+
+def calibration(bins: pd.DataFrame) -> str:
+    """How many bins agree; ``bins`` from :func:`~creditrisk.metrics.calibration.calibration_table`."""
+    return f"{agreeing_bins(bins)} of {len(bins)} bins agree with their score"
+
+
+def probabilities(
+    brier: float,
+    of_base_rate: float,
+    gain: Interval,
+    line: CalibrationLine,
+    parts: Mapping[str, float],
+) -> str:
+    """How good the probabilities are, and what the Brier score is made of."""
+    return (
+        f"Brier score {brier:.3f}, against {of_base_rate:.3f} for giving everybody the base rate: "
+        f"an improvement of {gain}; {line}. The score's parts: reliability "
+        f"{parts['reliability']:.3f} (0 is ideal), resolution {parts['resolution']:.3f} (more is "
+        f"better), uncertainty of the sample {parts['uncertainty']:.3f}, and {parts['within']:+.3f} "
+        "from within the bins."
+    )
+
+
+def cost(interval: Interval) -> str:
+    """A cost per applicant with its interval, to the second digit."""
+    return f"{interval.estimate:.2f} ({interval.low:.2f} to {interval.high:.2f})"
+
+
+def decisions(
+    approved: float, bad_among: Interval | None, paid: Interval, simple: Mapping[str, float]
+) -> str:
+    """What the decisions cost, beside rules that look at nobody.
+
+    Parameters
+    ----------
+    bad_among
+        Share of bad among those approved; None if nobody is.
+    paid
+        Cost per applicant of the model's decisions.
+    simple
+        Cost per applicant of each simple rule, by name.
+    """
+    bad = f" and {bad_among.estimate:.0%} of those go bad" if bad_among else ""
+    rules = ", ".join(f"{name} {flat:.2f}" for name, flat in simple.items())
+    cheaper = [name for name, flat in simple.items() if paid.high < flat]
+    open_ = [name for name in simple if name not in cheaper]
+    verdict = []
+    if cheaper:
+        verdict.append(f"That is cheaper than {' and '.join(cheaper)} beyond doubt.")
+    if open_:
+        verdict.append(f"It is not shown to be cheaper than {' or '.join(open_)}.")
+    return (
+        f"{approved:.0%} are approved{bad}. The decisions cost **{cost(paid)}** per applicant; "
+        f"{rules}. {' '.join(verdict)}"
+    )
+
+
+def other_bad_rate(rate: float, there: float, in_sample: float) -> str:
+    """What the mean probability would be where another share of applicants is bad."""
+    return (
+        f"Where only {rate:.0%} are bad, the same applicants' mean probability of good is "
+        f"{there:.3f}, not {in_sample:.3f}."
+    )
+
+
+def stability(psi: pd.DataFrame) -> str:
+    """Which columns differ more from the training set than chance explains."""
+    shifted = list(psi.index[psi.psi > psi.by_chance])
+    return (
+        f"Beyond its mark: {', '.join(shifted) or 'none'}. By luck alone it would be about "
+        f"{0.05 * len(psi):.1f} of {len(psi)}."
+    )
+
+
+def weak_segments(segments: pd.DataFrame, auc: float) -> str:
+    """Segments in which the model ranks worse than on the whole, whose ROC-AUC is ``auc``."""
+    judged, weak = segments[segments.note == ""], segments[segments.high < auc]
+    named = "".join(
+        f"; {name} {level} ({row.roc_auc:.3f})" for (name, level), row in weak.iterrows()
+    )
+    return (
+        f"Intervals that lie wholly below the ROC-AUC of the whole: {len(weak)} of {len(judged)}"
+        f"{named}. By luck alone it would be about {0.025 * len(judged):.1f}. "
+        f"{len(segments) - len(judged)} segments are too small to be judged."
+    )
+
+
+def protected(contract: Contract) -> str:
+    """What the contract says of each protected column, one line each."""
+    lines = [f"- **{field.title}**: {field.description}" for field in contract.protected]
+    return "\n".join(lines) or "No column is protected."
+
+
+def approval_range(name: str, groups: pd.DataFrame) -> str:
+    """From where to where the approval rates of a grouping's groups go."""
+    return f"{name}: approved from {groups.approved.min():.0%} to {groups.approved.max():.0%}"
+
+
+def disparate_impact(ratios: pd.DataFrame, groups: pd.DataFrame) -> str:
+    """Each group's approval rate over that of the group approved most, and who is not judged."""
+    found = "; ".join(
+        f"{name} against {row.against} {row.ratio:.2f} ({row.low:.2f} to {row.high:.2f})"
+        for name, row in ratios.iterrows()
+    )
+    text = (
+        "Disparate impact, the approval rate over that of the group approved most: "
+        f"{found or 'no groups to compare'}."
+    )
+    if groups.empty:
+        return text
+    notes = groups.note[groups.note != ""]
+    return text + "\n\n" + " ".join(f"**{name[1]}**: {note}." for name, note in notes.items())
+
+
+def summary(
+    auc: Interval,
+    test: Mapping[str, float],
+    line: CalibrationLine,
+    bins: pd.DataFrame,
+    paid: Interval,
+    approve: np.ndarray,
+    verdict: str,
+) -> str:
+    """What the validation found, one line a promise."""
+    ranks = f"Gini {test['gini']:.2f}, KS {test['ks']:.2f} on {len(approve)} unseen applicants"
+    agree = f"{agreeing_bins(bins)} of {len(bins)} bins agree"
+    lines = [
+        f"**Discrimination**: ROC-AUC {auc}, {ranks}.",
+        f"**Calibration**: Brier {test['brier']:.3f}, {line}; {agree}.",
+        f"**Decisions**: {approve.mean():.0%} approved, cost {cost(paid)} per applicant.",
+        f"**Verdict**: {verdict}",
+    ]
+    return "\n".join(f"- {each}" for each in lines)

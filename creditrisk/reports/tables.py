@@ -1,0 +1,117 @@
+"""Tables of a report: the columns a reader asks for, with intervals in one cell."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+from creditrisk.data.contract import Contract
+from creditrisk.metrics.ranking import MEASURES
+from creditrisk.reports.display import format_intervals, styled_table
+
+ONE_LINE = {"white-space": "nowrap"}
+
+
+def data_dictionary(contract: Contract) -> Styler:
+    """The columns of the raw file: meaning, allowed values, may they be missing."""
+    columns = {
+        "column": [field.name for field in contract.columns],
+        "meaning": [field.description for field in contract.columns],
+        "allowed": [field.allowed for field in contract.columns],
+        "may be missing": ["no" if field.required else "yes" for field in contract.columns],
+    }
+    wrapped = {"text-align": "left", "white-space": "normal"}
+    return styled_table(pd.DataFrame(columns)).set_properties(None, **wrapped)
+
+
+def comparison(results: pd.DataFrame, fit_seconds: Mapping[str, float]) -> pd.DataFrame:
+    """The models and their measures to three digits, with errors only if there are any.
+
+    Parameters
+    ----------
+    results
+        From :func:`creditrisk.modelling.cross_validation.results`.
+    fit_seconds
+        Mean seconds of one fit, by model.
+    """
+    table = results.set_index("model")
+    shown = table[[*MEASURES]].round(3)
+    shown["fit, s"] = pd.Series(fit_seconds).round(2)
+    return shown.join(table.error) if table.error.any() else shown
+
+
+def champion_pairs(pairs: pd.DataFrame) -> Styler:
+    """What the champion gains over each other model, from its rows of the compared pairs."""
+    columns = {
+        "the champion against": pairs.other,
+        "ROC-AUC gained": format_intervals(pairs.gained, pairs.low, pairs.high, "{:+.3f}"),
+        "p, corrected": pairs.p_corrected.map("{:.3f}".format),
+        "verdict": pairs.verdict,
+    }
+    return styled_table(pd.DataFrame(columns))
+
+
+def band_names(bands: pd.DataFrame) -> list[str]:
+    """The score bands by the probabilities they hold and how many applicants are in each."""
+    return [
+        f"{band.score_from:.2f} to {band.score_to:.2f}  (n = {band.applicants})"
+        for band in bands.itertuples()
+    ]
+
+
+def score_bands(bands: pd.DataFrame) -> Styler:
+    """Bad loans by score band, and how much of all bad and all good is passed by then.
+
+    Parameters
+    ----------
+    bands
+        From :func:`creditrisk.metrics.ranking.score_bands`.
+    """
+    columns = {
+        "probability of good": band_names(bands),
+        "bad": bands.bad,
+        "bad, so far": bands.bad_so_far.map("{:.0%}".format),
+        "good, so far": bands.good_so_far.map("{:.0%}".format),
+    }
+    return styled_table(pd.DataFrame(columns))
+
+
+def segments(found: pd.DataFrame) -> Styler:
+    """Ranking and calibration by segment, from :func:`creditrisk.validation.segments.by_segments`."""
+    ranked = format_intervals(found.roc_auc, found.low, found.high)
+    columns = {
+        "column": found.index.get_level_values(0),
+        "segment": found.index.get_level_values(1),
+        "applicants": found.applicants.array,
+        "bad": found.bad.array,
+        "ROC-AUC": [auc or note for auc, note in zip(ranked, found.note, strict=True)],
+        "predicted good": found.predicted.array,
+        "observed": found.observed.array,
+    }
+    return styled_table(pd.DataFrame(columns), precision=2).set_properties(None, **ONE_LINE)
+
+
+def fairness(groups: pd.DataFrame) -> Styler:
+    """Decisions, errors, ranking and calibration by group.
+
+    Parameters
+    ----------
+    groups
+        From :func:`creditrisk.validation.fairness.audit`; not empty.
+    """
+
+    def between(name: str, form: str) -> list[str]:
+        return format_intervals(groups[name], groups[f"{name}_low"], groups[f"{name}_high"], form)
+
+    columns = {
+        "group": groups.index.get_level_values(1),
+        "applicants": groups.applicants.array,
+        "bad": groups.bad.array,
+        "approved": between("approved", "{:.0%}"),
+        "good approved": between("tpr", "{:.0%}"),
+        "bad approved": between("fpr", "{:.0%}"),
+        "ROC-AUC": between("roc_auc", "{:.2f}"),
+        "predicted good": groups.predicted.array,
+        "observed": between("observed", "{:.2f}"),
+    }
+    return styled_table(pd.DataFrame(columns), precision=2).set_properties(None, **ONE_LINE)

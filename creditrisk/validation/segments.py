@@ -1,0 +1,42 @@
+"""Ranking and calibration in each segment of the applicants: every level, each half of a quantity."""
+
+import numpy as np
+import pandas as pd
+
+from creditrisk.data.contract import Contract
+from creditrisk.data.encoding import levels_with_missing
+from creditrisk.metrics.ranking import by_segment
+
+
+def by_segments(
+    y: np.ndarray,
+    score: np.ndarray,
+    applications: pd.DataFrame,
+    training: pd.DataFrame,
+    contract: Contract,
+) -> pd.DataFrame:
+    """What :func:`~creditrisk.metrics.ranking.by_segment` finds, over all columns.
+
+    Parameters
+    ----------
+    applications
+        Raw, shape (n, columns of an application), of ``y`` and ``score``.
+    training
+        The raw applications the model was trained on; a quantity is cut at their median.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by the title of the column and the segment.
+    """
+    segments = {
+        field.title: levels_with_missing(applications[field.name], field)
+        for field in contract.categories
+    }
+    for field in contract.numbers:
+        middle = training[field.name].median()
+        upper = (applications[field.name] > middle).astype(int)
+        halves = [f"up to {middle:,.0f}", f"over {middle:,.0f}"]
+        segments[field.title] = pd.Series(pd.Categorical.from_codes(upper, halves))
+    found = {name: by_segment(y, score, values) for name, values in segments.items()}
+    return pd.concat(found, names=["column", "segment"])
