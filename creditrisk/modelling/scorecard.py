@@ -1,6 +1,7 @@
 """The WoE scorecard on paper: a table of points, and SQL that scores where the data lies."""
 
 import math
+import sqlite3
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -182,6 +183,11 @@ FROM (
     FROM {_name(table)} AS applicants
 ) AS scored
 """
+
+
+def add_exp(database: sqlite3.Connection) -> None:
+    """Give SQLite the function ``exp`` that :func:`to_sql` needs; not every one is built with it."""
+    database.create_function("exp", 1, np.exp)
 
 
 def _bins(places: Domain, number: int, codes, woe, weight: float) -> list[Bin]:

@@ -154,6 +154,9 @@ def top_reasons(scorer: Scorer, applications: pd.DataFrame) -> pd.DataFrame:
         Indexed as the declined applications: field, effect (its contribution), gain (of the
         log-odds, if that field alone had the reference's value) and rises, whether that is > 0.
     """
+    columns = ["field", "effect", "gain", "rises"]
+    if applications.empty:
+        return pd.DataFrame(columns=columns)
     declined = applications[scorer.probabilities(applications) < scorer.cutoff]
     found, gains = scorer.effects(declined)
     top, row = found.argmin(axis=1), np.arange(len(declined))
