@@ -1,0 +1,381 @@
+"""The sentences of the reports: each branch, from figures made up for it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from published import CONTRACT
+
+from creditrisk.metrics.calibration import CalibrationLine
+from creditrisk.metrics.costs import CutoffChoice
+from creditrisk.metrics.intervals import Interval
+from creditrisk.modelling.significance import Selection
+from creditrisk.reports.findings import (
+    comparison,
+    explanation,
+    exploration,
+    preparation,
+    registration,
+    validation,
+)
+
+AGE, AMOUNT = CONTRACT["Age"], CONTRACT["Credit amount"]
+
+
+def risk(bad_rates, low, high, levels=(False, True)):
+    return pd.DataFrame({"bad_rate": bad_rates, "low": low, "high": high}, index=list(levels))
+
+
+APART = risk([0.4, 0.1], [0.35, 0.05], [0.45, 0.15])  # .05 to .15 and .35 to .45
+TOUCHING = risk([0.3, 0.2], [0.2, 0.1], [0.4, 0.3])  # .1 to .3 and .2 to .4
+
+
+@pytest.mark.parametrize(
+    ("missing", "sentence"),
+    [([0.0, 0.0], "None of 2 columns has a gap"), ([0.5, 0.0], "1 of 2 columns have gaps")],
+)
+def test_gaps(missing, sentence):
+    assert exploration.missing_columns(pd.Series(missing, ["a", "b"])) == sentence
+
+
+@pytest.mark.parametrize(
+    ("table", "sentence"),
+    [
+        (APART, "10.0% bad without a value, 40.0% with one; their intervals do not overlap."),
+        (TOUCHING, "20.0% bad without a value, 30.0% with one; their intervals overlap."),
+    ],
+)
+def test_risk_of_a_gap(table, sentence):
+    assert exploration.missing_risk("Savings", table) == f"- **Savings**: {sentence}"
+
+
+@pytest.mark.parametrize(
+    ("gaps", "line"),
+    [
+        (
+            {"a": APART},
+            "**A missing value carries information**: a 10% bad without a value, 40% with one.",
+        ),
+        ({"a": TOUCHING}, "**A missing value** is not shown to carry information."),
+        ({}, "**No value is missing.**"),
+    ],
+)
+def test_summary_of_the_exploration(gaps, line):
+    values = pd.Series({"Duration": 0.3, "Age": 0.1, "Job": 0.01})  # .1 and more are medium
+    text = exploration.summary(Interval(0.3, 0.27, 0.33), gaps, values)
+    assert (
+        f"- {line}\n" in text
+        and "30.0% of the loans went bad** (95 % interval 27.0% to 33.0%)" in text
+    )
+    assert "**2 of 3 variables carry medium or strong evidence**: Duration, Age." in text
+    assert text.endswith("**Least evidence**: Age, Job.")
+
+
+def test_quantities():
+    values, good = pd.Series([30.0, 40.0, 20.0, 24.0]), pd.Series([1, 1, 0, 0])
+    assert exploration.medians(AGE, values, good) == "Age: median 35 years if good, 22 if bad"
+    # two tests: .02 * 2 is under .05, .03 * 2 is not
+    assert "differ in Age (" in exploration.shifted_quantities({"Age": 0.02, "Duration": 0.03})
+    assert exploration.shifted_quantities({"Age": 0.03, "b": 0.9}).startswith("No quantity differs")
+
+
+@pytest.mark.parametrize(
+    ("rho", "end"),
+    [
+        (-0.6, "go together strongly"),
+        (0.5, "go together strongly"),
+        (0.3, "go together moderately"),
+        (0.29, "hardly go together"),
+    ],
+)
+def test_correlation(rho, end):
+    text = exploration.rank_correlation(AGE, AMOUNT, rho)
+    assert text == f"Age and credit amount {end}"
+
+
+def test_categories():
+    table = risk([0.1, 0.3, 0.5], [0.0, 0.2, 0.4], [0.2, 0.4, 0.6], "abc")
+    assert exploration.spread_of_levels(AGE, table) == "Age: levels lie 40 points apart"
+    # the bad rate of all, .3: a ends at .2 and c begins at .4, b holds it
+    text = exploration.levels_off_average(AGE, table, 0.3)
+    assert text == "Age: 2 of 3 levels clearly off the average"
+    square = pd.DataFrame([[1, 0.2, 0.4], [0.2, 1, 0.1], [0.4, 0.1, 1]], list("abc"), list("abc"))
+    assert exploration.strongest_pair(square) == "No pair of categories exceeds 0.40: a and c"
+    assert exploration.strongest_pair(square.iloc[:1, :1]).startswith("There are no two")
+    assert exploration.caveats(CONTRACT).count("\n- ") == len(CONTRACT.caveats) - 1
+
+
+def test_preparation():
+    assert preparation.gaps(pd.Series({"a": 0})) == "No column has a gap; nothing has to be done."
+    assert "Columns with gaps: b (3 applicants)." in preparation.gaps(pd.Series({"a": 0, "b": 3}))
+    assert "no application of the test set occurs" in preparation.separation(8, 2, 0)
+    assert "8 + 2 = 10 applicants, none in both; 1 pairs of" in preparation.separation(8, 2, 1)
+    unlucky, usual = pd.Series({"Job": 0.02, "Age": 0.5}), pd.Series({"Job": 0.03, "Age": 0.5})
+    assert preparation.similarity(unlucky).startswith("The draw was unlucky in Job;")
+    assert preparation.similarity(usual).startswith("No column differs beyond chance")
+    text = preparation.summary(pd.Series({"a": 0}), CONTRACT, 29, (8, 2), (0.25, 0.5), usual)
+    assert "**Missing values** do not occur." in text and "bad rate 25.0% and 50.0%." in text
+
+
+BEST = pd.Series(
+    {"model": "Blend", "roc_auc": 0.768, "roc_auc_sd": 0.055, "folds": 30.0, "gini": 0.5}
+)
+CHOICE = CutoffChoice(0.76, 0.56, (0.73, 0.86), 5 / 6, 0.45, 0.11, 1.5, 0.7, pd.DataFrame())
+
+
+def test_task():
+    y = pd.Series([1, 0, 1])
+    assert comparison.task(y, [], 0) == (
+        "3 applicants to learn from, 1 of them bad. All columns are used. No settings are searched for."
+    )
+    text = comparison.task(y, ["Sex", "Age"], 20)
+    assert "Left out of the features: Sex, Age. Each model tries 20 settings" in text
+
+
+def test_chance_and_leaks():
+    table = pd.DataFrame({"accuracy": [0.7, 0.74], "roc_auc": [0.768, 0.5]})
+    verdicts = ["better than chance", "not distinguishable from chance"]
+    one, none = (pd.DataFrame({"verdict": each}) for each in (verdicts, verdicts[1:]))
+    assert "1 of 2 models rank better than chance" in comparison.above_chance(table, one, 0.7)
+    assert "**No model is distinguishable from" in comparison.above_chance(table, none, 0.7)
+    for warning in (comparison.too_good, validation.too_good):
+        assert warning(0.949, 0.95) == "" and "**Warning: ROC-AUC 0.950 is" in warning(0.95, 0.95)
+
+
+PAIRS = pd.DataFrame(
+    {
+        "model": ["Blend", "Blend", "Forest"],
+        "other": ["Forest", "Logistic", "Logistic"],
+        "gained": [0.04, 0.01, -0.03],
+        "verdict": ["better", "not distinguishable", "not distinguishable"],
+    }
+)
+
+
+def test_champion():
+    ours = PAIRS[:2]
+    verdict = "Better than Forest beyond chance. Not distinguishable on this data from Logistic."
+    assert comparison.champion_against(ours) == verdict
+    assert comparison.champion_against(ours[:0]) == ""
+    assert comparison.champion_against(ours[:1]) == "Better than Forest beyond chance."
+    assert comparison.real_differences(PAIRS) == "1 of 3 differences are significant"
+    named = comparison.list_of_real_differences
+    assert named(PAIRS).endswith("significant: Blend over Forest +0.040")
+    assert named(PAIRS[1:]).endswith("significant: none")
+    picked = Selection(0.767, Interval(0.765, 0.72, 0.81), pd.Series({"Blend": 0.78}))
+    text = comparison.champion(BEST, verdict, picked, 7)
+    assert "Choosing among 7 adds about 0.002" in text and "win 78% of the time" in text
+    assert comparison.reason(BEST, "") == "highest mean ROC-AUC over 30 held-out folds."
+
+
+def test_single_splits():
+    luck = pd.DataFrame({"a": [0.7, 0.8], "b": [0.75, 0.79]})  # b leads in one of two
+    assert comparison.single_splits(luck).endswith("from 0.70 to 0.80; b is ahead in 50%")
+    assert comparison.range_of_splits(luck) == "One split gives anything from 0.70 to 0.80"
+
+
+def test_search():
+    assert comparison.search(pd.DataFrame(), {}, 144, 0.3).startswith("No search was made")
+    gain = pd.DataFrame({"verdict": ["better", "worse", "not distinguishable"]}, list("abc"))
+    text = comparison.search(gain, {"a": {"C": 1}, "b": {}}, 144, 0.3)
+    assert "better for 1 of 3 models and worse for 1; an inner fold holds 144" in text
+    assert "43 of them bad" in text and text.endswith("- a: `{'C': 1}`\n- b: `as it came`")
+
+
+def test_cutoff():
+    text = comparison.cutoff(CHOICE)
+    assert "Theory says 0.83, the data 0.76; cut-offs from 0.73 to 0.86" in text
+    assert "45% are approved and 11% of those go bad. Cost per applicant: 0.56;" in text
+    nobody = CutoffChoice(0.99, 0.7, (0.9, 0.99), 5 / 6, 0.0, None, 1.5, 0.7, pd.DataFrame())
+    assert "0% are approved. Cost" in comparison.cutoff(nobody)
+
+
+@pytest.mark.parametrize(
+    ("gap", "verdict"),
+    [
+        (Interval(-0.02, -0.03, -0.01), "worse"),
+        (Interval(0.02, 0.01, 0.03), "better"),
+        (Interval(0.0, -0.01, 0.01), "not distinguishable"),
+    ],
+)
+def test_leaving_out(gap, verdict):
+    text = comparison.cost_of_leaving_out({"Sex": gap})
+    assert text.startswith("- without **Sex**: ROC-AUC ") and text.endswith(f"), {verdict}")
+    summary = comparison.summary(BEST, "", 0.002, CHOICE, {"Sex": gap})
+    assert ("Leaving out Sex" in summary) == (verdict == "not distinguishable")
+    assert "there is nothing to compare with" in summary
+
+
+def test_no_protected_column():
+    assert comparison.cost_of_leaving_out({}).startswith("The contract names no protected column")
+
+
+WON = {
+    "model": "Blend",
+    "reason": "highest.",
+    "cutoff": 0.76,
+    "cost_bad_accepted": 5.0,
+    "cost_good_rejected": 1.0,
+    "search_trials": 0,
+    "roc_auc": 0.768,
+    "roc_auc_sd": 0.055,
+    "cost_per_applicant": 0.56,
+}
+
+
+def test_registration():
+    assert registration.champion(WON).endswith("a good applicant turned away 1.")
+    assert "a search of 20 chose" in registration.champion(WON | {"search_trials": 20})
+    assert "nobody is approved" in registration.training(800, 0.4, None)
+    usual = registration.training(800, 0.4, {"Age": 35, "Savings": None})
+    assert usual.endswith("Usual among good ones approved: Age 35, Savings missing.")
+    assert registration.agreement(0.0) == "to the last digit"
+    assert registration.agreement(2e-16) == "to 2e-16"
+    text = registration.description(WON, pd.Series([1, 0, 0]), "20260101-000000", "a" * 64)
+    assert "trained on 3 applicants, 2 of them bad" in text and f"sha256 {'a' * 12}" in text
+
+
+@pytest.mark.parametrize(
+    ("expected", "verdict"),
+    [
+        (0.75, "inside the interval: no loss is shown"),
+        (0.60, "below the interval"),
+        (0.90, "**above the interval**: the model promised too much"),
+    ],
+)
+def test_discrimination(expected, verdict):
+    auc = Interval(0.757, 0.681, 0.833)
+    assert verdict in validation.ranking({"gini": 0.5, "ks": 0.4}, auc, expected)
+
+
+@pytest.mark.parametrize(
+    ("high", "ends"),
+    [
+        (0.6, ["cheaper than approving everybody and approving nobody beyond doubt."]),
+        (
+            0.8,
+            [
+                "cheaper than approving everybody beyond",
+                "shown to be cheaper than approving nobody.",
+            ],
+        ),
+        (1.6, ["It is not shown to be cheaper than approving everybody or approving nobody."]),
+    ],
+)
+def test_decisions(high, ends):
+    simple = {"approving everybody": 1.5, "approving nobody": 0.7}
+    bad_among = Interval(0.14, 0.08, 0.23)
+    text = validation.decisions(0.46, bad_among, Interval(0.5, 0.4, high), simple)
+    assert all(end in text for end in ends) and "46% are approved and 14% of those go bad." in text
+    assert "0% are approved. The" in validation.decisions(
+        0.0, None, Interval(0.7, 0.6, 0.8), simple
+    )
+
+
+def test_stability_and_segments():
+    psi = pd.DataFrame({"psi": [0.2, 0.1], "by_chance": [0.1, 0.1]}, ["Job", "Age"])
+    assert (
+        validation.stability(psi)
+        == "Beyond its mark: Job. By luck alone it would be about 0.1 of 2."
+    )
+    assert validation.stability(psi[1:]).startswith("Beyond its mark: none.")
+    index = pd.MultiIndex.from_tuples([("Job", "2"), ("Job", "0"), ("Age", "old")])
+    columns = {
+        "roc_auc": [0.6, np.nan, 0.8],
+        "high": [0.7, np.nan, 0.9],
+        "note": ["", "too few", ""],
+    }
+    text = validation.weak_segments(pd.DataFrame(columns, index), 0.75)
+    assert "1 of 2; Job 2 (0.600)." in text and "1 segments are too small" in text
+
+
+def test_fairness():
+    columns = ["against", "ratio", "low", "high"]
+    ratios = pd.DataFrame([["old", 0.28, 0.13, 0.6]], ["young"], columns)
+    index = pd.MultiIndex.from_tuples([("Age", "young"), ("Age", "old")])
+    groups = pd.DataFrame({"note": ["too few: 3 good, 1 bad", ""]}, index)
+    text = validation.disparate_impact(ratios, groups)
+    assert "young against old 0.28 (0.13 to 0.60)." in text
+    assert text.endswith("\n\n**young**: too few: 3 good, 1 bad.")
+    empty = validation.disparate_impact(pd.DataFrame(), pd.DataFrame())
+    assert empty.endswith("no groups to compare.")
+    assert validation.protected(CONTRACT).startswith("- **Age**: ")
+
+
+def test_calibration():
+    bins = pd.DataFrame({"low": [0.1, 0.5], "high": [0.3, 0.7], "predicted": [0.2, 0.8]})
+    assert validation.calibration(bins) == "1 of 2 bins agree with their score"
+    line = CalibrationLine(None, None, "not defined, all scores are equal")
+    text = validation.summary(
+        Interval(0.7, 0.6, 0.8),
+        {"gini": 0.4, "ks": 0.3, "brier": 0.17},
+        line,
+        bins,
+        Interval(0.6, 0.5, 0.7),
+        np.array([True, False]),
+        "Version 1 passed the gate.",
+    )
+    assert "1 of 2 bins agree." in text and "50% approved, cost 0.60 (0.50 to 0.70)" in text
+
+
+TITLES = {"age": "Age", "job": "Job"}
+WORTH = pd.DataFrame({"field": ["age", "job"], "loss": [0.1, 0.0], "low": [0.05, -0.01]})
+STEADY = pd.DataFrame(
+    {"field": ["age", "job"], "change": ["+10%", "-1 level"], "flipped": [0.1, 0.2]}
+)
+
+
+def test_explanation():
+    text = explanation.importance(WORTH, TITLES)
+    assert text == "Age is worth most; 1 of 2 fields beyond doubt something"
+    curves = {
+        name: pd.DataFrame({"probability": p})
+        for name, p in (("age", [0.5, 0.6]), ("job", [0.2, 0.5]))
+    }
+    assert (
+        explanation.dependence(explanation.swings(curves), TITLES)
+        == "Job moves it most, by 30 points"
+    )
+    assert explanation.sensitivity(STEADY, TITLES).endswith("it turns over 20.0% of the decisions.")
+    limits = {"field": ["age", "job"], "limit": [90, 3], "seen": [75, 2], "flipped": [0.1, 0.0]}
+    still = pd.DataFrame(limits | {"mean_change": [3e-18, 0.0]})  # the rounding of a mean
+    assert "no probability moves at all" in explanation.extrapolation(still, TITLES)
+    moved = pd.DataFrame(limits | {"mean_change": [-0.05, 0.01]})
+    assert "at most 5.0 points, at Age 90 (nearest seen: 75);" in explanation.extrapolation(
+        moved, TITLES
+    )
+
+
+def test_reasons():
+    checked = pd.DataFrame({"field": ["age", "age", "job"], "rises": [True, True, False]})
+    text = explanation.reasons(checked, TITLES)
+    assert text.startswith("For 66.7% of the 3 declined") and text.endswith(
+        "First named: Age 2, Job 1."
+    )
+    nobody = checked[:0]
+    assert explanation.reasons(nobody, TITLES).startswith("Nobody is declined")
+    lead = Interval(-0.005, -0.025, 0.016)
+    assert "**Reasons**" in explanation.summary(WORTH, STEADY, checked, 38, lead, TITLES)
+    assert "**Reasons**" not in explanation.summary(WORTH, STEADY, nobody, 38, lead, TITLES)
+    assert explanation.headline(WORTH, nobody, TITLES) == "Age decides most"
+    assert explanation.headline(WORTH, checked, TITLES).endswith("holds for 67% of the declined")
+
+
+@pytest.mark.parametrize(
+    ("lead", "verdict"),
+    [
+        (Interval(0.02, 0.01, 0.03), "ranks better than"),
+        (Interval(-0.02, -0.03, -0.01), "ranks worse than"),
+        (Interval(0.0, -0.01, 0.01), "ranks not distinguishably better or worse than"),
+    ],
+)
+def test_scorecard(lead, verdict):
+    assert verdict in explanation.scorecard(3e-16, 1000, lead)
+
+
+def test_spread_out():
+    frame = pd.DataFrame({"a": range(9)})
+    assert list(explanation.spread_out(frame, 3).a) == [0, 4, 8]  # first, middle, last of nine
+    assert (
+        len(explanation.spread_out(frame[:2], 3)) == 2
+        and explanation.spread_out(frame[:0], 3).empty
+    )
