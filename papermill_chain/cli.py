@@ -22,6 +22,7 @@ from papermill_chain.runs.lock import Busy, only_run
 from papermill_chain.runs.lookup import NoRun, named_run
 from papermill_chain.runs.manifest import Run
 from papermill_chain.runs.records import last_good
+from work_units.errors import NoCluster
 
 #: Compares two runs: the page that it has written, and some lines for the terminal.
 Comparer = Callable[[Run, Run], tuple[Path, Sequence[str]]]
@@ -100,6 +101,8 @@ def main(
         return code
     except (ChainError, NoRun) as refusal:
         return _refuse(str(refusal), REFUSED)
+    except NoCluster as absent:
+        return _refuse(f"nothing was run: {absent}", REFUSED)
     except Busy as busy:
         return _refuse(f"{busy}, is going on in this checkout; wait for it or stop it", BUSY)
     except OSError as error:
@@ -204,7 +207,7 @@ def _run_grid(
 @contextmanager
 def _cluster(asked: Namespace) -> Iterator[Any]:
     """A client of the cluster that is named, once it has answered; prints where to watch it."""
-    from papermill_chain.grid.dask_cluster import connected, cores_of
+    from work_units.dask_client import connected, cores_of
 
     address = os.environ[SCHEDULER]
     with connected(address) as client:

@@ -10,7 +10,7 @@ from pathlib import Path
 from conftest import ROOT
 from toy import wait_for
 
-from papermill_chain.grid.dask_cluster import connected
+from work_units.dask_client import connected
 from work_units.units import ADDRESS
 
 

@@ -35,7 +35,9 @@ class Checkpoints:
         What is done, and the arguments of each call.
     """
 
-    def __init__(self, folder: str | Path, function: Callable, units: Sequence[tuple]):
+    def __init__(
+        self, folder: str | Path, function: Callable[..., Any], units: Sequence[tuple[Any, ...]]
+    ):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         hashes: dict[int, str] = {}  # most arguments are shared by many units
@@ -53,8 +55,8 @@ class Checkpoints:
         for number, name in enumerate(self.names):
             with suppress(OSError):
                 content = (self.folder / f"{name}{_WHOLE}").read_bytes()
-                said, pickled = content[:64], content[64:]
-                if said == _hash(pickled).encode():  # else it is damaged, and as good as absent
+                hash, pickled = content[:64], content[64:]
+                if hash == _hash(pickled).encode():  # else it is damaged, and as good as absent
                     found[number] = pickle.loads(pickled)
         return found
 

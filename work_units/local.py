@@ -8,22 +8,31 @@ import sys
 import threading
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from joblib import cpu_count
 from threadpoolctl import threadpool_limits
 
 from work_units.errors import MAX_WORKER_DEATHS, WorkersDied
 
+#: A function that another process finds by name, the arguments of each call, and what is yielded:
+#: the number of a unit, and its result.
+Function = Callable[..., Any]
+Units = Sequence[tuple[Any, ...]]
+Numbered = tuple[int, Any]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
 LINUX = sys.platform == "linux"  # macOS has fork, but its own libraries do not survive it
 
 
 def run_local(
-    function: Callable, units: Sequence[tuple], workers: int = -1, *, forked: bool = False
-) -> Iterator[tuple[int, Any]]:
+    function: Function, units: Units, workers: int = -1, *, forked: bool = False
+) -> Generator[Numbered]:
     """Do units in processes of this machine, yielding each one's number and result as it is done.
 
     Parameters
@@ -46,8 +55,9 @@ def run_local(
             for number, unit in enumerate(units):
                 yield number, function(*unit)
         return
-    waiting, deaths = list(range(len(units)))[::-1], Counter()
-    pool, running = None, {}
+    waiting, deaths = list(range(len(units)))[::-1], Counter[int]()
+    pool: ProcessPoolExecutor | None = None
+    running: dict[Future[Any], int] = {}
     try:
         while waiting or running:
             pool = pool or _pool(count, function, forked)
@@ -76,7 +86,7 @@ def run_local(
             _end(pool, abruptly=bool(running))
 
 
-def _pool(count: int, function: Callable, forked: bool) -> ProcessPoolExecutor:
+def _pool(count: int, function: Function, forked: bool) -> ProcessPoolExecutor:
     """Processes to work in: forks of this one, of a fresh one, or fresh ones."""
     # A server that has imported the same and done nothing yet can be forked from at any time.
     start = "spawn" if not LINUX else "fork" if forked else "forkserver"
@@ -89,11 +99,13 @@ def _pool(count: int, function: Callable, forked: bool) -> ProcessPoolExecutor:
 class _Processes(ProcessPoolExecutor):
     """Of the standard library, without its warning where a fork is safe."""
 
-    def submit(self, function, /, *arguments):
+    def submit(
+        self, function: Callable[P, R], /, *arguments: P.args, **named: P.kwargs
+    ) -> Future[R]:
         with warnings.catch_warnings():
             # Only this thread goes on in a fork, and it touches nothing that another may hold.
             warnings.filterwarnings("ignore", "This process .* multi-threaded", DeprecationWarning)
-            return super().submit(function, *arguments)
+            return super().submit(function, *arguments, **named)
 
 
 def _begin() -> None:
@@ -103,7 +115,8 @@ def _begin() -> None:
     gc.freeze()  # what it was born with is never looked at again, and its memory stays shared
 
     def watch() -> None:
-        multiprocessing.parent_process().join()
+        if parent := multiprocessing.parent_process():
+            parent.join()
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
@@ -112,6 +125,6 @@ def _begin() -> None:
 def _end(pool: ProcessPoolExecutor, abruptly: bool) -> None:
     """End a pool's processes, if need be in the middle of what they do."""
     if abruptly:
-        for process in list((pool._processes or {}).values()):
+        for process in list((pool._processes or {}).values()):  # public only from Python 3.14 on
             process.terminate()
     pool.shutdown(cancel_futures=True)

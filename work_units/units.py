@@ -6,20 +6,19 @@ that its result does not depend on where it is done or on how many run side by s
 """
 
 import os
-from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from work_units.checkpoints import Checkpoints
-from work_units.local import run_local
+from work_units.local import Function, Units, run_local
 
 #: Names the scheduler of the cluster that work goes to; Dask itself knows it by this name too.
 ADDRESS = "DASK_SCHEDULER_ADDRESS"
 
 
 def run_units(
-    function: Callable, units: Sequence[tuple], workers: int = -1, keep: str | Path | None = None
+    function: Function, units: Units, workers: int = -1, keep: str | Path | None = None
 ) -> list[Any]:
     """What a function returns for each unit of work, in the order of the units.
 
@@ -32,7 +31,7 @@ def run_units(
     units
         The arguments of each call.
     workers
-        Processes, -1 for one a core. One works here, in this process. A cluster has its own.
+        Processes, -1 for one a core; one means this process. A cluster has its own.
     keep
         A folder that results are kept in as they come, and taken from if they are there already:
         work that was cut short goes on. :func:`work_units.checkpoints.forget` it when all is done.
@@ -46,8 +45,8 @@ def run_units(
     OSError
         If there can be no such folder.
     """
-    kept = Checkpoints(keep, function, units) if keep else None
-    results = kept.read() if kept else {}
+    checkpoints = Checkpoints(keep, function, units) if keep else None
+    results = checkpoints.read() if checkpoints else {}
     left = [number for number in range(len(units)) if number not in results]
     rest = [units[number] for number in left]
     if rest and (address := os.environ.get(ADDRESS)):
@@ -59,6 +58,6 @@ def run_units(
     with closing(done):
         for place, result in done:
             results[left[place]] = result
-            if kept:
-                kept.write(left[place], result)
+            if checkpoints:
+                checkpoints.write(left[place], result)
     return [results[number] for number in range(len(units))]

@@ -121,7 +121,7 @@ class Run:
 
     @property
     def staged(self) -> Path:
-        """Where stages write until all they write is there; it is gone when a run has ended well."""
+        """Where stages write until all of it is there; gone when a run has ended well."""
         return self.folder / "staged"
 
     def save(self) -> None:

@@ -23,7 +23,7 @@ from moto.server import ThreadedMotoServer
 from published import publish
 from s3fs import S3FileSystem
 
-import work_units.dask_cluster
+import work_units.dask_client
 from creditrisk import cli
 from creditrisk.data.contract import read_contract, record_problems
 from creditrisk.portfolio.output import Hashed
@@ -392,7 +392,7 @@ def test_on_a_cluster_too_every_row_is_there_once(tmp_path, model, portfolio, ca
 def test_a_scheduler_that_does_not_answer_or_is_lost_is_said_in_time(
     tmp_path, model, portfolio, capsys, monkeypatch
 ):
-    monkeypatch.setattr(work_units.dask_cluster, "PATIENCE", 1)
+    monkeypatch.setattr(work_units.dask_client, "PATIENCE", 1)
     out = tmp_path / "out"
     command = ["score", str(portfolio), str(out), "--models", model, "--scheduler"]
     assert cli.main([*command, "tcp://127.0.0.1:1"]) == 2  # nobody listens there
