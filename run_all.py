@@ -88,10 +88,10 @@ def compare_with_the_last(run: Run) -> None:
 
     start = run.began, run.id
     for earlier in read_runs(ROOT / "experiments"):
-        if earlier.status == "succeeded" and (earlier.began, earlier.id) < start:
-            if read_results(earlier).scores:
-                compare_runs(earlier, run)
-                return
+        before = earlier.status == "succeeded" and (earlier.began, earlier.id) < start
+        if before and read_results(earlier).scores:
+            compare_runs(earlier, run)
+            return
 
 
 def compare_runs(a: Run, b: Run) -> tuple[Path, list[str]]:

@@ -143,7 +143,7 @@ def by_mlflow(place: Path, source: Path, scorer: Scorer) -> float:
             pip_requirements=[],
             serialization_format="cloudpickle",
         )
-        frame = pq.read_table(sorted(source.iterdir())[0]).to_pandas().drop(columns="id")
+        frame = pq.read_table(min(source.iterdir())).to_pandas().drop(columns="id")
         frame[:FEW].to_csv(rows, index=False)
     begin = time.perf_counter()
     subprocess.run(

@@ -30,6 +30,7 @@ import time
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import psutil
 
@@ -138,7 +139,7 @@ class Caller:
         self.contestant, self.line = contestant, None
         self.request = self.packed(contestant.body(records))
 
-    def __enter__(self) -> "Caller":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error) -> None:

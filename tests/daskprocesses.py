@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Self
 
 from conftest import ROOT
 from toy import wait_for
@@ -68,7 +69,7 @@ class Cluster:
                 client.wait_for_workers(workers, timeout=30)
         return self.address
 
-    def __enter__(self) -> "Cluster":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_) -> None:

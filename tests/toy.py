@@ -69,12 +69,14 @@ NOTEBOOKS = {
         """,
     ],
     "02_split": [
-        'raw: str = "../data/raw.csv"\n'
-        'train: str = "../data/split/train.csv"\n'
-        'test: str = "../data/split/test.csv"\n'
-        "meet: bool = False\n"
-        "seed: int = 7  # luck\n"
-        "share: float | None = None",
+        (
+            'raw: str = "../data/raw.csv"\n'
+            'train: str = "../data/split/train.csv"\n'
+            'test: str = "../data/split/test.csv"\n'
+            "meet: bool = False\n"
+            "seed: int = 7  # luck\n"
+            "share: float | None = None"
+        ),
         """
         import os, pathlib, time
         from toolbox import cut
@@ -98,10 +100,12 @@ NOTEBOOKS = {
         """,
     ],
     "03_model": [
-        'train: str = "../data/split/train.csv"\n'
-        'model: str = "../models/model.txt"\n'
-        'card: str = "../models/card.txt"\n'
-        'mood: str = "good"  # how it ends',
+        (
+            'train: str = "../data/split/train.csv"\n'
+            'model: str = "../models/model.txt"\n'
+            'card: str = "../models/card.txt"\n'
+            'mood: str = "good"  # how it ends'
+        ),
         """
         import os, pathlib, signal, subprocess, sys, time
         registry = pathlib.Path(os.environ["TOY_REGISTRY"])

@@ -247,7 +247,7 @@ def test_manifest_beside_the_model_describes_it(finished):
 
 
 def test_an_unchanged_rerun_runs_nothing_and_imports_nothing_heavy(finished):
-    project, ran = finished
+    project, _ran = finished
     found = in_project(
         project,
         """

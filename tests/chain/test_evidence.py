@@ -99,8 +99,10 @@ def test_figures_stand_where_they_belong(finished):
             f"Choosing among 7 adds about {evidence['optimism']:.3f}.",
             f"Theory says {5 / 6:.2f}, the data {won['cutoff']:.2f};",
             f"At the cut-off {evidence['approved']:.0%} are approved and {evidence['bad_among_approved']:.0%} of those",
-            f"Cost per applicant: {won['cost_per_applicant']:.2f}; approving everybody {5 * won['bad_rate']:.2f}, "
-            f"approving nobody {1 - won['bad_rate']:.2f}.",
+            (
+                f"Cost per applicant: {won['cost_per_applicant']:.2f}; approving everybody {5 * won['bad_rate']:.2f}, "
+                f"approving nobody {1 - won['bad_rate']:.2f}."
+            ),
             *(
                 f"without {name} : ROC-AUC {gap['estimate']:+.3f} ({gap['low']:+.3f} to {gap['high']:+.3f})"
                 for name, gap in evidence["cost_of_leaving_out"].items()
@@ -112,8 +114,10 @@ def test_figures_stand_where_they_belong(finished):
             f"an improvement of {between(test, 'brier_gain')}; {slope}",
             f"reliability {parts['reliability']:.3f} (0 is ideal), resolution {parts['resolution']:.3f}",
             f"{test['approved']:.0%} are approved and {test['bad_among_approved']:.0%} of those go bad.",
-            f"cost {between(test, 'cost', '{:.2f}')} per applicant; approving everybody "
-            f"{flat['approving everybody']:.2f}, approving nobody {flat['approving nobody']:.2f}.",
+            (
+                f"cost {between(test, 'cost', '{:.2f}')} per applicant; approving everybody "
+                f"{flat['approving everybody']:.2f}, approving nobody {flat['approving nobody']:.2f}."
+            ),
             f"probability of good is {test['mean_probability_at_real_bad_rate']:.3f}, not {test['mean_probability']:.3f}.",
             f"ROC-AUC {between(test, 'roc_auc')}, Gini {test['gini']:.2f}, KS {test['ks']:.2f} on 200 unseen",
         ],

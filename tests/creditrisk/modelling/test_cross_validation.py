@@ -131,7 +131,7 @@ def test_picking_the_best_of_many_coins_is_seen_through():
 
 
 def test_a_candidate_that_fails_is_a_row_with_its_error(real):
-    contract, X, y = real
+    _contract, X, y = real
     broken = LogisticRegression(C=-1)
     chosen = [
         candidates.Candidate("sound", "", LogisticRegression(C=0.01, max_iter=5000)),
@@ -148,7 +148,7 @@ def test_a_candidate_that_fails_is_a_row_with_its_error(real):
 
 
 def test_more_folds_than_bad_loans_is_refused_with_a_remedy(real):
-    contract, X, y = real
+    _contract, X, y = real
     few = np.r_[np.flatnonzero(y == 0)[:4], np.flatnonzero(y == 1)[:50]]
     with pytest.raises(ValueError, match="there are 4 of one kind; set folds to at most 4"):
         cross_validation.cross_validate([], X.iloc[few], y.iloc[few], folds=5, repeats=1, seed=1)
@@ -158,7 +158,7 @@ def test_more_folds_than_bad_loans_is_refused_with_a_remedy(real):
 
 
 def test_a_comparison_of_nothing_but_failures_says_why(real):
-    contract, X, y = real
+    _contract, X, y = real
     broken = [candidates.Candidate("broken", "", LogisticRegression(C=-1))]
     with pytest.raises(ValueError, match="no candidate could be fitted: broken: .*'C' parameter"):
         cross_validation.cross_validate(broken, X, y, folds=2, repeats=1, seed=1, workers=1)
@@ -205,7 +205,7 @@ def test_a_level_without_bad_loans_keeps_its_evidence_finite():
 
 def test_out_of_fold_scores_are_those_of_models_that_did_not_see_them(real):
     """Recomputed for one fold with scikit-learn alone; the blend is the mean of its members."""
-    contract, X, y = real
+    _contract, X, y = real
     chosen = [
         candidates.Candidate("shallow", "", RandomForestClassifier(5, max_depth=2, random_state=1)),
         candidates.Candidate("deep", "", RandomForestClassifier(5, random_state=1)),
@@ -273,7 +273,7 @@ def test_results_are_means_over_folds_best_first():
 
 
 def test_every_candidate_has_a_reason_and_blends_name_members(real):
-    contract, X, y = real
+    contract, _X, _y = real
     listed = candidates.candidates(contract, seed=1)
     names = [candidate.name for candidate in listed]
     assert {"Logistic Regression", "Random Forest"} <= set(names) and len(set(names)) == len(names)

@@ -397,13 +397,15 @@ def test_a_scheduler_that_does_not_answer_or_is_lost_is_said_in_time(
     command = ["score", str(portfolio), str(out), "--models", model, "--scheduler"]
     assert cli.main([*command, "tcp://127.0.0.1:1"]) == 2  # nobody listens there
     assert "no scheduler answers at tcp://127.0.0.1:1" in capsys.readouterr().err
-    with Cluster(tmp_path) as dask:
-        with client_of(*command, dask.ready(1), "--resume", log=tmp_path / "log") as client:
-            sent = "units of work for 1 cores"
-            until(lambda: sent in (tmp_path / "log").read_text() or client.poll() is not None)
-            dask.scheduler.kill()
-            lost = time.monotonic()
-            assert client.wait(timeout=30) == 2 and time.monotonic() - lost < 10
+    with (
+        Cluster(tmp_path) as dask,
+        client_of(*command, dask.ready(1), "--resume", log=tmp_path / "log") as client,
+    ):
+        sent = "units of work for 1 cores"
+        until(lambda: sent in (tmp_path / "log").read_text() or client.poll() is not None)
+        dask.scheduler.kill()
+        lost = time.monotonic()
+        assert client.wait(timeout=30) == 2 and time.monotonic() - lost < 10
     assert "the scheduler was lost" in (tmp_path / "log").read_text()
     assert not (out / "_SUCCESS").exists()
 

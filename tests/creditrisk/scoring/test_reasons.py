@@ -182,10 +182,14 @@ def test_reasons_in_words(scorer):
     poor = usual | {"Checking account": "little", "Duration": 36, "Age": 22}
     [decision] = model.score(poor, reasons=True)
     assert [reason.words for reason in decision.reasons] == [
-        "Checking account is little; no value given, as is usual among approved applicants, would "
-        "score higher",
-        "Duration is 36 months; 12 months, as is usual among approved applicants, would score "
-        "higher",
+        (
+            "Checking account is little; no value given, as is usual among approved applicants, would "
+            "score higher"
+        ),
+        (
+            "Duration is 36 months; 12 months, as is usual among approved applicants, would score "
+            "higher"
+        ),
         "Age is 22 years; 35 years, as is usual among approved applicants, would score higher",
     ]
     [other] = replace(model, reference=usual | {"Saving accounts": "rich"}).score(

@@ -302,7 +302,9 @@ def test_anything_else_is_refused_or_allowed_by_the_contract_never_a_crash(blend
 def folder(fitted, tmp_path):
     """A models folder as 04_registration leaves it, and what rewrites parts of its manifest."""
 
-    def write(pipeline=fitted("Logistic Regression"), **changes):
+    logistic = fitted("Logistic Regression")
+
+    def write(pipeline=logistic, **changes):
         content = {
             "credit_risk_model": pickle.dumps(pipeline),
             "model_columns": pickle.dumps(list(encoder(CONTRACT).get_feature_names_out())),

@@ -14,6 +14,7 @@ import threading
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import websocket
@@ -186,7 +187,7 @@ def test_figures_and_log_lines_hold_no_applicant(server):
 
 
 def test_the_description_is_what_the_contract_says(server):
-    status, api = server.get("/openapi.json")
+    _status, api = server.get("/openapi.json")
     schema = api["components"]["schemas"]["Application"]
     assert schema["required"] == list(schema["properties"]) == list(ONE)
     assert schema["properties"]["Age"]["maximum"] == 120
@@ -622,8 +623,8 @@ def test_every_decision_is_logged_verified_and_replayed(
     recording, first, second, tmp_path, monkeypatch, capsys
 ):
     server, log = recording
-    status, one = server.post(ONE)
-    status, several = server.post([TWO, THREE], "?reasons=true")
+    _status, one = server.post(ONE)
+    _status, several = server.post([TWO, THREE], "?reasons=true")
     server.post(ONE | {"Age": 5})
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert [line["id"] for line in lines] == [one["id"], several[0]["id"], several[1]["id"]]
@@ -827,7 +828,7 @@ def test_the_client_shows_the_servers_words(server, tmp_path):
 class Unreliable(socketserver.StreamRequestHandler):
     """Answers like ``mlflow models serve``, after losing two connections."""
 
-    received: list[bytes] = []
+    received: ClassVar[list[bytes]] = []
 
     def handle(self) -> None:
         length = 0

@@ -403,7 +403,7 @@ def test_a_version_whose_files_are_gone_or_changed_is_not_promoted(store, capsys
 
 
 def test_challenger_meets_production_on_the_same_applicants(store):
-    client, folder = store
+    client, _folder = store
     from creditrisk.scoring.loading import load_scorer
 
     rows = slice(500, 1000)

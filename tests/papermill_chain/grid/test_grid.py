@@ -243,7 +243,7 @@ def test_the_summary_of_a_grid_by_hand():
     assert (score.low, score.middle, score.high) == (0.2, 0.5, 1.0)  # (.4 + .6) / 2
     # from 10 to 630 of 640: .2 and 1.0 at the ends, .4 and .6 at a quarter and a half between
     assert [round(x) for x, _, _ in score.dots] == [10, 165, 320, 630]
-    assert [told for *_, told in score.dots][0] == "seed=1 size=.2: 0.2"
+    assert next(told for *_, told in score.dots) == "seed=1 size=.2: 0.2"
     means = {
         name: [(level.value, round(level.mean, 9), level.count) for level in levels]
         for name, levels in score.levels.items()

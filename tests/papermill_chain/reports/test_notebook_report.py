@@ -286,7 +286,7 @@ def test_colours_of_a_styled_table_survive(report):
         )
     )
     assert [cell["style"] for cell in page.all("td")] == [
-        "background-color: #08306b; color: #f1f1f1;"
+        "background-color:#08306b;color:#f1f1f1"
     ] * 2
 
 
