@@ -396,7 +396,7 @@ def _import_what_reports_need() -> None:
     import papermill_chain.execution.kernels  # noqa: F401  first, for what it keeps from being imported
 
     with suppress(ImportError):  # the report shall complain
-        for module in "nbconvert", "bs4", "bleach", "jinja2":
+        for module in "nbconvert", "bs4", "nh3", "jinja2":
             import_module(module)
 
 
