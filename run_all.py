@@ -88,8 +88,8 @@ def compare_with_the_last(run: Run) -> None:
 
     start = run.began, run.id
     for earlier in read_runs(ROOT / "experiments"):
-        before = earlier.status == "succeeded" and (earlier.began, earlier.id) < start
-        if before and read_results(earlier).scores:
+        is_before = earlier.status == "succeeded" and (earlier.began, earlier.id) < start
+        if is_before and read_results(earlier).scores:
             compare_runs(earlier, run)
             return
 

@@ -174,9 +174,9 @@ def _read_object(path: Path) -> dict[str, Any]:
         read = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} cannot be read ({error})") from error
-    if not isinstance(read, dict):
-        raise ValueError(f"{path} holds no figures")
-    return read
+    if isinstance(read, dict):
+        return read
+    raise ValueError(f"{path} holds no figures")
 
 
 def _read_scores(path: Path, contract: Contract | None) -> Scores:
@@ -201,5 +201,5 @@ def _read_scores(path: Path, contract: Contract | None) -> Scores:
 def _as_text(values: "pd.Series[Any]") -> "pd.Series[Any]":
     """A whole number reads the same, even if a missing one has made its column fractional."""
     if pd.api.types.is_float_dtype(values):
-        return values.map(lambda each: "" if each != each else repr(each).removesuffix(".0"))
+        return values.map(lambda each: "" if pd.isna(each) else repr(each).removesuffix(".0"))
     return values.astype(object).where(values.notna(), "").map(str)

@@ -101,27 +101,28 @@ def grid_of(
         raise ChainError("a grid runs the whole chain; --only and --from do not go with --grid")
     values = _values(asked.grid)
     total = 1
-    for texts in values.values():
-        total *= len(texts)
+    for several in values.values():
+        total *= len(several)
     if total > MANY and not asked.yes:
         raise ChainError(f"{total} combinations are more than {MANY}; add --yes to run them all")
     fixed = dict(pair.partition("=")[::2] for pair in asked.set)
     if both := sorted(values.keys() & fixed.keys()):
         raise ChainError(f"{both[0]} is in --set as well as in --grid")
-    combinations, seen = [], {}
+    combinations = []
+    labels: dict[str, str] = {}  # by what notebooks get
     for number, texts in enumerate(product(*values.values()), start=1):
         parameters = dict(zip(values, texts, strict=True))
         pairs = [*asked.set, *(f"{name}={text}" for name, text in parameters.items())]
         plan = plan_for(Namespace(**vars(asked) | {"set": pairs}))
         given = {name: plan.given[name] for name in values}
         same = json.dumps(given, default=str)
-        if same in seen:
-            raise ChainError(f"--grid asks twice for {seen[same]}")
-        settings = _from_anywhere(plan, fixed | parameters)
+        if same in labels:
+            raise ChainError(f"--grid asks twice for {labels[same]}")
+        settings = _with_whole_paths(plan, fixed | parameters)
         folder = str(number).zfill(len(str(total)))
         one = Combination(number, folder, parameters, settings, values=given)
         combinations.append(one)
-        seen[same] = one.label
+        labels[same] = one.label
     return Grid(
         plan.root,
         _id_of(values, fixed),
@@ -164,8 +165,8 @@ def _spread(name: str, text: str) -> list[str]:
     return [str(number) for number in range(first, last + 1, step)]
 
 
-def _from_anywhere(plan: Plan, settings: Mapping[str, str]) -> dict[str, str]:
-    """The same settings, understood in any folder: files are named by their whole paths."""
+def _with_whole_paths(plan: Plan, settings: Mapping[str, str]) -> dict[str, str]:
+    """The same settings for any folder: files are named by their whole paths."""
     files = {name for stage in plan.stages for name in stage.reads}
     return {
         name: str(Path(text).absolute()) if name in files else text
@@ -219,7 +220,7 @@ def _command(asked: Namespace) -> str:
 
 
 def _options(asked: Namespace) -> list[str]:
-    """What each chain is told besides its parameters."""
+    """What each chain is asked besides its parameters."""
     limit = ["--cell-timeout", str(asked.cell_timeout)] if asked.cell_timeout else []
     return ["--jobs", str(asked.jobs), *limit, *(["--force"] if asked.force else [])]
 
@@ -227,5 +228,6 @@ def _options(asked: Namespace) -> list[str]:
 def _expected(plan: Plan) -> float | None:
     """How long the stages took when they last succeeded in the checkout, if all have."""
     last = last_good(plan.experiments)
-    seconds = [last[stage.name].seconds for stage in plan.stages if stage.name in last]
+    records = [last[stage.name] for stage in plan.stages if stage.name in last]
+    seconds = [record.seconds for record in records if record.seconds is not None]
     return sum(seconds) if len(seconds) == len(plan.stages) else None

@@ -8,7 +8,6 @@ import json
 import secrets
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,8 @@ from typing import Any
 
 from papermill_chain.chain.notebooks import ChainError
 from papermill_chain.grid.combinations import Combination, Grid, Result
-from papermill_chain.grid.run import SECONDS_TO_STOP, ExecutorLost, run_one
+from papermill_chain.grid.run import SECONDS_TO_STOP, ExecutorLost
+from papermill_chain.grid.workspace import Follow, run_one
 from papermill_chain.runs.files import write_whole
 from work_units.dask_client import cores_of, one_line
 
@@ -32,7 +32,7 @@ class Workers:
     grid: Grid
     topic: str = field(default_factory=lambda: f"chain-{secrets.token_hex(8)}")
     futures: dict[int, Any] = field(default_factory=dict)
-    followers: dict[int, Callable[[dict[str, Any]], None]] = field(default_factory=dict)
+    followers: dict[int, Follow] = field(default_factory=dict)
     counted: tuple[float, int] = (0.0, 1)  # when the cores were counted, and how many there were
 
     def __post_init__(self) -> None:
@@ -48,7 +48,7 @@ class Workers:
             self.counted = time.monotonic(), cores
         return max(1, cores)
 
-    def run(self, one: Combination, follow: Callable[[dict[str, Any]], None]) -> Result:
+    def run(self, one: Combination, follow: Follow) -> Result:
         """Have a worker run a combination; if the worker dies, another one."""
         from distributed import KilledWorker
         from distributed.client import FutureCancelledError

@@ -1,4 +1,4 @@
-"""The page that compares the combinations of a grid: figures as dots, words as bars, one table."""
+"""The page that compares the combinations of a grid: numbers as dots, texts as bars, one table."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -41,11 +41,11 @@ class Strip:
 
 @dataclass
 class Bars:
-    """A figure that is a word: how often each, the most frequent first."""
+    """A figure that is a text: how often each, the most frequent first."""
 
     name: str
     count: int
-    bars: list[tuple[str, int, float]]  # the word, how often, its share of the most frequent
+    bars: list[tuple[str, int, float]]  # the text, how often, its share of the most frequent
 
 
 def page_of(grid: Grid, status: str) -> str:
@@ -71,7 +71,7 @@ def page_of(grid: Grid, status: str) -> str:
 def figures_of(
     combinations: list[Combination],
 ) -> tuple[list[str], dict[str, Figure], list[Strip], list[Bars]]:
-    """All names of figures; those that are the same in all; those that are numbers, and words."""
+    """All names of figures; those that are the same in all; those that are numbers, and texts."""
     good = [one for one in combinations if one.result.status in GOOD]
     names = list(dict.fromkeys(name for one in good for name in one.result.figures))
     constant, strips, bars = dict[str, Figure](), list[Strip](), list[Bars]()
@@ -86,7 +86,7 @@ def figures_of(
         else:
             often = Counter(str(value) for value in values).most_common()
             most = often[0][1]
-            bars.append(Bars(name, len(values), [(word, n, n / most) for word, n in often]))
+            bars.append(Bars(name, len(values), [(text, n, n / most) for text, n in often]))
     return names, constant, strips, bars
 
 
@@ -102,7 +102,7 @@ def _strip(name: str, values: list[tuple[Combination, float]]) -> Strip:
     piles = Counter(round(across(number) / STEP) for number in numbers)
     up = min(1, TALLEST / max(piles.values())) * STEP  # a high pile is pressed together
     height = round(max(piles.values()) * up + 2 * MARGIN, 1)
-    dots, before = [], Counter()
+    dots, before = [], Counter[int]()
     for one, number in sorted(values, key=lambda pair: pair[1]):
         pile = round(across(number) / STEP)
         dots.append(
@@ -113,7 +113,7 @@ def _strip(name: str, values: list[tuple[Combination, float]]) -> Strip:
             )
         )
         before[pile] += 1
-    levels = {}
+    levels: dict[str, list[Level]] = {}
     for parameter in values[0][0].parameters:
         groups: dict[str, list[float]] = {}
         for one, number in values:

@@ -5,56 +5,43 @@ models and registry it changes nothing; so a plain run may go on beside it. Its 
 is asked for: the same request goes on where the last one has stopped.
 """
 
-import csv
-import filecmp
-import io
-import json
-import os
-import shutil
-import signal
 import subprocess
-import sys
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
-from papermill_chain.execution.signals import ENDS_WITH_INPUT, Interrupted, signals_put_into
+from papermill_chain.execution.signals import Interrupted, signals_put_into
 from papermill_chain.grid.combinations import Combination, Grid, Result
-from papermill_chain.runs.figures import read_figures
-from papermill_chain.runs.files import link, relative, write_whole
+from papermill_chain.grid.results import as_json, results_before, write_results
+from papermill_chain.grid.workspace import Follow, copy_source, run_one
 from papermill_chain.runs.manifest import GOOD
 
 SECONDS_TO_STOP = 4.7  # for chains to end in good order before they are killed
-SECONDS_TO_WAIT = 10.0  # for a chain that a killed grid has left, and that is about to end
-ENDED_BY_SIGNAL = (-signal.SIGINT, -signal.SIGTERM, 128 + signal.SIGINT, 128 + signal.SIGTERM)
-OF_A_RUN = ("CHAIN_RUN_FOLDER", "CHAIN_RUN_ID", "CHAIN_STAGE")
 
 
 class ExecutorLost(Exception):
-    """The place where chains run is gone, in a sentence."""
+    """What runs the chains is gone, in a sentence."""
 
 
 class Executor(Protocol):
-    """Where chains run."""
+    """What runs chains: this machine, or a cluster."""
 
     def jobs(self) -> int: ...  # side by side
-    def run(self, one: Combination, follow: Callable[[dict[str, Any]], None]) -> Result: ...
+    def run(self, one: Combination, follow: Follow) -> Result: ...
     def stop(self) -> None: ...  # in good order
     def kill(self) -> None: ...
 
 
 class GridView(Protocol):
-    """Whoever shows a grid is told of it by these."""
+    """What shows a grid while it runs; called for each thing that happens."""
 
     def started(self, combination: Combination, expected: float | None) -> None: ...
-    def told(self, combination: Combination, event: dict[str, Any]) -> None: ...
+    def progressed(self, combination: Combination, event: dict[str, Any]) -> None: ...
     def ended(self, combination: Combination, done: int, of: int, left: float | None) -> None: ...
     def tick(self) -> None: ...
     def closed(self, grid: Grid, status: str) -> None: ...
@@ -70,123 +57,19 @@ def run_grid(grid: Grid, executor: Executor, view: GridView) -> int:
         return GridRun(grid, executor, view, events, before).run_all()
 
 
-def run_one(
-    workspace: Path,
-    source: Path,
-    script: str,
-    settings: Mapping[str, str],
-    options: Sequence[str] = (),
-    unset: Sequence[str] = (),
-    given: Mapping[str, str] | None = None,
-    follow: Callable[[dict[str, Any]], None] | None = None,
-    started: Callable[[subprocess.Popen], None] | None = None,
-) -> Result:
-    """Run a chain in a workspace and wait for its end.
-
-    It needs nothing but what it is given, so that another process, or another machine that sees the
-    same folders, can be sent it.
-
-    Parameters
-    ----------
-    workspace, source : the folder to run it in, and the copy of the chain to run.
-    script : the program that runs the chain, below them.
-    settings, options : the parameters to set, and other arguments of the program.
-    unset, given : variables of the environment that the chain is not to see, and others that it is.
-    follow, started : told each event of the run, and the process itself.
-    """
-    began = time.monotonic()
-    fill(workspace, source)
-    pairs = [part for name, text in settings.items() for part in ("--set", f"{name}={text}")]
-    hidden = {*unset, *OF_A_RUN}
-    environment = {name: value for name, value in os.environ.items() if name not in hidden}
-    environment |= {**(given or {}), ENDS_WITH_INPUT: "1"}
-    while True:
-        result = Result("failed")
-        with (
-            tempfile.TemporaryFile() as errors,
-            subprocess.Popen(
-                [sys.executable, workspace / script, "--json", *options, *pairs],
-                cwd=workspace,
-                env=environment,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                start_new_session=True,  # a signal from the terminal is for the grid
-            ) as chain,
-        ):
-            if started:
-                started(chain)
-            for line in chain.stdout:
-                with suppress(ValueError):
-                    _take_in(event := json.loads(line), result)
-                    if follow:
-                        follow(event)
-            code = chain.wait()
-            errors.seek(0)
-            said = errors.read().decode(errors="replace").strip()
-        if code != 75 or time.monotonic() - began > SECONDS_TO_WAIT:
-            break
-        time.sleep(0.5)
-    result.seconds = round(time.monotonic() - began, 1)
-    if code in ENDED_BY_SIGNAL:
-        result.status = "interrupted"
-    elif code:
-        result.status = "failed"
-        last = said.splitlines() or [f"it ended with exit code {code}"]
-        result.error = result.error or last[-1]
-    if (workspace / "experiments/index.html").is_file():
-        result.index = "experiments/index.html"
-    if result.report and not (workspace / result.report).is_file():
-        result.report = None
-    return result
-
-
-def copy_source(files: Mapping[str, Path], source: Path) -> bool:
-    """Have in `source` the files of a chain as they are now, and no others; whether any is new.
-
-    A file that has changed becomes a new one, so that links to the old one stay as they are.
-    """
-    gone, changed = _below(source) - files.keys(), False
-    for path, file in files.items():
-        there = source / path
-        if not (there.is_file() and filecmp.cmp(file, there, shallow=False)):
-            there.parent.mkdir(parents=True, exist_ok=True)
-            there.unlink(missing_ok=True)
-            shutil.copy2(file, there)
-            changed = True
-    for path in gone:
-        (source / path).unlink()
-    return changed or bool(gone)
-
-
-def fill(workspace: Path, source: Path) -> None:
-    """Have in a workspace the files of the chain; what the chain has made there stays."""
-    files, listed = _below(source), workspace / ".source"
-    if listed.is_file():
-        for gone in set(listed.read_text(encoding="utf-8").splitlines()) - files:
-            (workspace / gone).unlink(missing_ok=True)
-    for path in files:
-        there = workspace / path
-        if not (there.is_file() and os.path.samefile(source / path, there)):
-            there.parent.mkdir(parents=True, exist_ok=True)
-            there.unlink(missing_ok=True)
-            link(source / path, there)
-    write_whole(listed, "\n".join(sorted(files)))
-
-
 @dataclass
 class LocalExecutor:
-    """The place where chains run: this machine."""
+    """Runs chains on this machine."""
 
     grid: Grid
-    processes: dict[int, subprocess.Popen] = field(default_factory=dict)
+    processes: dict[int, "subprocess.Popen[bytes]"] = field(default_factory=dict)
     stopped: bool = False
 
     def jobs(self) -> int:
         """Chains side by side, as asked for."""
         return self.grid.jobs
 
-    def run(self, one: Combination, follow: Callable[[dict[str, Any]], None]) -> Result:
+    def run(self, one: Combination, follow: Follow) -> Result:
         """Run a combination and wait for its end."""
         grid = self.grid
         return run_one(
@@ -197,7 +80,7 @@ class LocalExecutor:
             grid.options,
             grid.shared,
             follow=follow,
-            started=partial(self._know, one.number),
+            started=partial(self._add, one.number),
         )
 
     def stop(self) -> None:
@@ -211,7 +94,7 @@ class LocalExecutor:
         for process in list(self.processes.values()):
             process.kill()
 
-    def _know(self, number: int, process: subprocess.Popen) -> None:
+    def _add(self, number: int, process: "subprocess.Popen[bytes]") -> None:
         self.processes[number] = process
         if self.stopped:  # it was on its way when all the others were asked to end
             process.terminate()
@@ -219,7 +102,7 @@ class LocalExecutor:
 
 @dataclass
 class GridRun:
-    """A grid in progress: threads wait for chains, the main one takes events and keeps record."""
+    """A grid in progress: threads wait for chains, the main one takes events and records them."""
 
     grid: Grid
     executor: Executor
@@ -255,7 +138,7 @@ class GridRun:
             self.grid.trouble = str(lost)
         finally:
             self._stop()
-        self.written = ""  # the last page says how it ended, whether or not more is known
+        self.written = ""  # the last page has how it ended, whether or not more is known
         ended = {0: "succeeded", 1: "failed"}.get(code, "interrupted")
         self._write(status := "interrupted" if self.grid.trouble else ended)
         self.view.closed(self.grid, status)
@@ -270,26 +153,26 @@ class GridRun:
     def _work(self, one: Combination) -> None:
         try:
             result = self.executor.run(
-                one, lambda event: self.events.put(partial(self._told, one, event))
+                one, lambda event: self.events.put(partial(self._progressed, one, event))
             )
         except ExecutorLost as lost:
             self.events.put(partial(self._lost, lost))
             return
-        except BaseException as error:  # whatever it is, the grid must hear of it
+        except BaseException as error:  # noqa: BLE001  whatever it is, the grid has to record it
             result = Result("failed", error=f"{type(error).__name__}: {error}")
         self.events.put(partial(self._ended, one, result))
 
     def _lost(self, lost: ExecutorLost) -> None:
         self.busy -= 1
-        if not self.stopped:  # else it was let go
+        if not self.stopped:  # else it was lost on purpose
             raise lost
 
-    def _told(self, one: Combination, event: dict[str, Any]) -> None:
-        """Show what a combination is at; one that is up to date is at nothing."""
+    def _progressed(self, one: Combination, event: dict[str, Any]) -> None:
+        """Show what a combination is doing; one that is up to date does nothing."""
         if event["event"] == "stage started" and one.number not in self.announced:
             self.announced.add(one.number)
             self.view.started(one, self._seconds())
-        self.view.told(one, event)
+        self.view.progressed(one, event)
 
     def _ended(self, one: Combination, result: Result) -> None:
         """Record what became of a combination."""
@@ -298,13 +181,13 @@ class GridRun:
         if result.status == "up to date":
             before = self.before.get(one.folder, result)
             result = replace(result, seconds=before.seconds, run=before.run)
-        elif result.status == "succeeded":
+        elif result.status == "succeeded" and result.seconds is not None:
             self.took.append(result.seconds)
         one.result = result
         self.view.ended(one, self.ended, len(self.grid.combinations), self._left())
 
     def _seconds(self) -> float | None:
-        """How long a combination takes, as far as one knows."""
+        """How long a combination takes, as far as is known."""
         return sum(self.took) / len(self.took) if self.took else self.grid.expected
 
     def _left(self) -> float | None:
@@ -326,78 +209,7 @@ class GridRun:
                 one.result = Result("interrupted")
 
     def _write(self, status: str) -> None:
-        """Keep what is known, for readers and for the next go at it."""
-        told = json.dumps([asdict(one) for one in self.grid.combinations], indent=1, default=str)
-        if told != self.written:
-            write_whole(self.grid.folder / "grid.json", told)
-            write_whole(self.grid.folder / "grid.csv", _table(self.grid.combinations))
-            write_page(self.grid, status)
-            self.written = told
-
-
-def write_page(grid: Grid, status: str) -> None:
-    """Write the page that compares the combinations."""
-    from papermill_chain.grid.page import page_of
-
-    write_whole(grid.page, page_of(grid, status))
-
-
-def results_before(grid: Grid) -> dict[str, Result]:
-    """What became of each combination that has succeeded already, by its folder."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        told = json.loads((grid.folder / "grid.json").read_text(encoding="utf-8"))
-        results = {one["folder"]: _read_result(one["result"]) for one in told}
-        return {folder: result for folder, result in results.items() if result.status in GOOD}
-    return {}
-
-
-def _read_result(recorded: dict[str, Any]) -> Result:
-    return Result(**recorded | {"figures": read_figures(recorded["figures"])})
-
-
-def _below(folder: Path) -> set[str]:
-    """The paths of all files below a folder."""
-    return {relative(file, folder) for file in folder.rglob("*") if file.is_file()}
-
-
-def _take_in(event: dict[str, Any], result: Result) -> None:
-    """Learn from an event of a chain what is to be told of it."""
-    match event:
-        case {"event": "stage ended", "stage": stage, "run": run, "figures": figures}:
-            result.figures |= read_figures(figures)
-            if error := event["status"] == "failed" and event["error"]:
-                under = f", under “{error['heading']}”" if error.get("heading") else ""
-                result.error = f"{stage}{under}: {error['ename']}: {error['evalue']}"
-                result.report = f"experiments/runs/{run}/{stage}.html"
-        case {"event": "run ended"}:
-            result.status, result.run = event["status"], event["run"]
-            troubles = filter(None, [event.get("after"), *event.get("troubles", [])])
-            result.error = result.error or "; ".join(map(str, troubles))
-
-
-def _table(combinations: Sequence[Combination]) -> str:
-    """The combinations as CSV: number, status, parameters, figures, seconds, error.
-
-    A figure that has an interval somewhere has two more columns, for its ends.
-    """
-    lines = io.StringIO()
-    table = csv.writer(lines, lineterminator="\n")
-    parameters, columns = list(combinations[0].parameters), _figure_columns(combinations)
-    heads = [f"{name} {part}".removesuffix(" value") for name, part in columns]
-    table.writerow(["combination", "status", *parameters, *heads, "seconds", "error"])
-    for one in combinations:
-        result = one.result
-        figures = [getattr(result.figures.get(name), part, None) for name, part in columns]
-        row = [one.number, result.status, *one.parameters.values(), *figures, result.seconds]
-        table.writerow([*row, result.error])  # None is an empty cell
-    return lines.getvalue()
-
-
-def _figure_columns(combinations: Sequence[Combination]) -> list[tuple[str, str]]:
-    """The name of each figure with what stands in a column of its own: value, low or high."""
-    columns: dict[str, tuple[str, ...]] = {}
-    for one in combinations:
-        for name, figure in one.result.figures.items():
-            has_ends = figure.low is not None or len(columns.get(name, ())) > 1
-            columns[name] = ("value", "low", "high") if has_ends else ("value",)
-    return [(name, part) for name, parts in columns.items() for part in parts]
+        """Write the results, if there is anything new in them."""
+        if (results := as_json(self.grid)) != self.written:
+            write_results(self.grid, status)
+            self.written = results

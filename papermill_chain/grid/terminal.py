@@ -7,7 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from papermill_chain.grid.combinations import Combination, Grid
-from papermill_chain.grid.run import GridView, results_before
+from papermill_chain.grid.results import results_before
+from papermill_chain.grid.run import GridView
 from papermill_chain.reports.screen import Screen, duration, screen_for, shown_path
 from papermill_chain.reports.views import print_event
 from papermill_chain.runs.manifest import GOOD
@@ -35,7 +36,7 @@ class GridLines:
     def started(self, combination: Combination, expected: float | None) -> None:
         self.screen.start(combination.label, "", expected)
 
-    def told(self, combination: Combination, event: dict[str, Any]) -> None:
+    def progressed(self, combination: Combination, event: dict[str, Any]) -> None:
         if event["event"] in ("stage started", "cell started"):
             number, total = event.get("number", 0), event.get("of")
             cell = f" cell {number}/{total}" if total else ""
@@ -79,24 +80,24 @@ class GridEvents:
     """A grid as JSON, one object a line."""
 
     def started(self, combination: Combination, expected: float | None) -> None:
-        self._tell("combination started", combination, expected_seconds=expected)
+        self._print("combination started", combination, expected_seconds=expected)
 
-    def told(self, combination: Combination, event: dict[str, Any]) -> None:
+    def progressed(self, combination: Combination, event: dict[str, Any]) -> None:
         if event["event"] == "stage ended":
             shown = {name: event[name] for name in ("stage", "status", "seconds")}
-            self._tell("stage ended", combination, **shown)
+            self._print("stage ended", combination, **shown)
 
     def ended(self, combination: Combination, done: int, of: int, left: float | None) -> None:
         facts = {"done": done, "of": of, "seconds_left": left}
-        self._tell("combination ended", combination, **asdict(combination.result), **facts)
+        self._print("combination ended", combination, **asdict(combination.result), **facts)
 
     def tick(self) -> None:
-        """Nothing: a program sees by itself that time passes."""
+        """Do nothing: a program has its own clock."""
 
     def closed(self, grid: Grid, status: str) -> None:
         print_event("grid ended", grid=grid.id, status=status, page=str(grid.page))
 
-    def _tell(self, event: str, combination: Combination, **facts: Any) -> None:
+    def _print(self, event: str, combination: Combination, **facts: Any) -> None:
         print_event(
             event, combination=combination.number, parameters=combination.parameters, **facts
         )

@@ -41,7 +41,9 @@ def test_after_a_kill_only_what_is_left_is_done(workers, tmp_path):
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests"), str(Path(__file__).parent)])
     alone = {"ALONE": "1"} if workers == 1 else {}
     killed = subprocess.run(
-        [sys.executable, "-c", program], env=os.environ | alone | {"PYTHONPATH": path}
+        [sys.executable, "-c", program],
+        env=os.environ | alone | {"PYTHONPATH": path},
+        check=False,
     )
     assert killed.returncode == -signal.SIGKILL
     done = {number for number in range(6) if (calls / str(number)).exists()}

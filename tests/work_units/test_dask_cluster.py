@@ -176,7 +176,7 @@ def test_a_grid_on_workers_survives_whatever_is_killed(cluster, grid_project):
     for count, number in enumerate((signal.SIGKILL, signal.SIGINT), start=1):
         grid, _ = begun(count)
         (folder,) = grids(grid_project)
-        wait_for(lambda: set(statuses_of(folder)) & {"succeeded", "up to date"})
+        wait_for(lambda folder=folder: set(statuses_of(folder)) & {"succeeded", "up to date"})
         grid.send_signal(number)
         said = grid.communicate(timeout=15)
         wait_for(lambda: not family(grid_project), seconds=8)  # on the workers, too

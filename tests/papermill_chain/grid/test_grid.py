@@ -24,14 +24,14 @@ from toy import family, run, wait_for
 
 from papermill_chain.grid.combinations import Combination, Result
 from papermill_chain.grid.page import figures_of
-from papermill_chain.grid.run import copy_source, fill, run_one
+from papermill_chain.grid.workspace import copy_source, fill, run_one
 from papermill_chain.runs.figures import Figure
 from papermill_chain.runs.lock import only_run
 
 
 @dataclass
 class Go:
-    """What is seen of one go at a grid: its answer, its record, and the run it was at."""
+    """One go at a grid: its answer, its record, and the run it was at."""
 
     code: int
     out: str
@@ -58,25 +58,31 @@ def explored(grid_project) -> Explored:
     with only_run(grid_project / "experiments"):  # it leaves an empty file
         pass
     before = state(grid_project)
-    goes = []
-    for number in signal.SIGKILL, signal.SIGINT:
-        grid = start(grid_project, *request, TOY_STORE="x")
-        waiting = "experiments/grids/*/2/experiments/runs/*/04_judge.ipynb"
-        wait_for(lambda: len(list(grid_project.glob(waiting))) > len(goes))
-        (folder,) = grids(grid_project)
-        wait_for(lambda: len(family(folder)) >= 2)
-        grid.send_signal(number)
-        asked = time.monotonic()
-        said = grid.communicate(timeout=15)
-        wait_for(lambda: not family(folder), seconds=5)
-        goes.append(Go(grid.returncode, *said, time.monotonic() - asked))
-        # chains that lost their grid write their last words when their kernels are gone already
-        wait_for(lambda: "running" not in statuses_of_runs(folder), seconds=5)
-        goes[-1].statuses, goes[-1].runs = statuses_of(folder), statuses_of_runs(folder)
+    killed = ended_by(signal.SIGKILL, grid_project, request, runs=1)
+    stopped = ended_by(signal.SIGINT, grid_project, request, runs=2)
+    (folder,) = grids(grid_project)
     with only_run(grid_project / "experiments"):  # a plain run beside it does no harm
         last = Go(*ran(grid_project, *request, "--json", TOY_STORE="x", TOY_GO="yes"))
     last.statuses, last.runs = statuses_of(folder), statuses_of_runs(folder)
-    return Explored(before, folder, *goes, last)
+    return Explored(before, folder, killed, stopped, last)
+
+
+def ended_by(number: signal.Signals, project: Path, request: list[str], runs: int) -> Go:
+    """A go at a grid that a signal ends, once the combination that waits is at its n-th run."""
+    grid = start(project, *request, TOY_STORE="x")
+    waiting = "experiments/grids/*/2/experiments/runs/*/04_judge.ipynb"
+    wait_for(lambda: len(list(project.glob(waiting))) == runs)
+    (folder,) = grids(project)
+    wait_for(lambda: len(family(folder)) >= 2)
+    grid.send_signal(number)
+    asked = time.monotonic()
+    out, err = grid.communicate(timeout=15)
+    wait_for(lambda: not family(folder), seconds=5)
+    go = Go(grid.returncode, out, err, time.monotonic() - asked)
+    # chains that lost their grid write their last lines when their kernels are gone already
+    wait_for(lambda: "running" not in statuses_of_runs(folder), seconds=5)
+    go.statuses, go.runs = statuses_of(folder), statuses_of_runs(folder)
+    return go
 
 
 def statuses_of_runs(folder: Path) -> list[str]:
@@ -243,7 +249,7 @@ def test_the_summary_of_a_grid_by_hand():
     assert (score.low, score.middle, score.high) == (0.2, 0.5, 1.0)  # (.4 + .6) / 2
     # from 10 to 630 of 640: .2 and 1.0 at the ends, .4 and .6 at a quarter and a half between
     assert [round(x) for x, _, _ in score.dots] == [10, 165, 320, 630]
-    assert next(told for *_, told in score.dots) == "seed=1 size=.2: 0.2"
+    assert next(label for *_, label in score.dots) == "seed=1 size=.2: 0.2"
     means = {
         name: [(level.value, round(level.mean, 9), level.count) for level in levels]
         for name, levels in score.levels.items()
