@@ -84,7 +84,7 @@ def follow_up(run: Run) -> None:
 
 def compare_with_the_last(run: Run) -> None:
     """Compare a run with the last good one before it that has kept its test scores, if any."""
-    from creditrisk.reports.run_results import read_results
+    from creditrisk.reports.comparison.run_results import read_results
 
     start = run.began, run.id
     for earlier in read_runs(ROOT / "experiments"):
@@ -96,9 +96,9 @@ def compare_with_the_last(run: Run) -> None:
 
 def compare_runs(a: Run, b: Run) -> tuple[Path, list[str]]:
     """Write the page on what differs between two runs; its place, and what it comes to."""
-    from creditrisk.reports.comparison_page import page_of, write_page
-    from creditrisk.reports.model_comparison import compare
-    from creditrisk.reports.run_results import read_results
+    from creditrisk.reports.comparison.model_comparison import compare
+    from creditrisk.reports.comparison.page import page_of, write_page
+    from creditrisk.reports.comparison.run_results import read_results
 
     comparison = compare(read_results(a), read_results(b))
     page = write_page(comparison, page_of(comparison, ROOT / "experiments"))

@@ -141,7 +141,7 @@ class _Work:
 def _watching(
     client: Any, under_way: dict[str, tuple[list[int], Any]]
 ) -> Iterator[threading.Event]:
-    """Cancel what is under way once there has been no worker for long; the event tells of it."""
+    """Cancel what is under way once there has been no worker for long; the event is then set."""
     over, gone = threading.Event(), threading.Event()
 
     def watch() -> None:

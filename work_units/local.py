@@ -41,8 +41,8 @@ def run_local(
         As :func:`run_units` takes them.
     forked
         Whether the processes may be forks of this one, where there are such. A fork has all that is
-        imported here, while another process takes seconds to import it anew; but it also has the
-        locks of all threads that run here, which must be none that it needs.
+        imported, while another process takes seconds to import it anew; but it also has the locks
+        of all threads of this process, which must be none that it needs.
 
     Raises
     ------

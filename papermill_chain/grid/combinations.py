@@ -20,7 +20,7 @@ from papermill_chain.runs.figures import Figure
 from papermill_chain.runs.files import relative
 from papermill_chain.runs.records import last_good
 
-MANY = 200  # combinations; for more of them somebody has to say yes
+MANY = 200  # combinations; more of them need --yes
 MOST = 100_000  # values of one range
 RANGE = re.compile(r"([-+]?\d+)\.\.([-+]?\d+)(?:\.\.(\d+))?")
 
@@ -76,7 +76,7 @@ class Grid:
 
     @property
     def folder(self) -> Path:
-        """Where all of it is kept."""
+        """Where all files of the grid are."""
         return self.root / "experiments" / "grids" / self.id
 
     @property
@@ -213,10 +213,10 @@ def _files(plan: Plan, script: str) -> dict[str, Path]:
 
 def _command(asked: Namespace) -> str:
     """The command that asks for the same grid."""
-    words = [part for each in asked.grid for part in ("--grid", each)]
-    words += [part for each in asked.set for part in ("--set", each)]
-    words += ["--scheduler", asked.scheduler] if asked.scheduler else []
-    return shlex.join(["python", Path(sys.argv[0]).name, *words])
+    options = [part for each in asked.grid for part in ("--grid", each)]
+    options += [part for each in asked.set for part in ("--set", each)]
+    options += ["--scheduler", asked.scheduler] if asked.scheduler else []
+    return shlex.join(["python", Path(sys.argv[0]).name, *options])
 
 
 def _options(asked: Namespace) -> list[str]:

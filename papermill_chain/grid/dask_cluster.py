@@ -1,6 +1,6 @@
 """The chains of a grid, run by the workers of a Dask cluster.
 
-A worker needs what is installed here, and must see the grid's folder under the same path: a
+A worker needs the same installation, and the grid's folder under the same path: a
 workspace is a folder, wherever the chain in it runs.
 """
 

@@ -20,7 +20,7 @@ def sha256(path: Path) -> str:
 
 
 def relative(file: Path, folder: Path) -> str:
-    """A path as seen from a folder, written the same on all systems."""
+    """A path relative to a folder, written the same on all systems."""
     try:
         return Path(os.path.relpath(file, folder)).as_posix()
     except ValueError:  # on another drive of Windows

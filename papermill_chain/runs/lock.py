@@ -13,7 +13,7 @@ class Busy(Exception):
 
 @contextmanager
 def only_run(experiments: Path, what: str = "a run that is starting") -> Iterator[None]:
-    """Hold a folder for one run or grid; Busy tells who holds it already."""
+    """Hold a folder for one run or grid; the text of Busy is who holds it already."""
     try:
         import fcntl
     except ImportError:  # Windows: nothing keeps two runs apart there
@@ -33,10 +33,10 @@ def only_run(experiments: Path, what: str = "a run that is starting") -> Iterato
 
 
 def _holder(experiments: Path) -> str:
-    """Who holds the checkout; whoever has just taken it needs a moment to say so."""
+    """Who holds the checkout; whoever has just taken it needs a moment to write it down."""
     for _ in range(20):
-        if told := (experiments / ".lock").read_text(encoding="utf-8").strip():
-            return told
+        if holder := (experiments / ".lock").read_text(encoding="utf-8").strip():
+            return holder
         time.sleep(0.02)
     return "another run"
 

@@ -134,7 +134,7 @@ class Run:
 
 
 def read_run(folder: Path) -> Run:
-    """The run that is kept in a folder.
+    """The run whose folder this is.
 
     Raises
     ------

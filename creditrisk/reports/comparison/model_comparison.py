@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from creditrisk.metrics.intervals import Interval, bootstrap_interval
 from creditrisk.metrics.ranking import auc_difference, placements, too_few_to_judge
-from creditrisk.reports import run_differences
-from creditrisk.reports.run_differences import Fact, KeyFigureFact, MeasureFact
-from creditrisk.reports.run_results import RunResults, Scores, number
-from creditrisk.reports.swap_set import NO_ROWS, Flip, Rows, flips, pairs
+from creditrisk.reports.comparison import run_differences
+from creditrisk.reports.comparison.run_differences import Fact, KeyFigureFact, MeasureFact
+from creditrisk.reports.comparison.run_results import RunResults, Scores, number
+from creditrisk.reports.comparison.swap_set import NO_ROWS, Flip, Rows, flips, pairs
 
 #: Samples of the applicants behind a paired interval, and where their drawing starts.
 DRAWS, SEED = 2000, 7
@@ -232,7 +232,7 @@ def _notes(a: RunResults, b: RunResults) -> list[str]:
             notes.append(f"Run {run.id}: {' in '.join([run.record.status, *ended[:1]])}.")
     for run in (a, b):
         if run.scores and run.registration and run.cutoff is None:
-            notes.append(f"Run {run.id} does not tell its cut-off: decisions are not compared.")
+            notes.append(f"Run {run.id} does not record its cut-off: decisions are not compared.")
     if a.scores and b.scores:
         notes += _columns(a, b, a.scores, b.scores)
     return notes

@@ -16,7 +16,7 @@ import pandas as pd
 from scipy.special import logit
 
 from creditrisk.data.contract import Contract
-from creditrisk.reports.run_results import Scores
+from creditrisk.reports.comparison.run_results import Scores
 from creditrisk.scoring.reasons import FLOOR, LEAST
 
 #: So many fields are named for one applicant.

@@ -13,11 +13,11 @@ from sklearn.metrics import roc_curve
 
 from creditrisk.metrics.calibration import calibration_table
 from creditrisk.metrics.ranking import too_few_to_judge
-from creditrisk.reports.model_comparison import DRAWS, Comparison, signed
-from creditrisk.reports.run_results import RunRecord
-from creditrisk.reports.swap_set import ALONE, NAMED, title, value_text
+from creditrisk.reports.comparison.model_comparison import DRAWS, Comparison, signed
+from creditrisk.reports.comparison.run_results import RunRecord
+from creditrisk.reports.comparison.swap_set import ALONE, NAMED, title, value_text
 
-PAGES = Path(__file__).parent / "pages"
+PAGES = Path(__file__).parent.parent / "pages"
 STYLES = ("house.css", "compare.css")
 
 #: At most so many turned decisions are listed one by one, and so many applicants drawn.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from posixpath import normpath
 from typing import Any
 
-from creditrisk.reports.run_results import KeyFigure, RunRecord, RunResults, number
+from creditrisk.reports.comparison.run_results import KeyFigure, RunRecord, RunResults, number
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markupsafe import escape
 
-from creditrisk.reports import model_comparison
-from creditrisk.reports.comparison_page import write_page
-from creditrisk.reports.model_comparison import Comparison
-from creditrisk.reports.run_results import read_results
-from creditrisk.reports.swap_set import pairs
+from creditrisk.reports.comparison import model_comparison
+from creditrisk.reports.comparison.model_comparison import Comparison
+from creditrisk.reports.comparison.page import write_page
+from creditrisk.reports.comparison.run_results import read_results
+from creditrisk.reports.comparison.swap_set import pairs
 from papermill_chain.cli import main
 from papermill_chain.runs.lookup import NoRun, find_run, named_run
 from papermill_chain.runs.manifest import read_run
@@ -340,7 +340,7 @@ HEAD = "Age,Risk,probability_of_good,effect: Age\n"
     [
         ("validation.json", "{", 5, "validation.json cannot be read"),
         ("validation.json", "[]", 5, "validation.json holds no figures"),
-        ("registration.json", '{"cutoff": "high"}', 0, "does not tell its cut-off"),
+        ("registration.json", '{"cutoff": "high"}', 0, "does not record its cut-off"),
         ("test_scores.csv", "", 0, "test_scores.csv"),
         ("test_scores.csv", HEAD + "21,good,2,0\n", 0, "probabilities from 0 to 1"),
         ("test_scores.csv", HEAD + "21,yes,.5,0\n22,no,.5,0\n", 0, "['no', 'yes'] is 'good'"),
