@@ -77,7 +77,7 @@ def score_bands(bands: pd.DataFrame) -> Styler:
 
 
 def segments(found: pd.DataFrame) -> Styler:
-    """Ranking and calibration by segment, from :func:`creditrisk.validation.segments.by_segments`."""
+    """Ranking and calibration by segment, ``found`` by ``segments.by_segments``."""
     ranked = format_intervals(found.roc_auc, found.low, found.high)
     columns = {
         "column": found.index.get_level_values(0),

@@ -1,4 +1,4 @@
-"""Ranking and calibration in each segment of the applicants: every level, each half of a quantity."""
+"""Ranking and calibration in each segment of the applicants."""
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ def by_segments(
     training: pd.DataFrame,
     contract: Contract,
 ) -> pd.DataFrame:
-    """What :func:`~creditrisk.metrics.ranking.by_segment` finds, over all columns.
+    """Ranking and calibration of each level, and of each half of a quantity.
 
     Parameters
     ----------

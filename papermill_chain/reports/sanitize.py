@@ -5,11 +5,12 @@ from base64 import b64encode
 from html import escape
 
 #: The markup that notebooks, and the data they show, may use; any other is shown as plain text.
-TAGS = set(
-    "a abbr b blockquote br caption code col colgroup dd del div dl dt em h1 h2 h3 h4 h5 h6 hr i"
-    " img kbd li mark ol p pre q s small span strong sub sup table tbody td tfoot th thead tr u"
-    " ul".split()
-)
+TAGS = {
+    *("a", "abbr", "b", "blockquote", "br", "caption", "code", "col", "colgroup", "dd", "del"),
+    *("div", "dl", "dt", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "img", "kbd", "li"),
+    *("mark", "ol", "p", "pre", "q", "s", "small", "span", "strong", "sub", "sup", "table"),
+    *("tbody", "td", "tfoot", "th", "thead", "tr", "u", "ul"),
+}
 #: Attributes that can neither load nor run anything. No `id`: data could pose as an anchor.
 ATTRIBUTES = {"alt", "class", "colspan", "rowspan", "scope", "start", "style", "title", "width"}
 COLOURS = {"background-color", "color", "font-style", "font-weight"}

@@ -334,7 +334,7 @@ def test_same_seed_same_files_other_seed_other_files(finished, project, tmp_path
     tables = [path for path in MADE if path.startswith("experiments/") and path.endswith(".csv")]
     before = hashes(first)
 
-    # another seed, with the runner; then the same comparison again without it, elsewhere
+    # another seed, with the runner; then the same comparison again without it, in another folder
     hurry = {"seed": 8, "repeats": 1, "folds": 2, "splits": 5}
     typed = [word for name, value in hurry.items() for word in ("--set", f"{name}={value}")]
     ran = run_all(project, *typed, "--only", "02", "--only", "03")
@@ -343,8 +343,8 @@ def test_same_seed_same_files_other_seed_other_files(finished, project, tmp_path
     after = {path: sha256((project / path).read_bytes()).hexdigest() for path in changed}
     assert all(before[path] != after[path] for path in changed)
     names = ["results.csv", "pairs.csv", "out_of_fold.csv", "champion.json"]
-    elsewhere = {name.partition(".")[0]: str(tmp_path / name) for name in names}
-    plainly(project, tmp_path, {"03_comparison": hurry | elsewhere})
+    paths = {f"{name.partition('.')[0]}_path": str(tmp_path / name) for name in names}
+    plainly(project, tmp_path, {"03_comparison": hurry | paths})
     assert {Path(path).name for path in tables} == set(names[:3])
     for path in tables:
         assert (tmp_path / Path(path).name).read_bytes() == (project / path).read_bytes()

@@ -36,7 +36,7 @@ def above_chance(table: pd.DataFrame, chance: pd.DataFrame, good_share: float) -
     verdict = (
         f"{better} of {len(chance)} models rank better than chance (corrected p < .05)."
         if better
-        else "**No model is distinguishable from chance**: the columns say nothing about the outcome."
+        else "**No model is distinguishable from chance**: no column says anything about it."
     )
     return (
         f"Approving everybody: accuracy {good_share:.3f}, ROC-AUC one half. Best accuracy above: "
@@ -105,7 +105,8 @@ def champion(best: pd.Series, verdict: str, picked: Selection, models: int) -> s
     """Who won, against whom, and what being picked is worth."""
     share = picked.shares.get(best.model, 0)
     return (
-        f"**Champion: {best.model}**, by the highest mean ROC-AUC, {best.roc_auc:.3f}. {verdict}\n\n"
+        f"**Champion: {best.model}**, by the highest mean ROC-AUC, {best.roc_auc:.3f}. "
+        f"{verdict}\n\n"
         f"It is the best of {models}, picked by the figure that is quoted. Pooled over a whole "
         f"repeat the best ROC-AUC is {picked.picked:.3f}; judged by applicants who had no part in "
         f"the choice, the winner's is {picked.corrected}. Choosing among {models} adds about "

@@ -21,7 +21,7 @@ def subject(version: Mapping[str, Any], applicants: int, declined: int) -> str:
 
 
 def importance(worth: pd.DataFrame, titles: Titles) -> str:
-    """Which field matters most; ``worth`` from :func:`~creditrisk.validation.inspection.importance`."""
+    """Which field matters most; ``worth`` is from ``inspection.importance``."""
     clear = int((worth.low > 0).sum())
     return (
         f"{titles[worth.field[0]]} is worth most; {clear} of {len(worth)} fields beyond doubt "

@@ -62,8 +62,8 @@ def summary(
     stay = f"stay, as a level of their own, in {with_gaps} columns"
     return (
         f"- **Missing values** {stay if with_gaps else 'do not occur'}.\n"
-        f"- **{len(contract.fields)} columns become {columns}**, by the contract and not by the data; "
-        "nothing is lost.\n"
+        f"- **{len(contract.fields)} columns become {columns}**, by the contract and not by the "
+        "data; nothing is lost.\n"
         f"- **{sizes[0]} applicants to learn from, {sizes[1]} to be judged by**, none in both; bad "
         f"rate {bad_rates[0]:.1%} and {bad_rates[1]:.1%}.\n"
         f"- **Are the sets alike?** {similarity(p)}."

@@ -56,6 +56,6 @@ def summary(champion: str, contract: Contract, agree: str, version: str, alias: 
         f"- **{champion}** decides from the {len(contract.fields)} columns of a raw application; "
         "nothing has to be encoded by hand.\n"
         f"- **File, registry and memory agree** {agree}.\n"
-        f"- **Version {version}** waits as `{alias}`. `mlflow ui` in the project's folder shows it, "
-        "the runs of the comparison and these reports."
+        f"- **Version {version}** waits as `{alias}`. `mlflow ui` in the project's folder shows "
+        "it, the runs of the comparison and these reports."
     )

@@ -58,7 +58,7 @@ def agreeing_bins(bins: pd.DataFrame) -> int:
 
 
 def calibration(bins: pd.DataFrame) -> str:
-    """How many bins agree; ``bins`` from :func:`~creditrisk.metrics.calibration.calibration_table`."""
+    """How many bins agree; ``bins`` is from ``calibration.calibration_table``."""
     return f"{agreeing_bins(bins)} of {len(bins)} bins agree with their score"
 
 
@@ -74,8 +74,8 @@ def probabilities(
         f"Brier score {brier:.3f}, against {of_base_rate:.3f} for giving everybody the base rate: "
         f"an improvement of {gain}; {line}. The score's parts: reliability "
         f"{parts['reliability']:.3f} (0 is ideal), resolution {parts['resolution']:.3f} (more is "
-        f"better), uncertainty of the sample {parts['uncertainty']:.3f}, and {parts['within']:+.3f} "
-        "from within the bins."
+        f"better), uncertainty of the sample {parts['uncertainty']:.3f}, and "
+        f"{parts['within']:+.3f} from within the bins."
     )
 
 
