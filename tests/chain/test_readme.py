@@ -29,8 +29,8 @@ def test_data_dictionary_is_the_contract():
 
 def test_links_lead_somewhere():
     made = ("experiments/",)  # by a run
-    pages = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "data/README.md")]
-    for page in [*pages, ROOT / "data/raw/README.md"]:
+    pages = ("README.md", "CONTRIBUTING.md", "data/README.md", "data/raw/README.md")
+    for page in [*(ROOT / name for name in pages), *ROOT.glob("docs/*.md")]:
         for link in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text("utf-8")):
             if "://" not in link and not link.startswith(made):
                 assert (page.parent / link).exists(), f"{page}: {link}"
