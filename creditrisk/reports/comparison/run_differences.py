@@ -31,8 +31,10 @@ class KeyFigureFact(Fact):
 
     @property
     def difference(self) -> float | None:
-        """Second less first, if both are numbers."""
-        return _difference(self.a.number, self.b.number) if self.a and self.b else None
+        """Second less first, if both are numbers, to the decimals that are shown of them."""
+        if self.a is None or self.b is None or self.a.number is None or self.b.number is None:
+            return None
+        return round(self.b.number - self.a.number, max(self.a.decimals, self.b.decimals))
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class MeasureFact(Fact):
     @property
     def difference(self) -> float | None:
         """Second less first, if both are numbers."""
-        return _difference(number(self.a), number(self.b))
+        a, b = number(self.a), number(self.b)
+        return None if a is None or b is None else b - a
 
 
 def parameters(a: RunRecord, b: RunRecord) -> list[Fact]:
@@ -121,10 +124,6 @@ def measures(a: RunResults, b: RunResults) -> list[MeasureFact]:
         for name in names
         if name not in bounds
     ]
-
-
-def _difference(first: float | None, second: float | None) -> float | None:
-    return None if first is None or second is None else second - first
 
 
 def _side_by_side(a: Mapping[str, object], b: Mapping[str, object]) -> list[Fact]:

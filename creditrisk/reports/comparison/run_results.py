@@ -25,6 +25,8 @@ class KeyFigure(Protocol):
 
     @property
     def number(self) -> float | None: ...  # None for a text
+    @property
+    def decimals(self) -> int: ...  # that are shown of the number
 
 
 class StageRecord(Protocol):
