@@ -12,8 +12,8 @@ from papermill_chain.arguments import SCHEDULER, argument_parser
 from papermill_chain.chain.notebooks import ChainError
 from papermill_chain.chain.plan import Plan, plan_of
 from papermill_chain.chain.stages import Stage, in_order, read_notebooks
-from papermill_chain.execution.repair import mark_interrupted, repair, stages_cut, unfinished
-from papermill_chain.execution.signals import end_with_input
+from papermill_chain.execution.events import end_with_input
+from papermill_chain.execution.repair import repair
 from papermill_chain.reports.listing import show_plan, show_stages
 from papermill_chain.reports.screen import shown_path
 from papermill_chain.reports.views import print_event, show_failures, view_for
@@ -113,10 +113,7 @@ def main(
 
 def _run(plan: Plan, asked: Namespace, next_steps: Iterable[str]) -> int:
     """Repair what a killed run has left, then run what is not up to date, if anything."""
-    repair(plan.experiments, plan.places)
-    for folder in unfinished(plan.experiments):
-        _release_external(plan, folder)
-        mark_interrupted(folder)
+    repair(plan)
     last = last_good(plan.experiments)
     to_run = [stage.name for stage in plan.stages if plan.why(stage, last.get(stage.name))]
     if to_run and os.environ.get(SCHEDULER):
@@ -240,14 +237,6 @@ def _take_over(asked: Namespace, stages: list[Stage], root: Path) -> None:
         done = take_over(asked.fixed, stages, root)
     if not (asked.quiet or asked.json):
         print(done)
-
-
-def _release_external(plan: Plan, folder: Path) -> None:
-    """End what the stages of a killed run have left open outside of the project's files."""
-    cut = stages_cut(folder)
-    for stage in plan.stages:
-        if stage.external.release and stage.name in cut:
-            stage.external.release([folder.name])
 
 
 def _refuse(sentence: str, code: int) -> int:

@@ -6,18 +6,20 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 # On import, jsonschema would build a grammar of internationalized addresses, and papermill look for
 # the file system of Hadoop. It takes longer than the rest of papermill, and no notebook needs it.
 NEEDLESS = [name for name in ("rfc3987_syntax", "pyarrow") if name not in sys.modules]
-sys.modules.update(dict.fromkeys(NEEDLESS))
+cast(dict[str, object], sys.modules).update(dict.fromkeys(NEEDLESS))
 import papermill
+from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.manager import AsyncKernelManager
-from jupyter_client.provisioning import LocalProvisioner
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from jupyter_core.utils import ensure_event_loop
 from nbclient import NotebookClient
 from nbclient.exceptions import DeadKernelError
+from nbformat import NotebookNode
 from nbformat.v4 import new_notebook
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
@@ -33,30 +35,31 @@ SECONDS_TO_START = 60
 
 
 class ChainProvisioner(LocalProvisioner):
-    """Jupyter's way to start a kernel, but forked from the warm process where there is one."""
+    """Jupyter's way to start a kernel, but forked where there is a server to fork from."""
 
     session: Session
 
-    async def launch_kernel(self, cmd, **how):
-        session = self.session
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
+        session, server = self.session, self.session.fork_server
         fork = None
-        if session.warm and cmd[0] == sys.executable and "ipykernel_launcher" in cmd:
+        if server and cmd[0] == sys.executable and "ipykernel_launcher" in cmd:
             arguments = cmd[cmd.index("ipykernel_launcher") + 1 :]
             with suppress(NoFork):
-                fork = session.warm.kernel(session.stage, arguments, how["env"], session.log)
+                fork = server.kernel(session.stage, arguments, kwargs["env"], session.log)
         if session.stopped:
             if fork:
                 fork.kill()
             raise DeadKernelError("stopped before it started")
         if fork:
-            self.process, self.pid, self.pgid = fork, fork.pid, fork.pid
+            self.process = cast(Any, fork)  # it has what is used of a Popen
+            self.pid = self.pgid = fork.pid
         else:
-            await super().launch_kernel(cmd, **how)
+            await super().launch_kernel(cmd, **kwargs)
         session.kernel = self.process
-        session.step_back()
+        session.lower_priority()
         return self.connection_info
 
-    async def shutdown_requested(self, restart=False):
+    async def shutdown_requested(self, restart: bool = False) -> None:
         """Look often whether the kernel has ended: Jupyter itself looks ten times a second."""
         for _ in range(50):
             if await self.poll() is not None:
@@ -64,20 +67,27 @@ class ChainProvisioner(LocalProvisioner):
             await asyncio.sleep(0.01)
 
 
-class ChainEngine(NBClientEngine):
-    """Papermill's engine with a folder and an environment for the kernel, and with our hooks."""
+class ChainEngine(NBClientEngine):  # type: ignore[misc]  # papermill has no types
+    """Papermill's engine, in the session's folder and environment, which reports each cell."""
 
     @classmethod
-    def execute_managed_notebook(cls, nb_man, kernel_name, *, session, ahead, **_):
+    def execute_managed_notebook(
+        cls,
+        nb_man: Any,
+        kernel_name: str,
+        *,
+        session: Session,
+        ahead: NotebookClient | None,
+        **_: Any,
+    ) -> None:
         cells = nb_man.nb.cells
         total = len(runnable(cells))
         _take_secrets_from_environment(cells, session)
         nb_man.save = partial(_save_masked, nb_man, session, nb_man.save)
 
-        def on_cell_execute(cell, cell_index):
-            session.follow(
-                len(runnable(cells[: cell_index + 1])), total, heading_of(cells, cell_index)
-            )
+        def on_cell_execute(cell: NotebookNode, cell_index: int) -> None:
+            number = len(runnable(cells[: cell_index + 1]))
+            session.at_cell(number, total, heading_of(cells, cell_index))
             session.cell_begins()
 
         client = PapermillNotebookClient(
@@ -91,7 +101,7 @@ class ChainEngine(NBClientEngine):
         )
         client.owns_km = True  # else nobody would shut the kernel down
         client.kc = ahead and ahead.kc
-        client.execute(**_surroundings(session))
+        client.execute(**_launch_options(session))
 
 
 @contextmanager
@@ -107,9 +117,8 @@ def at_its_turn(kernel: str, session: Session) -> Iterator[NotebookClient | None
                 ahead = _started(kernel, session)
             session.turn.wait()
         if ahead and (session.stopped or session.kernel.poll() is not None):
-            with suppress(Exception):
+            with suppress(Exception), ahead.setup_kernel(cleanup_kc=True):  # it ends on leaving
                 ahead.shutdown_kernel = "immediate"
-                ahead._cleanup_kernel()
             ahead = None
         yield ahead
 
@@ -122,7 +131,7 @@ def execute(
     session: Session,
     ahead: NotebookClient | None,
 ) -> Outcome:
-    """Run a notebook and keep it, executed; what went wrong is told, not raised.
+    """Run a notebook and write it, executed; what went wrong is in the outcome, not raised.
 
     Its kernel is the one that has been started ahead, else one that is started now.
     """
@@ -141,12 +150,12 @@ def execute(
             ahead=ahead,
         )
     except papermill.PapermillExecutionError:
-        pass  # the notebook tells more
-    except Exception as error:
+        pass  # there is more in the notebook
+    except Exception as error:  # noqa: BLE001  it is in the outcome, whatever it is
         broken = error
     try:
         return outcome_of(executed, session, broken)
-    except Exception as error:  # the disk is full, or the file half written because it was
+    except Exception as error:  # noqa: BLE001  the disk may be full, or the file cut by that
         return Outcome(failure_of(broken or error, session, executed))
     finally:
         if broken:
@@ -158,23 +167,24 @@ def _started(kernel: str, session: Session) -> NotebookClient:
     client = NotebookClient(
         new_notebook(), km=_manager(kernel, session), startup_timeout=SECONDS_TO_START
     )
-    client.start_new_kernel(**_surroundings(session))
+    client.start_new_kernel(**_launch_options(session))
     client.start_new_kernel_client()
     return client
 
 
 def _manager(kernel: str, session: Session) -> AsyncKernelManager:
-    """Jupyter's handle on a kernel that is yet to be started, in our way."""
+    """Jupyter's handle on a kernel that is yet to be started, by a ChainProvisioner."""
     manager = AsyncKernelManager(kernel_name=kernel)
-    manager.provisioner = ChainProvisioner(
+    provisioner = ChainProvisioner(
         parent=manager, kernel_id=manager.kernel_id, kernel_spec=manager.kernel_spec
     )
-    manager.provisioner.session = session
+    provisioner.session = session
+    manager.provisioner = provisioner
     return manager
 
 
-def _surroundings(session: Session) -> dict[str, Any]:
-    """What a kernel is started with."""
+def _launch_options(session: Session) -> dict[str, Any]:
+    """The environment, folder and output of a kernel."""
     return {
         "env": session.environment,
         "cwd": str(session.folder),
@@ -183,14 +193,14 @@ def _surroundings(session: Session) -> dict[str, Any]:
     }
 
 
-def _take_secrets_from_environment(cells, session: Session) -> None:
+def _take_secrets_from_environment(cells: list[NotebookNode], session: Session) -> None:
     """Have the notebook itself fetch its secrets, so that their values are in no file."""
     tagged = [c for c in cells if {"parameters", "injected-parameters"} & set(c.metadata.tags)]
     for name, variable in session.secrets.items():
         tagged[-1].source += f'\n{name} = __import__("os").environ["{variable}"]'
 
 
-def _save_masked(nb_man, session: Session, save: Callable, **how: Any) -> None:
+def _save_masked(nb_man: Any, session: Session, save: Callable[..., None], **options: Any) -> None:
     """Write the notebook as papermill does, without the secrets that outputs may have repeated.
 
     Papermill writes it twice a cell, figures and all; once a second is enough, and at the end.
@@ -202,11 +212,11 @@ def _save_masked(nb_man, session: Session, save: Callable, **how: Any) -> None:
         for cell in nb_man.nb.cells:
             if "outputs" in cell:
                 cell.outputs = _masked(cell.outputs, session)
-    save(**how)
+    save(**options)
 
 
 def _masked(value: Any, session: Session) -> Any:
-    """A part of a notebook with all its texts masked."""
+    """A part of a notebook with the secrets masked in all its texts."""
     match value:
         case str():
             return session.masked(value)

@@ -1,4 +1,4 @@
-"""What an executed notebook tells, after its file has been made to tell the truth."""
+"""What came of an executed notebook, after its file has been corrected."""
 
 import binascii
 import re
@@ -10,6 +10,7 @@ from typing import Any
 import nbformat
 from jupyter_client.kernelspec import NoSuchKernel
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from nbformat import NotebookNode
 from papermill.execute import ERROR_MARKER_TAG
 
 from papermill_chain.execution.session import Outcome, Picture, Session
@@ -23,7 +24,7 @@ ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def outcome_of(executed: Path, session: Session, broken: Exception | None) -> Outcome:
-    """Read an executed notebook, correct what it says of itself, and tell what came of it.
+    """Read an executed notebook, correct what it records of itself, and return what came of it.
 
     Papermill calls every cell completed whatever happened, and `sys.exit(0)` in a cell skips the
     rest without an error; what counts is which cells the kernel has answered for.
@@ -56,16 +57,16 @@ def failure_of(broken: Exception | None, session: Session, file: Path | None = N
         case OSError():
             return Failure(type(broken).__name__, os_error_text(broken, file))
         case DeadKernelError():
-            return Failure("KernelDied", f"the kernel {_end_of(session)}{_last_words(session)}")
+            return Failure("KernelDied", f"the kernel {_end_of(session)}{_last_output(session)}")
         case RuntimeError() if not session.done:
-            return Failure("KernelDied", f"the kernel did not start{_last_words(session)}")
+            return Failure("KernelDied", f"the kernel did not start{_last_output(session)}")
         case None:
             return Failure("NotRun", "the notebook came to an end without this cell")
     return Failure(type(broken).__name__, session.masked(str(broken)))
 
 
-def runnable(cells) -> list[int]:
-    """Where the cells are that a kernel is to execute."""
+def runnable(cells: list[NotebookNode]) -> list[int]:
+    """The indices of the cells that a kernel is to execute."""
     return [
         index
         for index, cell in enumerate(cells)
@@ -75,16 +76,18 @@ def runnable(cells) -> list[int]:
     ]
 
 
-def heading_of(cells, index: int) -> str | None:
+def heading_of(cells: list[NotebookNode], index: int) -> str | None:
     """The heading under which a cell stands."""
     for cell in reversed(cells[:index]):
-        found = re.findall(r"^#{1,6} +(.+?)[ #]*$", cell.source, re.MULTILINE)
-        if cell.cell_type == "markdown" and found:
-            return found[-1].replace("`", "").replace("*", "")
+        headings = re.findall(r"^#{1,6} +(.+?)[ #]*$", cell.source, re.MULTILINE)
+        if cell.cell_type == "markdown" and headings:
+            return re.sub("[`*]", "", headings[-1])
     return None
 
 
-def _stop(cells, session: Session, broken: Exception | None) -> tuple[int | None, Failure | None]:
+def _stop(
+    cells: list[NotebookNode], session: Session, broken: Exception | None
+) -> tuple[int | None, Failure | None]:
     """The cell in which a notebook stopped, if it did, and why."""
     for at in runnable(cells):
         error = next((out for out in cells[at].outputs if out.output_type == "error"), None)
@@ -92,7 +95,9 @@ def _stop(cells, session: Session, broken: Exception | None) -> tuple[int | None
             continue
         if not session.done and broken and not isinstance(broken, CellTimeoutError):
             break  # the kernel never got to work
-        failure = _failure_in(error) if at in session.done else failure_of(broken, session)
+        failure = (
+            _failure_in(error) if error and at in session.done else failure_of(broken, session)
+        )
         failure.cell = at
         failure.number = len(runnable(cells[: at + 1]))
         failure.heading = heading_of(cells, at)
@@ -100,13 +105,13 @@ def _stop(cells, session: Session, broken: Exception | None) -> tuple[int | None
     return None, failure_of(broken, session) if broken else None
 
 
-def _failure_in(error) -> Failure:
-    """The failure that a cell's own error output tells of."""
+def _failure_in(error: NotebookNode) -> Failure:
+    """The failure in a cell's error output."""
     value = ANSI.sub("", error.evalue)
     if error.ename == "SystemExit":
         return Failure(error.ename, f"{value}, so the cells below did not run")
-    said = ANSI.sub("", "\n".join(error.traceback)).strip().splitlines()
-    return Failure(error.ename, value, traceback="\n".join(said[-LINES_OF_TRACEBACK:]))
+    lines = ANSI.sub("", "\n".join(error.traceback)).strip().splitlines()
+    return Failure(error.ename, value, traceback="\n".join(lines[-LINES_OF_TRACEBACK:]))
 
 
 def _end_of(session: Session) -> str:
@@ -121,16 +126,16 @@ def _end_of(session: Session) -> str:
     return f"ended by itself with exit code {code}"
 
 
-def _last_words(session: Session) -> str:
+def _last_output(session: Session) -> str:
     """The last line that a kernel has printed on its own, such as why it could not start."""
     session.log.seek(0)
     lines = session.log.read().decode(errors="replace").strip().splitlines()
-    words = [line for line in lines if not line.startswith("[IPKernelApp] WARNING")]
-    return f": {session.masked(words[-1])}" if words else ""
+    lines = [line for line in lines if not line.startswith("[IPKernelApp] WARNING")]
+    return f": {session.masked(lines[-1])}" if lines else ""
 
 
-def _mark_stopped(cells, at: int | None) -> None:
-    """Take back that papermill calls every cell completed, whatever happened."""
+def _mark_stopped(cells: list[NotebookNode], at: int | None) -> None:
+    """Mark the cell at which a notebook stopped as failed, and those below it as not run."""
     for index, cell in enumerate(cells):
         if at is not None and index < at:
             continue
@@ -148,23 +153,23 @@ def _mark_stopped(cells, at: int | None) -> None:
             cell.execution_count, cell.outputs = None, []
 
 
-def _headline(cells) -> tuple[str, dict[str, Figure], Picture | None]:
-    """The last sentence and picture a notebook has put forward, and all figures it has named."""
+def _headline(cells: list[NotebookNode]) -> tuple[str, dict[str, Figure], Picture | None]:
+    """The last headline and picture of a notebook, and all its key figures."""
     text, figures, picture = "", dict[str, Figure](), None
     for cell in cells:
         for output in cell.get("outputs", []):
-            told = output.get("data", {}).get(HEADLINE)
-            if isinstance(told, dict):
-                text = str(told.get("text") or text)
-                figures |= read_figures(told.get("figures"))
-                picture = _picture(told.get("picture")) or picture
+            headline = output.get("data", {}).get(HEADLINE)
+            if isinstance(headline, dict):
+                text = str(headline.get("text") or text)
+                figures |= read_figures(headline.get("figures"))
+                picture = _picture(headline.get("picture")) or picture
     return text, figures, picture
 
 
-def _picture(told: Any) -> Picture | None:
+def _picture(recorded: Any) -> Picture | None:
     """A picture as a headline carries it; none if it is not one."""
     try:
-        png = b64decode(told["png"], validate=True)
-        return Picture(png, str(told.get("alt", ""))) if png.startswith(PNG) else None
+        png = b64decode(recorded["png"], validate=True)
+        return Picture(png, str(recorded.get("alt", ""))) if png.startswith(PNG) else None
     except (TypeError, KeyError, AttributeError, binascii.Error):
         return None

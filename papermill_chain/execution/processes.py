@@ -1,4 +1,4 @@
-"""Where the notebooks of a run are executed: their environment, the warm process, and its end."""
+"""The processes of a run: their environment, the server they are forked from, and their end."""
 
 import json
 import os
@@ -10,53 +10,48 @@ from typing import Any
 
 from papermill_chain.chain.plan import Plan
 from papermill_chain.chain.stages import Stage, upstream
-from papermill_chain.execution.fork_server import (
-    MARK_OF_RUN,
-    MARK_OF_STAGE,
-    POSSIBLE,
-    ForkServer,
-    NoFork,
-    kill_family,
-    named,
-)
+from papermill_chain.execution.fork_process import RUN_VARIABLE, STAGE_VARIABLE, kill_family
+from papermill_chain.execution.fork_server import HAS_FORK, ForkServer, NoFork, importable_name
 from papermill_chain.runs.manifest import Failure, Run
 
 
 @dataclass
-class Workplace:
+class Processes:
     """The processes of a run."""
 
     plan: Plan
     run: Run
-    warm: ForkServer | None = None
-    tidy: bool | None = None  # once it is closed: whether nothing is left for the next run to mend
+    fork_server: ForkServer | None = None  # None where there is no fork
+    all_released: bool | None = None  # once closed: nothing is left for the next run to release
 
     def open(self) -> None:
-        """Start the process that does the imports, where there can be one."""
+        """Start the server, which begins with its imports."""
         with suppress(OSError):  # then each kernel does its own imports
-            if POSSIBLE:
-                self.warm = ForkServer(self.plan.root / "notebooks", self.environment())
+            if HAS_FORK:
+                self.fork_server = ForkServer(self.plan.root / "notebooks", self.environment())
 
     def prepare(self, to_run: Iterable[str]) -> None:
         """Have the imports done for some stages, and for those after them: they may have to run."""
+        if not self.fork_server:
+            return
         expected = set(to_run)
         for stage in self.plan.stages:
             if upstream(stage, self.plan.stages) & expected:
                 expected.add(stage.name)
-        groups = [
-            (
-                stage.name,
-                [*self.plan.notebooks[stage.name].imports, *stage.imports],
-                named(stage.external.prepare),
-            )
-            for stage in self.plan.stages
-            if stage.name in expected
-        ]
-        if self.warm:
-            self.warm.prepare(groups)
+        self.fork_server.prepare(
+            [
+                (
+                    stage.name,
+                    [*self.plan.notebooks[stage.name].imports, *stage.imports],
+                    importable_name(stage.external.prepare),
+                )
+                for stage in self.plan.stages
+                if stage.name in expected
+            ]
+        )
 
     def environment(self, stage: Stage | None = None) -> dict[str, str]:
-        """What a process finds in its environment: this checkout's packages first, and the run.
+        """The environment of a process: this checkout's packages first, and which run it is of.
 
         Secrets are for the stage that lists them, and for no other.
         """
@@ -67,36 +62,53 @@ class Workplace:
             "PYTHONPATH": path,
             "CHAIN_RUN_ID": self.run.id,
             "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # else a kernel may warn of frozen modules
-            MARK_OF_RUN: str(self.run.folder),
-            **({MARK_OF_STAGE: stage.name} if stage else {}),
+            RUN_VARIABLE: str(self.run.folder),
+            **({STAGE_VARIABLE: stage.name} if stage else {}),
         }
 
-    def call(self, function: Callable, argument: Any) -> Failure | None:
-        """Call a function where its imports are done, else here; what went wrong in the process."""
-        if not (self.warm and (name := named(function))):
-            return function(argument)
-        with tempfile.TemporaryFile() as told:
-            if self.warm.call(name, argument, told).wait() == 0:
+    def call(self, function: Callable[[Any], object], argument: Any) -> Failure | None:
+        """Call a function, in a fork if another process can import it.
+
+        Returns
+        -------
+        Failure, optional
+            What it has raised in the fork. Called in this process, it raises.
+        """
+        name = importable_name(function)
+        if not self.fork_server or not name:
+            function(argument)
+            return None
+        with tempfile.TemporaryFile() as output:
+            if self.fork_server.call(name, argument, output).wait() == 0:
                 return None
-            told.seek(0)
-            *_, last = told.read().decode().splitlines() or [""]
+            output.seek(0)
+            *_, last = output.read().decode().splitlines() or [""]
             return Failure(*json.loads(last)) if last else Failure("Killed", "it was stopped")
 
     def close(self, stages_cut: Iterable[str], patience: float) -> None:
-        """Leave no process of the run, after a last service for the stages that were cut short."""
-        if self.tidy is None:
-            cut = [stage for stage in self.plan.stages if stage.name in stages_cut]
-            left_open = [stage.external.release for stage in cut if stage.external.release]
-            self.tidy = all(self._ended(close, patience) for close in left_open)
-            if self.warm:
-                self.warm.close()
-            else:
-                kill_family({MARK_OF_RUN: str(self.run.folder)})
+        """End all processes of the run, once what stages have left open outside is released.
 
-    def _ended(self, close: Callable, patience: float) -> bool:
-        """Whether what stages have left open elsewhere is ended; else the next run will do it."""
-        if not (self.warm and (name := named(close))):
+        Parameters
+        ----------
+        stages_cut : the names of the stages that were cut short.
+        patience : seconds to wait for each release.
+        """
+        if self.all_released is not None:
+            return
+        cut = [stage for stage in self.plan.stages if stage.name in stages_cut]
+        releases = [stage.external.release for stage in cut if stage.external.release]
+        self.all_released = all(self._released(release, patience) for release in releases)
+        if self.fork_server:
+            self.fork_server.close()
+        else:
+            kill_family({RUN_VARIABLE: str(self.run.folder)})
+
+    def _released(self, release: Callable[[list[str]], object], patience: float) -> bool:
+        """Whether a release has come to its end; else the next run will call it."""
+        name = importable_name(release)
+        if not self.fork_server or not name:
             return False
-        with tempfile.TemporaryFile() as told, suppress(NoFork):
-            return self.warm.call(name, [self.run.id], told, patience).wait(patience) == 0
+        with tempfile.TemporaryFile() as output, suppress(NoFork):
+            fork = self.fork_server.call(name, [self.run.id], output, patience)
+            return fork.wait(patience) == 0
         return False

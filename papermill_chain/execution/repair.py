@@ -1,37 +1,39 @@
 """What a killed run has left half done is undone before the next one."""
 
 import shutil
-from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from papermill_chain.chain.plan import Plan
 from papermill_chain.runs.files import take_back
 from papermill_chain.runs.manifest import CUT, UnreadableManifest, read_run
 
 
-def unfinished(experiments: Path) -> list[Path]:
-    """The folders of runs whose runner was killed before it could tidy up."""
-    return [staged.parent for staged in sorted(experiments.glob("runs/*/staged"))]
+def repair(plan: Plan) -> None:
+    """Undo what killed runners have left half done, and kill what they have left running."""
+    folders = [staged.parent for staged in sorted(plan.experiments.glob("runs/*/staged"))]
+    for folder in folders:
+        from papermill_chain.execution.fork_process import RUN_VARIABLE, kill_family
+
+        kill_family({RUN_VARIABLE: str(folder)})
+    take_back(plan.experiments / ".publishing.json", plan.places)
+    for folder in folders:
+        _release_external(plan, folder)
+        _mark_interrupted(folder)
 
 
-def repair(experiments: Path, places: Iterable[Path]) -> None:
-    """Undo what a killed runner has left half done, and kill what it has left running."""
-    for folder in unfinished(experiments):
-        from papermill_chain.execution.fork_server import MARK_OF_RUN, kill_family
-
-        kill_family({MARK_OF_RUN: str(folder)})
-    take_back(experiments / ".publishing.json", places)
-
-
-def stages_cut(folder: Path) -> list[str]:
-    """The stages that were running when the runner of a run was killed."""
+def _release_external(plan: Plan, folder: Path) -> None:
+    """End what the stages of a killed run have left open outside of the project's files."""
+    cut: list[str] = []
     with suppress(UnreadableManifest):
-        return [stage.name for stage in read_run(folder).stages if stage.status in CUT]
-    return []
+        cut = [stage.name for stage in read_run(folder).stages if stage.status in CUT]
+    for stage in plan.stages:
+        if stage.external.release and stage.name in cut:
+            stage.external.release([folder.name])
 
 
-def mark_interrupted(folder: Path) -> None:
+def _mark_interrupted(folder: Path) -> None:
     """Record of a run that its runner was killed, and remove what it has staged."""
     with suppress(OSError, UnreadableManifest):
         run = read_run(folder)

@@ -1,4 +1,4 @@
-"""A notebook being executed, and what can be told of it from outside while it is."""
+"""A notebook being executed: its kernel, its progress, its secrets, and its end."""
 
 import json
 import os
@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
 
-from papermill_chain.execution.fork_server import (
-    LAST,
-    MARK_OF_RUN,
-    MARK_OF_STAGE,
-    ForkServer,
+from papermill_chain.execution.fork_process import (
+    NICE_LAST,
+    RUN_VARIABLE,
+    STAGE_VARIABLE,
     kill_family,
-    step_back,
+    lower_priority,
 )
+from papermill_chain.execution.fork_server import ForkServer
 from papermill_chain.runs.figures import Figure
 from papermill_chain.runs.manifest import Failure
 
@@ -51,22 +51,22 @@ class Session:
     stage: str
     folder: Path
     environment: dict[str, str]
-    follow: Callable[[int, int, str | None], None]  # told the code cell, how many, the heading
+    at_cell: Callable[[int, int, str | None], None]  # called with number, total and heading
     secrets: Mapping[str, str] = field(default_factory=dict)  # parameter: environment variable
     timeout: int | None = None  # seconds for one cell
-    warm: ForkServer | None = None  # where kernels are forked
+    fork_server: ForkServer | None = None
     log: IO[bytes] = field(default_factory=tempfile.TemporaryFile)  # what the kernel itself prints
     turn: threading.Event = field(default_factory=threading.Event)  # it can begin with the cells
     yields: bool = False  # the processor, to others of the run
-    kernel: Any = None  # its process, once there is one
+    kernel: Any = None  # its process, a Popen or a Fork, once there is one
     began: float = 0.0  # when the cell that is running began
-    done: dict[int, dict[str, float | None]] = field(default_factory=dict)  # time, memory of a cell
+    done: dict[int, dict[str, float | None]] = field(default_factory=dict)  # cell: seconds, memory
     stopped: bool = False
 
     def begin(self, yields: bool) -> None:
         """Its turn has come."""
         self.yields = yields
-        self.step_back()
+        self.lower_priority()
         self.turn.set()
 
     def dismiss(self) -> None:
@@ -74,12 +74,12 @@ class Session:
         self.stopped = True
         self.turn.set()
 
-    def step_back(self) -> None:
+    def lower_priority(self) -> None:
         """Leave the processor to others, if it is to yield and there is a kernel that can."""
         if self.yields and self.kernel:
             with suppress(OSError, AttributeError):  # Windows has no such call
-                os.setpriority(os.PRIO_PROCESS, self.kernel.pid, LAST)
-            step_back(self.kernel.pid, LAST)
+                os.setpriority(os.PRIO_PROCESS, self.kernel.pid, NICE_LAST)
+            lower_priority(self.kernel.pid, NICE_LAST)
 
     def kill(self) -> None:
         """Kill the kernel and all that was started in it, also what has been orphaned since.
@@ -88,8 +88,8 @@ class Session:
         trace of its family.
         """
         self.stopped = True
-        marks = {name: self.environment[name] for name in (MARK_OF_RUN, MARK_OF_STAGE)}
-        kill_family(marks, self.kernel and self.kernel.pid)
+        variables = {name: self.environment[name] for name in (RUN_VARIABLE, STAGE_VARIABLE)}
+        kill_family(variables, self.kernel and self.kernel.pid)
 
     def cell_begins(self) -> None:
         """A cell is sent to the kernel: count its time and its peak of memory from here."""

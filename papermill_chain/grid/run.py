@@ -15,7 +15,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
-from papermill_chain.execution.signals import Interrupted, signals_put_into
+from papermill_chain.execution.events import Interrupted, signals_put_into
 from papermill_chain.grid.combinations import Combination, Grid, Result
 from papermill_chain.grid.results import as_json, results_before, write_results
 from papermill_chain.grid.workspace import Follow, copy_source, run_one

@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from papermill_chain.execution.signals import ENDS_WITH_INPUT
+from papermill_chain.execution.events import ENDS_WITH_INPUT
 from papermill_chain.grid.combinations import Result
 from papermill_chain.runs.figures import read_figures
 from papermill_chain.runs.files import link, relative, write_whole

@@ -44,7 +44,7 @@ def look(root: Path, names: tuple[str, ...]) -> list[dict]:
 
 def test_a_forked_kernel_is_as_clean_as_a_cold_one(tmp_path, monkeypatch):
     first, second = look(tmp_path / "warm", ("1", "2"))
-    monkeypatch.setattr(processes, "POSSIBLE", False)  # as where there is no fork
+    monkeypatch.setattr(processes, "HAS_FORK", False)  # as where there is no fork
     (cold,) = look(tmp_path / "cold", ("1",))
     assert first["names"] == second["names"] == cold["names"]
     assert "pickle" not in cold["names"] and "np" in cold["names"]
@@ -97,7 +97,7 @@ def first_and_second(root: Path, does: str) -> int:
     return main(chain, root, "Toy", argv=["--quiet"])
 
 
-@pytest.mark.skipif(not processes.POSSIBLE, reason="looks for a fork")
+@pytest.mark.skipif(not processes.HAS_FORK, reason="looks for a fork")
 def test_a_kernel_that_is_started_ahead_is_taken_replaced_or_let_go(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "runtime"))
     killed = "others()[0].kill()\nwhile others(): time.sleep(0.02)"
@@ -129,7 +129,7 @@ def test_a_kernel_comes_to_an_orderly_end_before_its_files_are_published(
     tmp_path, monkeypatch, forked
 ):
     if not forked:
-        monkeypatch.setattr(processes, "POSSIBLE", False)
+        monkeypatch.setattr(processes, "HAS_FORK", False)
     names = "out", "archive", "last", "later"
     parameters = "\n".join(f'{name}: str = "../{name}"' for name in names)
     write_notebook(tmp_path / "notebooks/1.ipynb", parameters, END)

@@ -1,0 +1,117 @@
+"""What a run does with what a stage has made: publish its files, render its report, reuse it."""
+
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, replace
+from importlib import import_module
+from pathlib import Path
+
+from papermill_chain.chain.plan import Plan
+from papermill_chain.chain.stages import Stage
+from papermill_chain.chain.staleness import report_of
+from papermill_chain.execution.session import Picture
+from papermill_chain.runs.files import browser_pages, link, os_error_text, publish, sha256
+from papermill_chain.runs.manifest import Failure, Run, StageRun
+from papermill_chain.runs.records import remember, sources
+
+
+def staged_files(run: Run, stage: Stage) -> dict[str, Path]:
+    """Where a stage writes each of its files until all are there."""
+    return {name: run.staged / stage.name / path for name, path in stage.writes.items()}
+
+
+def publish_stage(plan: Plan, run: Run, stage: Stage, stage_run: StageRun) -> Failure | None:
+    """Put the files of a stage in their places, all or none, and record its success."""
+    staged = staged_files(run, stage)
+    missing = [file.name for file in staged.values() if _is_missing_or_empty(file)]
+    if missing:
+        files = " and ".join(missing)
+        return Failure("MissingOutput", f"{stage.name} finished but did not write {files}")
+    try:
+        stage_run.writes = {stage.writes[name]: sha256(file) for name, file in staged.items()}
+        places = {file: plan.root / stage.writes[name] for name, file in staged.items()}
+        publish(places, plan.experiments / ".publishing.json")
+        for name in stage.kept:
+            place = plan.root / stage.writes[name]
+            shutil.copy2(place, run.folder / place.name)
+            stage_run.kept[name] = place.name
+        # The report is still to come; should it fail, the next run finds none and runs it again.
+        success = replace(
+            stage_run,
+            status="succeeded",
+            notebook=f"{stage.name}.ipynb",
+            report=f"{stage.name}.html",
+        )
+        remember(plan.experiments, success)
+    except OSError as error:
+        return failure_from(error)
+    return None
+
+
+def reuse_last(plan: Plan, run: Run, stage_run: StageRun, last: StageRun) -> None:
+    """Have the last success of a stage in this run as well, with its report."""
+    picture = last.picture["file"] if last.picture else None
+    for name in filter(None, [last.notebook, last.report, picture, *last.kept.values()]):
+        if (file := report_of(last, plan.root).with_name(name)).is_file():
+            link(file, run.folder / name)
+    vars(stage_run).update(vars(last) | {"status": "up to date", "why": []})
+
+
+def save_picture(run: Run, stage: str, picture: Picture | None) -> dict[str, str] | None:
+    """Write the picture of a headline to the run's folder; a run is none the worse without."""
+    if picture:
+        with suppress(OSError):
+            file = run.folder / f"{stage}.headline.png"
+            file.write_bytes(picture.png)
+            return {"file": file.name, "alt": picture.alt}
+    return None
+
+
+def write_report(plan: Plan, run: Run, stage_run: StageRun, last: Mapping[str, StageRun]) -> None:
+    """Render the report of a stage.
+
+    Parameters
+    ----------
+    last : the last success of each stage, whose files the stage may have read.
+    """
+    from papermill_chain.reports.notebook_report import render
+
+    name, names = stage_run.name, [stage.name for stage in run.stages]
+    at = names.index(name)
+    defaults = plan.notebooks[name].parameters
+    written = {**last, **{other.name: other for other in run.stages if other.writes}}
+    kept = {key: Path(stage.writes[key]).name for stage in plan.stages for key in stage.kept}
+    render(
+        run.folder / f"{name}.ipynb",
+        run.folder / f"{name}.html",
+        title_of_run=run.title,
+        run_id=run.id,
+        previous=names[at - 1] if at else None,
+        next=names[at + 1] if at + 1 < len(names) else None,
+        changed={k: v for k, v in stage_run.parameters.items() if v != defaults[k].default},
+        data=sources(stage_run, written.values()),
+        reads=stage_run.reads,
+        pages=browser_pages(kept),
+        error=asdict(stage_run.error) if stage_run.error else None,
+    )
+
+
+def import_report_libraries() -> None:
+    """Import what reports need, in a thread while kernels start: else the first would be late."""
+    # first, for what it keeps from being imported
+    import papermill_chain.execution.kernels  # noqa: F401
+
+    with suppress(ImportError):  # the report will fail with it
+        for module in "nbconvert", "bs4", "nh3", "jinja2":
+            import_module(module)
+
+
+def failure_from(error: BaseException, file: Path | None = None) -> Failure:
+    """An exception as it is recorded; of the file system with its path, or else with `file`."""
+    text = os_error_text(error, file) if isinstance(error, OSError) else str(error)
+    return Failure(type(error).__name__, text)
+
+
+def _is_missing_or_empty(file: Path) -> bool:
+    return not file.is_file() or file.stat().st_size == 0
