@@ -195,7 +195,9 @@ def _injected_cell(
         f'os.environ["CHAIN_RUN_ID"] = {f"debug {stage.name}"!r}',
         f'os.environ["CHAIN_STAGE"] = {stage.name!r}',
     ]
-    return new_code_cell("\n".join(lines), id=INJECTED_TAG, metadata={"tags": [INJECTED_TAG]})
+    tags = {"tags": [INJECTED_TAG]}
+    cell: NotebookNode = new_code_cell("\n".join(lines), id=INJECTED_TAG, metadata=tags)
+    return cell
 
 
 def _clear_outputs(cells: list[NotebookNode]) -> None:

@@ -57,8 +57,8 @@ def lower_priority(pid: int, niceness: int) -> None:
     Where Linux shares the processor out by sessions, a niceness counts within a session only.
     """
     with suppress(OSError, AttributeError):  # other systems have no sessions to weigh
-        for _ in range(20):
-            with suppress(BlockingIOError):  # the system takes one such change in 0.1 s
+        for _ in range(50):  # a second: of all processes, the system takes one change in 0.1 s
+            with suppress(BlockingIOError):
                 if os.getsid(pid) == pid:
                     Path(f"/proc/{pid}/autogroup").write_text(str(niceness))
                     return
