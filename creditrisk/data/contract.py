@@ -11,7 +11,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+#: A value that a category may take.
+Level = int | str
+
+#: A record or descriptor as it comes out of JSON.
+Json = dict[str, Any]
 
 #: The level that stands for "no value given"; no column may use it as a value of its own.
 MISSING = "missing"
@@ -43,7 +49,7 @@ class Field:
     unit: str
     scale: str  # "log" for a quantity that spreads over orders of magnitude, else "linear"
     required: bool
-    levels: tuple | None  # allowed values in order, None for a plain number
+    levels: tuple[Level, ...] | None  # allowed values in order, None for a plain number
     ordered: bool
     minimum: int | None
     maximum: int | None
@@ -51,9 +57,23 @@ class Field:
     groups_up_to: tuple[int, ...] = ()  # upper ends of a quantity's groups in that audit
 
     @property
-    def all_levels(self) -> tuple:
+    def all_levels(self) -> tuple[Level, ...]:
         """The levels as the model sees them: a missing value is a level of its own, the last."""
         return (self.levels or ()) + (() if self.required else (MISSING,))
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """The smallest and the largest allowed value of a quantity."""
+        if self.minimum is None or self.maximum is None:
+            raise TypeError(f"{self.name} is no quantity")
+        return self.minimum, self.maximum
+
+    def takes(self, value: Level) -> bool:
+        """Whether a value of the right type is one of the levels, or lies within the bounds."""
+        if self.levels is not None:
+            return value in self.levels
+        low, high = self.bounds
+        return isinstance(value, int) and low <= value <= high
 
     @property
     def allowed(self) -> str:
@@ -79,7 +99,7 @@ class Contract:
     licence: str
     caveats: tuple[str, ...] = ()  # what is wrong with the data and travels with all figures
     #: The descriptor all this was read from; it travels with a saved model.
-    package: dict = dataclass_field(default_factory=dict, repr=False, compare=False)
+    package: Json = dataclass_field(default_factory=dict, repr=False, compare=False)
 
     @property
     def numbers(self) -> list[Field]:
@@ -147,7 +167,7 @@ def read_contract(path: str | Path) -> Contract:
     return parse_contract(package, str(path))
 
 
-def parse_contract(package: dict, subject: str = "the contract") -> Contract:
+def parse_contract(package: Json, subject: str = "the contract") -> Contract:
     """The contract that a data package's content describes; ``subject`` names it in errors.
 
     Raises
@@ -183,11 +203,11 @@ def parse_contract(package: dict, subject: str = "the contract") -> Contract:
     return contract
 
 
-def _field(entry: dict) -> Field:
+def _field(entry: Json) -> Field:
     rules = entry.get("constraints", {})
     return Field(
         name=entry["name"],
-        title=entry.get("title", entry["name"]),
+        title=entry.get("title") or entry["name"],
         description=entry.get("description", ""),
         type=entry["type"],
         unit=entry.get("unit", ""),
@@ -206,7 +226,9 @@ def _contradictions(contract: Contract) -> list[str]:
     """What the descriptor asks for that the project cannot keep."""
     problems = []
     for field in contract.columns:
-        if field.scale not in ("linear", "log") or (field.scale == "log" and field.minimum < 1):
+        if field.scale not in ("linear", "log") or (
+            field.scale == "log" and (field.minimum or 0) < 1
+        ):
             problems.append(f"{field.name}: scale is linear, or log with a minimum of at least 1")
         if field.type not in ("integer", "string"):
             problems.append(f"{field.name}: type {field.type!r}; allowed integer, string")
@@ -219,9 +241,10 @@ def _contradictions(contract: Contract) -> list[str]:
             problems.append(f"{field.name}: {MISSING!r} is kept for missing values")
         if field.protected and field.levels is None and not field.groups_up_to:
             problems.append(f"{field.name}: a protected quantity needs groupsUpTo")
-    if contract.positive not in (contract.target.levels or ()):
+    levels = contract.target.levels or ()
+    if contract.positive not in levels:
         problems.append(f"positive class {contract.positive!r} is no level of the target")
-    elif len(contract.target.levels) != 2:
+    elif len(levels) != 2:
         problems.append("the target needs exactly two levels")
     return problems
 
@@ -260,9 +283,9 @@ def record_problems(record: object, contract: Contract) -> list[Problem]:
         value = record.get(field.name, _ABSENT)
         found += value is not _ABSENT
         # The type itself, not isinstance: to Python true is an int. An allowed record, which is
-        # nearly every one, gets no further than these three lines.
+        # nearly every one, gets no further than this.
         if type(value) is (int if field.type == "integer" else str):
-            if value in field.levels if field.levels else field.minimum <= value <= field.maximum:
+            if field.takes(value):
                 continue
         elif value is None and not field.required:
             continue
@@ -289,7 +312,7 @@ def _choice(field: Field) -> str:
     return field.allowed if field.required else f"{field.allowed}, or null"
 
 
-def _unknown_fields(record: dict, contract: Contract) -> list[Problem]:
+def _unknown_fields(record: Json, contract: Contract) -> list[Problem]:
     """One problem for each name the contract does not know, with the nearest one it does."""
     names = [field.name for field in contract.fields]
     unknown = [name for name in record if name not in names]

@@ -1,12 +1,13 @@
 """Every value that the contract allows, numbered through."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
 import numpy as np
 import pandas as pd
 
-from creditrisk.data.contract import Contract
+from creditrisk.data.contract import Contract, Field, Level
 from creditrisk.data.encoding import decode, encoded_columns, matrix_columns
 
 
@@ -18,13 +19,15 @@ class Domain:
     """
 
     contract: Contract
-    values: tuple[range | tuple, ...]  # by field: the allowed values, None (missing) last
+    values: tuple[Sequence[Level | None], ...]  # by field: the allowed values, None (missing) last
     starts: tuple[int, ...]  # by field: the place of its first value
-    #: By field: name, and type -> value -> place. By type first: to Python, true is 1 and so is 1.0.
-    lookups: tuple[tuple[str, dict[type, dict]], ...]
+    #: By field: name, and type -> value -> place. By type first: to Python, true is 1, as is 1.0.
+    lookups: tuple[tuple[str, dict[type, dict[object, int]]], ...]
 
     def places(self, record: object) -> list[int] | None:
         """The places of one application, None if the contract does not allow it."""
+        if not isinstance(record, dict):
+            return None
         try:
             found = [by_type[type(value := record[name])][value] for name, by_type in self.lookups]
         except (LookupError, TypeError):
@@ -37,7 +40,7 @@ class Domain:
         for field, start, place in zip(self.contract.fields, self.starts, places.T):
             names = encoded_columns(self.contract, field)
             if field.levels is None:
-                columns[names[0]] = place - start + field.minimum
+                columns[names[0]] = place - start + field.bounds[0]
             else:
                 columns |= {name: (place - start == i).astype(int) for i, name in enumerate(names)}
         return pd.DataFrame(columns)[matrix_columns(self.contract)]
@@ -55,17 +58,20 @@ class Domain:
 
 def domain(contract: Contract) -> Domain:
     """Number the allowed values of a contract."""
-    values = tuple(
-        range(field.minimum, field.maximum + 1)
-        if field.levels is None
-        else (*field.levels, *(() if field.required else (None,)))
-        for field in contract.fields
-    )
+    values = tuple(_allowed(field) for field in contract.fields)
     starts = tuple(accumulate(map(len, values[:-1]), initial=0))
     lookups = []
     for field, start, allowed in zip(contract.fields, starts, values):
-        by_type = {}
+        by_type: dict[type, dict[object, int]] = {}
         for place, value in enumerate(allowed, start):
             by_type.setdefault(type(value), {})[value] = place
         lookups.append((field.name, by_type))
     return Domain(contract, values, starts, tuple(lookups))
+
+
+def _allowed(field: Field) -> Sequence[Level | None]:
+    """Every allowed value of a field, None (missing) last."""
+    if field.levels is None:
+        low, high = field.bounds
+        return range(low, high + 1)
+    return field.levels if field.required else (*field.levels, None)

@@ -1,25 +1,25 @@
 """Made-up applications that a contract allows: for documentation, trial runs and warming up."""
 
-from creditrisk.data.contract import Contract, Field
+from creditrisk.data.contract import Contract, Field, Level
 
 #: Where in a quantity's range each example lies.
-_PLACES = (0.2, 0.35, 0.5)
+_SHARES = (0.2, 0.35, 0.5)
 
 
-def applications(contract: Contract) -> list[dict]:
+def applications(contract: Contract) -> list[dict[str, Level | None]]:
     """Three allowed applications that differ in every column; the last leaves gaps."""
     return [
         {field.name: _value(field, number) for field in contract.fields}
-        for number in range(len(_PLACES))
+        for number in range(len(_SHARES))
     ]
 
 
-def _value(field: Field, number: int) -> object:
+def _value(field: Field, number: int) -> Level | None:
     if field.levels is not None:
-        if number == len(_PLACES) - 1 and not field.required:
+        if number == len(_SHARES) - 1 and not field.required:
             return None
         return field.levels[number % len(field.levels)]
-    low, high, place = field.minimum, field.maximum, _PLACES[number]
+    (low, high), place = field.bounds, _SHARES[number]
     if field.scale == "log":
-        return round(low * (high / low) ** place)
+        return round(low * float(high / low) ** place)
     return round(low + (high - low) * place)

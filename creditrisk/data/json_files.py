@@ -5,19 +5,23 @@ from pathlib import Path
 
 import pandas as pd
 
+from creditrisk.data.contract import Json
 
-def write_json(path: str | Path, content: dict) -> None:
+
+def write_json(path: str | Path, content: Json) -> None:
     """Write figures as readable JSON; a value that JSON has no word for (NaN) is an error."""
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     Path(path).write_text(text + "\n", "utf-8")
 
 
-def records(table: pd.DataFrame) -> list[dict]:
+def records(table: pd.DataFrame) -> list[Json]:
     """A table's rows, its index first, as they go into JSON; what is not defined becomes null."""
-    return json.loads(table.reset_index().to_json(orient="records", double_precision=15))
+    text = table.reset_index().to_json(orient="records", double_precision=15)
+    rows: list[Json] = json.loads(text)
+    return rows
 
 
-def read_json(path: str | Path, made_by: str) -> dict:
+def read_json(path: str | Path, made_by: str) -> Json:
     """Read figures that an earlier notebook has written.
 
     Raises
@@ -27,4 +31,5 @@ def read_json(path: str | Path, made_by: str) -> dict:
     """
     if not Path(path).exists():
         raise FileNotFoundError(f"{path} does not exist: run {made_by} first")
-    return json.loads(Path(path).read_text("utf-8"))
+    content: Json = json.loads(Path(path).read_text("utf-8"))
+    return content

@@ -182,7 +182,7 @@ def _complaint(value: str, field: Field, contract: Contract) -> str | None:
             return None
         blanks = " (blanks around it)" if value.strip() in map(str, field.levels) else ""
         return f"is {value!r}{blanks}; allowed {field.allowed}"
-    if not field.minimum <= int(value) <= field.maximum:
+    if not field.takes(int(value)):
         return f"is {value}; allowed {field.allowed}"
     return None
 
@@ -240,7 +240,8 @@ def _canonical(cells: pd.DataFrame, contract: Contract) -> bytes:
     if contract.row_number is not None:
         numbers = cells.get(contract.row_number, pd.Series(range(len(cells))).astype(str))
         ordered = pd.concat([numbers.rename(contract.row_number), ordered], axis=1)
-    return ordered.to_csv(index=False, lineterminator="\n").encode()
+    text: str = ordered.to_csv(index=False, lineterminator="\n")
+    return text.encode()
 
 
 def _sha256(content: bytes) -> str:

@@ -83,7 +83,7 @@ def calibration_table(y: np.ndarray, score: np.ndarray, bins: int = 10) -> pd.Da
 
 @dataclass(frozen=True)
 class CalibrationLine:
-    """Slope and intercept of the logistic recalibration; None, with the reason, if there is none."""
+    """Slope and intercept of the logistic recalibration; None, with the reason, if not defined."""
 
     slope: Interval | None
     intercept: Interval | None

@@ -96,7 +96,8 @@ def expected_cost(
     y, approved = np.asarray(y), np.asarray(score)[None, :] >= np.asarray(cutoffs)[:, None]
     bad = (approved & (y == 0)).mean(axis=1)
     good = (~approved & (y == 1)).mean(axis=1)
-    return bad_accepted * bad + good_rejected * good
+    cost: np.ndarray = bad_accepted * bad + good_rejected * good
+    return cost
 
 
 def cost_interval(
@@ -198,4 +199,5 @@ def correct_prior(score: np.ndarray, here: float, there: float) -> np.ndarray:
     """
     factor = ((1 - there) / there) / ((1 - here) / here)
     good = np.asarray(score, dtype=float) * factor
-    return good / (good + 1 - np.asarray(score, dtype=float))
+    corrected: np.ndarray = good / (good + 1 - np.asarray(score, dtype=float))
+    return corrected

@@ -1,5 +1,6 @@
 """Estimates with their confidence intervals."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,7 +37,12 @@ def share_interval(successes: int, n: int, level: float = 0.95) -> Interval:
 
 
 def bootstrap_interval(
-    statistic, y: np.ndarray, *scores: np.ndarray, draws: int, seed: int, level: float = 0.95
+    statistic: Callable[..., float],
+    y: np.ndarray,
+    *scores: np.ndarray,
+    draws: int,
+    seed: int,
+    level: float = 0.95,
 ) -> Interval:
     """Percentile bootstrap of ``statistic(y, *scores)`` over applicants, classes kept in size.
 

@@ -94,7 +94,7 @@ def ks(y: np.ndarray, score: np.ndarray) -> float:
 def intervals_of_rates(
     y: np.ndarray, score: np.ndarray, approve: np.ndarray, *, draws: int, seed: int
 ) -> dict[str, Interval | None]:
-    """KS and Brier score with bootstrap intervals, shares approved and bad among them with Wilson's.
+    """KS and Brier score with bootstrap intervals, shares approved and bad with Wilson's.
 
     The last is None if nobody is approved.
     """
@@ -230,4 +230,5 @@ def fast_auc(y: np.ndarray, scores: np.ndarray) -> np.ndarray:
     good = np.asarray(y) == 1
     n_good, n_bad = good.sum(), (~good).sum()
     ranks = stats.rankdata(scores, axis=1)[:, good].sum(axis=1)
-    return (ranks - n_good * (n_good + 1) / 2) / (n_good * n_bad)
+    auc: np.ndarray = (ranks - n_good * (n_good + 1) / 2) / (n_good * n_bad)
+    return auc

@@ -1,7 +1,7 @@
 """The candidate classifiers: what each is, and why its settings are what they are.
 
-Every candidate takes the encoded matrix (see :func:`creditrisk.data.encoding.encoder`) and is made of
-scikit-learn's own parts only, so that a saved model opens without this package.
+Every candidate takes the encoded matrix (see :func:`creditrisk.data.encoding.encoder`) and is made
+of scikit-learn's own parts only, so that a saved model opens without this package.
 """
 
 from collections.abc import Mapping, Sequence
@@ -124,7 +124,8 @@ def candidates(
         ),
         Candidate(
             "Spline Logistic Regression",
-            "cubic splines for age, amount and duration, ordered levels counted up, missing last, C = 0.1",
+            "cubic splines for age, amount and duration, ordered levels counted up, missing last, "
+            "C = 0.1",
             _spline_regression(contract),
             {
                 "regression__C": penalty,
@@ -308,7 +309,7 @@ def _level_number() -> FunctionTransformer:
 def _scorecard(contract: Contract, seed: int) -> Pipeline:
     """Logistic regression on the weight of evidence of each field's bin.
 
-    One column a field all the way, so that :mod:`creditrisk.modelling.scorecard` can write it as points.
+    One column a field all the way, so that the module ``scorecard`` can write it as points.
     """
     quantities = [field.name for field in contract.numbers]
     levels = [

@@ -4,6 +4,7 @@ Throughout, ``y`` is 1 for a good and 0 for a bad risk, and a score is the proba
 """
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import GridSearchCV, RepeatedStratifiedKFold
 
 from creditrisk.metrics.ranking import MEASURES, measures
-from creditrisk.modelling.candidates import Candidate
+from creditrisk.modelling.candidates import Candidate, Settings
 from work_units.units import run_units
 
 
@@ -26,9 +27,11 @@ class OutOfFold:
     scores: dict[str, np.ndarray] = field(default_factory=dict)  # name -> (repeats, n)
     fit_seconds: dict[str, float] = field(default_factory=dict)  # name -> mean of one fit
     errors: dict[str, str] = field(default_factory=dict)  # name -> why it has no scores
-    chosen: dict[str, list[dict]] = field(default_factory=dict)  # name -> by fold, if it searches
+    chosen: dict[str, list[Settings]] = field(
+        default_factory=dict
+    )  # name -> by fold, if it searches
 
-    def held_out(self, name: str):
+    def held_out(self, name: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield ``(y, score)`` of each held-out fold of a candidate."""
         for folds, scores in zip(self.fold, self.scores[name], strict=True):
             for number in np.unique(folds):
@@ -95,7 +98,7 @@ def cross_validate(
     done = run_units(_fold_scores, fits, workers, keep)
     table = OutOfFold(np.asarray(y), np.empty((repeats, len(y)), dtype=int))
     scores = {model.name: np.empty((repeats, len(y))) for model in single}
-    seconds = {model.name: [] for model in single}
+    seconds: dict[str, list[float]] = {model.name: [] for model in single}
     for (model, split), (held_out_scores, fit_seconds, error, chosen) in zip(
         units, done, strict=True
     ):
@@ -124,7 +127,7 @@ def cross_validate(
 
 def _fold_scores(
     estimator: BaseEstimator, X: pd.DataFrame, y: pd.Series, train: np.ndarray, held_out: np.ndarray
-) -> tuple[np.ndarray | float, float, str, dict | None]:
+) -> tuple[np.ndarray | float, float, str, Settings | None]:
     """Held-out scores, seconds to fit, what went wrong if that is why the scores are NaN, and the
     settings that a search has chosen, if it was one."""
     started = time.perf_counter()
@@ -132,7 +135,7 @@ def _fold_scores(
         fitted = clone(estimator).fit(X.iloc[train], y.iloc[train])
         seconds = time.perf_counter() - started
         scores = fitted.predict_proba(X.iloc[held_out])[:, 1]
-    except Exception as error:  # a candidate may fail in any way; the comparison goes on
+    except Exception as error:  # noqa: BLE001 - a candidate may fail in any way; the rest goes on
         why = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         return np.nan, np.nan, why, None
     if not np.isfinite(scores).all():
@@ -163,11 +166,11 @@ def chosen_settings(
     return {model.name: chosen for model, chosen in zip(searches, found, strict=True)}
 
 
-def _search(search: BaseEstimator, X: pd.DataFrame, y: pd.Series) -> dict:
-    return _chosen(clone(search).fit(X, y))
+def _search(search: BaseEstimator, X: pd.DataFrame, y: pd.Series) -> Settings:
+    return _chosen(clone(search).fit(X, y)) or {}
 
 
-def _chosen(fitted: BaseEstimator) -> dict | None:
+def _chosen(fitted: BaseEstimator) -> Settings | None:
     """The settings that a search has chosen, as JSON can hold them; None if it was no search."""
     if not isinstance(fitted, GridSearchCV):
         return None

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.special import logit
 from sklearn.pipeline import Pipeline
 
-from creditrisk.data.contract import MISSING, Contract, Field
+from creditrisk.data.contract import MISSING, Contract, Field, Level
 from creditrisk.data.domain import Domain, domain
 
 
@@ -46,7 +46,9 @@ class Bin:
     """Values of one field that score alike."""
 
     field: Field
-    values: tuple  # of a quantity the lowest and highest, else the one level, None for missing
+    values: tuple[
+        Level | None, ...
+    ]  # of a quantity the lowest and highest, else the one level, None for missing
     code: float  # the bin's number in the model
     woe: float  # ln(share of all good risks / share of all bad ones), small bins drawn to 0
     weight: float  # of the field in the regression
@@ -186,11 +188,13 @@ FROM (
 
 
 def add_exp(database: sqlite3.Connection) -> None:
-    """Give SQLite the function ``exp`` that :func:`to_sql` needs; not every one is built with it."""
+    """Give SQLite the function ``exp`` that :func:`to_sql` needs; not every build has it."""
     database.create_function("exp", 1, np.exp)
 
 
-def _bins(places: Domain, number: int, codes, woe, weight: float) -> list[Bin]:
+def _bins(
+    places: Domain, number: int, codes: np.ndarray, woe: np.ndarray, weight: float
+) -> list[Bin]:
     """The runs of one field's values that share a code, and what they are worth."""
     field, values, bins = places.contract.fields[number], places.values[number], []
     for code, run in groupby(range(len(values)), key=codes.__getitem__):

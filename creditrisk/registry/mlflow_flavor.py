@@ -34,10 +34,10 @@ import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
-from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 from sklearn.pipeline import Pipeline
 
-from creditrisk.data.contract import Contract
+from creditrisk.data.contract import Contract, Json, Level
 from creditrisk.scoring import loading, scorer
 
 
@@ -67,14 +67,14 @@ class ServedModel:
         self.scorer = scorer
 
     def predict(
-        self, data: pd.DataFrame | list[dict] | dict, params: dict | None = None
+        self, data: pd.DataFrame | list[Json] | Json, params: Json | None = None
     ) -> pd.DataFrame:
         """Decide on each application.
 
         Raises
         ------
         RefusedApplications
-            If the contract does not allow one of them, or the model cannot tell reasons.
+            If the contract does not allow one of them, or the model has no reasons.
         """
         reasons = bool(params and params.get("reasons"))
         try:
@@ -85,13 +85,15 @@ class ServedModel:
         rows = [(each.prediction, each.decision, each.probability) for each in decisions]
         answer = pd.DataFrame(rows, index, columns=["prediction", "decision", "probability"])
         if reasons:
-            answer["reasons"] = [[asdict(reason) for reason in each.reasons] for each in decisions]
+            answer["reasons"] = [
+                [asdict(reason) for reason in each.reasons or ()] for each in decisions
+            ]
         return answer
 
 
 def signature() -> ModelSignature:
     """The answer to each application; there is no input schema, see the top of this file."""
-    answer = [
+    answer: list[ColSpec | TensorSpec] = [
         ColSpec(DataType.long, "prediction"),
         ColSpec(DataType.string, "decision"),
         ColSpec(DataType.double, "probability"),
@@ -106,7 +108,7 @@ def save_model(
     contract: Contract,
     libraries: dict[str, str],
     input_example: pd.DataFrame,
-    reference: dict | None = None,
+    reference: dict[str, Level | None] | None = None,
     mlflow_model: Model | None = None,
     validate_serving_input: bool = True,
 ) -> None:
@@ -135,7 +137,7 @@ def save_model(
         serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_SKOPS,
         skops_trusted_types=loading.TRUSTED_TYPES,
     )
-    manifest = {"libraries": libraries, "contract": contract.package}
+    manifest: Json = {"libraries": libraries, "contract": contract.package}
     if reference is not None:
         manifest["reference"] = reference
     Path(path, "manifest.json").write_text(json.dumps(manifest, ensure_ascii=False), "utf-8")
@@ -149,7 +151,7 @@ def _load_pyfunc(path: str) -> ServedModel:
     return ServedModel(loading.scorer_of_artifact(files, path))
 
 
-def _applications(data: object) -> pd.DataFrame | list[dict]:
+def _applications(data: object) -> pd.DataFrame | list[Json]:
     """The applications as sent; MLflow wraps each value of ``inputs`` in an array of size 1."""
     if isinstance(data, pd.DataFrame):
         return data

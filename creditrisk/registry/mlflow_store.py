@@ -18,13 +18,14 @@ import mlflow
 import pandas as pd
 from mlflow import MlflowClient
 from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.data.pandas_dataset import from_pandas
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from sklearn.pipeline import Pipeline
 
-from creditrisk.data.contract import Contract
+from creditrisk.data.contract import Contract, Json, Level
 from creditrisk.registry import mlflow_flavor
 from creditrisk.scoring import mlflow_files
 
@@ -81,7 +82,7 @@ def track_training_data(X: pd.DataFrame, y: pd.Series, sha256: str) -> None:
     """Note in the active run which rows the model learned from: a digest, a profile, the hash."""
     rows = X.astype(float).assign(**{y.name: y.astype(float)})
     source = CodeDatasetSource({"made by": "02_preparation", "sha256": sha256})
-    data = mlflow.data.from_pandas(rows, source=source, targets=y.name, name="training set")
+    data = from_pandas(rows, source=source, targets=y.name, name="training set")
     mlflow.log_input(data, context="training")
 
 
@@ -102,7 +103,7 @@ def track_champion(won: dict[str, Any], measured: pd.Series) -> None:
 
 
 def track_candidates(
-    client: MlflowClient, parent: str, results: pd.DataFrame, settings: dict
+    client: MlflowClient, parent: str, results: pd.DataFrame, settings: Json
 ) -> None:
     """Record each compared model as a run nested in the parent run.
 
@@ -113,7 +114,7 @@ def track_candidates(
     settings
         Model name -> its parameters by name.
     """
-    experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
+    experiment = client.get_run(parent).info.experiment_id
     for row in results.to_dict("records"):
         name = row.pop("model")
         tags = {"mlflow.parentRunId": parent, "mlflow.runName": name}
@@ -139,7 +140,7 @@ def register(
     example: pd.DataFrame,
     description: str,
     tags: dict[str, str],
-    reference: dict | None = None,
+    reference: dict[str, Level | None] | None = None,
 ) -> ModelVersion:
     """Log the fitted model to the active run and register it as a new challenger version.
 
@@ -175,11 +176,12 @@ def register(
             MODEL_NAME,
             description=f"Probability that an applicant is a good risk. {contract.title}.",
         )
-    run = mlflow.active_run().info.run_id
+    run = mlflow.active_run()
+    assert run is not None, "a model is registered within a run"
     version = client.create_model_version(
         MODEL_NAME,
         logged.model_uri,
-        run_id=run,
+        run_id=run.info.run_id,
         tags=tags,
         description=description,
         model_id=logged.model_id,
@@ -203,7 +205,7 @@ def current(client: MlflowClient, alias: str) -> ModelVersion | None:
         raise
 
 
-def standing(client: MlflowClient, registration: dict) -> tuple[bool, dict[str, int]]:
+def standing(client: MlflowClient, registration: Json) -> tuple[bool, dict[str, int]]:
     """Whether a version is registered for its run, and which version each alias points to."""
     try:
         found = client.get_model_version(registration["model"], str(registration["version"]))

@@ -11,6 +11,7 @@ from mlflow.entities import Metric, RunTag
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
+from creditrisk.data.contract import Json
 from creditrisk.registry.mlflow_store import (
     MODEL_NAME,
     PREVIOUS,
@@ -58,7 +59,8 @@ def verify(version: ModelVersion) -> None:
     try:
         files = mlflow_files.files_of(f"models:/{version.name}/{version.version}")
     except (MlflowException, OSError) as error:
-        reason = getattr(error, "message", None) or error.strerror or type(error).__name__
+        reason = getattr(error, "message", None) or getattr(error, "strerror", None)
+        reason = reason or type(error).__name__
         raise NotPromoted(f"the files of {name} cannot be fetched ({reason})") from error
     if mlflow_files.sha256_of(files) != version.tags.get("artifact_sha256"):
         raise NotPromoted(
@@ -72,7 +74,7 @@ def promote(
     reason: str,
     log: str | Path | None = None,
     figures: dict[str, float] | None = None,
-) -> dict:
+) -> Json:
     """Put a version into production; the one that was there gets the alias ``previous``.
 
     Who did it, when, from and to which version, why, and on which figures is kept as a tag of
@@ -122,7 +124,7 @@ def promote(
     return _carry_out(client, entry, log)
 
 
-def _carry_out(client: MlflowClient, entry: dict, log: str | Path | None) -> dict:
+def _carry_out(client: MlflowClient, entry: Json, log: str | Path | None) -> Json:
     """Do what a record says, each step so that it may be done twice, and return the record."""
     entry = {name: value for name, value in entry.items() if name != "pending"}
     number = str(entry["to"])
@@ -143,14 +145,14 @@ def _carry_out(client: MlflowClient, entry: dict, log: str | Path | None) -> dic
     return entry
 
 
-def _cut_short(client: MlflowClient) -> dict:
+def _cut_short(client: MlflowClient) -> Json:
     """The record of the last promotion if it reached production but was not completed."""
     last, now = (history(client) or [{}])[-1], current(client, PRODUCTION)
     reached = now is not None and last.get("to") == int(now.version)
     return last if reached and last.get("pending") else {}
 
 
-def roll_back(client: MlflowClient, reason: str, log: str | Path | None = None) -> dict:
+def roll_back(client: MlflowClient, reason: str, log: str | Path | None = None) -> Json:
     """Put the version that was in production before back there; see :func:`promote`.
 
     After a rollback that was cut short, this completes it and goes no further back.
@@ -175,7 +177,7 @@ def roll_back(client: MlflowClient, reason: str, log: str | Path | None = None) 
     return promote(client, before.version, ROLLBACK + reason, log)
 
 
-def history(client: MlflowClient) -> list[dict]:
+def history(client: MlflowClient) -> list[Json]:
     """All promotions on record in the registry, oldest first; ``pending`` if one was cut short."""
     versions = client.search_model_versions(f"name='{MODEL_NAME}'")
     lines = [
@@ -218,7 +220,7 @@ def _append(log: Path, line: str) -> None:
 
 def record_validation(
     client: MlflowClient,
-    registered: dict,
+    registered: Json,
     figures: dict[str, float],
     verdict: str,
     files: list[str],

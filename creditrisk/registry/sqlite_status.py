@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 # A deleted version keeps its row, but not its run.
@@ -21,7 +22,10 @@ ALIASES = "select alias, version from registered_model_aliases where name = :mod
 
 
 def what_is_gone(
-    registration: dict, store: Path, points_to_it: str | None = None, exists: str | None = None
+    registration: dict[str, Any],
+    store: Path,
+    points_to_it: str | None = None,
+    exists: str | None = None,
 ) -> str:
     """What is not as the chain has left it, in words; nothing if all is.
 
@@ -74,7 +78,7 @@ def _reading(file: Path) -> Iterator[sqlite3.Connection]:
         yield database
 
 
-def _in_sqlite(store: Path, registration: dict) -> tuple[bool, dict[str, int]]:
+def _in_sqlite(store: Path, registration: dict[str, Any]) -> tuple[bool, dict[str, int]]:
     """Whether a version and its files are there, and which version each alias points to."""
     asked = {name: registration[name] for name in ("model", "version", "run_id")}
     try:

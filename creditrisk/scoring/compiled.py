@@ -1,4 +1,4 @@
-"""The walk through a forest's leaf bits as machine code, for portfolios; needs the extra `scale`."""
+"""The walk through a forest's leaf bits as machine code, for portfolios; needs `scale`."""
 
 import numpy as np
 from llvmlite import ir
@@ -19,7 +19,7 @@ def _trailing_zeros(context, word):
     return types.uint64(types.uint64), code
 
 
-# Cached beside this file or, if that cannot be written, in the user's cache: compiled once a machine.
+# Cached beside this file or, if that cannot be written, in the user's cache: compiled once.
 @njit(
     "void(int64[:,::1], uint64[:,::1], float64[::1], int64[::1], float64[::1])",
     nogil=True,

@@ -4,18 +4,27 @@ import hashlib
 import json
 import logging
 import pickle
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import sklearn
 from sklearn.pipeline import Pipeline
 
-from creditrisk.data.contract import Contract, ContractError, parse_contract, record_problems
+from creditrisk.data.contract import (
+    Contract,
+    ContractError,
+    Json,
+    Level,
+    parse_contract,
+    record_problems,
+)
 from creditrisk.data.domain import Domain, domain
 from creditrisk.data.encoding import matrix_columns
 from creditrisk.scoring.lookup_tables import Forest, NotTabulated, flatten
-from creditrisk.scoring.scorer import Scorer, _good
+from creditrisk.scoring.scorer import Scorer, good_probability
 
 #: How far a fast answer may be from scikit-learn's: forests not at all, the rest by a rounding.
 BOUND = 1e-15
@@ -66,7 +75,7 @@ def make_scorer(
     contract: Contract,
     name: str = "",
     sha256: str = "",
-    reference: dict | None = None,
+    reference: dict[str, Level | None] | None = None,
 ) -> Scorer:
     """A scorer of a fitted pipeline, fast if its tables give the pipeline's answers.
 
@@ -139,7 +148,10 @@ class _Reference:
 def _reference(scorer: Scorer) -> _Reference:
     golden = golden_places(scorer.domain)
     frame = scorer.domain.frame(golden)
-    expected, approved = _good(scorer.pipeline, frame), scorer.pipeline.predict(frame) == 1
+    expected, approved = (
+        good_probability(scorer.pipeline, frame),
+        scorer.pipeline.predict(frame) == 1,
+    )
     return _Reference(golden, expected, approved)
 
 
@@ -224,7 +236,7 @@ def _from_registry(uri: str) -> Scorer:
 
 
 def scorer_of_artifact(files: dict[str, bytes], source: str) -> Scorer:
-    """The scorer of a model saved by :mod:`creditrisk.registry.mlflow_flavor`, from its files' content.
+    """The scorer of a model saved by ``registry.mlflow_flavor``, from its files' content.
 
     Raises
     ------
@@ -245,7 +257,7 @@ def scorer_of_artifact(files: dict[str, bytes], source: str) -> Scorer:
     return make_scorer(pipeline, contract, "", sha256, manifest.get("reference"))
 
 
-def _manifest(content: bytes, path: str) -> tuple[dict, Contract]:
+def _manifest(content: bytes, path: str) -> tuple[Json, Contract]:
     """What is written down about a model, and its contract; refused if it is not for us."""
     try:
         manifest = json.loads(content)
@@ -265,7 +277,7 @@ def _manifest(content: bytes, path: str) -> tuple[dict, Contract]:
     return manifest, contract
 
 
-def _opened(loads, content: bytes, path: Path | str) -> object:
+def _opened(loads: Callable[[bytes], Any], content: bytes, path: Path | str) -> Any:
     try:
         return loads(content)
     except Exception as error:  # a pickle can fail in any way

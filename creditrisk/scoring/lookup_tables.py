@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from itertools import accumulate
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 from scipy.special import expit
@@ -38,6 +39,10 @@ WORTH_COMPILED = 20_000
 
 #: Beyond so many values, or bytes of leaf bits, tables are no longer the small way to answer.
 MOST_VALUES, MOST_BYTES = 1_000_000, 256 * 2**20
+
+
+#: What trees ask of a column: thresholds, the word of leaves each concerns, the bits that stay.
+Question = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 class NotTabulated(Exception):
@@ -64,7 +69,8 @@ class Linear:
         score = np.full(len(places), self.intercept)
         for column in places.T:
             score += self.shares[column]
-        return expit(score)
+        probabilities: np.ndarray = expit(score)
+        return probabilities
 
 
 @dataclass(frozen=True)
@@ -130,7 +136,7 @@ class Forest:
         leaves = zeros[:, 0]
         for word in range(1, self.words):
             leaves += np.where(leaves == 64 * word, zeros[:, word], 0)
-        return leaves
+        return np.asarray(leaves)
 
 
 @dataclass(frozen=True)
@@ -155,7 +161,7 @@ class LookupTables:
 
 
 def compiled(applications: int) -> ModuleType | None:
-    """:mod:`creditrisk.scoring.compiled`, where it is worth its import and the extra `scale` is installed."""
+    """The module of that name, where it is worth its import and the extra `scale` is installed."""
     name = "creditrisk.scoring.compiled"
     if name in sys.modules or applications >= WORTH_COMPILED:
         with suppress(ImportError, RuntimeError):  # the latter if it can be cached nowhere
@@ -168,7 +174,7 @@ def flatten(classifier: BaseEstimator, domain: Domain) -> LookupTables:
 
     Raises
     ------
-    NotFlat
+    NotTabulated
         If the classifier is not made of forests and logistic regressions, or if what these see
         of one field depends on another.
     """
@@ -186,16 +192,17 @@ def _member(classifier: BaseEstimator, domain: Domain) -> Linear | Forest:
     if type(classifier) is Pipeline:
         steps = [step for _, step in classifier.steps[:-1]]
         classifier = classifier.steps[-1][1]
-    makers = {LogisticRegression: _linear, RandomForestClassifier: _forest}
-    if type(classifier) not in makers:
-        raise NotTabulated(f"a {type(classifier).__name__} is not known here")
+    if type(classifier) not in (LogisticRegression, RandomForestClassifier):
+        raise NotTabulated(f"a {type(classifier).__name__} is not made of tables")
     if list(classifier.classes_) != [0, 1]:
         raise NotTabulated("the classes are not 0 and 1")
-    return makers[type(classifier)](classifier, _seen(steps, domain))
+    view = _view(steps, domain)
+    linear = type(classifier) is LogisticRegression
+    return _linear(classifier, view) if linear else _forest(classifier, view)
 
 
 @dataclass(frozen=True)
-class Seen:
+class View:
     """What a classifier sees of applications, once the steps before it are through."""
 
     still: np.ndarray  # the columns that no field moves, by number; those moved are 0
@@ -203,31 +210,31 @@ class Seen:
     moved: list[tuple[np.ndarray, np.ndarray]]  # by field: the columns it moves, (values, columns)
 
 
-def _seen(steps: list, domain: Domain) -> Seen:
+def _view(steps: list[BaseEstimator], domain: Domain) -> View:
     sweeps = [domain.sweep(number) for number in range(len(domain.values))]
     matrix = domain.matrix(np.vstack(sweeps))
     for step in steps:
         matrix = step.transform(matrix)
     ends = list(accumulate(map(len, sweeps)))
     moved, taken = [], np.array([], int)
-    for field, seen in zip(domain.contract.fields, np.split(np.asarray(matrix, float), ends[:-1])):
-        columns = np.flatnonzero((seen != seen[0]).any(axis=0))
+    for field, part in zip(domain.contract.fields, np.split(np.asarray(matrix, float), ends[:-1])):
+        columns = np.flatnonzero((part != part[0]).any(axis=0))
         if np.intersect1d(columns, taken).size:
             raise NotTabulated(f"{field.name} acts together with another field")
         taken = np.union1d(taken, columns)
-        moved.append((columns, seen[:, columns]))
-    fixed = np.setdiff1d(np.arange(seen.shape[1]), taken)
-    return Seen(np.where(np.isin(np.arange(seen.shape[1]), fixed), seen[0], 0.0), fixed, moved)
+        moved.append((columns, part[:, columns]))
+    fixed = np.setdiff1d(np.arange(part.shape[1]), taken)
+    return View(np.where(np.isin(np.arange(part.shape[1]), fixed), part[0], 0.0), fixed, moved)
 
 
-def _linear(regression: LogisticRegression, seen: Seen) -> Linear:
+def _linear(regression: LogisticRegression, view: View) -> Linear:
     weights = regression.coef_[0]
-    shares = np.concatenate([values @ weights[columns] for columns, values in seen.moved])
-    intercept = float(regression.intercept_[0] + seen.still @ weights)
+    shares = np.concatenate([values @ weights[columns] for columns, values in view.moved])
+    intercept = float(regression.intercept_[0] + view.still @ weights)
     return Linear(shares, shares.tolist(), intercept)
 
 
-def _forest(forest: RandomForestClassifier, seen: Seen) -> Forest:
+def _forest(forest: RandomForestClassifier, view: View) -> Forest:
     trees = [tree.tree_ for tree in forest.estimators_]
     words = -(-max(tree.n_leaves for tree in trees) // 64)
     leaves = [_leaf_ranges(tree) for tree in trees]
@@ -236,15 +243,17 @@ def _forest(forest: RandomForestClassifier, seen: Seen) -> Forest:
         ends = tree.children_left < 0
         answers[number, start[ends]] = tree.value[ends, 0, 1]
     questions = _questions(trees, leaves, words)
-    if np.intersect1d(list(questions), seen.fixed).size:
+    if np.intersect1d(list(questions), view.fixed).size:
         raise NotTabulated("the forest asks for a column that no field moves")
-    rows, allowed, size = [], [], 0
-    for columns, values in seen.moved:
+    parts: list[np.ndarray] = []
+    row_parts: list[np.ndarray] = []
+    size = 0
+    for columns, values in view.moved:
         row, bits = _allowed(columns, values, questions, words * len(trees))
-        rows.append(size + row)
-        allowed.append(bits)
+        row_parts.append(size + row)
+        parts.append(bits)
         size += len(bits)
-    rows, allowed = np.concatenate(rows), np.vstack(allowed)
+    rows, allowed = np.concatenate(row_parts), np.vstack(parts)
     first = 64 * words * np.arange(len(trees))
     as_int = [_whole_number(row, words) for row in allowed]
     masks, ones = [as_int[row] for row in rows], sum(1 << int(start) for start in first)
@@ -256,7 +265,7 @@ def _whole_number(row: np.ndarray, words: int) -> int:
     return int.from_bytes(row.reshape(words, -1).T.astype("<u8").tobytes(), "little")
 
 
-def _leaf_ranges(tree) -> tuple[np.ndarray, np.ndarray]:
+def _leaf_ranges(tree: Any) -> tuple[np.ndarray, np.ndarray]:
     """The leaves below each node of a tree, numbered from left to right: first and number."""
     left, right = tree.children_left, tree.children_right
     count, start = np.ones(tree.node_count, int), np.zeros(tree.node_count, int)
@@ -269,7 +278,9 @@ def _leaf_ranges(tree) -> tuple[np.ndarray, np.ndarray]:
     return start, count
 
 
-def _questions(trees: list, leaves: list, words: int) -> dict[int, tuple[np.ndarray, ...]]:
+def _questions(
+    trees: list[Any], leaves: list[tuple[np.ndarray, np.ndarray]], words: int
+) -> dict[int, Question]:
     """What the trees ask of each column: thresholds, the word of leaves concerned, its bits.
 
     A value above a node's threshold goes right: the leaves below the left child are out, and
@@ -285,7 +296,11 @@ def _questions(trees: list, leaves: list, words: int) -> dict[int, tuple[np.ndar
             place = np.full(len(inner), word * len(trees) + number)
             parts.append((tree.feature[inner], tree.threshold[inner], place, bits))
     column, *asked = (np.concatenate(part) for part in zip(*parts))
-    return {int(c): tuple(part[column == c] for part in asked) for c in np.unique(column)}
+    threshold, places, bits = asked
+    return {
+        int(c): (threshold[column == c], places[column == c], bits[column == c])
+        for c in np.unique(column)
+    }
 
 
 def _ones(count: np.ndarray) -> np.ndarray:
@@ -294,7 +309,9 @@ def _ones(count: np.ndarray) -> np.ndarray:
     return np.where(count > 0, ~np.uint64(0) >> shift, np.uint64(0))
 
 
-def _allowed(columns, values, questions: dict, size: int) -> tuple[np.ndarray, np.ndarray]:
+def _allowed(
+    columns: np.ndarray, values: np.ndarray, questions: dict[int, Question], size: int
+) -> tuple[np.ndarray, np.ndarray]:
     """For each value of a field the row of leaves it allows, and the rows.
 
     Values that no threshold tells apart share a row.
@@ -320,7 +337,7 @@ def _allowed(columns, values, questions: dict, size: int) -> tuple[np.ndarray, n
     return row.ravel(), rows
 
 
-def _bits_left(threshold, place, bits, size: int) -> np.ndarray:
+def _bits_left(threshold: np.ndarray, place: np.ndarray, bits: np.ndarray, size: int) -> np.ndarray:
     """The leaves left above none, one, two ... of a column's thresholds in rising order."""
     steps, step = np.unique(threshold, return_inverse=True)
     left = np.full((len(steps) + 1, size), ~np.uint64(0))

@@ -3,8 +3,8 @@
 An application is compared with a reference application, made of what is usual among those whom
 the model approves and who paid. The fields in which the two differ share the difference of their
 scores by Shapley's rule: a field gets the mean of what it changes, over all orders in which the
-fields could change from the reference's value to the applicant's. From a model's tables all mixtures
-of the two are scored in a few milliseconds, so nothing is estimated.
+fields could change from the reference's value to the applicant's. From a model's tables all
+mixtures of the two are scored in a few milliseconds, so nothing is estimated.
 
 The score is the log-odds of a good risk, on which a linear model's contributions are just the
 differences of its weights, and in which an effect means as much near the cut-off as far from it.
@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import logit
 
-from creditrisk.data.contract import Contract, Field
+from creditrisk.data.contract import Contract, Field, Level
 from creditrisk.data.domain import Domain
 
 #: At most so many reasons for one application.
@@ -53,7 +53,9 @@ class Reason:
     words: str
 
 
-def reference(applications: pd.DataFrame, approved: np.ndarray, contract: Contract) -> dict | None:
+def reference(
+    applications: pd.DataFrame, approved: np.ndarray, contract: Contract
+) -> dict[str, Level | None] | None:
     """What is usual: of each quantity the median, of each category the most frequent level.
 
     Parameters
@@ -83,7 +85,8 @@ def field_effects(
     Parameters
     ----------
     places, typical
-        The application and the reference, shape (fields,), as :class:`creditrisk.data.domain.Domain`
+        The application and the reference, shape (fields,), as
+        :class:`creditrisk.data.domain.Domain`
         numbers them.
 
     Returns
@@ -101,13 +104,16 @@ def field_effects(
         """The log-odds of mixtures, (n, players): True for the applicant's value."""
         rows = np.tile(typical, (len(mixtures), 1))
         rows[:, players] = np.where(mixtures, places[players], typical[players])
-        return logit(np.clip(many(rows), FLOOR, 1 - FLOOR))
+        odds: np.ndarray = logit(np.clip(many(rows), FLOOR, 1 - FLOOR))
+        return odds
 
     found[players], gains[players] = shares(len(players), score)
     return found, gains
 
 
-def find_reasons(places: np.ndarray, typical: np.ndarray, domain: Domain, many: Many) -> tuple:
+def find_reasons(
+    places: np.ndarray, typical: np.ndarray, domain: Domain, many: Many
+) -> tuple[Reason, ...]:
     """Up to four reasons why an application scores lower than the reference, strongest first.
 
     Only fields are named whose change to the reference's value would by itself raise the score:
@@ -120,7 +126,7 @@ def find_reasons(places: np.ndarray, typical: np.ndarray, domain: Domain, many: 
     found, gains = field_effects(places, typical, many)
     order = np.argsort(found, kind="stable")
     chosen = [n for n in order.tolist() if found[n] < -LEAST and gains[n] > LEAST][:MOST]
-    told = []
+    reasons = []
     for number in chosen:
         field, values = domain.contract.fields[number], domain.values[number]
         value, better = (values[row[number] - domain.starts[number]] for row in (places, typical))
@@ -128,8 +134,8 @@ def find_reasons(places: np.ndarray, typical: np.ndarray, domain: Domain, many: 
             f"{field.title} is {_words(value, field)}; {_words(better, field, given='no value')}, "
             "as is usual among approved applicants, would score higher"
         )
-        told.append(Reason(field.name, value, better, float(found[number]), words))
-    return tuple(told)
+        reasons.append(Reason(field.name, value, better, float(found[number]), words))
+    return tuple(reasons)
 
 
 def _usual(column: pd.Series, field: Field) -> int | str | None:
@@ -146,7 +152,7 @@ def _words(value: int | str | None, field: Field, given: str = "not") -> str:
     return f"{value} {field.unit}".rstrip()
 
 
-def _exact(count: int, score: Callable) -> tuple[np.ndarray, np.ndarray]:
+def _exact(count: int, score: Many) -> tuple[np.ndarray, np.ndarray]:
     """Contributions and gains from the scores of all mixtures."""
     cube = score(_corners(count)).reshape((2,) * count)
     weights = _weights(count)
@@ -172,7 +178,7 @@ def _weights(count: int) -> np.ndarray:
     return np.array([1 / (count * comb(count - 1, size)) for size in sizes if count])
 
 
-def _sampled(count: int, score: Callable) -> tuple[np.ndarray, np.ndarray]:
+def _sampled(count: int, score: Many) -> tuple[np.ndarray, np.ndarray]:
     """The same from a sample of orders; the contributions add up all the same."""
     orders = np.tile(np.arange(count), (ORDERS, 1))
     orders = np.random.default_rng(SEED).permuted(orders, axis=1)

@@ -1,14 +1,15 @@
 """Raw applications in, decisions out: the one scorer behind every interface."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
-from creditrisk.data.contract import Contract, Field, record_problems
+from creditrisk.data.contract import Contract, Field, Json, Level, record_problems
 from creditrisk.data.domain import Domain
 from creditrisk.scoring.lookup_tables import LookupTables
 from creditrisk.scoring.reasons import Reason, field_effects, find_reasons
@@ -47,15 +48,16 @@ class InvalidRecords(ValueError):
 
 
 class NoReasons(Exception):
-    """Why a model cannot tell reasons, in one sentence."""
+    """Why a model has no reasons, in one sentence."""
 
 
 @dataclass(frozen=True)
 class Scorer:
     """A loaded model, ready to decide.
 
-    ``fast`` tells whether the tables of :mod:`creditrisk.scoring.lookup_tables` answer; they give scikit-learn's
-    own answers, which was checked when the scorer was made. If not, the pipeline answers.
+    ``fast`` is whether the tables of :mod:`creditrisk.scoring.lookup_tables` answer; they give
+    scikit-learn's own answers, which was checked when the scorer was made. If not, the pipeline
+    answers.
     """
 
     name: str
@@ -67,7 +69,9 @@ class Scorer:
     pipeline: Pipeline = field(repr=False)
     domain: Domain = field(repr=False)
     flat: LookupTables | None = field(repr=False)
-    reference: dict | None = field(default=None, repr=False)  # what reasons compare with
+    reference: dict[str, Level | None] | None = field(
+        default=None, repr=False
+    )  # what reasons compare with
 
     @property
     def fast(self) -> bool:
@@ -75,9 +79,9 @@ class Scorer:
         return self.flat is not None
 
     def score(
-        self, applications: list[dict] | dict | pd.DataFrame, reasons: bool = False
+        self, applications: list[Json] | Json | pd.DataFrame, reasons: bool = False
     ) -> list[Decision]:
-        """Decide on each application, and if asked tell what holds its score down.
+        """Decide on each application, and if asked name what holds its score down.
 
         Raises
         ------
@@ -91,13 +95,14 @@ class Scorer:
         if isinstance(applications, pd.DataFrame):
             return [self._decision(p) for p in self.probabilities(applications).tolist()]
         records = [applications] if isinstance(applications, dict) else applications
-        places = [self.domain.places(record) for record in records]
-        if None in places:
+        found = [self.domain.places(record) for record in records]
+        places = [each for each in found if each is not None]
+        if len(places) < len(found):
             raise InvalidRecords(
                 [
                     RecordProblem(number, *problem)
-                    for number, (record, found) in enumerate(zip(records, places), 1)
-                    if found is None
+                    for number, (record, each) in enumerate(zip(records, found), 1)
+                    if each is None
                     for problem in record_problems(record, self.contract)
                 ]
             )
@@ -149,9 +154,10 @@ class Scorer:
         """
         typical, rows = self._typical(), _frame_places(frame, self.domain)
         found = [field_effects(places, typical, self._many) for places in rows]
-        return np.array(found).reshape(-1, 2, rows.shape[1]).transpose(1, 0, 2)
+        both = np.array(found).reshape(-1, 2, rows.shape[1])
+        return both[:, 0], both[:, 1]
 
-    def _with_reasons(self, applications: list[dict] | dict | pd.DataFrame) -> list[Decision]:
+    def _with_reasons(self, applications: list[Json] | Json | pd.DataFrame) -> list[Decision]:
         self._typical()  # or there are none
         decisions = self.score(applications)
         if isinstance(applications, pd.DataFrame):
@@ -164,7 +170,7 @@ class Scorer:
     def _typical(self) -> np.ndarray:
         if self.reference is None:
             raise NoReasons(
-                "the model was saved without a reference application, so it cannot tell reasons; "
+                "the model was saved without a reference application, so it has no reasons; "
                 "register it again"
             )
         return np.array(self.domain.places(self.reference))
@@ -175,16 +181,17 @@ class Scorer:
         if self.flat is not None:
             return self.flat.many(places)
         # The pipeline's classifier, spared its encoder: the matrix follows from the contract.
-        return _good(self.pipeline["decide"], self.domain.matrix(places))
+        return good_probability(self.pipeline["decide"], self.domain.matrix(places))
 
     def _decision(self, probability: float) -> Decision:
         good = probability >= self.cutoff
         return Decision(probability, int(good), "approve" if good else "decline")
 
 
-def _good(model: BaseEstimator, applications: pd.DataFrame) -> np.ndarray:
+def good_probability(model: BaseEstimator, applications: pd.DataFrame) -> np.ndarray:
     """What scikit-learn says is the probability of a good risk, which is class 1."""
-    return model.predict_proba(applications)[:, list(model.classes_).index(1)]
+    good: np.ndarray = model.predict_proba(applications)[:, list(model.classes_).index(1)]
+    return good
 
 
 def _frame_places(frame: pd.DataFrame, places: Domain) -> np.ndarray:
@@ -219,11 +226,14 @@ def _frame_places(frame: pd.DataFrame, places: Domain) -> np.ndarray:
     return found
 
 
-def _column_places(column: pd.Series, each: Field, start: int, values: range | tuple) -> np.ndarray:
+def _column_places(
+    column: pd.Series, each: Field, start: int, values: Sequence[Level | None]
+) -> np.ndarray:
     """The place of each value of a column, -1 for one that is not allowed."""
     if each.levels is None and column.dtype.kind in "iu":
-        inside = column.between(each.minimum, each.maximum).to_numpy()
-        return np.where(inside, column.to_numpy().astype(np.int64) - each.minimum + start, -1)
+        low, high = each.bounds
+        inside = column.between(low, high).to_numpy()
+        return np.where(inside, column.to_numpy().astype(np.int64) - low + start, -1)
     if pd.api.types.is_integer_dtype(column) or isinstance(column.dtype, pd.StringDtype):
         # One type throughout: ask once for each distinct value.
         codes, distinct = pd.factorize(column)
@@ -235,10 +245,10 @@ def _column_places(column: pd.Series, each: Field, start: int, values: range | t
         start + values.index(value) if type(value) in wanted and value in values else -1
         for value in (*distinct, None)  # code -1, the last, is a missing value
     ]
-    return np.array(found)[codes]
+    return np.asarray(np.array(found)[codes])
 
 
-def _plain(column: pd.Series) -> list:
+def _plain(column: pd.Series) -> list[Any]:
     """A column's values as JSON would give them; a missing one is None.
 
     pandas turns whole numbers into floats if the column has a gap or a fraction elsewhere. Only
@@ -251,5 +261,5 @@ def _plain(column: pd.Series) -> list:
     if pd.api.types.is_float_dtype(column):
         whole = [value is not None and float(value).is_integer() for value in values]
         if not all(whole):
-            values = [int(v) if w else v for v, w in zip(values, whole)]
+            values = [int(v or 0) if w else v for v, w in zip(values, whole)]
     return values

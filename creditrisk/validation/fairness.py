@@ -58,8 +58,8 @@ def by_group(
     DataFrame
         Indexed by group, the largest first: applicants, bad; approved (selection rate), tpr (good
         approved) and fpr (bad approved), each with Wilson bounds ``_low`` and ``_high``; roc_auc
-        with DeLong bounds; predicted and observed share of good, the latter with Wilson bounds. A rate over fewer than
-        :data:`~creditrisk.metrics.ranking.FEW` applicants is NaN, and ``note`` says so.
+        with DeLong bounds; predicted and observed share of good, the latter with Wilson bounds. A
+        rate over fewer than :data:`~creditrisk.metrics.ranking.FEW` applicants is NaN, with a ``note``.
     """
     y, approve = np.asarray(y), np.asarray(approve)
     rates = {"approved": selection_rate, "tpr": true_positive_rate, "fpr": false_positive_rate}
@@ -70,10 +70,14 @@ def by_group(
     for name in group.value_counts().index:
         inside = (group == name).to_numpy()
         over = {"approved": inside, "tpr": inside & (y == 1), "fpr": inside & (y == 0)}
-        row = {"applicants": int(inside.sum()), "bad": int(over["fpr"].sum())}
+        row: dict[str, float | str] = {
+            "applicants": int(inside.sum()),
+            "bad": int(over["fpr"].sum()),
+        }
         for rate, who in over.items():
             row |= _rate(rate, float(frame.loc[name, rate]), approve[who])
-        row["note"] = too_few_to_judge(row["applicants"] - row["bad"], row["bad"])
+        bad = int(over["fpr"].sum())
+        row["note"] = too_few_to_judge(int(inside.sum()) - bad, bad)
         auc = Interval(np.nan, np.nan, np.nan)
         if not row["note"]:
             auc = auc_interval(y[inside], np.asarray(score)[inside])

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from mlflow.entities.model_registry import ModelVersion
 
+from creditrisk.data.contract import Json
 from creditrisk.metrics import intervals, ranking
 from creditrisk.metrics.calibration import CalibrationLine
 from creditrisk.metrics.costs import expected_cost
@@ -77,8 +78,8 @@ def fair(lowest: pd.Series | str, floor: float, stops: bool) -> Rule:
     Parameters
     ----------
     lowest
-        The row of :func:`creditrisk.validation.fairness.impact_ratios` with the lowest ratio, or why no two
-        groups can be compared; the rule then warns.
+        The row of :func:`creditrisk.validation.fairness.impact_ratios` with the lowest ratio, or
+        why no two groups can be compared; the rule then warns.
     """
     words = f"approves every group at no less than {floor:g} of the best group's rate"
     if isinstance(lowest, str):
@@ -142,7 +143,9 @@ def against_production(
     ours = challenger.probabilities(applicants)
 
     def added(y: np.ndarray, approve: np.ndarray, other_approve: np.ndarray) -> float:
-        costs = [expected_cost(y, each, [0.5], *prices)[0] for each in (approve, other_approve)]
+        costs = [
+            expected_cost(y, each, np.array([0.5]), *prices)[0] for each in (approve, other_approve)
+        ]
         return float(costs[0] - costs[1])
 
     decided = (ours >= challenger.cutoff).astype(float), (theirs >= other.cutoff).astype(float)
@@ -193,6 +196,6 @@ def table(rules: Sequence[Rule]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["rule: the model ...", "figure", "verdict"])
 
 
-def record(rules: Sequence[Rule]) -> list[dict]:
+def record(rules: Sequence[Rule]) -> list[Json]:
     """The rules as they go into ``validation.json``."""
     return [asdict(rule) | {"passed": bool(rule.passed), "verdict": rule.verdict} for rule in rules]

@@ -3,11 +3,14 @@
 All is asked of the scorer on raw applications, so it holds for whatever model answers.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from creditrisk.data.contract import Field
+from creditrisk.data.contract import Field, Level
 from creditrisk.metrics.ranking import placements
 from creditrisk.scoring.scorer import Scorer
 
@@ -175,7 +178,9 @@ def top_reasons(scorer: Scorer, applications: pd.DataFrame) -> pd.DataFrame:
 _MOVED = ["applicants", "mean_change", "largest_change", "flipped"]
 
 
-def _moved(scorer: Scorer, before: pd.DataFrame, field: Field, values, inside) -> tuple:
+def _moved(
+    scorer: Scorer, before: pd.DataFrame, field: Field, values: pd.Series, inside: np.ndarray
+) -> tuple[int, float, float, float]:
     """What another value of a field changes for the applicants inside; NaN if there are none."""
     if not inside.any():
         return 0, np.nan, np.nan, np.nan
@@ -186,23 +191,27 @@ def _moved(scorer: Scorer, before: pd.DataFrame, field: Field, values, inside) -
     return int(inside.sum()), change.mean(), change[np.abs(change).argmax()], flipped.mean()
 
 
-def _with(scorer: Scorer, applications: pd.DataFrame, field: Field, values) -> np.ndarray:
+def _with(
+    scorer: Scorer, applications: pd.DataFrame, field: Field, values: Sequence[Any] | pd.Series
+) -> np.ndarray:
     """The probabilities if one field had other values."""
     column = pd.Series(np.asarray(values, dtype=object), applications.index)
     return scorer.probabilities(applications.assign(**{field.name: column}))
 
 
-def _grid(field: Field) -> list:
+def _grid(field: Field) -> list[Level | None]:
     if field.levels is not None:
         return [*field.levels, *([] if field.required else [None])]
     space = np.geomspace if field.scale == "log" else np.linspace
-    return np.unique(space(field.minimum, field.maximum, POINTS).round().astype(int)).tolist()
+    points = np.unique(space(*field.bounds, POINTS).round().astype(int))
+    return [int(point) for point in points]
 
 
-def _near(value, field: Field, step: int, share: float):
+def _near(value: Any, field: Field, step: int, share: float) -> Any:
     """A quantity a share off, a level's neighbour; the value itself if there is none."""
     if field.levels is None:
-        return min(max(round(value * (1 + step * share)), field.minimum), field.maximum)
+        low, high = field.bounds
+        return min(max(round(value * (1 + step * share)), low), high)
     if pd.isna(value):
         return value
     place = field.levels.index(value) + step

@@ -1,10 +1,11 @@
 """The model card: one page on what a registered model is for, how good it is, and where it ends."""
 
+from collections.abc import Sequence
 from html import escape
 
 from markdown_it import MarkdownIt
 
-from creditrisk.data.contract import Contract
+from creditrisk.data.contract import Contract, Json
 
 _STYLE = """body{max-width:46rem;margin:2rem auto;padding:0 1rem;font:16px/1.5 system-ui,sans-serif;
 color:#1d2733;background:#fff}.table{overflow-x:auto}
@@ -18,7 +19,7 @@ th,td{border-color:#3a434d}}
 .table{overflow:visible}th,td{padding:.2rem .3rem;font-size:8pt}}"""
 
 
-def write_card(contract: Contract, registration: dict, validation: dict, owner: str = "") -> str:
+def write_card(contract: Contract, registration: Json, validation: Json, owner: str = "") -> str:
     """The card of a registered version, from the figures of its own run.
 
     Parameters
@@ -39,8 +40,8 @@ def write_card(contract: Contract, registration: dict, validation: dict, owner: 
     answers = owner or '*to be filled in: `run_all.py --set owner="Name, address"`*'
     return f"""# {registration["model"]} version {registration["version"]}
 
-{registration["champion"]}, trained on {registration["training_rows"]} loan applications. {verdict}; the
-registry says what is in production.
+{registration["champion"]}, trained on {registration["training_rows"]} loan applications.
+{verdict}; the registry says what is in production.
 
 Answers for it: {answers}
 
@@ -49,13 +50,14 @@ Answers for it: {answers}
 Ranks loan applicants by the probability of being a good risk and suggests approval from
 {registration["cutoff"]:.2f} on. Made to show a model's whole life on public data.
 
-It must not be used to decide about people: not to grant or refuse credit, not to set prices or limits,
-not to train another model that does.
+It must not be used to decide about people: not to grant or refuse credit, not to set prices or
+limits, not to train another model that does.
 
 ## Data
 
 {contract.title}. {contract.source} {contract.licence}.
-Training rows: sha256 `{registration["training_sha256"]}`. Columns left out of the features: {left_out}.
+Training rows: sha256 `{registration["training_sha256"]}`.
+Columns left out of the features: {left_out}.
 
 {_caveats(contract)}
 
@@ -63,8 +65,8 @@ Training rows: sha256 `{registration["training_sha256"]}`. Columns left out of t
 
 {_performance(test)}
 
-Cross-validated ROC-AUC on the training set: {registration["roc_auc"]:.3f} ± {registration["roc_auc_sd"]:.3f}
-over the folds. Costs: {registration["cost_bad_accepted"]:g} for a bad loan approved,
+Cross-validated ROC-AUC on the training set: {registration["roc_auc"]:.3f} ±
+{registration["roc_auc_sd"]:.3f} over the folds. Costs: {registration["cost_bad_accepted"]:g} for a bad loan approved,
 {registration["cost_good_rejected"]:g} for a good applicant declined.
 
 ## Groups
@@ -80,11 +82,11 @@ over the folds. Costs: {registration["cost_bad_accepted"]:g} for a bad loan appr
 
 ## Limits
 
-{test["rows"]} applicants, {test["bad"]} of them bad, tell good models from useless ones, not good ones
-from each other. They had no part in any fit, in the choice of the model or in its cut-off; but the recipe as
-such was developed on the whole file, so the figures are a little flattered. Nothing here was checked on loans of
-another bank, country or decade. Where another share of applicants is bad, probabilities have to be corrected
-before they are used as such.
+{test["rows"]} applicants, {test["bad"]} of them bad, separate good models from useless ones, not
+good ones from each other. They had no part in any fit, in the choice of the model or in its
+cut-off; but the recipe as such was developed on the whole file, so the figures are a little
+flattered. Nothing was checked on loans of another bank, country or decade. Where another share of
+applicants is bad, probabilities have to be corrected before they are used as such.
 """
 
 
@@ -111,7 +113,7 @@ def _caveats(contract: Contract) -> str:
     )
 
 
-def _performance(test: dict) -> str:
+def _performance(test: Json) -> str:
     gini = f"{2 * test['roc_auc_low'] - 1:.3f} to {2 * test['roc_auc_high'] - 1:.3f}"
     slope = test["calibration_slope"]
     slopes = (
@@ -140,11 +142,11 @@ def _performance(test: dict) -> str:
     return _table(("measure", "value", "95 % interval"), rows)
 
 
-def _ends(figures: dict, name: str, form: str = "{:.3f}") -> str:
+def _ends(figures: Json, name: str, form: str = "{:.3f}") -> str:
     return f"{form.format(figures[f'{name}_low'])} to {form.format(figures[f'{name}_high'])}"
 
 
-def _bad(test: dict) -> tuple[str, str]:
+def _bad(test: Json) -> tuple[str, str]:
     if test["bad_among_approved"] is None:
         return "nobody is approved", "not defined"
     return f"{test['bad_among_approved']:.0%}", _ends(test, "bad_among_approved", "{:.0%}")
@@ -157,7 +159,7 @@ def _protected(contract: Contract) -> str:
     )
 
 
-def _groups(validation: dict) -> str:
+def _groups(validation: Json) -> str:
     rows = [
         (
             group["grouping"],
@@ -195,23 +197,23 @@ def _groups(validation: dict) -> str:
     )
 
 
-def _share(group: dict, name: str, form: str = "{:.0%}") -> str:
+def _share(group: Json, name: str, form: str = "{:.0%}") -> str:
     if group[name] is None or group[f"{name}_low"] is None:
         return "too few"
     return f"{form.format(group[name])} ({_ends(group, name, form)})"
 
 
-def _gate(rules: list[dict]) -> str:
+def _gate(rules: list[Json]) -> str:
     return "\n".join(
         f"- {rule['verdict']}: the model {rule['rule']}; {rule['figure']}" for rule in rules
     )
 
 
-def _table(names: tuple, rows: list[tuple]) -> str:
+def _table(names: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> str:
     lines = [names, ["---"] * len(names), *rows]
     return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
 
 
-def _cell(text: str) -> str:
+def _cell(text: object) -> str:
     """A level may hold anything: a bar or a line break would end the cell."""
-    return " ".join(text.split()).replace("|", "\\|")
+    return " ".join(str(text).split()).replace("|", "\\|")

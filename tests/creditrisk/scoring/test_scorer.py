@@ -633,7 +633,7 @@ def test_a_model_saved_without_a_reference_refuses_to_reason_at_both_doors(fitte
     from creditrisk.registry.mlflow_flavor import RefusedApplications, ServedModel
 
     scorer = make_scorer(fitted("Logistic Regression"), CONTRACT)
-    words = "the model was saved without a reference application, so it cannot tell reasons"
+    words = "the model was saved without a reference application, so it has no reasons"
     with pytest.raises(NoReasons, match=words):
         scorer.score([APPLICATION], reasons=True)
     with pytest.raises(RefusedApplications, match=words):
