@@ -1,5 +1,7 @@
 """Made-up applications that a contract allows: for documentation, trial runs and warming up."""
 
+import math
+
 from creditrisk.data.contract import Contract, Field, Level
 
 #: Where in a quantity's range each example lies.
@@ -21,5 +23,5 @@ def _value(field: Field, number: int) -> Level | None:
         return field.levels[number % len(field.levels)]
     (low, high), place = field.bounds, _SHARES[number]
     if field.scale == "log":
-        return round(low * float(high / low) ** place)
+        return round(low * math.pow(high / low, place))
     return round(low + (high - low) * place)

@@ -59,7 +59,7 @@ def by_group(
         Indexed by group, the largest first: applicants, bad; approved (selection rate), tpr (good
         approved) and fpr (bad approved), each with Wilson bounds ``_low`` and ``_high``; roc_auc
         with DeLong bounds; predicted and observed share of good, the latter with Wilson bounds. A
-        rate over fewer than :data:`~creditrisk.metrics.ranking.FEW` applicants is NaN, with a ``note``.
+        rate over fewer than ``ranking.FEW`` applicants is NaN, with a ``note``.
     """
     y, approve = np.asarray(y), np.asarray(approve)
     rates = {"approved": selection_rate, "tpr": true_positive_rate, "fpr": false_positive_rate}

@@ -66,7 +66,8 @@ Columns left out of the features: {left_out}.
 {_performance(test)}
 
 Cross-validated ROC-AUC on the training set: {registration["roc_auc"]:.3f} ±
-{registration["roc_auc_sd"]:.3f} over the folds. Costs: {registration["cost_bad_accepted"]:g} for a bad loan approved,
+{registration["roc_auc_sd"]:.3f} over the folds. Costs:
+{registration["cost_bad_accepted"]:g} for a bad loan approved,
 {registration["cost_good_rejected"]:g} for a good applicant declined.
 
 ## Groups
