@@ -1,12 +1,17 @@
 """The command line: ``creditrisk serve | predict | score | promote | rollback | ...``.
 
 Exit code 0 means done, 1 that something was refused or does not agree, 2 that it could not be
-tried. Each command imports what it needs when it runs, so that ``--help`` need not wait.
+tried.
 """
 
 import argparse
 import os
 import sys
+from typing import TypeAlias
+
+from creditrisk import commands
+
+Parsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 EXAMPLES = """examples:
   creditrisk serve                                          the model in models/, on port 8000
@@ -29,7 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit code."""
     chosen = _parser().parse_args(arguments)
     try:
-        return chosen.run(chosen)
+        code: int = chosen.run(chosen)
+        return code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -45,18 +51,18 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_serve(commands)
-    _add_predict(commands)
-    _add_score(commands)
-    _add_promote(commands)
-    _add_replay(commands)
-    _add_verify(commands)
+    parsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_serve(parsers)
+    _add_predict(parsers)
+    _add_score(parsers)
+    _add_promote(parsers)
+    _add_replay(parsers)
+    _add_verify(parsers)
     return parser
 
 
-def _add_serve(commands) -> None:
-    serve = commands.add_parser(
+def _add_serve(parsers: Parsers) -> None:
+    serve = parsers.add_parser(
         "serve",
         help="answer applications over HTTP",
         description="Serve decisions over HTTP. SIGHUP looks for a newer model at once; SIGTERM "
@@ -90,7 +96,7 @@ def _add_serve(commands) -> None:
         metavar="SECONDS",
         help="how often to look for a newer model (default: 3)",
     )
-    serve.set_defaults(run=_serve)
+    serve.set_defaults(run=commands.serve)
 
 
 def _seconds(text: str) -> float:
@@ -100,8 +106,8 @@ def _seconds(text: str) -> float:
     return found
 
 
-def _add_predict(commands) -> None:
-    predict = commands.add_parser(
+def _add_predict(parsers: Parsers) -> None:
+    predict = parsers.add_parser(
         "predict",
         help="send applications to a server and show its decisions",
         description="Send applications to a running server and print its decisions. If "
@@ -128,11 +134,11 @@ def _add_predict(commands) -> None:
         help="manifest.json or datapackage.json to read CSV by "
         "(default: models/manifest.json, then data/raw/datapackage.json)",
     )
-    predict.set_defaults(run=_predict)
+    predict.set_defaults(run=commands.predict)
 
 
-def _add_score(commands) -> None:
-    score = commands.add_parser(
+def _add_score(parsers: Parsers) -> None:
+    score = parsers.add_parser(
         "score",
         help="score a portfolio of any size",
         description="Score Parquet or CSV files; each becomes a Parquet file of decisions under "
@@ -181,7 +187,7 @@ def _add_score(commands) -> None:
     again = score.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on with the run that OUT holds")
     again.add_argument("--overwrite", action="store_true", help="delete the run that OUT holds")
-    score.set_defaults(run=_score)
+    score.set_defaults(run=commands.score_portfolio)
 
 
 def _processes(text: str) -> int:
@@ -190,20 +196,20 @@ def _processes(text: str) -> int:
     return int(text)
 
 
-def _add_promote(commands) -> None:
-    promote = commands.add_parser(
+def _add_promote(parsers: Parsers) -> None:
+    promote = parsers.add_parser(
         "promote",
         help="put a registered version into production by hand",
         description="Move the alias production to a version. Its files must be there and be those "
         "that were registered. The version that was there gets the alias previous.",
     )
     promote.add_argument("version", type=int, metavar="VERSION", help="number of the version")
-    rollback = commands.add_parser(
+    rollback = parsers.add_parser(
         "rollback",
         help="put the version before back into production",
         description="Move the alias production to the version with the alias previous.",
     )
-    history = commands.add_parser("history", help="list who put what into production, and why")
+    history = parsers.add_parser("history", help="list who put what into production, and why")
     for command in (promote, rollback):
         command.add_argument("--reason", required=True, help="kept on the version and in the log")
         command.add_argument(
@@ -212,7 +218,8 @@ def _add_promote(commands) -> None:
             metavar="FILE",
             help="appended to (default: experiments/promotions.jsonl)",
         )
-    for command, run in ((promote, _promote), (rollback, _rollback), (history, _history)):
+    runs = {promote: commands.promote, rollback: commands.rollback, history: commands.history}
+    for command, run in runs.items():
         command.add_argument(
             "--store",
             default="mlflow.db",
@@ -222,8 +229,8 @@ def _add_promote(commands) -> None:
         command.set_defaults(run=run)
 
 
-def _add_replay(commands) -> None:
-    replay = commands.add_parser("replay", help="make a logged decision again")
+def _add_replay(parsers: Parsers) -> None:
+    replay = parsers.add_parser("replay", help="make a logged decision again")
     replay.add_argument("id", help="id of the decision, as answered and logged")
     replay.add_argument("--log", required=True, metavar="FILE", help="the decision log")
     replay.add_argument(
@@ -232,11 +239,11 @@ def _add_replay(commands) -> None:
         help="folder or registry URI of the model (default: models/ if its hash is "
         "the logged one, else the registry's version)",
     )
-    replay.set_defaults(run=_replay)
+    replay.set_defaults(run=commands.replay)
 
 
-def _add_verify(commands) -> None:
-    verify = commands.add_parser(
+def _add_verify(parsers: Parsers) -> None:
+    verify = parsers.add_parser(
         "verify-log", help="find edited, missing or moved decisions in a log"
     )
     verify.add_argument("log", metavar="FILE")
@@ -245,204 +252,7 @@ def _add_verify(commands) -> None:
         metavar="NUMBER:SHA256",
         help="the end of the log as noted elsewhere, for instance from /ready",
     )
-    verify.set_defaults(run=_verify)
-
-
-def _serve(chosen: argparse.Namespace) -> int:
-    from creditrisk.scoring.loading import ModelRefused
-    from creditrisk.serving.decision_log import LogError
-    from creditrisk.serving.http_server import serve
-
-    try:
-        serve(
-            chosen.models,
-            chosen.host,
-            chosen.port,
-            hosts=tuple(chosen.allow_host),
-            decision_log=chosen.decision_log,
-            watch_seconds=chosen.watch,
-        )
-    except (ModelRefused, LogError) as error:
-        return _say(str(error))
-    except (OSError, OverflowError) as error:
-        return _say(f"cannot listen on {chosen.host}:{chosen.port} ({error})")
-    return 0
-
-
-def _predict(chosen: argparse.Namespace) -> int:
-    from creditrisk.serving import client
-
-    door = client.MLFLOW if chosen.mlflow else client.FLASK
-    url = chosen.url or f"http://127.0.0.1:{5000 if chosen.mlflow else 8000}"
-    token = client.token_from_environment()
-    try:
-        return client.predict(chosen.file, url, door, chosen.contract, token, chosen.reasons)
-    except (client.Unreadable, client.NoAnswer) as error:
-        return _say(str(error))
-
-
-def _score(chosen: argparse.Namespace) -> int:
-    from creditrisk.portfolio import progress
-    from creditrisk.portfolio.scoring import Refused, Stopped, score
-    from creditrisk.portfolio.storage import NoStorage
-    from creditrisk.scoring.loading import ModelRefused
-    from creditrisk.scoring.scorer import NoReasons
-    from work_units.errors import NoCluster
-    from work_units.units import ADDRESS
-
-    scheduler = chosen.scheduler or (None if chosen.workers else os.environ.get(ADDRESS))
-    try:
-        with progress.shown() as tell:
-            summary = score(
-                chosen.source,
-                chosen.out,
-                chosen.models,
-                id=chosen.id,
-                reasons=chosen.reasons,
-                workers=chosen.workers,
-                scheduler=scheduler,
-                resume=chosen.resume,
-                overwrite=chosen.overwrite,
-                tell=tell,
-            )
-    except (Refused, ModelRefused, NoReasons, NoStorage) as error:
-        return _say(str(error))
-    except (Stopped, NoCluster, OSError) as error:
-        return _say(f"{error}; finished parts are kept, go on with --resume")
-    except KeyboardInterrupt:
-        _say("stopped; finished parts are kept, go on with --resume")
-        return 130
-    for line in progress.lines(summary, chosen.out):
-        print(line)
-    for failed in summary.failed:
-        print(f"creditrisk: {failed.name}: {failed.words}", file=sys.stderr)
-    if summary.manifest is None:
-        left = summary.parts - len(summary.done)
-        print(
-            f"creditrisk: {left} of {summary.parts} parts are not scored, the others are kept; "
-            "mend what is named and go on with --resume",
-            file=sys.stderr,
-        )
-    return 0 if summary.manifest else 1
-
-
-def _promote(chosen: argparse.Namespace) -> int:
-    return _move_production(chosen, chosen.version)
-
-
-def _rollback(chosen: argparse.Namespace) -> int:
-    return _move_production(chosen, None)
-
-
-def _move_production(chosen: argparse.Namespace, version: int | None) -> int:
-    """Promote a version, or roll back if it is None."""
-    from mlflow.exceptions import MlflowException
-
-    from creditrisk.registry import mlflow_store, promotion
-
-    if not chosen.reason.strip():
-        return _say("--reason: say why in words")
-    if not chosen.reason.isprintable():
-        return _say("--reason: say why in one line, without control characters")
-    try:
-        client = promotion.open_existing(chosen.store)
-        if version is None:
-            done = promotion.roll_back(client, chosen.reason, chosen.log)
-        else:
-            done = promotion.promote(client, version, chosen.reason, chosen.log)
-    except promotion.NotPromoted as error:
-        print(f"creditrisk: {error}; nothing was changed", file=sys.stderr)
-        return 1
-    except MlflowException as error:
-        return _say(
-            f"the registry does not answer as it should ({error.message}); "
-            "the same command again completes what it has begun"
-        )
-    except OSError as error:
-        return _say(
-            f"a file cannot be written ({error}); "
-            "the same command again completes what it has begun"
-        )
-    if not done:
-        print(f"version {version} is in production already; nothing was changed")
-        return 0
-    before = f"; version {done['from']} is now previous" if done["from"] else ""
-    print(f"version {done['to']} is in production{before}")
-    verdict = client.get_model_version(mlflow_store.MODEL_NAME, str(done["to"])).tags.get("gate")
-    print(f"note: what the validation said of it: {verdict or 'nothing, it was never validated'}")
-    return 0
-
-
-def _history(chosen: argparse.Namespace) -> int:
-    from mlflow.exceptions import MlflowException
-
-    from creditrisk.registry import promotion
-
-    try:
-        entries = promotion.history(promotion.open_existing(chosen.store))
-    except (promotion.NotPromoted, MlflowException, OSError) as error:
-        return _say(str(error))
-    for entry in entries:
-        before = f"version {entry['from']}" if entry["from"] else "nothing"
-        when = entry["time"][:19].replace("T", " ")
-        end = " (cut short)" if entry.get("pending") else ""
-        print(
-            f"{when} UTC  {before} -> version {entry['to']}{end}  "
-            f"by {_in_line(entry['who'])}: {_in_line(entry['reason'])}"
-        )
-    if not entries:
-        print("nothing was ever put into production")
-    return 0
-
-
-def _in_line(text: str) -> str:
-    """Anyone may write a tag: what could pass for another line is shown as its code."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-
-
-def _replay(chosen: argparse.Namespace) -> int:
-    from creditrisk.scoring.loading import ModelRefused
-    from creditrisk.serving.decision_log import LogError
-    from creditrisk.serving.replay import replay
-
-    try:
-        again = replay(chosen.id, chosen.log, chosen.models)
-    except KeyError:
-        return _say(f"{chosen.log} has no decision {chosen.id}")
-    except (LogError, ModelRefused) as error:
-        return _say(str(error))
-    then = again.logged
-    print(f"logged   {then['time']}  {then['decision']}  {then['probability']!r}")
-    print(f"replayed {' ' * len(then['time'])}  {again.decision}  {again.probability!r}")
-    print("the same" if again.same else "NOT THE SAME")
-    return 0 if again.same else 1
-
-
-def _verify(chosen: argparse.Namespace) -> int:
-    from creditrisk.serving.decision_log import Head, LogError, read_head
-    from creditrisk.serving.log_verification import problems
-
-    head = None
-    if chosen.head:
-        number, _, sha256 = chosen.head.partition(":")
-        if not number.isdecimal() or len(sha256) != 64:
-            return _say("--head: give NUMBER:SHA256")
-        head = Head(int(number), sha256)
-    try:
-        found = list(problems(chosen.log, head))
-    except LogError as error:
-        return _say(str(error))
-    for line in found:
-        print(line)
-    if not found:
-        end = head or read_head(chosen.log)
-        print(f"{chosen.log}: {end.number} decisions, none edited, missing or moved")
-    return 1 if found else 0
-
-
-def _say(words: str) -> int:
-    print(f"creditrisk: {words}", file=sys.stderr)
-    return 2
+    verify.set_defaults(run=commands.verify)
 
 
 if __name__ == "__main__":

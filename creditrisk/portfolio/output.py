@@ -11,6 +11,7 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from creditrisk.data.contract import Json
 from creditrisk.portfolio.storage import Disk, Objects, storage_of
 
 
@@ -31,11 +32,12 @@ class Store:
         start = len(self.path) + 1
         return [each.path[start:].replace("\\", "/") for each in self.storage.below(self.path)]
 
-    def read_json(self, name: str) -> dict:
+    def read_json(self, name: str) -> Json:
         """What a file of JSON holds; nothing if it is not there or not whole."""
         try:
             with self.storage.open(self._at(name)) as file:
-                return json.loads(file.read())
+                content: Json = json.loads(file.read())
+                return content
         except (OSError, ValueError):
             return {}
 
@@ -52,7 +54,7 @@ class Store:
         finally:
             self.delete(aside)
 
-    def write_json(self, name: str, content: dict) -> None:
+    def write_json(self, name: str, content: Json) -> None:
         """Write readable JSON, whole."""
         self.write(name, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 

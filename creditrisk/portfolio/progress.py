@@ -2,14 +2,16 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from creditrisk.portfolio.scoring import FailedPart, Part, ScoredPart, Summary
+from creditrisk.portfolio.job import FailedPart, Part, ScoredPart, Summary
+from creditrisk.portfolio.scoring import Notify
 
 EVERY = 10  # seconds between lines where no terminal shows a bar
 
@@ -49,8 +51,8 @@ class Pace:
 
 
 @contextmanager
-def shown() -> Iterator[Callable[[str, object], None]]:
-    """Show progress on standard error; yields what :func:`creditrisk.portfolio.scoring.score` tells it to."""
+def progress_bar() -> Iterator[Notify]:
+    """Show progress on standard error; yields what ``scoring.score`` notifies."""
     console, pace = Console(stderr=True), Pace()
     bar = Progress(
         BarColumn(),
@@ -62,7 +64,7 @@ def shown() -> Iterator[Callable[[str, object], None]]:
     )
     task = bar.add_task("", total=None)
 
-    def tell(what: str, about: object) -> None:
+    def notify(what: str, about: Any) -> None:
         if what == "plan":
             summary, rest = about
             if summary.kept:
@@ -83,7 +85,7 @@ def shown() -> Iterator[Callable[[str, object], None]]:
             print(f"{pace.words()}, {pace.remaining()}", file=sys.stderr)
 
     with bar:
-        yield tell
+        yield notify
 
 
 def lines(summary: Summary, out: str) -> Iterator[str]:

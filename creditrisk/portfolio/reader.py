@@ -78,7 +78,8 @@ def open_table(
     id = id or ("id" if "id" in schema.names else None)
     _check_columns(schema, contract, id, text)
     wanted = [each.name for each in contract.fields]
-    wanted += [id] * (id is not None and id not in wanted)
+    if id is not None and id not in wanted:
+        wanted.append(id)
     if text:
         stream = _csv_batches(content, wanted, size)
     else:
@@ -136,8 +137,9 @@ def _can_hold(kind: pa.DataType, each: Field) -> bool:
     if types.is_null(kind):
         return True
     if each.type == "integer":
-        return types.is_integer(kind) or types.is_floating(kind)
-    return types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
+        return bool(types.is_integer(kind) or types.is_floating(kind))
+    text = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
+    return bool(text)
 
 
 def _header(content: pa.NativeFile) -> list[str]:
@@ -209,7 +211,7 @@ def numbered_values(batch: Batch, domain: Domain, text: bool) -> tuple[np.ndarra
         null = column.is_null().to_numpy(zero_copy_only=False) | (fault == NULL)
         fault[null] = NULL
         if not each.required:
-            found[null], fault[null] = len(each.levels), FINE
+            found[null], fault[null] = len(each.levels or ()), FINE
         if numbers is not None:
             found, fault = found[numbers], fault[numbers]
         places[:, number], faults[:, number] = found + start, fault
@@ -262,7 +264,8 @@ def _whole(column: pa.Array, each: Field) -> tuple[np.ndarray, np.ndarray]:
         values = pc.if_else(fits, digits, pa.scalar(str(2**53))).cast(pa.int64())
         values = pc.fill_null(values, 0).to_numpy(zero_copy_only=False)
     if each.levels is None:
-        inside, found = (values >= each.minimum) & (values <= each.maximum), values - each.minimum
+        low, high = each.bounds
+        inside, found = (values >= low) & (values <= high), values - low
     else:
         found = pc.fill_null(pc.index_in(pa.array(values), pa.array(each.levels, pa.int64())), -1)
         found = found.to_numpy().astype(np.int64)
@@ -275,14 +278,16 @@ def complaints(contract: Contract) -> list[dict[int, str]]:
     """By field and kind of fault, what the API says of it."""
     found = []
     for each in contract.fields:
-        other = 0.5 if each.type == "integer" else 0
-        outside = "?".join(map(str, each.levels or ())) + "?"
+        outside: int | str = "?".join(map(str, each.levels or ())) + "?"
         if each.type == "integer":
-            outside = max(each.levels or [each.maximum]) + 1
+            outside = max(map(int, each.levels or each.bounds)) + 1
+        other = 0.5 if each.type == "integer" else 0
         values = {NULL: None, INFINITE: float("inf"), OTHER: other, OUTSIDE: outside}
-        words = {}
+        words: dict[int, str] = {}
         for kind, value in values.items():
             about = record_problems({each.name: value}, contract)
-            words |= {kind: p.message for p in about if p.field == each.name}
+            for problem in about:
+                if problem.field == each.name:
+                    words[kind] = problem.message
         found.append(words)
     return found

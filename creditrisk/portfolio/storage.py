@@ -42,7 +42,7 @@ def storage_of(url: str) -> tuple["Disk | Objects", str]:
 
         # Other processes write there too: a remembered listing would be wrong.
         system, path = url_to_fs(url, use_listings_cache=False)
-    except Exception as error:  # each storage has its own
+    except Exception as error:  # noqa: BLE001 - each storage has errors of its own
         words = " ".join(str(error).split())
         raise NoStorage(
             f"{url}: {words}; s3:// comes with the extra scale (uv sync --extra scale),"
@@ -129,10 +129,10 @@ class Objects:
     system: Any  # fsspec.AbstractFileSystem
 
     def is_file(self, path: str) -> bool:
-        return self.system.isfile(path)
+        return bool(self.system.isfile(path))
 
     def is_folder(self, path: str) -> bool:
-        return self.system.isdir(path)
+        return bool(self.system.isdir(path))
 
     def below(self, folder: str) -> Iterator[Entry]:
         return map(_object, self.system.find(folder, detail=True).values())
@@ -149,7 +149,8 @@ class Objects:
 
     def create(self, path: str) -> BinaryIO:
         self.system.makedirs(path.rpartition("/")[0], exist_ok=True)
-        return self.system.open(path, "wb")
+        file: BinaryIO = self.system.open(path, "wb")
+        return file
 
     def close(self, file: BinaryIO) -> None:
         file.close()
@@ -162,6 +163,7 @@ class Objects:
             self.system.rm_file(path)
 
 
-def _object(told: dict) -> Entry:
-    state = next((told[name] for name in STATES if told.get(name)), "")
-    return Entry(told["name"], told["size"], str(state))
+def _object(info: dict[str, Any]) -> Entry:
+    """The entry of an object, from what its store says of it."""
+    state = next((info[name] for name in STATES if info.get(name)), "")
+    return Entry(info["name"], info["size"], str(state))

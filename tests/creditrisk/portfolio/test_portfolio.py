@@ -26,8 +26,9 @@ from s3fs import S3FileSystem
 import work_units.dask_client
 from creditrisk import cli
 from creditrisk.data.contract import read_contract, record_problems
+from creditrisk.portfolio.job import Refused
 from creditrisk.portfolio.output import Hashed
-from creditrisk.portfolio.scoring import Refused, score
+from creditrisk.portfolio.scoring import score
 from creditrisk.scoring.loading import golden_places, load_scorer
 from creditrisk.scoring.scorer import Scorer
 
@@ -211,7 +212,7 @@ def test_a_broken_file_fails_alone_and_is_all_that_a_resumed_run_does(
 
     summary = score(str(source), str(out), light, workers=1)
 
-    words = {failed.name: failed.words for failed in summary.failed}
+    words = {failed.name: failed.reason for failed in summary.failed}
     assert sorted(words) == ["b.parquet", "c.parquet", "d.parquet", "g.csv.parquet"]
     assert "cannot be read" in words["b.parquet"]
     assert words["c.parquet"] == "Housing is missing; allowed free, rent, own"
@@ -233,7 +234,7 @@ def test_a_broken_file_fails_alone_and_is_all_that_a_resumed_run_does(
         light,
         workers=1,
         resume=True,
-        tell=lambda what, about: seen.append(about) if what == "part" else None,
+        notify=lambda what, about: seen.append(about) if what == "part" else None,
     )
     assert [part.name for part in seen] == [f"{name}.parquet" for name in "bcde"]
     assert again.kept == 2 and again.manifest["rows"] == 300
@@ -259,7 +260,7 @@ def test_a_full_disk_keeps_what_is_finished(tmp_path, light, applications, monke
     with monkeypatch.context() as patch:
         patch.setattr(Hashed, "write", full)
         summary = score(str(source), str(out), light, workers=1)
-    assert [(part.name, part.words) for part in summary.failed] == [("c.parquet", "no space left")]
+    assert [(part.name, part.reason) for part in summary.failed] == [("c.parquet", "no space left")]
     assert sorted(content(out)) == ["a.parquet", "b.parquet"] and summary.manifest is None
     assert not list(out.rglob("*.tmp")) and not (out / "_SUCCESS").exists()
     again = score(str(source), str(out), light, workers=1, resume=True)
@@ -274,7 +275,7 @@ def test_the_folder_of_another_run_is_refused(tmp_path, light, applications):
     before = content(out)
     for how, words in [
         ({}, "add --resume to go on with it, or --overwrite"),
-        ({"resume": True, "reasons": True}, "differs in whether reasons are told"),
+        ({"resume": True, "reasons": True}, "differs in whether reasons are given"),
         ({"resume": True, "id": "Age"}, "differs in the id column"),
     ]:
         with pytest.raises(Refused, match=words):

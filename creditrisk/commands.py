@@ -1,0 +1,207 @@
+"""What each command of ``creditrisk`` does; each returns its exit code.
+
+A command imports what it needs when it runs, so that ``--help`` need not wait.
+"""
+
+import argparse
+import os
+import sys
+
+
+def serve(chosen: argparse.Namespace) -> int:
+    from creditrisk.scoring.loading import ModelRefused
+    from creditrisk.serving.decision_log import LogError
+    from creditrisk.serving.http_server import serve
+
+    try:
+        serve(
+            chosen.models,
+            chosen.host,
+            chosen.port,
+            hosts=tuple(chosen.allow_host),
+            decision_log=chosen.decision_log,
+            watch_seconds=chosen.watch,
+        )
+    except (ModelRefused, LogError) as error:
+        return failed(str(error))
+    except (OSError, OverflowError) as error:
+        return failed(f"cannot listen on {chosen.host}:{chosen.port} ({error})")
+    return 0
+
+
+def predict(chosen: argparse.Namespace) -> int:
+    from creditrisk.serving import client
+
+    door = client.MLFLOW if chosen.mlflow else client.FLASK
+    url = chosen.url or f"http://127.0.0.1:{5000 if chosen.mlflow else 8000}"
+    token = client.token_from_environment()
+    try:
+        return client.predict(chosen.file, url, door, chosen.contract, token, chosen.reasons)
+    except (client.Unreadable, client.NoAnswer) as error:
+        return failed(str(error))
+
+
+def score_portfolio(chosen: argparse.Namespace) -> int:
+    from creditrisk.portfolio import progress
+    from creditrisk.portfolio.job import Refused, Stopped
+    from creditrisk.portfolio.scoring import score
+    from creditrisk.portfolio.storage import NoStorage
+    from creditrisk.scoring.loading import ModelRefused
+    from creditrisk.scoring.scorer import NoReasons
+    from work_units.errors import NoCluster
+    from work_units.units import ADDRESS
+
+    scheduler = chosen.scheduler or (None if chosen.workers else os.environ.get(ADDRESS))
+    try:
+        with progress.progress_bar() as notify:
+            summary = score(
+                chosen.source,
+                chosen.out,
+                chosen.models,
+                id=chosen.id,
+                reasons=chosen.reasons,
+                workers=chosen.workers,
+                scheduler=scheduler,
+                resume=chosen.resume,
+                overwrite=chosen.overwrite,
+                notify=notify,
+            )
+    except (Refused, ModelRefused, NoReasons, NoStorage) as error:
+        return failed(str(error))
+    except (Stopped, NoCluster, OSError) as error:
+        return failed(f"{error}; finished parts are kept, go on with --resume")
+    except KeyboardInterrupt:
+        failed("stopped; finished parts are kept, go on with --resume")
+        return 130
+    for line in progress.lines(summary, chosen.out):
+        print(line)
+    for part in summary.failed:
+        print(f"creditrisk: {part.name}: {part.reason}", file=sys.stderr)
+    if summary.manifest is None:
+        left = summary.parts - len(summary.done)
+        print(
+            f"creditrisk: {left} of {summary.parts} parts are not scored, the others are kept; "
+            "mend what is named and go on with --resume",
+            file=sys.stderr,
+        )
+    return 0 if summary.manifest else 1
+
+
+def promote(chosen: argparse.Namespace) -> int:
+    return _move_production(chosen, chosen.version)
+
+
+def rollback(chosen: argparse.Namespace) -> int:
+    return _move_production(chosen, None)
+
+
+def _move_production(chosen: argparse.Namespace, version: int | None) -> int:
+    """Promote a version, or roll back if it is None."""
+    from mlflow.exceptions import MlflowException
+
+    from creditrisk.registry import mlflow_store, promotion
+
+    if not chosen.reason.strip():
+        return failed("--reason: say why in words")
+    if not chosen.reason.isprintable():
+        return failed("--reason: say why in one line, without control characters")
+    try:
+        client = promotion.open_existing(chosen.store)
+        if version is None:
+            done = promotion.roll_back(client, chosen.reason, chosen.log)
+        else:
+            done = promotion.promote(client, version, chosen.reason, chosen.log)
+    except promotion.NotPromoted as error:
+        print(f"creditrisk: {error}; nothing was changed", file=sys.stderr)
+        return 1
+    except MlflowException as error:
+        return failed(
+            f"the registry does not answer as it should ({error.message}); "
+            "the same command again completes what it has begun"
+        )
+    except OSError as error:
+        return failed(
+            f"a file cannot be written ({error}); "
+            "the same command again completes what it has begun"
+        )
+    if not done:
+        print(f"version {version} is in production already; nothing was changed")
+        return 0
+    before = f"; version {done['from']} is now previous" if done["from"] else ""
+    print(f"version {done['to']} is in production{before}")
+    verdict = client.get_model_version(mlflow_store.MODEL_NAME, str(done["to"])).tags.get("gate")
+    print(f"note: what the validation said of it: {verdict or 'nothing, it was never validated'}")
+    return 0
+
+
+def history(chosen: argparse.Namespace) -> int:
+    from mlflow.exceptions import MlflowException
+
+    from creditrisk.registry import promotion
+
+    try:
+        entries = promotion.history(promotion.open_existing(chosen.store))
+    except (promotion.NotPromoted, MlflowException, OSError) as error:
+        return failed(str(error))
+    for entry in entries:
+        before = f"version {entry['from']}" if entry["from"] else "nothing"
+        when = entry["time"][:19].replace("T", " ")
+        end = " (cut short)" if entry.get("pending") else ""
+        print(
+            f"{when} UTC  {before} -> version {entry['to']}{end}  "
+            f"by {_in_line(entry['who'])}: {_in_line(entry['reason'])}"
+        )
+    if not entries:
+        print("nothing was ever put into production")
+    return 0
+
+
+def _in_line(text: str) -> str:
+    """Anyone may write a tag: what could pass for another line is shown as its code."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def replay(chosen: argparse.Namespace) -> int:
+    from creditrisk.scoring.loading import ModelRefused
+    from creditrisk.serving.decision_log import LogError
+    from creditrisk.serving.replay import replay
+
+    try:
+        again = replay(chosen.id, chosen.log, chosen.models)
+    except KeyError:
+        return failed(f"{chosen.log} has no decision {chosen.id}")
+    except (LogError, ModelRefused) as error:
+        return failed(str(error))
+    then = again.logged
+    print(f"logged   {then['time']}  {then['decision']}  {then['probability']!r}")
+    print(f"replayed {' ' * len(then['time'])}  {again.decision}  {again.probability!r}")
+    print("the same" if again.same else "NOT THE SAME")
+    return 0 if again.same else 1
+
+
+def verify(chosen: argparse.Namespace) -> int:
+    from creditrisk.serving.decision_log import Head, LogError, read_head
+    from creditrisk.serving.log_verification import problems
+
+    head = None
+    if chosen.head:
+        number, _, sha256 = chosen.head.partition(":")
+        if not number.isdecimal() or len(sha256) != 64:
+            return failed("--head: give NUMBER:SHA256")
+        head = Head(int(number), sha256)
+    try:
+        found = list(problems(chosen.log, head))
+    except LogError as error:
+        return failed(str(error))
+    for line in found:
+        print(line)
+    if not found:
+        end = head or read_head(chosen.log)
+        print(f"{chosen.log}: {end.number if end else 0} decisions, none edited, missing or moved")
+    return 1 if found else 0
+
+
+def failed(reason: str) -> int:
+    """Say on standard error why a command could not be tried; its exit code."""
+    print(f"creditrisk: {reason}", file=sys.stderr)
+    return 2
