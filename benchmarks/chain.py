@@ -4,10 +4,10 @@
     uv run --with ploomber-engine python benchmarks/chain.py --defaults --rounds 2
 
 The contestants take turns, round after round, each in a fresh copy of the project, so that a busy
-moment of the machine hits them all. The floor is the code cells of all notebooks as one plain Python
-process, without reports. A ratio is taken within a round; shown are the median of the rounds and, in
-brackets, the lowest and the highest. Wall and processor seconds count all processes. Only ratios
-travel from one machine to another.
+moment of the machine hits them all. The floor is the code cells of all notebooks as one plain
+Python process, without reports. A ratio is taken within a round; shown are the median of the rounds
+and, in brackets, the lowest and the highest. Wall and processor seconds count all processes. Only
+ratios travel from one machine to another.
 """
 
 import argparse
@@ -60,8 +60,8 @@ import nbconvert, nbformat, papermill
 settings = json.loads(sys.argv[1])
 for path in sys.argv[2:]:
     known = papermill.inspect_notebook(path)
-    papermill.execute_notebook(path, f"../out/{path}", {k: v for k, v in settings.items() if k in known},
-                               progress_bar=False)
+    parameters = {name: value for name, value in settings.items() if name in known}
+    papermill.execute_notebook(path, f"../out/{path}", parameters, progress_bar=False)
     html, _ = nbconvert.HTMLExporter().from_filename(f"../out/{path}")
     open(f"../out/{path}.html", "w").write(html)
 """
@@ -74,7 +74,8 @@ from ploomber_engine import execute_notebook
 settings = json.loads(sys.argv[1])
 for path in sys.argv[2:]:
     known = papermill.inspect_notebook(path)
-    execute_notebook(path, f"../out/{path}", parameters={k: v for k, v in settings.items() if k in known},
+    parameters = {name: value for name, value in settings.items() if name in known}
+    execute_notebook(path, f"../out/{path}", parameters=parameters,
                      progress_bar=False, verbose=False)
 """
 
@@ -210,7 +211,12 @@ def take(contestant: Contestant, project: Path, settings: dict) -> Taken:
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     for command in contestant.commands(notebooks, settings):
         done = subprocess.run(
-            command, cwd=project / contestant.here, env=environment, capture_output=True, text=True
+            command,
+            cwd=project / contestant.here,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode:
             sys.exit(f"{contestant.name} failed:\n{done.stdout[-2000:]}\n{done.stderr[-3000:]}")
@@ -286,7 +292,8 @@ def main() -> None:
                 alike = unlike(*(projects[name] for name in both))
     floor = taken[chosen[0].name]
     print(
-        f"\nsettings {settings or 'defaults'}, {asked.rounds} rounds, load {os.getloadavg()[0]:.1f}\n"
+        f"\nsettings {settings or 'defaults'}, {asked.rounds} rounds,"
+        f" load {os.getloadavg()[0]:.1f}\n"
     )
     print("| | wall, s | CPU, s | wall / floor | CPU / floor |\n|---|---|---|---|---|")
     for name, results in taken.items():
@@ -294,7 +301,8 @@ def main() -> None:
         per_floor = [r.wall / f.wall for r, f in zip(results, floor, strict=True)]
         cpu_per_floor = [r.cpu / f.cpu for r, f in zip(results, floor, strict=True)]
         print(
-            f"| {name} | {spread(walls)} | {spread(cpus)} | {spread(per_floor)} | {spread(cpu_per_floor)} |"
+            f"| {name} | {spread(walls)} | {spread(cpus)} | {spread(per_floor)}"
+            f" | {spread(cpu_per_floor)} |"
         )
     ours = taken.get("ours, cold run", [])
     print()

@@ -1,13 +1,14 @@
 """Kill the runner at random points, many times, and look at what is left.
 
-    uv run --group dev python benchmarks/faults.py                 # 200 kills of a small chain, some 20 minutes
+    uv run --group dev python benchmarks/faults.py              # 200 kills, some 20 minutes
     uv run --group dev python benchmarks/faults.py --kills 20
-    uv run --group dev python benchmarks/faults.py --kills 0 --real        # the real chain and MLflow, 10 minutes
+    uv run --group dev python benchmarks/faults.py --kills 0 --real    # MLflow too, 10 minutes
 
-After each kill the exit code has to be right, each stage's files have to be the last good set or a
-complete new one, no process may be left after five seconds, and one plain rerun has to succeed. With
-`--real`: two checkouts that share one MLflow store, a runner killed while a model is registered, a
-registry that is locked, and one from which the version is deleted.
+A small chain is killed. After each kill the exit code has to be right, each stage's files have to
+be the last good set or a complete new one, no process may be left after five seconds, and one plain
+rerun has to succeed. With `--real`, the real chain: two checkouts that share one MLflow store, a
+runner killed while a model is registered, a registry that is locked, and one from which the version
+is deleted.
 """
 
 import argparse
@@ -184,7 +185,8 @@ def kill_many(times: int) -> int:
                 flush=True,
             )
     print(
-        f"\n{times - bad} of {times} kills left all well. Kills: {dict(kinds)}; exit codes: {dict(codes)}"
+        f"\n{times - bad} of {times} kills left all well. Kills: {dict(kinds)};"
+        f" exit codes: {dict(codes)}"
     )
     return bad
 
@@ -275,6 +277,7 @@ def real() -> int:
             env=plain,
             capture_output=True,
             text=True,
+            check=False,
         )
         told("a deleted alias is noticed", "alias challenger is gone" in dry.stdout, dry.stdout)
         lock = sqlite3.connect(one / "mlflow.db", isolation_level=None)

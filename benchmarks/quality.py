@@ -3,10 +3,10 @@
     uv run python benchmarks/quality.py                # some four minutes on two cores
     uv run python benchmarks/quality.py --repeats 2
 
-All 1000 rows, no test set. The recipe's settings stand in creditrisk/modelling/candidates.py; two of them, the
-scorecard's bins and that ordered levels count up, were chosen once on other folds of the same rows,
-so read the gains as slightly flattered. Differences are paired fold by fold, with the corrected
-resampled interval of Nadeau and Bengio. Another --seed moves them by some .002.
+All 1000 rows, no test set. The recipe's settings stand in creditrisk/modelling/candidates.py; two
+of them, the scorecard's bins and that ordered levels count up, were chosen once on other folds of
+the same rows, so read the gains as slightly flattered. Differences are paired fold by fold, with
+the corrected resampled interval of Nadeau and Bengio. Another --seed moves them by some .002.
 """
 
 import argparse
@@ -54,7 +54,8 @@ def show(results, scored: cross_validation.OutOfFold) -> None:
     """Print each model's figures; slope and intercept are those of all out-of-fold scores."""
     print(f"{len(scored.y)} applicants, {results.folds[0]} held-out folds a model\n")
     print(
-        f"{'model':28} {'ROC-AUC':>15} {'Brier':>7} {'log loss':>9} {'KS':>6} {'slope':>6} {'fit, s':>7}"
+        f"{'model':28} {'ROC-AUC':>15} {'Brier':>7} {'log loss':>9} {'KS':>6}"
+        f" {'slope':>6} {'fit, s':>7}"
     )
     for row in results.itertuples():
         y = np.tile(scored.y, len(scored.scores[row.model]))

@@ -1,9 +1,9 @@
 """How fast portfolios are scored, and whether time and memory grow as they should.
 
-    uv run --group dev python benchmarks/scale.py                  # 1e5 to 1e7 rows; some minutes on two cores
+    uv run --group dev python benchmarks/scale.py                  # 1e5 to 1e7 rows; some minutes
     uv run --group dev python benchmarks/scale.py --most 1000000   # shorter
-    uv run --group dev python benchmarks/scale.py --faults         # a full disk and 5 million rows under fire
-    uv run --group dev python benchmarks/scale.py --train 1000 10000        # the chain on samples of a large file
+    uv run --group dev python benchmarks/scale.py --faults         # a full disk; 5 million rows
+    uv run --group dev python benchmarks/scale.py --train 1000 10000   # the chain on samples
 
 The model is the one in models/, so run the chain first. Applications are drawn evenly from the
 contract, 50,000 a file. The other ways are `Pipeline.predict_proba` over pandas chunks of the same
@@ -203,8 +203,8 @@ def measure(place: Path, model: str, most: int, rounds: int) -> None:
     print(f"two processes over one, start-up included: {told(doubles, 2)}; target 1.7")
     for (size, workers), figures in ran.items():
         print(
-            f"{size:>12,} rows, processes: {workers}; {told([f.seconds for f in figures])} s, with the"
-            f" model loaded {told([f.loaded for f in figures], 2)} s; highest process "
+            f"{size:>12,} rows, processes: {workers}; {told([f.seconds for f in figures])} s,"
+            f" with the model loaded {told([f.loaded for f in figures], 2)} s; highest process "
             f"{median(f.memory for f in figures):.0f} MB"
         )
     if len(sizes) > 2:
@@ -311,7 +311,9 @@ def sample_of(out: Path, source: Path, model: str) -> None:
 def full_disk(disk: Path, source: Path, model: str) -> None:
     """A disk that has room for a part of the decisions, and then for all."""
     disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "none", disk]).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=20m", "none", disk], check=False
+    ).returncode:
         print("a small disk could not be mounted here; run as root")
         return
     try:

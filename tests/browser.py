@@ -31,7 +31,7 @@ def browser() -> Iterator[Browser]:
 
 @contextmanager
 def visit(browser: Browser, file: Path, width: int = 1280, **context) -> Iterator[Page]:
-    """A page from disk; at the end it has asked for nothing besides itself and complained of nothing.
+    """A page from disk; at the end it has asked for nothing but itself and complained of nothing.
 
     What it may load is what its reader follows links to: other pages from disk.
     """

@@ -51,7 +51,7 @@ PARTS = [
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One worker more than there are cores: browsers, databases and signals are mostly waited for."""
+    """One worker more than cores: browsers, databases and signals are mostly waited for."""
     return (os.cpu_count() or 1) + 1
 
 
@@ -83,6 +83,7 @@ def run_all(project: Path, *arguments: str, **environment: str) -> subprocess.Co
         capture_output=True,
         text=True,
         timeout=300,
+        check=False,
     )
 
 
@@ -92,7 +93,7 @@ def install_on_build_machine(package: str) -> None:
         return
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "timeout": 300}
     for command in (["update", "-q"], ["install", "-qy", "--no-install-recommends", package]):
-        subprocess.run(["apt-get", *command], **quiet)
+        subprocess.run(["apt-get", *command], **quiet, check=False)
 
 
 @pytest.fixture

@@ -30,8 +30,12 @@ if seed == 3:
 while seed == 9 and "TOY_GO" not in os.environ:
     time.sleep(0.1)
 open(verdict, "w").write(f"{{mood}} {{seed}}")
-figures = {{"score": {{"value": seed / 10, "low": 0, "high": 1}}, "winner": ["even", "odd"][seed % 2], "rows": 2,
-           "store": os.environ.get("TOY_STORE", "none")}}
+figures = {{
+    "score": {{"value": seed / 10, "low": 0, "high": 1}},
+    "winner": ["even", "odd"][seed % 2],
+    "rows": 2,
+    "store": os.environ.get("TOY_STORE", "none"),
+}}
 display({{"{HEADLINE}": {{"text": "judged", "figures": figures}}, "text/plain": ""}}, raw=True)
 """
 

@@ -161,4 +161,5 @@ def creditrisk(*arguments: str, cwd: Path, given: str = "") -> subprocess.Comple
         capture_output=True,
         timeout=60,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
     )

@@ -60,6 +60,7 @@ def in_project(project, code):
         text=True,
         timeout=120,
         env=os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{project}/mlflow.db"},
+        check=False,
     )
     assert ran.returncode == 0, ran.stderr
     return json.loads(ran.stdout.splitlines()[-1])
@@ -167,15 +168,21 @@ registered = mlflow.sklearn.load_model("models:/Credit_Risk_Model@production")
 client = mlflow.MlflowClient()
 entry = client.get_registered_model("Credit_Risk_Model")
 run = client.get_run(client.get_model_version("Credit_Risk_Model", 1).run_id)
-children = client.search_runs([run.info.experiment_id], f"tags.mlflow.parentRunId = '{run.info.run_id}'")
+nested = f"tags.mlflow.parentRunId = '{run.info.run_id}'"
+children = client.search_runs([run.info.experiment_id], nested)
 reports = [item.path for item in client.list_artifacts(run.info.run_id, "reports")]
 p = model.predict_proba(raw)[:, 1]
 print(json.dumps({
     "apart": abs(registered.predict_proba(raw)[:, 1] - p).max(),
-    "columns": columns == list(X), "aliases": entry.aliases, "children": [c.info.run_name for c in children],
-    "reports": reports, "metrics": run.data.metrics, "datasets": len(run.inputs.dataset_inputs),
-    "decided": (model.predict(raw) == (p >= model[-1].threshold)).all().item(), "status": run.info.status,
     "encoded": abs(model[-1].predict_proba(X)[:, 1] - p).max(),
+    "decided": (model.predict(raw) == (p >= model[-1].threshold)).all().item(),
+    "columns": columns == list(X),
+    "aliases": entry.aliases,
+    "children": [child.info.run_name for child in children],
+    "reports": reports,
+    "metrics": run.data.metrics,
+    "datasets": len(run.inputs.dataset_inputs),
+    "status": run.info.status,
 }))
 """,
     )
@@ -284,7 +291,8 @@ nested = client.create_run(place, tags={"mlflow.parentRunId": parent}).info.run_
 other = client.create_run(place, tags={"chain_run": "going on"}).info.run_id
 run_all.close_runs(["killed"])
 lacks = lambda: [run_all.what_registration_lacks(), run_all.what_validation_lacks()]
-found = {"whole": lacks(), "status": [client.get_run(run).info.status for run in (parent, nested, other)]}
+status = [client.get_run(run).info.status for run in (parent, nested, other)]
+found = {"whole": lacks(), "status": status}
 client.set_registered_model_alias("Credit_Risk_Model", "production", 1)
 client.delete_registered_model_alias("Credit_Risk_Model", "production")
 found["no production"] = lacks()
@@ -319,6 +327,7 @@ def test_notebook_run_too_early_names_the_one_to_run_first(project, tmp_path):
         text=True,
         timeout=120,
         env=environment,
+        check=False,
     )
     assert ran.returncode != 0 and "run 02_preparation first" in ran.stderr
 
@@ -328,7 +337,7 @@ def test_same_seed_same_files_other_seed_other_files(finished, project, tmp_path
 
     The same seed gives the same tables and probabilities, in another folder, in cold kernels and
     without the runner; a changed seed changes them. The comparison, which takes long, is repeated
-    with a changed seed and few fits. 01 writes nothing, and test_jupyterlab.py compares its figures.
+    with a changed seed and few fits. 01 writes nothing; test_jupyterlab.py compares its figures.
     """
     first, _ = finished
     tables = [path for path in MADE if path.startswith("experiments/") and path.endswith(".csv")]
@@ -384,6 +393,7 @@ def plainly(project, folder, stages):
         text=True,
         timeout=300,
         env=environment | {"PYTHONPATH": str(project)},
+        check=False,
     )
     assert ran.returncode == 0, ran.stderr[-3000:]
     for stage in stages:

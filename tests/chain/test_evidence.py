@@ -1,4 +1,4 @@
-"""Reports that can be checked, and data that must not get through: the chain as a validator sees it."""
+"""Reports that can be checked, data that must not get through: the chain as a validator sees it."""
 
 import json
 import re
@@ -91,6 +91,7 @@ def test_figures_stand_where_they_belong(finished):
     evidence, parts = won["evidence"], read["validation"]["brier_parts"]
     flat, luck = read["validation"]["rules_of_thumb"], evidence["roc_auc_corrected"]
     slope = f"calibration slope {between(test, 'calibration_slope')}"
+    turned = max(row["flipped"] for row in why["sensitivity"] if row["flipped"])
     sentences = {
         "03_comparison": [
             f"{won['model']} , by the highest mean ROC-AUC, {won['roc_auc']:.3f}.",
@@ -98,33 +99,59 @@ def test_figures_stand_where_they_belong(finished):
             f"the winner's is {luck['estimate']:.3f} ({luck['low']:.3f} to {luck['high']:.3f}).",
             f"Choosing among 7 adds about {evidence['optimism']:.3f}.",
             f"Theory says {5 / 6:.2f}, the data {won['cutoff']:.2f};",
-            f"At the cut-off {evidence['approved']:.0%} are approved and {evidence['bad_among_approved']:.0%} of those",
             (
-                f"Cost per applicant: {won['cost_per_applicant']:.2f}; approving everybody {5 * won['bad_rate']:.2f}, "
-                f"approving nobody {1 - won['bad_rate']:.2f}."
+                f"At the cut-off {evidence['approved']:.0%} are approved and "
+                f"{evidence['bad_among_approved']:.0%} of those"
+            ),
+            (
+                f"Cost per applicant: {won['cost_per_applicant']:.2f}; approving everybody "
+                f"{5 * won['bad_rate']:.2f}, approving nobody {1 - won['bad_rate']:.2f}."
             ),
             *(
-                f"without {name} : ROC-AUC {gap['estimate']:+.3f} ({gap['low']:+.3f} to {gap['high']:+.3f})"
+                f"without {name} : ROC-AUC {gap['estimate']:+.3f} "
+                f"({gap['low']:+.3f} to {gap['high']:+.3f})"
                 for name, gap in evidence["cost_of_leaving_out"].items()
             ),
         ],
         "05_validation": [
-            f"Gini {test['gini']:.3f}, KS {test['ks']:.3f}. The estimate by cross-validation was {won['roc_auc']:.3f},",
-            f"Brier score {test['brier']:.3f}, against {test['brier_of_base_rate']:.3f} for giving everybody",
+            (
+                f"Gini {test['gini']:.3f}, KS {test['ks']:.3f}. "
+                f"The estimate by cross-validation was {won['roc_auc']:.3f},"
+            ),
+            (
+                f"Brier score {test['brier']:.3f}, "
+                f"against {test['brier_of_base_rate']:.3f} for giving everybody"
+            ),
             f"an improvement of {between(test, 'brier_gain')}; {slope}",
-            f"reliability {parts['reliability']:.3f} (0 is ideal), resolution {parts['resolution']:.3f}",
-            f"{test['approved']:.0%} are approved and {test['bad_among_approved']:.0%} of those go bad.",
+            (
+                f"reliability {parts['reliability']:.3f} (0 is ideal), "
+                f"resolution {parts['resolution']:.3f}"
+            ),
+            (
+                f"{test['approved']:.0%} are approved and "
+                f"{test['bad_among_approved']:.0%} of those go bad."
+            ),
             (
                 f"cost {between(test, 'cost', '{:.2f}')} per applicant; approving everybody "
-                f"{flat['approving everybody']:.2f}, approving nobody {flat['approving nobody']:.2f}."
+                f"{flat['approving everybody']:.2f}, "
+                f"approving nobody {flat['approving nobody']:.2f}."
             ),
-            f"probability of good is {test['mean_probability_at_real_bad_rate']:.3f}, not {test['mean_probability']:.3f}.",
-            f"ROC-AUC {between(test, 'roc_auc')}, Gini {test['gini']:.2f}, KS {test['ks']:.2f} on 200 unseen",
+            (
+                f"probability of good is {test['mean_probability_at_real_bad_rate']:.3f}, "
+                f"not {test['mean_probability']:.3f}."
+            ),
+            (
+                f"ROC-AUC {between(test, 'roc_auc')}, Gini {test['gini']:.2f}, "
+                f"KS {test['ks']:.2f} on 200 unseen"
+            ),
         ],
         "06_explanation": [
-            f"For {why['strongest_reason_keeps_its_word']:.1%} of the {why['declined']} declined applicants the",
+            (
+                f"For {why['strongest_reason_keeps_its_word']:.1%} "
+                f"of the {why['declined']} declined applicants the"
+            ),
             *(f"probability of good {probability:.3f}, decline" for probability in why["examples"]),
-            f"it turns over {max(row['flipped'] for row in why['sensitivity'] if row['flipped']):.1%} of the",
+            f"it turns over {turned:.1%} of the",
         ],
     }
     for stage, expected in sentences.items():

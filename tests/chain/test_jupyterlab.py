@@ -1,4 +1,4 @@
-"""A notebook as its author works on it: opened in JupyterLab, run from the menu, nothing to set up."""
+"""A notebook as its author works on it: opened in JupyterLab, run from the menu, nothing set up."""
 
 import os
 import re

@@ -37,7 +37,9 @@ def test_links_lead_somewhere():
 
 
 def test_nothing_that_a_run_makes_is_in_git():
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout
     made = ("data/training/", "experiments/", "models/", "mlflow.db", "mlartifacts/", "mlruns/")
     assert listed and not [
         path

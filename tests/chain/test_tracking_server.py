@@ -71,7 +71,7 @@ def database(folder):
         try:
             address = ["-h", "127.0.0.1", "-p", str(port), "-U", "mlflow"]
             asked = [programs / "pg_isready", *address]
-            wait_for(lambda: not subprocess.run(asked, **how).returncode, server)
+            wait_for(lambda: not subprocess.run(asked, **how, check=False).returncode, server)
             subprocess.run([programs / "createdb", *address, "mlflow"], check=True, **how)
             yield f"postgresql://mlflow@127.0.0.1:{port}/mlflow"
         finally:
@@ -170,6 +170,7 @@ print(json.dumps({{
         text=True,
         timeout=120,
         env=os.environ | {"MLFLOW_TRACKING_URI": address, "PYTHONPATH": str(project)},
+        check=False,
     )
     assert asked.returncode == 0, asked.stderr
     found = json.loads(asked.stdout.splitlines()[-1])

@@ -1,4 +1,4 @@
-"""The decision lab: what it reckons, that a browser reckons the same, and that everybody can use it."""
+"""The decision lab: what it counts, that a browser counts the same, and that all can use it."""
 
 import json
 
@@ -25,8 +25,10 @@ VERSION = {
     "cost_bad_accepted": 5.0,
     "cost_good_rejected": 1.0,
 }
-READ = """all => all.map(each => [each.closest("[data-group]")?.dataset.group ?? "", each.dataset.figure,
-          each.dataset.form, each.dataset.value, each.textContent.replace(" ▼", "")])"""
+READ = """all => all.map(each => [
+    each.closest("[data-group]")?.dataset.group ?? "", each.dataset.figure, each.dataset.form,
+    each.dataset.value, each.textContent.replace(" ▼", ""),
+])"""
 
 SET = """values => Object.entries(values).forEach(([id, value]) => {
     document.getElementById(id).value = value;
@@ -78,7 +80,7 @@ def test_figures_of_twenty_applicants_by_hand():
     # 12 good: 9 score .8, 3 score .4; 8 bad: 5 score .6, 3 score .2. Approved from .6 on: 9 + 5.
     y = np.repeat([1, 1, 0, 0], [9, 3, 5, 3])
     score = np.repeat([0.8, 0.4, 0.6, 0.2], [9, 3, 5, 3])
-    # "a" are 10: 6 good at .8, 4 bad at .6; "b" 10: 3 good at .8, 3 good at .4, 1 bad at .6, 3 at .2
+    # "a" are 10: 6 good at .8, 4 bad at .6; "b" 10: 3 good at .8, 3 at .4, 1 bad at .6, 3 at .2
     group = pd.Series(["a"] * 6 + ["b"] * 6 + ["a"] * 4 + ["b"] * 4)
     now = figures_at(y, score, {"Sex": group}, 0.6, (5, 1))
     assert (
@@ -126,12 +128,14 @@ def test_interval_of_the_cost_by_hand():
         np.repeat([0.9, 0.1, 0.9, 0.1], [80, 20, 10, 40]),
     )
     now = figures_at(y, score, {}, 0.5, (4, 1))
-    # cost 60/150 = .4; mean square (16 × 10 + 20) / 150 = 1.2; variance (1.2 - .16) / 150, SD .083267
+    # cost 60/150 = .4; mean square (16 × 10 + 20) / 150 = 1.2; variance (1.2 - .16) / 150,
+    # SD .083267
     assert [now["cost_low"], now["cost"], now["cost_high"]] == pytest.approx(
         [0.4 - 0.163200, 0.4, 0.4 + 0.163200], abs=1e-6
     )
     now = figures_at(y, score, {}, 0.5, (4, 1), 0.5)
-    # p = q = .2: cost 4 × .5 × .2 + .5 × .2 = .5; variance 4 × .16/50 + .25 × .16/100 = .0132, SD .114891
+    # p = q = .2: cost 4 × .5 × .2 + .5 × .2 = .5; variance 4 × .16/50 + .25 × .16/100 = .0132,
+    # SD .114891
     assert [now["cost_low"], now["cost"], now["cost_high"]] == pytest.approx(
         [0.5 - 0.225183, 0.5, 0.5 + 0.225183], abs=1e-6
     )
@@ -208,7 +212,7 @@ def test_a_file_without_scores_is_refused(tmp_path):
         read_scores(tmp_path / "scores.csv")
 
 
-# --- the page ---------------------------------------------------------------------------------------
+# --- the page -------------------------------------------------------------------------------------
 
 
 def test_the_browser_reckons_as_python_does(browser, tmp_path):

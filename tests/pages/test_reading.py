@@ -1,4 +1,4 @@
-"""Reports and index as a reader meets them: in a browser, from disk, on a screen, a phone, on paper."""
+"""Reports and index as a reader meets them: from disk, in a browser, on a phone, on paper."""
 
 import re
 from pathlib import Path
@@ -47,7 +47,7 @@ def test_a_report_reads_on_screen_phone_and_paper(stage, finished, browser, tmp_
             assert page.evaluate(SIDEWAYS) == 0, (width, scheme)
             figures = page.evaluate(FIGURES)
             assert figures and all(figure["right"] <= width for figure in figures)
-            # an audit takes seconds, and all reports share one style: each has another screen's turn
+            # an audit takes seconds, and all reports share one style: each has a screen of its own
             if (width, scheme) == SCREENS[REPORTS.index(stage) % len(SCREENS)]:
                 assert not barriers(page), (width, scheme)
         assert all(len(figure["alt"].split()) >= 4 and figure["pixels"] for figure in figures)

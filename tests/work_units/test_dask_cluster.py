@@ -159,7 +159,7 @@ def test_a_grid_needs_workers_that_see_its_folder(cluster, grid_project, monkeyp
 
 
 def test_a_grid_on_workers_survives_whatever_is_killed(cluster, grid_project):
-    """Grid killed, then interrupted, then a worker and the scheduler; then it goes on to its end."""
+    """Grid killed, then interrupted, then a worker and the scheduler; then it goes to its end."""
     request = ["--grid", "seed=9,4"]  # 9 waits for ever
 
     def begun(count: int):

@@ -175,8 +175,8 @@ def test_a_sample_is_drawn_without_repeats_and_the_same_for_the_same_seed(tmp_pa
     of_csv = read_raw(DATA / "german_credit_data.csv", CONTRACT, sample=200, seed=1)
     pd.testing.assert_frame_equal(of_csv, drawn)
     assert len(read_raw(tmp_path / "raw.parquet", undescribed(), sample=5000)) == 1000
-    # 300 of 1000 are bad: of 100 draws of 200, about 60 are, SD sqrt(200 x .3 x .7 x 800/999) = 5.8,
-    # so that the mean of 100 lies within 4 x .58 of 60
+    # 300 of 1000 are bad: of a draw of 200, about 60 are, SD sqrt(200 x .3 x .7 x 800/999) = 5.8,
+    # so that the mean of 100 draws lies within 4 x .58 of 60
     bad = [
         (read_raw(tmp_path / "raw.parquet", undescribed(), 200, seed).Risk == "bad").sum()
         for seed in range(100)

@@ -125,7 +125,8 @@ CHOICE = CutoffChoice(0.76, 0.56, (0.73, 0.86), 5 / 6, 0.45, 0.11, 1.5, 0.7, pd.
 def test_task():
     y = pd.Series([1, 0, 1])
     assert comparison.task(y, [], 0) == (
-        "3 applicants to learn from, 1 of them bad. All columns are used. No settings are searched for."
+        "3 applicants to learn from, 1 of them bad. All columns are used."
+        " No settings are searched for."
     )
     text = comparison.task(y, ["Sex", "Age"], 20)
     assert "Left out of the features: Sex, Age. Each model tries 20 settings" in text

@@ -183,8 +183,8 @@ def test_reasons_in_words(scorer):
     [decision] = model.score(poor, reasons=True)
     assert [reason.words for reason in decision.reasons] == [
         (
-            "Checking account is little; no value given, as is usual among approved applicants, would "
-            "score higher"
+            "Checking account is little; no value given, as is usual among approved applicants, "
+            "would score higher"
         ),
         (
             "Duration is 36 months; 12 months, as is usual among approved applicants, would score "

@@ -274,7 +274,8 @@ def test_what_was_cut_short_is_completed_by_a_second_try(store, tmp_path, capsys
         }
         assert (done["from"], done["to"]) == (now["production"], now["previous"])
         assert promotion.history(client)[-1] == done
-    # before production was moved, a second try is a promotion of its own; later it completes the first
+    # before production was moved, a second try is a promotion of its own; after, it completes the
+    # first
     record = [
         (entry["reason"].removeprefix("rollback: "), "pending" in entry)
         for entry in promotion.history(client)

@@ -23,7 +23,10 @@ from papermill_chain.runs.changes import Changes, Moved, changes_by_run
 from papermill_chain.runs.figures import Figure
 from papermill_chain.runs.manifest import read_runs
 
-PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+PIXEL = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ"
+    "AAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
 ERROR = {
     "cell": 3,
     "heading": "Read the file",
@@ -47,7 +50,10 @@ ATTACKS = [
     "<math><mtext></form><form><mglyph><style></math><img src onerror=alert(1)>",
     "</details></main></script></style></title><script>alert(1)</script>",
     "<meta http-equiv=refresh content='0;url=https://evil.example'><base href=https://evil.example>",
-    '[x](javascript:alert(1)) ![x](https://evil.example/p.png) <https://e.example/" onclick=alert(1)>',
+    (
+        "[x](javascript:alert(1)) ![x](https://evil.example/p.png)"
+        ' <https://e.example/" onclick=alert(1)>'
+    ),
 ]
 
 
@@ -148,7 +154,8 @@ def a_report(report):
         metadata={"image/png": {"alt": 'Two "bars": 700 good, 300 bad', "width": 690}},
     )
     table = (
-        "<table><caption>By purpose</caption><thead><tr><th></th><th>purpose</th><th>n</th></tr></thead>"
+        "<table><caption>By purpose</caption>"
+        "<thead><tr><th></th><th>purpose</th><th>n</th></tr></thead>"
         "<tbody><tr><th>0</th><td>car</td><td>1,337</td></tr><tr><th>1</th><td>TV</td><td>280</td></tr></tbody></table>"
     )
     headline = {"application/vnd.chain.headline+json": {"text": "secret twin", "figures": {}}}
@@ -274,7 +281,10 @@ def test_an_attack_from_data_is_dead_in_a_report(attack, report):
 
 
 def test_colours_of_a_styled_table_survive(report):
-    sheet = "#T_a_row0_col0, #T_a_row1_col0 { background-color: #08306b; color: #f1f1f1; position: fixed; }"
+    sheet = (
+        "#T_a_row0_col0, #T_a_row1_col0"
+        " { background-color: #08306b; color: #f1f1f1; position: fixed; }"
+    )
     cells = "".join(
         f'<tr><td id="T_a_row{row}_col0" class="data">0.{row}</td></tr>' for row in range(2)
     )
