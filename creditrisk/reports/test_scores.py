@@ -32,7 +32,7 @@ def write_scores(
         cells empty.
     """
     names = [field.name for field in contract.fields]
-    (bad,) = set(contract.target.levels) - {contract.positive}
+    (bad,) = set(contract.target.levels or ()) - {contract.positive}
     table = applications[names].astype(object).where(applications[names].notna(), "")
     table[contract.target.name] = np.where(np.asarray(y) == 1, contract.positive, bad)
     table[SCORE] = [repr(each) for each in np.asarray(score, dtype=float).tolist()]

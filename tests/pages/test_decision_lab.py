@@ -11,7 +11,8 @@ from playwright.sync_api import expect
 
 from creditrisk.data.contract import ContractError, read_contract
 from creditrisk.metrics import costs
-from creditrisk.reports.decision_lab import figures_at, shown, write_lab
+from creditrisk.reports.decision_lab import shown, write_lab
+from creditrisk.reports.decision_rule import figures_at
 from creditrisk.reports.test_scores import read_scores, write_scores
 from creditrisk.validation import fairness
 

@@ -26,10 +26,9 @@
     }
     return low;
   };
-  const CUTOFFS = Array.from({ length: 99 }, (_, i) => (i + 1) / 100);
-  const places = CUTOFFS.map(place);
+  const { cutoff: CUTOFFS, bad_approved, good_declined } = data.curve; // counted once, in Python
 
-  // --- The figures: operation by operation what figures_at in creditrisk/reports/decision_lab.py does -----------
+  // --- The figures: operation by operation what figures_at in creditrisk/reports/decision_rule.py does -----------
 
   const figuresAt = ({ cutoff, bad: a, good: b, rate }) => {
     const badRate = rate === null ? null : rate / 100;
@@ -42,7 +41,7 @@
     const goodDeclined = goodBelow[at], goodApproved = good - goodDeclined;
     const badDeclined = at - goodDeclined, badApproved = bad - badDeclined;
     const weight = goodApproved * ofGood + badApproved * ofBad;
-    const curve = places.map((i) => cost(bad - (i - goodBelow[i]), goodBelow[i]));
+    const curve = bad_approved.map((approved, i) => cost(approved, good_declined[i]));
     let lowest = 0;
     curve.forEach((each, i) => { if (each < curve[lowest]) lowest = i; });
     const even = priced ? a / (a + b) : null;
