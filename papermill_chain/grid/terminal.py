@@ -9,8 +9,8 @@ from typing import Any
 from papermill_chain.grid.combinations import Combination, Grid
 from papermill_chain.grid.results import results_before
 from papermill_chain.grid.run import GridView
-from papermill_chain.reports.screen import Screen, duration, screen_for, shown_path
-from papermill_chain.reports.views import print_event
+from papermill_chain.reports.screen import Screen, duration, shown_path
+from papermill_chain.reports.views import print_event, screen_for
 from papermill_chain.runs.manifest import GOOD
 
 

@@ -3,6 +3,10 @@
 import re
 from base64 import b64encode
 from html import escape
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # nbformat is loaded when a report is written
+    from nbformat import NotebookNode
 
 #: The markup that notebooks, and the data they show, may use; any other is shown as plain text.
 TAGS = {
@@ -40,7 +44,7 @@ def safe_html(html: str) -> str:
     )
 
 
-def picture(output, mime: str) -> str:
+def picture(output: NotebookNode, mime: str) -> str:
     """A figure with the words for those who cannot see it."""
     about = output.metadata.get(mime, {})
     payload = output.data[mime]

@@ -5,9 +5,7 @@ for it, which draws with rich.
 """
 
 import io
-import os
 import time
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import get_terminal_size
@@ -83,16 +81,6 @@ class Screen:
     def close(self) -> None:
         """Nothing is running any more."""
         self.running.clear()
-
-
-def screen_for(file: TextIO, quiet: bool = False) -> Screen:
-    """The screen for a file: a terminal if it is one on which lines can move."""
-    if not quiet and file.isatty() and os.environ.get("TERM") != "dumb":
-        with suppress(ImportError):
-            from papermill_chain.reports.terminal import Terminal
-
-            return Terminal(file)
-    return Screen(file, quiet)
 
 
 def shown_path(path: Path) -> str:

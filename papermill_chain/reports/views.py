@@ -1,15 +1,16 @@
 """What a run shows while it runs and when it has ended: lines for people, JSON for programs."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TextIO
 
-from papermill_chain.reports.screen import Screen, duration, screen_for, shown_path
+from papermill_chain.reports.screen import Screen, duration, shown_path
 from papermill_chain.runs.manifest import Failure, Run, StageRun
 
 
@@ -22,6 +23,16 @@ class View(Protocol):
     def tick(self) -> None: ...
     def closed(self, run: Run, next_steps: Iterable[str]) -> None: ...
     def nothing_to_do(self, stages: Sequence[StageRun], experiments: Path) -> None: ...
+
+
+def screen_for(file: TextIO, quiet: bool = False) -> Screen:
+    """The screen for a file: a terminal if it is one on which lines can move."""
+    if not quiet and file.isatty() and os.environ.get("TERM") != "dumb":
+        with suppress(ImportError):
+            from papermill_chain.reports.terminal import Terminal
+
+            return Terminal(file)
+    return Screen(file, quiet)
 
 
 @contextmanager
