@@ -44,7 +44,7 @@ def safe_html(html: str) -> str:
     )
 
 
-def picture(output: NotebookNode, mime: str) -> str:
+def picture(output: "NotebookNode", mime: str) -> str:
     """A figure with the words for those who cannot see it."""
     about = output.metadata.get(mime, {})
     payload = output.data[mime]
