@@ -32,11 +32,11 @@ def serve(chosen: argparse.Namespace) -> int:
 def predict(chosen: argparse.Namespace) -> int:
     from creditrisk.serving import client
 
-    door = client.MLFLOW if chosen.mlflow else client.FLASK
+    endpoint = client.MLFLOW if chosen.mlflow else client.FLASK
     url = chosen.url or f"http://127.0.0.1:{5000 if chosen.mlflow else 8000}"
     token = client.token_from_environment()
     try:
-        return client.predict(chosen.file, url, door, chosen.contract, token, chosen.reasons)
+        return client.predict(chosen.file, url, endpoint, chosen.contract, token, chosen.reasons)
     except (client.Unreadable, client.NoAnswer) as error:
         return failed(str(error))
 

@@ -11,9 +11,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
-from creditrisk.data.contract import Contract, parse_contract, read_contract
+from creditrisk.data.contract import Contract, Json, parse_contract, read_contract
 from creditrisk.data.examples import applications
 
 BATCH = 500  # applications in one request
@@ -47,18 +48,19 @@ class Endpoint:
         """The path, with the query that asks for reasons."""
         return self.path + "?reasons=true" * (reasons and not self.mlflow)
 
-    def packed(self, records: list, reasons: bool) -> bytes:
+    def packed(self, records: list[Any], reasons: bool) -> bytes:
         """A request's body."""
         if not self.mlflow:
             return json.dumps(records).encode()
         params = {"params": {"reasons": True}} if reasons else {}
         return json.dumps({"dataframe_records": records, **params}).encode()
 
-    def decisions(self, answer: object) -> list[dict]:
+    def decisions(self, answer: Any) -> list[Json]:
         """The decisions in a good answer, in the order of the applications."""
-        return answer["predictions"] if self.mlflow else answer
+        found: list[Json] = answer["predictions"] if self.mlflow else answer
+        return found
 
-    def words(self, answer: object, first: int) -> list[str]:
+    def words(self, answer: Any, first: int) -> list[str]:
         """The server's words in a refusal, record by record; ``first`` is the first's number."""
         if self.mlflow:
             words = str(answer.get("message") or answer.get("detail") or "refused without a word")
@@ -79,12 +81,16 @@ class Outcome:
     """What became of a run of applications: decisions, or the server's words."""
 
     first: int  # number of the first of them, from 1
-    decisions: list[dict]
+    decisions: list[Json]
     refusal: list[str]
 
 
 def post(
-    records: list, url: str, door: Endpoint, token: str | None = None, reasons: bool = False
+    records: list[Any],
+    url: str,
+    endpoint: Endpoint,
+    token: str | None = None,
+    reasons: bool = False,
 ) -> Iterator[Outcome]:
     """Send applications, some hundred a request; one outcome a request.
 
@@ -93,15 +99,15 @@ def post(
     NoAnswer
         If the connection is lost again and again, or the answer cannot be understood.
     """
-    path, batch = door.asked(reasons), REASONED if reasons else BATCH
+    path, batch = endpoint.asked(reasons), REASONED if reasons else BATCH
     for start in range(0, len(records), batch):
-        body = door.packed(records[start : start + batch], reasons)
+        body = endpoint.packed(records[start : start + batch], reasons)
         status, answer = _exchange(url, path, body, token)
         try:
             if status == 200:
-                yield Outcome(start + 1, _complete(door.decisions(answer)), [])
+                yield Outcome(start + 1, _complete(endpoint.decisions(answer)), [])
             else:
-                words = door.words(answer, start + 1)
+                words = endpoint.words(answer, start + 1)
                 yield Outcome(start + 1, [], [f"refused with status {status}", *words])
         except (KeyError, TypeError, AttributeError):
             raise NoAnswer(f"{url} answered {status}, but not as a server of ours does") from None
@@ -124,7 +130,7 @@ def table(outcomes: list[Outcome]) -> str:
 def predict(
     path: str | None,
     url: str,
-    door: Endpoint,
+    endpoint: Endpoint,
     contract: str | None,
     token: str | None = None,
     reasons: bool = False,
@@ -143,7 +149,7 @@ def predict(
     Unreadable, NoAnswer
     """
     records = applications(find_contract(contract)) if path is None else read(path, contract)
-    outcomes = list(post(records, url, door, token, reasons))
+    outcomes = list(post(records, url, endpoint, token, reasons))
     if any(outcome.decisions for outcome in outcomes):
         print(table(outcomes))
     for line in (line for outcome in outcomes for line in outcome.refusal):
@@ -151,7 +157,7 @@ def predict(
     return 1 if any(outcome.refusal for outcome in outcomes) else 0
 
 
-def read(path: str, contract: str | None) -> list:
+def read(path: str, contract: str | None) -> list[Any]:
     """The applications of a JSON or CSV file; what they hold is for the server to judge.
 
     Raises
@@ -197,7 +203,7 @@ def find_contract(path: str | None) -> Contract:
         raise Unreadable(f"{chosen}: holds no contract ({error})") from error
 
 
-def _csv_records(text: str, path: str, contract: Contract) -> list[dict]:
+def _csv_records(text: str, path: str, contract: Contract) -> list[Json]:
     """Rows as applications; row numbers and outcomes, which the raw file has, are left out."""
     header, *rows = [row for row in csv.reader(io.StringIO(text)) if row] or [[]]
     header = [name.strip() for name in header]
@@ -230,13 +236,13 @@ def _cell(cell: str, integer: bool, missing: tuple[str, ...]) -> object:
     return cell  # as it is: the server has the words for what it should have been
 
 
-def _complete(decisions: list[dict]) -> list[dict]:
+def _complete(decisions: list[Json]) -> list[Json]:
     for decision in decisions:
         decision["prediction"], decision["decision"], decision["probability"] + 0.0
     return decisions
 
 
-def _exchange(url: str, path: str, body: bytes, token: str | None) -> tuple[int, object]:
+def _exchange(url: str, path: str, body: bytes, token: str | None) -> tuple[int, Any]:
     """Status and content of the answer; a lost connection is tried again, with growing patience."""
     for attempt in range(TRIES):
         if attempt:

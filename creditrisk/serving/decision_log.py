@@ -17,6 +17,8 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from creditrisk.data.contract import Json
+
 #: What the first line follows.
 BEGIN = "0" * 64
 
@@ -38,7 +40,7 @@ class Head:
 
 @dataclass
 class _Batch:
-    entries: list[dict]
+    entries: list[Json]
     written: bool = False
     error: OSError | None = None
 
@@ -58,7 +60,7 @@ class DecisionLog:
     _queue: threading.Lock = field(default_factory=threading.Lock)
     _pen: threading.Lock = field(default_factory=threading.Lock)
 
-    def append(self, entries: list[dict]) -> None:
+    def append(self, entries: list[Json]) -> None:
         """Write decisions and return once they are on the disk.
 
         Raises
@@ -152,7 +154,7 @@ def open_log(path: str | Path) -> DecisionLog:
     return DecisionLog(path, file, head_file, head, end, torn)
 
 
-def entry(number: str, time: str, model: dict, application: dict, decision: dict) -> dict:
+def entry(number: str, time: str, model: Json, application: Json, decision: Json) -> Json:
     """What one line says, in its order."""
     return {"id": number, "time": time, "model": model, "input": application, **decision}
 
@@ -166,7 +168,7 @@ def read_head(path: str | Path) -> Head | None:
         return None
 
 
-def _line(entry: dict, head: Head) -> tuple[bytes, Head]:
+def _line(entry: Json, head: Head) -> tuple[bytes, Head]:
     """The line that continues a chain, and the chain's new end."""
     content = {"number": head.number + 1, "previous": head.sha256, **entry}
     text = json.dumps(content, separators=(",", ":")).encode()[:-1]

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from creditrisk.data.contract import Json
 from creditrisk.serving.decision_log import Head, LogError, head_path, read_head, sealed
 
 
@@ -42,7 +43,7 @@ def problems(path: str | Path, head: Head | None = None) -> Iterator[str]:
         yield f"decision {noted.number}: is not the one that was written; the log was rewritten"
 
 
-def find(path: str | Path, number: str) -> dict | None:
+def find(path: str | Path, number: str) -> Json | None:
     """The logged decision with this id, None if there is none.
 
     Raises

@@ -45,7 +45,8 @@ class Served:
             if found == self.mark:
                 return
             scorer = checked(load_scorer(self.source))
-        except Exception as error:  # whatever is wrong with the new one, the old one goes on
+        # Whatever is wrong with the new one, the old one goes on.
+        except Exception as error:  # noqa: BLE001  # the reason is under /ready
             self._refuse(f"{type(error).__name__}: {error}")
             return
         finally:

@@ -1,6 +1,6 @@
 """The API's description in OpenAPI 3.1, made from the contract of the model that is served."""
 
-from creditrisk.data.contract import Contract, Field
+from creditrisk.data.contract import Contract, Field, Json
 from creditrisk.data.examples import applications
 from creditrisk.scoring.reasons import MOST
 from creditrisk.scoring.scorer import Scorer
@@ -20,14 +20,14 @@ _PROBABILITY = {"type": "number", "minimum": 0, "maximum": 1}
 
 def document(
     scorer: Scorer, max_records: int, max_reasoned: int, max_body: int, needs_token: bool
-) -> dict:
+) -> Json:
     """The description of the API as it is served now."""
     errors = {
-        status: _problem(words)
-        for status, words in _ERRORS.items()
+        status: _problem(description)
+        for status, description in _ERRORS.items()
         if needs_token or status != "401"
     }
-    api = {
+    api: Json = {
         "openapi": "3.1.0",
         "info": {
             "title": "Credit risk",
@@ -62,7 +62,7 @@ def document(
     return api
 
 
-def application_schema(contract: Contract) -> dict:
+def application_schema(contract: Contract) -> Json:
     """One application as JSON Schema."""
     return {
         "type": "object",
@@ -73,8 +73,8 @@ def application_schema(contract: Contract) -> dict:
     }
 
 
-def _property(field: Field) -> dict:
-    schema = {"title": field.title, "description": field.description, "type": field.type}
+def _property(field: Field) -> Json:
+    schema: Json = {"title": field.title, "description": field.description, "type": field.type}
     if field.unit:
         schema["description"] += f" In {field.unit}."
     if field.levels is None:
@@ -89,15 +89,15 @@ def _property(field: Field) -> dict:
 
 
 def _predict(
-    contract: Contract, max_records: int, max_reasoned: int, max_body: int, errors: dict
-) -> dict:
+    contract: Contract, max_records: int, max_reasoned: int, max_body: int, errors: Json
+) -> Json:
     one, several = _reference("Application"), _reference("Decision")
     examples = applications(contract)
     return {
         "summary": "Decide on one application or several",
         "description": f"An object is answered by a decision, a list of 1 to {max_records} by the "
         f"list of decisions in the same order. All or none are decided. At most {max_body} bytes. "
-        f"With ?reasons=true, for at most {max_reasoned} applications, each decision tells what "
+        f"With ?reasons=true, for at most {max_reasoned} applications, each decision has what "
         "holds its score down.",
         "operationId": "predict",
         "parameters": [
@@ -105,8 +105,8 @@ def _predict(
                 "name": "reasons",
                 "in": "query",
                 "schema": {"type": "boolean", "default": False},
-                "description": "Whether to tell reasons; a model saved without a reference "
-                "application cannot.",
+                "description": "Whether to give reasons; a model saved without a reference "
+                "application has none.",
             }
         ],
         "requestBody": {
@@ -134,7 +134,7 @@ def _predict(
     }
 
 
-def _schemas(contract: Contract) -> dict:
+def _schemas(contract: Contract) -> Json:
     text, number = {"type": "string"}, {"type": "integer"}
     decision = {
         "id": text | {"description": "Id of the decision, also in the decision log."},
@@ -181,7 +181,7 @@ def _schemas(contract: Contract) -> dict:
     }
 
 
-def _metrics(errors: dict, needs_token: bool) -> dict:
+def _metrics(errors: Json, needs_token: bool) -> Json:
     found = _get("Figures for Prometheus", "The figures.")
     found["responses"]["200"] = {
         "description": "The figures.",
@@ -192,24 +192,27 @@ def _metrics(errors: dict, needs_token: bool) -> dict:
     return found
 
 
-def _get(summary: str, words: str) -> dict:
+def _get(summary: str, description: str) -> Json:
     return {
         "summary": summary,
-        "responses": {"200": {"description": words, **_content({"type": "object"})}},
+        "responses": {"200": {"description": description, **_content({"type": "object"})}},
     }
 
 
-def _problem(words: str) -> dict:
-    return {"description": words, **_content(_reference("Problem"), "application/problem+json")}
+def _problem(description: str) -> Json:
+    return {
+        "description": description,
+        **_content(_reference("Problem"), "application/problem+json"),
+    }
 
 
-def _content(schema: dict, kind: str = "application/json", **more) -> dict:
+def _content(schema: Json, kind: str = "application/json", **more: Json) -> Json:
     return {"content": {kind: {"schema": schema, **more}}}
 
 
-def _object(properties: dict) -> dict:
+def _object(properties: Json) -> Json:
     return {"type": "object", "required": list(properties), "properties": properties}
 
 
-def _reference(name: str) -> dict:
+def _reference(name: str) -> Json:
     return {"$ref": f"#/components/schemas/{name}"}

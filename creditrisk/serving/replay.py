@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from creditrisk.data.contract import Json
 from creditrisk.scoring.loading import ModelRefused, load_scorer
 from creditrisk.scoring.scorer import InvalidRecords
 from creditrisk.serving.log_verification import find
@@ -16,7 +17,7 @@ TOLERANCE = 1e-12
 class Replay:
     """What was decided then and what is decided now."""
 
-    logged: dict
+    logged: Json
     probability: float
     decision: str
 
@@ -24,7 +25,7 @@ class Replay:
     def same(self) -> bool:
         """Whether both agree."""
         apart = abs(self.probability - self.logged["probability"])
-        return apart <= TOLERANCE and self.decision == self.logged["decision"]
+        return bool(apart <= TOLERANCE and self.decision == self.logged["decision"])
 
 
 def replay(number: str, log: str, models: str | None = None) -> Replay:
@@ -63,7 +64,7 @@ def replay(number: str, log: str, models: str | None = None) -> Replay:
     return Replay(logged, decision.probability, decision.decision)
 
 
-def _source(model: dict) -> str:
+def _source(model: Json) -> str:
     try:
         manifest = json.loads(Path("models/manifest.json").read_text("utf-8"))
         if manifest["model_sha256"] == model["sha256"]:

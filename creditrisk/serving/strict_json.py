@@ -45,7 +45,7 @@ def parse(body: bytes) -> object:
 
 def _check_depth(body: bytes) -> None:
     if _FLAT.fullmatch(body.translate(None, _ALL_BUT_MARKS)):
-        return  # what is usually sent, and told in a tenth of the time
+        return  # what is usually sent, and seen in a tenth of the time
     depth = 0
     for token in _TOKEN.finditer(body):
         first = token[0][:1]
@@ -57,7 +57,7 @@ def _check_depth(body: bytes) -> None:
             depth -= 1
 
 
-def _object(pairs: list[tuple[str, object]]) -> dict:
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) != len(pairs):
         raise NoJson("The body has a name twice in one object.")

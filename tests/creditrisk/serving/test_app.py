@@ -21,6 +21,7 @@ import websocket
 from conftest import ROOT, install_on_build_machine
 from published import CONTRACT, ONE, RAW_FILE, THREE, TWO, publish
 from servers import Running, creditrisk, load, read_answer, start
+from waitress import wasyncore
 
 from creditrisk import cli
 from creditrisk.scoring.loading import load_scorer
@@ -187,7 +188,7 @@ def test_figures_and_log_lines_hold_no_applicant(server):
 
 
 def test_the_description_is_what_the_contract_says(server):
-    _status, api = server.get("/openapi.json")
+    _, api = server.get("/openapi.json")
     schema = api["components"]["schemas"]["Application"]
     assert schema["required"] == list(schema["properties"]) == list(ONE)
     assert schema["properties"]["Age"]["maximum"] == 120
@@ -472,7 +473,8 @@ def test_requests_made_up_from_the_description(server):
     # JSON Schema counts 14.0 among the integers, the contract does not: valid by the one, it may be
     # refused by the other.
     done = subprocess.run(
-        [
+        check=False,
+        args=[
             Path(sys.executable).with_name("schemathesis"),
             "run",
             f"{server.url}/openapi.json",
@@ -489,7 +491,6 @@ def test_requests_made_up_from_the_description(server):
         text=True,
         timeout=60,
         cwd=server.errors.parent,
-        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -512,6 +513,24 @@ def test_slow_senders_hold_nobody_up(server):
     finally:
         for line in slow:
             line.close()
+
+
+@pytest.mark.filterwarnings("ignore:send_bytes will be removed")
+def test_a_request_that_takes_too_long_to_come_is_closed():
+    sockets: dict = {}
+    listeners = http_server._listeners(lambda *_: [], sockets, "127.0.0.1", 0, threads=1)
+    port = int(listeners[0].effective_port)
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as line:
+        line.sendall(b"GET /hea")
+        while not (channels := http_server._channels(listeners)) or channels[0].request is None:
+            wasyncore.loop(timeout=1, map=sockets, use_poll=True, count=1)
+        for seconds, closed in ((29, False), (31, True)):
+            channels[0].close_if_overdue(time.time() + seconds, http_server.REQUEST_SECONDS)
+            assert channels[0].will_close == closed
+        wasyncore.loop(timeout=1, map=sockets, use_poll=True, count=1)
+        assert line.recv(1) == b""
+    listeners[0].task_dispatcher.shutdown()
+    wasyncore.close_all(sockets)
 
 
 def test_a_token_is_wanted_if_one_is_set(swapping, monkeypatch):
@@ -600,6 +619,7 @@ def test_sighup_loads_anew_and_sigterm_finishes_requests_in_flight(swapping):
     for line in (*whole, half):
         line.close()
     assert [answer.status for answer in answers] == [200] * 13
+    assert answers[-1].headers["Connection"] == "close"
     assert {len(json.loads(answer.content)) for answer in answers} == {1000}
     assert server.process.wait(20) == 0
     with pytest.raises(ConnectionRefusedError):
@@ -624,8 +644,8 @@ def test_every_decision_is_logged_verified_and_replayed(
     recording, first, second, tmp_path, monkeypatch, capsys
 ):
     server, log = recording
-    _status, one = server.post(ONE)
-    _status, several = server.post([TWO, THREE], "?reasons=true")
+    _, one = server.post(ONE)
+    _, several = server.post([TWO, THREE], "?reasons=true")
     server.post(ONE | {"Age": 5})
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert [line["id"] for line in lines] == [one["id"], several[0]["id"], several[1]["id"]]
@@ -877,7 +897,7 @@ def imported(code: str, packages: str) -> str:
     """Which of the packages a piece of code imports, after what it prints."""
     check = f"import sys\n{code}\nprint(sorted(set(sys.modules) & set(sys.argv[1].split())))"
     command = [sys.executable, "-c", check, packages]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False).stdout
+    return subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
 
 
 def test_help_is_quick_and_a_folder_is_served_with_what_it_needs(first):
