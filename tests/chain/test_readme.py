@@ -2,10 +2,12 @@
 
 import re
 import subprocess
+from pathlib import Path
 
 from conftest import ROOT
 
 from creditrisk.data.contract import read_contract
+from run_all import CHAIN
 
 README = (ROOT / "README.md").read_text("utf-8")
 LINES = re.findall(r"^python3 -m pip install .+$", README, re.MULTILINE)
@@ -34,6 +36,13 @@ def test_links_lead_somewhere():
         for link in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text("utf-8")):
             if "://" not in link and not link.startswith(made):
                 assert (page.parent / link).exists(), f"{page}: {link}"
+
+
+def test_each_folder_names_the_files_that_a_run_puts_there():
+    written = {Path(path) for stage in CHAIN for path in stage.writes.values()}
+    assert {path.parts[0] for path in written} == {"data", "experiments", "models"}
+    for path in written:
+        assert f"`{path.name}`" in (ROOT / path.parts[0] / "README.md").read_text("utf-8"), path
 
 
 def test_nothing_that_a_run_makes_is_in_git():
