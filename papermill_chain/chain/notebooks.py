@@ -104,7 +104,7 @@ def value_of(text: str, type: str) -> Any:
 
 
 def imported_modules(source: str, package: str = "") -> list[str]:
-    """The modules that some code of a package imports; of `from a import b`, where b may be one, both."""
+    """The modules that a package's code imports; of `from a import b`, where b may be one, both."""
     try:
         statements = ast.walk(ast.parse(source))
     except SyntaxError:

@@ -45,7 +45,7 @@ class Plan:
         return [self.root / path for stage in self.stages for path in stage.writes.values()]
 
     def planned(self, stage: Stage) -> StageRun:
-        """A stage that has not run, with what it would be given; files as its notebook sees them."""
+        """A stage that has not run, with what it would get; files as its notebook sees them."""
         notebook = self.notebooks[stage.name]
         defaults = {name: parameter.default for name, parameter in notebook.parameters.items()}
         wired = {

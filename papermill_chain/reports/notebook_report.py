@@ -163,7 +163,7 @@ def _tidy_tables(body) -> None:
 
 
 def _join_headers(table) -> None:
-    """Put the name of a frame's index, to which pandas gives a line of its own, in the empty corner."""
+    """Put the name of a frame's index, for which pandas adds a line, in the empty corner."""
     lines = [line(["th", "td"]) for line in table.select("thead tr")]
     if len(lines) != 2 or len(lines[0]) != len(lines[1]):
         return

@@ -11,7 +11,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def filled(template: str, **shown: object) -> str:
-    """A template as a page with its style and script inside, and a policy that admits no other script.
+    """A template as a page with its style and script inside; its policy admits no other script.
 
     A template may have a style and a script of its own beside it, which then follow those of all
     pages.
