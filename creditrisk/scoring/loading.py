@@ -42,6 +42,9 @@ TRUSTED_TYPES = [
     "sklearn.utils._bunch.Bunch",
 ]
 
+#: What a registered model says of the module that MLflow loads it with.
+LOADER = b"loader_module: creditrisk.registry.mlflow_flavor"
+
 _log = logging.getLogger(__name__)
 
 
@@ -247,6 +250,11 @@ def scorer_of_artifact(files: dict[str, bytes], source: str) -> Scorer:
 
     if not {"manifest.json", "model.skops"} <= set(files):
         raise ModelRefused(f"{source} has no manifest.json and model.skops; register it again")
+    if LOADER not in files.get("MLmodel", LOADER):
+        raise ModelRefused(
+            f"{source} was registered by an earlier layout of this project; run the chain again "
+            "(python run_all.py), which registers it anew"
+        )
     manifest, contract = _manifest(files["manifest.json"], f"manifest.json of {source}")
     # The list of types to trust is ours. MLflow takes the one stored beside the model, which
     # whoever changes the model can change as well.

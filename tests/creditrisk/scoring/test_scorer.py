@@ -31,7 +31,7 @@ from creditrisk.data.encoding import encoder, target
 from creditrisk.data.raw import read_raw
 from creditrisk.modelling import candidates
 from creditrisk.registry import mlflow_store, promotion
-from creditrisk.scoring import loading
+from creditrisk.scoring import loading, mlflow_files
 from creditrisk.scoring.loading import ModelRefused, golden_places, load_scorer, make_scorer
 from creditrisk.scoring.scorer import InvalidRecords, NoReasons
 from creditrisk.serving.model_reload import serve_from
@@ -459,6 +459,28 @@ def test_registered_files_that_were_changed_are_refused(registered):
     with pytest.raises(ModelRefused, match="cannot be fetched|sha256 differs"):
         load_scorer(URI)
     gone.rename(place)
+
+
+@mlflow_warns
+def test_a_model_of_an_earlier_layout_is_refused_in_one_sentence(registered):
+    """As registered before the modules moved: MLflow's own loader and ours say what to do."""
+    import mlflow
+
+    client, version, store = registered
+    file = next(store.parent.glob("mlartifacts/models/*/artifacts/MLmodel"))
+    now, sha256 = file.read_bytes(), version.tags["artifact_sha256"]
+    assert b"creditrisk.registry.mlflow_flavor" in now
+    file.write_bytes(now.replace(b"creditrisk.registry.mlflow_flavor", b"creditrisk.mlflow_flavor"))
+    changed = mlflow_files.sha256_of(mlflow_files.files_of(f"models:/{version.name}/1"))
+    client.set_model_version_tag(version.name, "1", "artifact_sha256", changed)
+    sentence = "registered by an earlier layout of this project; run the chain again"
+    with pytest.raises(ModelRefused, match=sentence):
+        load_scorer(URI)
+    with pytest.raises(ImportError, match=sentence):
+        mlflow.pyfunc.load_model(URI)
+    file.write_bytes(now)
+    client.set_model_version_tag(version.name, "1", "artifact_sha256", sha256)
+    assert load_scorer(URI).fast
 
 
 @mlflow_warns
