@@ -7,6 +7,7 @@ import json
 import math
 import re
 import tokenize
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -86,12 +87,10 @@ def value_of(text: str, type: str) -> Any:
         return None
     if "bool" in kinds and text.lower() in ("true", "false"):
         return text.lower() == "true"
-    for kind, read in {"int": int, "float": _finite}.items():
+    for kind, read in (("int", int), ("float", _finite)):
         if kind in kinds:
-            try:
+            with suppress(ValueError):
                 return read(text)
-            except ValueError:
-                pass
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
@@ -142,7 +141,7 @@ def _parameters(source: str, name: str) -> dict[str, Parameter]:
     }
     parameters = {}
     for statement in statements:
-        parameter = _parameter(statement, comments.get(statement.end_lineno, ""))
+        parameter = _parameter(statement, comments.get(statement.end_lineno or 0, ""))
         if parameter is None:
             raise ChainError(
                 f"{name}, parameter cell, line {statement.lineno}: only literals can be "

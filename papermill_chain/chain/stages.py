@@ -60,8 +60,8 @@ def in_order(stages: Sequence[Stage]) -> list[Stage]:
         names = {stage.name for stage in waiting}
         ready = next((stage for stage in waiting if not upstream(stage, stages) & names), None)
         if ready is None:
-            names = " or ".join(stage.name for stage in waiting)
-            raise ChainError(f"the chain runs in a circle: {names} would have to go first")
+            circle = " or ".join(stage.name for stage in waiting)
+            raise ChainError(f"the chain runs in a circle: {circle} would have to go first")
         ordered.append(ready)
         waiting.remove(ready)
     return ordered
@@ -106,7 +106,9 @@ def nearest_name(asked: str, names: Sequence[str]) -> str:
     return f"did you mean {words[near[0]]}?" if near else f"there are {', '.join(names)}"
 
 
-def refuse_missing(selected: Sequence[Stage], stages: Sequence[Stage], root: Path, command: str):
+def refuse_missing(
+    selected: Sequence[Stage], stages: Sequence[Stage], root: Path, command: str
+) -> None:
     """Raise ChainError if a selected stage reads a file that is not there and will not be."""
     names = {stage.name for stage in selected}
     for stage in selected:
@@ -147,7 +149,9 @@ def _is_called(name: str, asked: str) -> bool:
 
 def _refuse_doubles(stages: Sequence[Stage]) -> None:
     """Raise ChainError for a name or a file that two stages claim, or a file outside the root."""
-    names, owners, files = set(), {}, {}
+    names: set[str] = set()
+    owners: dict[str, str] = {}
+    files: dict[str, str] = {}
     for stage in stages:
         if stage.name in names:
             raise ChainError(f"two stages are called {stage.name}")

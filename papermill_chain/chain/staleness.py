@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from papermill_chain.chain.notebooks import Notebook, imported_modules
 from papermill_chain.chain.stages import Stage
@@ -15,7 +16,7 @@ FILE_NAME = re.compile(rb"[\"']([A-Za-z][\w-]*(?:\.\w+)+)[\"']")
 PYTHON = ".".join(map(str, sys.version_info[:3]))
 
 
-def basis_of(notebook: Notebook, root: Path) -> dict:
+def basis_of(notebook: Notebook, root: Path) -> dict[str, Any]:
     """All that a stage's result rests on, apart from parameters and the files it reads."""
     return {
         "notebook": notebook.sha256,
@@ -28,7 +29,7 @@ def basis_of(notebook: Notebook, root: Path) -> dict:
 def stale_reasons(
     stage: Stage,
     notebook: Notebook,
-    parameters: dict,
+    parameters: dict[str, Any],
     reads: Iterable[str],
     root: Path,
     last: StageRun | None,
@@ -72,7 +73,7 @@ def _is_kept(name: str, last: StageRun, root: Path) -> bool:
     return name in last.kept and report_of(last, root).with_name(last.kept[name]).is_file()
 
 
-def _changed_parameters(now: dict, before: dict) -> list[str]:
+def _changed_parameters(now: dict[str, Any], before: dict[str, Any]) -> list[str]:
     reasons = [f"parameter {name} is new" for name in now.keys() - before.keys()]
     reasons += [f"parameter {name} is gone" for name in before.keys() - now.keys()]
     reasons += [

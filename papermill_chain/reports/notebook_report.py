@@ -1,15 +1,24 @@
 """What a reader gets to see of a notebook: one self-contained HTML page."""
 
+from __future__ import annotations
+
 import re
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import distribution
 from pathlib import Path
 from secrets import token_hex
+from typing import TYPE_CHECKING, Any
 
 from papermill_chain.reports.pages import TEMPLATES, _markup, filled
 from papermill_chain.reports.sanitize import picture, safe_html
 from papermill_chain.runs.files import write_whole
+
+if TYPE_CHECKING:  # loaded when a report is written
+    from bs4 import BeautifulSoup, Tag
+    from markupsafe import Markup
+    from nbconvert import HTMLExporter
+    from nbformat import NotebookNode
 
 NOTEBOOK = re.compile(r"(?:\./)?([\w-]+)\.ipynb(#.*)?")
 NUMBER = re.compile(
@@ -29,7 +38,7 @@ def render(
     data: dict[str, str],
     reads: dict[str, str],
     pages: dict[str, str],
-    error: dict | None,
+    error: dict[str, Any] | None,
 ) -> None:
     """Write an executed notebook as one page that needs nothing but itself.
 
@@ -83,7 +92,7 @@ class Aside:
         return re.sub(rf"{self.mark}(\d+)\.", lambda place: self.pieces[int(place[1])], html)
 
 
-def _body(executed, aside: Aside):
+def _body(executed: NotebookNode, aside: Aside) -> BeautifulSoup:
     """The cells of a notebook as a tree of harmless HTML, without its coloured code."""
     from bs4 import BeautifulSoup
 
@@ -94,7 +103,7 @@ def _body(executed, aside: Aside):
 
 
 @cache  # its templates are compiled once, which takes as long as to fill them
-def _exporter():
+def _exporter() -> HTMLExporter:
     """What makes HTML of the cells of notebooks, of one at a time."""
     from nbconvert import HTMLExporter
 
@@ -124,28 +133,29 @@ def _templates_of_nbconvert() -> str:
     return str(distribution("nbconvert").locate_file("../../../share/jupyter/nbconvert/templates"))
 
 
-def _take_title(body, otherwise: str):
+def _take_title(body: BeautifulSoup, otherwise: str) -> tuple[str, Markup | None]:
     """The first heading of the notebook and the quotation right below it, taken out of the text."""
-    heading, *others = body("h1") or [None]
-    if heading is None:
+    headings = body("h1")
+    if not headings:
         return otherwise, None
-    for other in others:
+    for other in headings[1:]:
         other.name = "h2"
-    below = heading.find_next_sibling()
+    below = headings[0].find_next_sibling()
     lead = below.extract() if below is not None and below.name == "blockquote" else None
-    return heading.extract().get_text(), lead and _markup(lead.decode_contents())
+    title = headings[0].extract().get_text()
+    return title, _markup(lead.decode_contents()) if lead is not None else None
 
 
-def _tidy_links(body) -> None:
+def _tidy_links(body: BeautifulSoup) -> None:
     """Let links between notebooks lead to their reports, and name pictures that are not here."""
     for link in body("a", href=NOTEBOOK):
-        if match := NOTEBOOK.fullmatch(link["href"]):
+        if match := NOTEBOOK.fullmatch(str(link["href"])):
             link["href"] = f"{match[1]}.html{match[2] or ''}"
     for absent in body("img", src=False):
-        absent.replace_with(absent.get("alt", ""))
+        absent.replace_with(str(absent.get("alt") or ""))
 
 
-def _tidy_tables(body) -> None:
+def _tidy_tables(body: BeautifulSoup) -> None:
     """Let wide tables scroll inside themselves, and set columns of numbers to the right."""
     for table in body("table"):
         name = table.caption.get_text(" ", strip=True) if table.caption else "Table"
@@ -162,7 +172,7 @@ def _tidy_tables(body) -> None:
                     cell["class"] = [*cell.get("class", []), "number"]
 
 
-def _join_headers(table) -> None:
+def _join_headers(table: Tag) -> None:
     """Put the name of a frame's index, for which pandas adds a line, in the empty corner."""
     lines = [line(["th", "td"]) for line in table.select("thead tr")]
     if len(lines) != 2 or len(lines[0]) != len(lines[1]):
@@ -176,9 +186,10 @@ def _join_headers(table) -> None:
     table.select("thead tr")[1].decompose()
 
 
-def _anchor_headings(body) -> list[dict[str, str]]:
+def _anchor_headings(body: BeautifulSoup) -> list[dict[str, str]]:
     """Give each heading the anchor JupyterLab gives it; tell those of the sections, in order."""
-    sections, taken = [], set()
+    sections: list[dict[str, str]] = []
+    taken: set[str] = set()
     for heading in body(["h2", "h3"]):
         text = heading.get_text().strip()
         anchor = stem = text.replace(" ", "-") or "section"
@@ -191,7 +202,7 @@ def _anchor_headings(body) -> list[dict[str, str]]:
     return sections
 
 
-def _failing_cell(executed, error: dict | None) -> str | None:
+def _failing_cell(executed: NotebookNode, error: dict[str, Any] | None) -> str | None:
     """The anchor of the cell that stopped the notebook, if it can be named."""
     if error is None:
         return None

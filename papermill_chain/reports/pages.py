@@ -1,11 +1,18 @@
 """Pages that need nothing but themselves: templates filled, with their style and script inside."""
 
+from __future__ import annotations
+
 import json
 from base64 import b64encode
 from datetime import datetime
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # loaded when a page is written
+    from jinja2 import Environment
+    from markupsafe import Markup
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -18,14 +25,18 @@ def filled(template: str, **shown: object) -> str:
     """
     style, script = (_for_all_and_for(template, kind) for kind in ("css", "js"))
     digest = b64encode(sha256(script.encode()).digest()).decode()
-    page = _templates().get_template(template)
-    return page.render(
-        style=_markup(style), script=_markup(script), script_hash=f"sha256-{digest}", **shown
+    page: str = (
+        _templates()
+        .get_template(template)
+        .render(
+            style=_markup(style), script=_markup(script), script_hash=f"sha256-{digest}", **shown
+        )
     )
+    return page
 
 
 @cache  # an index is written after each report
-def _templates():
+def _templates() -> Environment:
     """The templates of pages, compiled when they are used first."""
     from jinja2 import Environment, FileSystemLoader
 
@@ -49,7 +60,7 @@ def _for_all_and_for(template: str, kind: str) -> str:
     return "".join(file.read_text(encoding="utf-8") for file in files if file.exists())
 
 
-def _markup(html: str):
+def _markup(html: str) -> Markup:
     """HTML of our own making, or made harmless: it needs no further escape."""
     from markupsafe import Markup
 
