@@ -265,7 +265,7 @@ def prepare(place: Path, trees: int) -> None:
     (place / "models/manifest.json").write_text(json.dumps(manifest))
     # Every row of the data and draws from all over the contract, with what the pickle says of them.
     places = domain(contract)
-    drawn = places.frame(loading.golden_places(places, draws=10_000, seed=11))
+    drawn = places.frame(loading.golden_codes(places, draws=10_000, seed=11))
     sample = pd.concat([raw, drawn], ignore_index=True)
     records = json.loads(sample.to_json(orient="records"))
     expected = pipeline.predict_proba(sample)[:, 1].tolist()

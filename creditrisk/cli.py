@@ -169,7 +169,7 @@ def _add_score(parsers: Parsers) -> None:
         metavar="COLUMN",
         help="names each row (default: id if there is one, else file and row)",
     )
-    score.add_argument("--reasons", action="store_true", help="also tell what holds scores down")
+    score.add_argument("--reasons", action="store_true", help="also give what holds scores down")
     where = score.add_mutually_exclusive_group()
     where.add_argument(
         "--workers",

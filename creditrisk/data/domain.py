@@ -13,19 +13,19 @@ from creditrisk.data.encoding import decode, encoded_columns, matrix_columns
 
 @dataclass(frozen=True)
 class Domain:
-    """Every allowed value of every field, numbered through: its place.
+    """Every allowed value of every field, numbered through: its code.
 
-    An application is the places of its values, one a field.
+    An application is the codes of its values, one a field.
     """
 
     contract: Contract
     values: tuple[Sequence[Level | None], ...]  # by field: the allowed values, None (missing) last
-    starts: tuple[int, ...]  # by field: the place of its first value
-    #: By field: name, and type -> value -> place. By type first: to Python, true is 1, as is 1.0.
+    starts: tuple[int, ...]  # by field: the code of its first value
+    #: By field: name, and type -> value -> code. By type first: to Python, true is 1, as is 1.0.
     lookups: tuple[tuple[str, dict[type, dict[object, int]]], ...]
 
-    def places(self, record: object) -> list[int] | None:
-        """The places of one application, None if the contract does not allow it."""
+    def codes(self, record: object) -> list[int] | None:
+        """The codes of one application, None if the contract does not allow it."""
         if not isinstance(record, dict):
             return None
         try:
@@ -34,26 +34,26 @@ class Domain:
             return None
         return found if len(record) == len(found) else None
 
-    def matrix(self, places: np.ndarray) -> pd.DataFrame:
-        """The encoded columns of applications given by places of shape (n, fields)."""
+    def matrix(self, codes: np.ndarray) -> pd.DataFrame:
+        """The encoded columns of applications given by codes of shape (n, fields)."""
         columns = {}
-        for field, start, place in zip(self.contract.fields, self.starts, places.T):
+        for field, start, code in zip(self.contract.fields, self.starts, codes.T):
             names = encoded_columns(self.contract, field)
             if field.levels is None:
-                columns[names[0]] = place - start + field.bounds[0]
+                columns[names[0]] = code - start + field.bounds[0]
             else:
-                columns |= {name: (place - start == i).astype(int) for i, name in enumerate(names)}
+                columns |= {name: (code - start == i).astype(int) for i, name in enumerate(names)}
         return pd.DataFrame(columns)[matrix_columns(self.contract)]
 
-    def frame(self, places: np.ndarray) -> pd.DataFrame:
-        """The raw applications given by places of shape (n, fields)."""
-        return decode(self.matrix(places), self.contract)
+    def frame(self, codes: np.ndarray) -> pd.DataFrame:
+        """The raw applications given by codes of shape (n, fields)."""
+        return decode(self.matrix(codes), self.contract)
 
     def sweep(self, number: int) -> np.ndarray:
-        """Applications that differ in one field only and take all its values, as places."""
-        places = np.tile(self.starts, (len(self.values[number]), 1))
-        places[:, number] += np.arange(len(places))
-        return places
+        """Applications that differ in one field only and take all its values, as codes."""
+        codes = np.tile(self.starts, (len(self.values[number]), 1))
+        codes[:, number] += np.arange(len(codes))
+        return codes
 
 
 def domain(contract: Contract) -> Domain:
@@ -63,8 +63,8 @@ def domain(contract: Contract) -> Domain:
     lookups = []
     for field, start, allowed in zip(contract.fields, starts, values):
         by_type: dict[type, dict[object, int]] = {}
-        for place, value in enumerate(allowed, start):
-            by_type.setdefault(type(value), {})[value] = place
+        for code, value in enumerate(allowed, start):
+            by_type.setdefault(type(value), {})[value] = code
         lookups.append((field.name, by_type))
     return Domain(contract, values, starts, tuple(lookups))
 

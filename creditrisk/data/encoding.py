@@ -100,9 +100,9 @@ def read_matrix(path: str | Path, contract: Contract) -> pd.DataFrame:
     matrix = _read_made(path)
     expected = matrix_columns(contract)
     if list(matrix.columns) != expected:
-        odd = sorted(set(matrix.columns) ^ set(expected)) or ["their order"]
+        wrong = sorted(set(matrix.columns) ^ set(expected)) or ["their order"]
         remedy = "run 02_preparation again with this contract"
-        raise ContractError(str(path), [f"columns differ: {', '.join(odd)}"], remedy)
+        raise ContractError(str(path), [f"columns differ: {', '.join(wrong)}"], remedy)
     return matrix
 
 

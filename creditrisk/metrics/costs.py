@@ -181,23 +181,23 @@ def break_even(bad_accepted: float, good_rejected: float) -> float:
     return bad_accepted / (bad_accepted + good_rejected)
 
 
-def correct_prior(score: np.ndarray, here: float, there: float) -> np.ndarray:
+def correct_prior(score: np.ndarray, bad_rate: float, other: float) -> np.ndarray:
     """Probabilities of good as they would be where another share of applicants is bad.
 
     Parameters
     ----------
     score
-        Probabilities of good where the bad rate is ``here``, shape (n,).
-    here, there
-        Bad rates, above 0 and below 1.
+        Probabilities of good where the bad rate is ``bad_rate``, shape (n,).
+    bad_rate, other
+        The bad rate of the scores and that of the other place, above 0 and below 1.
 
     Notes
     -----
     Saerens, Latinne and Decaestecker (2002), Neural Computation 14: the odds of good are
-    multiplied by ((1 - there) / there) / ((1 - here) / here). It holds if good and bad applicants
-    each look alike in both places.
+    multiplied by ((1 - other) / other) / ((1 - bad_rate) / bad_rate). It holds if good and bad
+    applicants each look alike in both places.
     """
-    factor = ((1 - there) / there) / ((1 - here) / here)
+    factor = ((1 - other) / other) / ((1 - bad_rate) / bad_rate)
     good = np.asarray(score, dtype=float) * factor
     corrected: np.ndarray = good / (good + 1 - np.asarray(score, dtype=float))
     return corrected

@@ -92,15 +92,15 @@ def scorecard_of(model: Pipeline, contract: Contract) -> Scorecard:
     if list(getattr(classifier, "named_steps", ())) != ["bins", "share", "evidence", "regression"]:
         raise ValueError(f"a {type(classifier).__name__} is no WoE scorecard and has no points")
     weights, average = classifier["regression"].coef_[0], logit(classifier["share"].target_mean_)
-    places, columns, bins = domain(contract), {}, []
+    allowed, columns, bins = domain(contract), {}, []
     for number, field in enumerate(contract.fields):
-        swept = places.matrix(places.sweep(number))
+        swept = allowed.matrix(allowed.sweep(number))
         codes, evidence = classifier["bins"].transform(swept), classifier[:-1].transform(swept)
         [moved] = np.nonzero((codes != codes[0]).any(axis=0))
-        for column in moved:  # one, or none if the model was told to leave the field out
+        for column in moved:  # one, or none if the field was left out
             columns[field.name] = int(column)
             woe, weight = evidence[:, column] - average, float(weights[column])
-            bins += _bins(places, number, codes[:, column], woe, weight)
+            bins += _bins(allowed, number, codes[:, column], woe, weight)
     base = classifier["regression"].intercept_[0] + average * weights[[*columns.values()]].sum()
     return Scorecard(tuple(bins), float(base), columns)
 
@@ -193,10 +193,10 @@ def add_exp(database: sqlite3.Connection) -> None:
 
 
 def _bins(
-    places: Domain, number: int, codes: np.ndarray, woe: np.ndarray, weight: float
+    allowed: Domain, number: int, codes: np.ndarray, woe: np.ndarray, weight: float
 ) -> list[Bin]:
     """The runs of one field's values that share a code, and what they are worth."""
-    field, values, bins = places.contract.fields[number], places.values[number], []
+    field, values, bins = allowed.contract.fields[number], allowed.values[number], []
     for code, run in groupby(range(len(values)), key=codes.__getitem__):
         first, *more = run
         ends = [values[first], values[more[-1] if more else first]]

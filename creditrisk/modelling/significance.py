@@ -16,7 +16,7 @@ from creditrisk.metrics.ranking import fast_auc
 from creditrisk.modelling.cross_validation import OutOfFold
 from work_units.units import run_units
 
-#: What is said of two figures that the data cannot tell apart.
+#: The verdict on two figures that the data cannot distinguish.
 UNCLEAR = "not distinguishable"
 
 

@@ -98,11 +98,11 @@ def _scored(job: Job, part: Part, scorer: Scorer, files: Files) -> Json:
         schema = _decision_schema(table.id_type, job.reasons)
         decisions = files.parquet(part.name, schema, REPEATED)
         for batch in table.batches:
-            places, faults = numbered_values(batch, scorer.domain, table.text)
+            codes, faults = numbered_values(batch, scorer.domain, table.text)
             good = ~((faults > 0).any(axis=1) | batch.no_id)
-            probabilities = scorer.from_places(places[good])
+            probabilities = scorer.from_codes(codes[good])
             ids = batch.ids.filter(pa.array(good))
-            columns = _decisions(scorer, job, ids, places[good], probabilities)
+            columns = _decisions(scorer, job, ids, codes[good], probabilities)
             decisions.write_batch(pa.record_batch(columns, schema=decisions.schema))
             if not good.all():
                 refused = _rejections(batch, good, faults, scorer.contract, table.id)
@@ -140,7 +140,7 @@ def _decision_schema(id_type: pa.DataType, reasons: bool) -> pa.Schema:
 
 
 def _decisions(
-    scorer: Scorer, job: Job, ids: pa.Array, places: np.ndarray, probabilities: np.ndarray
+    scorer: Scorer, job: Job, ids: pa.Array, codes: np.ndarray, probabilities: np.ndarray
 ) -> list[pa.Array]:
     good = probabilities >= scorer.cutoff
     none = np.zeros(len(good), np.int8)
@@ -156,7 +156,7 @@ def _decisions(
         pa.DictionaryArray.from_arrays(none, pa.array([scorer.sha256])),
     ]
     if job.reasons:
-        reasons = scorer.reasons(places)
+        reasons = scorer.reasons(codes)
         columns.append(
             pa.array(
                 [

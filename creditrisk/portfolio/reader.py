@@ -193,10 +193,10 @@ def _csv_batches(content: pa.NativeFile, wanted: list[str], size: int) -> Iterat
 
 
 def numbered_values(batch: Batch, domain: Domain, text: bool) -> tuple[np.ndarray, np.ndarray]:
-    """The places of each row's values and what is wrong with each, both (n, fields)."""
+    """The codes of each row's values and what is wrong with each, both (n, fields)."""
     contract, size = domain.contract, len(batch.ids)
-    places = np.zeros((size, len(contract.fields)), np.int64)
-    faults = np.zeros(places.shape, np.int8)
+    codes = np.zeros((size, len(contract.fields)), np.int64)
+    faults = np.zeros(codes.shape, np.int8)
     for number, (each, start) in enumerate(zip(contract.fields, domain.starts)):
         column, numbers = batch.columns[each.name], None
         if pa.types.is_dictionary(column.type):  # each of its values once, and null as the last
@@ -214,9 +214,9 @@ def numbered_values(batch: Batch, domain: Domain, text: bool) -> tuple[np.ndarra
             found[null], fault[null] = len(each.levels or ()), FINE
         if numbers is not None:
             found, fault = found[numbers], fault[numbers]
-        places[:, number], faults[:, number] = found + start, fault
-    places[faults > 0] = 0
-    return places, faults
+        codes[:, number], faults[:, number] = found + start, fault
+    codes[faults > 0] = 0
+    return codes, faults
 
 
 def _cells(column: pa.Array, missing: tuple[str, ...]) -> pa.Array:

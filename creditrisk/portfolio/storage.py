@@ -89,8 +89,8 @@ class Disk:
 
     def entry(self, path: str) -> Entry:
         """A file by its name."""
-        told = os.stat(path)
-        return Entry(path, told.st_size, told.st_mtime_ns)
+        status = os.stat(path)
+        return Entry(path, status.st_size, status.st_mtime_ns)
 
     def open(self, path: str) -> pa.NativeFile:
         """A file to read at any place; FileNotFoundError if it is not there."""

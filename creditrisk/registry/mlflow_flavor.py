@@ -12,7 +12,7 @@ What MLflow 3.17 does to an application before a model sees it, and what follows
   its input example and its manifest.
 - Without one, ``inputs`` arrive value by value as sent. ``dataframe_records`` and
   ``dataframe_split`` go through pandas, where NaN counts as null, as does a field that some
-  records have and others lack; all else is told apart. ``instances`` are joined to one array a
+  records have and others lack; all else is distinguished. ``instances`` are joined to one array a
   field, in which true is 1: refused.
 - Parameters come beside the applications and are checked on their own: ``{"inputs": [...],
   "params": {"reasons": true}}``. One that the signature does not name is dropped; one of another
@@ -119,7 +119,7 @@ def save_model(
     libraries
         The packages the saved model needs, with their versions.
     reference
-        The application that reasons compare with; without it the model cannot tell any.
+        The application that reasons compare with; without it the model has none to give.
     mlflow_model
         Filled in with what is saved; MLflow passes it.
     validate_serving_input

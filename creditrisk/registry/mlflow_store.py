@@ -44,7 +44,7 @@ def connect(store: str | Path) -> MlflowClient:
     ----------
     store
         SQLite file, used unless ``MLFLOW_TRACKING_URI`` names a server. Artifacts go to
-        ``mlartifacts/`` beside it; a server keeps them where it is told to.
+        ``mlartifacts/`` beside it; a server keeps them where its own settings say.
     """
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)

@@ -6,7 +6,7 @@ from numba import config, njit, types
 from numba.extending import intrinsic
 
 if config.DISABLE_JIT:
-    raise ImportError("numba is told not to compile")
+    raise ImportError("numba is set not to compile")
 
 
 @intrinsic
@@ -40,8 +40,8 @@ def add_answers(rows, allowed, answers, first, total):
         bits[:] = allowed[rows[number, 0]]
         for field in range(1, fields - 1, 2):  # two at once: half the way to memory and back
             one, other = allowed[rows[number, field]], allowed[rows[number, field + 1]]
-            for place in range(size):
-                bits[place] &= one[place] & other[place]
+            for position in range(size):
+                bits[position] &= one[position] & other[position]
         if fields % 2 == 0:
             bits &= allowed[rows[number, fields - 1]]
         found = 0.0

@@ -101,14 +101,14 @@ def make_scorer(
         raise ModelRefused("the file holds no encoder followed by a decision") from error
     if columns != matrix_columns(contract) or columns != list(decide.feature_names_in_):
         raise ModelRefused("the model's columns are not those of its contract")
-    places = domain(contract)
-    scorer = Scorer(name, None, None, sha256, cutoff, contract, pipeline, places, None, reference)
+    allowed = domain(contract)
+    scorer = Scorer(name, None, None, sha256, cutoff, contract, pipeline, allowed, None, reference)
     expected = _reference(scorer)
     fault = _difference(scorer, expected)
     if fault:
         raise ModelRefused(f"the model reads applications otherwise than its contract: {fault}")
     try:
-        fast = replace(scorer, flat=flatten(decide.estimator_, places))
+        fast = replace(scorer, flat=flatten(decide.estimator_, allowed))
     except NotTabulated as reason:
         _log.info("The fast path is not used, scikit-learn answers: %s.", reason)
         return scorer
@@ -119,29 +119,29 @@ def make_scorer(
     return fast
 
 
-def golden_places(places: Domain, draws: int = 300, seed: int = 7) -> np.ndarray:
+def golden_codes(allowed: Domain, draws: int = 300, seed: int = 7) -> np.ndarray:
     """Applications that cover the contract: every level, the ends of each range, and random ones.
 
     Returns
     -------
     ndarray, shape (n, fields)
     """
-    sweeps = [places.sweep(number) for number in range(len(places.values))]
+    sweeps = [allowed.sweep(number) for number in range(len(allowed.values))]
     edges = [
         np.vstack([sweep[:2], sweep[-2:]]) if isinstance(values, range) else sweep
-        for sweep, values in zip(sweeps, places.values)
+        for sweep, values in zip(sweeps, allowed.values)
     ]
     random = np.random.default_rng(seed)
     drawn = [
         start + random.integers(0, len(values), draws)
-        for start, values in zip(places.starts, places.values)
+        for start, values in zip(allowed.starts, allowed.values)
     ]
     return np.vstack([*edges, np.column_stack(drawn)])
 
 
 @dataclass(frozen=True)
 class _Reference:
-    """The golden applications as places, and what scikit-learn says of them."""
+    """The golden applications as codes, and what scikit-learn says of them."""
 
     golden: np.ndarray
     expected: np.ndarray  # probability of a good risk
@@ -149,7 +149,7 @@ class _Reference:
 
 
 def _reference(scorer: Scorer) -> _Reference:
-    golden = golden_places(scorer.domain)
+    golden = golden_codes(scorer.domain)
     frame = scorer.domain.frame(golden)
     expected, approved = (
         good_probability(scorer.pipeline, frame),
@@ -163,7 +163,7 @@ def _difference(scorer: Scorer, reference: _Reference) -> str | None:
     golden = reference.golden
     answers, bound = {"together": scorer._many(golden)}, BOUND
     if scorer.flat is not None:
-        one_by_one = [scorer.flat.one(places) for places in golden.tolist()]
+        one_by_one = [scorer.flat.one(codes) for codes in golden.tolist()]
         answers["one by one"] = np.array(one_by_one)
         if all(type(member) is Forest for member in scorer.flat.members):
             bound = 0.0

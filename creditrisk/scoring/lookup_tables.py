@@ -51,23 +51,23 @@ class NotTabulated(Exception):
 
 @dataclass(frozen=True)
 class Linear:
-    """A logistic regression: the share of each place in the score."""
+    """A logistic regression: the share of each code in the score."""
 
     shares: np.ndarray
     as_list: list[float]  # the same; a list answers faster for one application
     intercept: float
 
-    def one(self, places: list[int]) -> float:
+    def one(self, codes: list[int]) -> float:
         """The probability for one application."""
         score, shares = self.intercept, self.as_list
-        for place in places:
-            score += shares[place]
+        for code in codes:
+            score += shares[code]
         return float(expit(score))
 
-    def many(self, places: np.ndarray) -> np.ndarray:
+    def many(self, codes: np.ndarray) -> np.ndarray:
         """The probabilities for applications of shape (n, fields)."""
-        score = np.full(len(places), self.intercept)
-        for column in places.T:
+        score = np.full(len(codes), self.intercept)
+        for column in codes.T:
             score += self.shares[column]
         probabilities: np.ndarray = expit(score)
         return probabilities
@@ -75,24 +75,24 @@ class Linear:
 
 @dataclass(frozen=True)
 class Forest:
-    """A random forest: the leaves that each place allows, and what the leaves answer."""
+    """A random forest: the leaves that each code allows, and what the leaves answer."""
 
-    rows: np.ndarray  # by place: its row in `allowed`
+    rows: np.ndarray  # by code: its row in `allowed`
     allowed: np.ndarray  # uint64, (rows, words * trees): bit b of word w is a tree's leaf 64 w + b
     answers: np.ndarray  # by tree and leaf, flat: the share of good risks
     first: np.ndarray  # by tree: where its leaves begin in `answers`
     words: int
-    #: By place: its row as one whole number, a tree's bits together, in the order of `answers`.
+    #: By code: its row as one whole number, a tree's bits together, in the order of `answers`.
     #: For one application Python's long arithmetic takes half the time of numpy's many small steps.
     masks: list[int]
     ones: int  # in the same order, each tree's first leaf
 
-    def one(self, places: list[int]) -> float:
+    def one(self, codes: list[int]) -> float:
         """The probability for one application."""
         masks = self.masks
-        bits = masks[places[0]]
-        for place in places[1:]:
-            bits &= masks[place]
+        bits = masks[codes[0]]
+        for code in codes[1:]:
+            bits &= masks[code]
         # The lowest bit of each tree. Every tree has one left, so the subtraction stays within it.
         lowest = bits ^ (bits & (bits - self.ones))
         words = np.frombuffer(lowest.to_bytes(8 * self.allowed.shape[1], "little"), np.uint64)
@@ -101,21 +101,21 @@ class Forest:
         # Tree after tree as scikit-learn adds; sum() and np.sum() round in another order.
         return float(np.add.accumulate(answers)[-1] / len(self.first))
 
-    def many(self, places: np.ndarray) -> np.ndarray:
+    def many(self, codes: np.ndarray) -> np.ndarray:
         """The probabilities for applications of shape (n, fields)."""
-        if (walk := compiled(len(places))) is None:
-            return self.interpreted(places)
-        total = np.empty(len(places))
-        walk.add_answers(self.rows[places], self.allowed, self.answers, self.first, total)
+        if (walk := compiled(len(codes))) is None:
+            return self.interpreted(codes)
+        total = np.empty(len(codes))
+        walk.add_answers(self.rows[codes], self.allowed, self.answers, self.first, total)
         total /= len(self.first)
-        if (total[:CHUNK] == self.interpreted(places[:CHUNK])).all():
+        if (total[:CHUNK] == self.interpreted(codes[:CHUNK])).all():
             return total
         _log.warning("THE COMPILED WALK IS REFUSED, numpy answers: they differ.")
-        return self.interpreted(places)
+        return self.interpreted(codes)
 
-    def interpreted(self, places: np.ndarray) -> np.ndarray:
+    def interpreted(self, codes: np.ndarray) -> np.ndarray:
         """The same by numpy alone."""
-        rows, total = self.rows[places], np.empty(len(places))
+        rows, total = self.rows[codes], np.empty(len(codes))
         buffers = np.empty((2, CHUNK, self.allowed.shape[1]), np.uint64)
         for start in range(0, len(rows), CHUNK):
             chunk = rows[start : start + CHUNK]
@@ -145,18 +145,18 @@ class LookupTables:
 
     members: tuple[Linear | Forest, ...]
 
-    def one(self, places: list[int]) -> float:
+    def one(self, codes: list[int]) -> float:
         """The probability for one application."""
-        total = self.members[0].one(places)
+        total = self.members[0].one(codes)
         for member in self.members[1:]:
-            total += member.one(places)
+            total += member.one(codes)
         return total / len(self.members)
 
-    def many(self, places: np.ndarray) -> np.ndarray:
+    def many(self, codes: np.ndarray) -> np.ndarray:
         """The probabilities for applications of shape (n, fields)."""
-        total = self.members[0].many(places)
+        total = self.members[0].many(codes)
         for member in self.members[1:]:
-            total = total + member.many(places)
+            total = total + member.many(codes)
         return total / len(self.members)
 
 
@@ -293,12 +293,12 @@ def _questions(
         end = begin + count[tree.children_left[inner]]
         for word in range(words):
             bits = ~(_ones(end - 64 * word) ^ _ones(begin - 64 * word))
-            place = np.full(len(inner), word * len(trees) + number)
-            parts.append((tree.feature[inner], tree.threshold[inner], place, bits))
+            concerned = np.full(len(inner), word * len(trees) + number)
+            parts.append((tree.feature[inner], tree.threshold[inner], concerned, bits))
     column, *asked = (np.concatenate(part) for part in zip(*parts))
-    threshold, places, bits = asked
+    threshold, concerned, bits = asked
     return {
-        int(c): (threshold[column == c], places[column == c], bits[column == c])
+        int(c): (threshold[column == c], concerned[column == c], bits[column == c])
         for c in np.unique(column)
     }
 
@@ -337,9 +337,11 @@ def _allowed(
     return row.ravel(), rows
 
 
-def _bits_left(threshold: np.ndarray, place: np.ndarray, bits: np.ndarray, size: int) -> np.ndarray:
+def _bits_left(
+    threshold: np.ndarray, concerned: np.ndarray, bits: np.ndarray, size: int
+) -> np.ndarray:
     """The leaves left above none, one, two ... of a column's thresholds in rising order."""
     steps, step = np.unique(threshold, return_inverse=True)
     left = np.full((len(steps) + 1, size), ~np.uint64(0))
-    np.bitwise_and.at(left, (step + 1, place), bits)
+    np.bitwise_and.at(left, (step + 1, concerned), bits)
     return np.bitwise_and.accumulate(left, axis=0)

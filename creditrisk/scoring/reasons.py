@@ -38,7 +38,7 @@ FLOOR = 1e-6
 #: Smaller effects on the log-odds are roundings.
 LEAST = 1e-9
 
-#: Places of applications (n, fields) -> their probabilities (n,).
+#: Codes of applications (n, fields) -> their probabilities (n,).
 Many = Callable[[np.ndarray], np.ndarray]
 
 
@@ -78,13 +78,13 @@ def reference(
 
 
 def field_effects(
-    places: np.ndarray, typical: np.ndarray, many: Many
+    codes: np.ndarray, typical: np.ndarray, many: Many
 ) -> tuple[np.ndarray, np.ndarray]:
     """What each field of an application does to its log-odds, seen from the reference.
 
     Parameters
     ----------
-    places, typical
+    codes, typical
         The application and the reference, shape (fields,), as
         :class:`creditrisk.data.domain.Domain`
         numbers them.
@@ -96,14 +96,14 @@ def field_effects(
     gains : ndarray, shape (fields,)
         What the score would gain if that field alone had the reference's value.
     """
-    players = np.flatnonzero(places != typical)
-    found, gains = np.zeros((2, len(places)))
+    players = np.flatnonzero(codes != typical)
+    found, gains = np.zeros((2, len(codes)))
     shares = _exact if len(players) <= EXACT else _sampled
 
     def score(mixtures: np.ndarray) -> np.ndarray:
         """The log-odds of mixtures, (n, players): True for the applicant's value."""
         rows = np.tile(typical, (len(mixtures), 1))
-        rows[:, players] = np.where(mixtures, places[players], typical[players])
+        rows[:, players] = np.where(mixtures, codes[players], typical[players])
         odds: np.ndarray = logit(np.clip(many(rows), FLOOR, 1 - FLOOR))
         return odds
 
@@ -112,7 +112,7 @@ def field_effects(
 
 
 def find_reasons(
-    places: np.ndarray, typical: np.ndarray, domain: Domain, many: Many
+    codes: np.ndarray, typical: np.ndarray, domain: Domain, many: Many
 ) -> tuple[Reason, ...]:
     """Up to four reasons why an application scores lower than the reference, strongest first.
 
@@ -123,13 +123,13 @@ def find_reasons(
     -------
     tuple of Reason
     """
-    found, gains = field_effects(places, typical, many)
+    found, gains = field_effects(codes, typical, many)
     order = np.argsort(found, kind="stable")
     chosen = [n for n in order.tolist() if found[n] < -LEAST and gains[n] > LEAST][:MOST]
     reasons = []
     for number in chosen:
         field, values = domain.contract.fields[number], domain.values[number]
-        value, better = (values[row[number] - domain.starts[number]] for row in (places, typical))
+        value, better = (values[row[number] - domain.starts[number]] for row in (codes, typical))
         words = (
             f"{field.title} is {_words(value, field)}; {_words(better, field, given='no value')}, "
             "as is usual among approved applicants, would score higher"

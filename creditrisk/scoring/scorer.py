@@ -95,9 +95,9 @@ class Scorer:
         if isinstance(applications, pd.DataFrame):
             return [self._decision(p) for p in self.probabilities(applications).tolist()]
         records = [applications] if isinstance(applications, dict) else applications
-        found = [self.domain.places(record) for record in records]
-        places = [each for each in found if each is not None]
-        if len(places) < len(found):
+        found = [self.domain.codes(record) for record in records]
+        codes = [each for each in found if each is not None]
+        if len(codes) < len(found):
             raise InvalidRecords(
                 [
                     RecordProblem(number, *problem)
@@ -106,9 +106,9 @@ class Scorer:
                     for problem in record_problems(record, self.contract)
                 ]
             )
-        if self.flat is not None and len(places) <= FEW:
-            return [self._decision(self.flat.one(each)) for each in places]
-        return [self._decision(p) for p in self._many(np.array(places)).tolist()]
+        if self.flat is not None and len(codes) <= FEW:
+            return [self._decision(self.flat.one(each)) for each in codes]
+        return [self._decision(p) for p in self._many(np.array(codes)).tolist()]
 
     def probabilities(self, frame: pd.DataFrame) -> np.ndarray:
         """The probability of a good risk for each application, NaN and None being missing values.
@@ -122,14 +122,14 @@ class Scorer:
         InvalidRecords
             If the contract does not allow one of them.
         """
-        return self._many(_frame_places(frame, self.domain))
+        return self._many(_frame_codes(frame, self.domain))
 
-    def from_places(self, places: np.ndarray) -> np.ndarray:
-        """The same for applications given by the places of their values, shape (n, fields)."""
-        return self._many(places)
+    def from_codes(self, codes: np.ndarray) -> np.ndarray:
+        """The same for applications given by the codes of their values, shape (n, fields)."""
+        return self._many(codes)
 
-    def reasons(self, places: np.ndarray) -> list[tuple[Reason, ...]]:
-        """What holds the score of each application down, given as for :meth:`from_places`.
+    def reasons(self, codes: np.ndarray) -> list[tuple[Reason, ...]]:
+        """What holds the score of each application down, given as for :meth:`from_codes`.
 
         Raises
         ------
@@ -137,7 +137,7 @@ class Scorer:
             As :meth:`score`.
         """
         typical = self._typical()
-        return [find_reasons(each, typical, self.domain, self._many) for each in places]
+        return [find_reasons(each, typical, self.domain, self._many) for each in codes]
 
     def effects(self, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
         """What each field does to the log-odds of each application, seen from the reference.
@@ -152,8 +152,8 @@ class Scorer:
         InvalidRecords, NoReasons
             As :meth:`score`.
         """
-        typical, rows = self._typical(), _frame_places(frame, self.domain)
-        found = [field_effects(places, typical, self._many) for places in rows]
+        typical, rows = self._typical(), _frame_codes(frame, self.domain)
+        found = [field_effects(codes, typical, self._many) for codes in rows]
         both = np.array(found).reshape(-1, 2, rows.shape[1])
         return both[:, 0], both[:, 1]
 
@@ -161,10 +161,10 @@ class Scorer:
         self._typical()  # or there are none
         decisions = self.score(applications)
         if isinstance(applications, pd.DataFrame):
-            rows = _frame_places(applications, self.domain)
+            rows = _frame_codes(applications, self.domain)
         else:
             records = [applications] if isinstance(applications, dict) else applications
-            rows = np.array([self.domain.places(record) for record in records])
+            rows = np.array([self.domain.codes(record) for record in records])
         return [replace(each, reasons=why) for each, why in zip(decisions, self.reasons(rows))]
 
     def _typical(self) -> np.ndarray:
@@ -173,15 +173,15 @@ class Scorer:
                 "the model was saved without a reference application, so it has no reasons; "
                 "register it again"
             )
-        return np.array(self.domain.places(self.reference))
+        return np.array(self.domain.codes(self.reference))
 
-    def _many(self, places: np.ndarray) -> np.ndarray:
-        if not len(places):
+    def _many(self, codes: np.ndarray) -> np.ndarray:
+        if not len(codes):
             return np.empty(0)
         if self.flat is not None:
-            return self.flat.many(places)
+            return self.flat.many(codes)
         # The pipeline's classifier, spared its encoder: the matrix follows from the contract.
-        return good_probability(self.pipeline["decide"], self.domain.matrix(places))
+        return good_probability(self.pipeline["decide"], self.domain.matrix(codes))
 
     def _decision(self, probability: float) -> Decision:
         good = probability >= self.cutoff
@@ -194,8 +194,8 @@ def good_probability(model: BaseEstimator, applications: pd.DataFrame) -> np.nda
     return good
 
 
-def _frame_places(frame: pd.DataFrame, places: Domain) -> np.ndarray:
-    """The places of each row's values.
+def _frame_codes(frame: pd.DataFrame, allowed: Domain) -> np.ndarray:
+    """The codes of each row's values.
 
     Raises
     ------
@@ -206,11 +206,11 @@ def _frame_places(frame: pd.DataFrame, places: Domain) -> np.ndarray:
         doubled = frame.columns[frame.columns.duplicated()][0]
         problem = RecordProblem(1, str(doubled)[:40], "stands in more than one column")
         raise InvalidRecords([problem])
-    found = np.full((len(frame), len(places.values)), -1)
-    fields = places.contract.fields
-    for number, (each, start, values) in enumerate(zip(fields, places.starts, places.values)):
+    found = np.full((len(frame), len(allowed.values)), -1)
+    fields = allowed.contract.fields
+    for number, (each, start, values) in enumerate(zip(fields, allowed.starts, allowed.values)):
         if each.name in frame:
-            found[:, number] = _column_places(frame[each.name], each, start, values)
+            found[:, number] = _column_codes(frame[each.name], each, start, values)
     unknown = len(frame.columns) > sum(each.name in frame for each in fields)
     bad = np.arange(len(frame)) if unknown else np.flatnonzero((found < 0).any(axis=1))
     if len(bad):
@@ -220,32 +220,32 @@ def _frame_places(frame: pd.DataFrame, places: Domain) -> np.ndarray:
             [
                 RecordProblem(int(row) + 1, *problem)
                 for row, record in zip(bad, rows)
-                for problem in record_problems(record, places.contract)
+                for problem in record_problems(record, allowed.contract)
             ]
         )
     return found
 
 
-def _column_places(
+def _column_codes(
     column: pd.Series, each: Field, start: int, values: Sequence[Level | None]
 ) -> np.ndarray:
-    """The place of each value of a column, -1 for one that is not allowed."""
+    """The code of each value of a column, -1 for one that is not allowed."""
     if each.levels is None and column.dtype.kind in "iu":
         low, high = each.bounds
         inside = column.between(low, high).to_numpy()
         return np.where(inside, column.to_numpy().astype(np.int64) - low + start, -1)
     if pd.api.types.is_integer_dtype(column) or isinstance(column.dtype, pd.StringDtype):
         # One type throughout: ask once for each distinct value.
-        codes, distinct = pd.factorize(column)
+        numbers, distinct = pd.factorize(column)
         distinct = distinct.tolist()
     else:
-        codes, distinct = np.arange(len(column)), _plain(column)
+        numbers, distinct = np.arange(len(column)), _plain(column)
     wanted = (int if each.type == "integer" else str, *([] if each.required else [type(None)]))
     found = [
         start + values.index(value) if type(value) in wanted and value in values else -1
         for value in (*distinct, None)  # code -1, the last, is a missing value
     ]
-    return np.asarray(np.array(found)[codes])
+    return np.asarray(np.array(found)[numbers])
 
 
 def _plain(column: pd.Series) -> list[Any]:

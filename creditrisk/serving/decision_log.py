@@ -3,7 +3,7 @@
 A line is JSON. Its last member, ``sha256``, is the hash of everything before it, ``previous``
 included, so that no line can be changed, dropped or moved without breaking the chain. Beside the
 log, ``<log>.head`` holds the number and hash of the last line: it shows that lines are missing
-at the end, where no later line could tell.
+at the end, where no later line would show it.
 
 Whoever may write both files can forge both. Keep the head elsewhere (the server reports it under
 ``/ready``) if that matters.
@@ -108,7 +108,7 @@ class DecisionLog:
             batch.written = True
 
     def _undo(self, error: OSError) -> None:
-        """Drop what was half written, so that no decision is logged that nobody was told."""
+        """Drop what was half written, so that no decision is logged that nobody was given."""
         try:
             os.ftruncate(self.file, self.size)
             os.fsync(self.file)

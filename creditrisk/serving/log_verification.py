@@ -26,7 +26,7 @@ def problems(path: str | Path, head: Head | None = None) -> Iterator[str]:
         end = sealed(line)
         if end is None:
             yield f"line {number}: was edited, its hash does not fit its content"
-            last = Head(last.number + 1, "")  # what follows it cannot be told
+            last = Head(last.number + 1, "")  # what follows it cannot be checked
             continue
         found, previous = end
         if found.number != last.number + 1:

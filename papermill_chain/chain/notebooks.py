@@ -15,7 +15,7 @@ from typing import Any
 
 
 class ChainError(Exception):
-    """A chain or a request that cannot be carried out, told in a sentence for whoever asked."""
+    """A chain or a request that cannot be carried out, in one sentence for whoever asked for it."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,10 @@ def read_notebook(path: Path) -> Notebook:
 def notebook_in(text: str, name: str, title: str) -> Notebook:
     """The notebook in a text, which errors call `name`; it is called `title` if it has none."""
     try:
-        told = json.loads(text)
-        cells = [(cell["cell_type"], "".join(cell["source"])) for cell in told["cells"]]
-        tags = [cell["metadata"].get("tags", []) for cell in told["cells"]]
-        kernel = told["metadata"].get("kernelspec", {}).get("name", "python3")
+        content = json.loads(text)
+        cells = [(cell["cell_type"], "".join(cell["source"])) for cell in content["cells"]]
+        tags = [cell["metadata"].get("tags", []) for cell in content["cells"]]
+        kernel = content["metadata"].get("kernelspec", {}).get("name", "python3")
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ChainError(f"{name} is not a notebook that can be read") from None
     tagged = [source for (_, source), tag in zip(cells, tags, strict=True) if "parameters" in tag]

@@ -15,7 +15,7 @@ from papermill_chain.chain.staleness import stale_reasons
 from papermill_chain.runs.files import relative
 from papermill_chain.runs.manifest import Run, StageRun
 
-SHORTEST_SECRET = 6  # characters; a shorter one cannot be told from ordinary text
+SHORTEST_SECRET = 6  # characters; a shorter one looks like ordinary text
 
 
 @dataclass(frozen=True)

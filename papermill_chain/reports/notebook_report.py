@@ -187,7 +187,7 @@ def _join_headers(table: Tag) -> None:
 
 
 def _anchor_headings(body: BeautifulSoup) -> list[dict[str, str]]:
-    """Give each heading the anchor JupyterLab gives it; tell those of the sections, in order."""
+    """Give each heading the anchor JupyterLab gives it; return those of the sections, in order."""
     sections: list[dict[str, str]] = []
     taken: set[str] = set()
     for heading in body(["h2", "h3"]):

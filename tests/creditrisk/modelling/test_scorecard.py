@@ -44,7 +44,7 @@ def test_sql_and_points_are_the_model_on_every_row():
     X_raw, y = TABLE[[field.name for field in CONTRACT.fields]], target(TABLE, CONTRACT)
     model, X = fit(CONTRACT, X_raw, y)
     places = loading.make_scorer(model, CONTRACT).domain
-    drawn = places.frame(loading.golden_places(places))
+    drawn = places.frame(loading.golden_codes(places))
     frame = pd.concat([X_raw, drawn], ignore_index=True)
     answers = run_sql(scorecard.to_sql(model, CONTRACT), frame, "applications")
     expected = model.predict_proba(frame)[:, 1]

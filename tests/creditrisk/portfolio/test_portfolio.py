@@ -29,7 +29,7 @@ from creditrisk.data.contract import read_contract, record_problems
 from creditrisk.portfolio.job import Refused
 from creditrisk.portfolio.output import Hashed
 from creditrisk.portfolio.scoring import score
-from creditrisk.scoring.loading import golden_places, load_scorer
+from creditrisk.scoring.loading import golden_codes, load_scorer
 from creditrisk.scoring.scorer import Scorer
 
 CONTRACT = read_contract(ROOT / "data/raw/datapackage.json")
@@ -54,7 +54,7 @@ def scorer(model) -> Scorer:
 @pytest.fixture(scope="module")
 def applications(scorer) -> pd.DataFrame:
     """Applications all over the contract, numbered."""
-    frame = scorer.domain.frame(golden_places(scorer.domain))
+    frame = scorer.domain.frame(golden_codes(scorer.domain))
     frame.insert(0, "id", np.arange(len(frame)) + 1000)
     return frame
 

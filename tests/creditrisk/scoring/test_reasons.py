@@ -68,7 +68,7 @@ def test_contributions_of_two_fields_worked_out_by_hand():
 @pytest.mark.parametrize("name", ["Logistic Regression", "WoE Scorecard"])
 def test_a_linear_models_contributions_are_differences_of_its_weights(scorer, name):
     additive = scorer(name)
-    shares, places = additive.flat.members[0].shares, additive.domain.places
+    shares, places = additive.flat.members[0].shares, additive.domain.codes
     typical = shares[places(additive.reference)]
     expected = shares[[places(record) for record in as_records(RAW.head(60))]] - typical
     found, gains = additive.effects(RAW.head(60))
@@ -91,8 +91,8 @@ def test_contributions_are_those_of_a_library(scorer, name):
         from shap.explainers import Exact
 
         model = scorer(name)
-        typical = np.array(model.domain.places(model.reference))
-        rows = np.array([model.domain.places(r) for r in as_records(RAW.head(12))])
+        typical = np.array(model.domain.codes(model.reference))
+        rows = np.array([model.domain.codes(r) for r in as_records(RAW.head(12))])
 
         def log_odds(places):
             return logit(model.flat.many(np.asarray(places, int)))

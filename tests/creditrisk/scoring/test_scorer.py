@@ -32,7 +32,7 @@ from creditrisk.data.raw import read_raw
 from creditrisk.modelling import candidates
 from creditrisk.registry import mlflow_store, promotion
 from creditrisk.scoring import loading, mlflow_files
-from creditrisk.scoring.loading import ModelRefused, golden_places, load_scorer, make_scorer
+from creditrisk.scoring.loading import ModelRefused, golden_codes, load_scorer, make_scorer
 from creditrisk.scoring.scorer import InvalidRecords, NoReasons
 from creditrisk.serving.model_reload import serve_from
 
@@ -127,7 +127,7 @@ def test_fast_answers_are_the_pipelines_all_over_the_contract(name, fitted):
     scorer = make_scorer(pipeline, CONTRACT)
     assert scorer.fast
     bound = 0 if name.endswith("Forest") else 1e-15
-    drawn = scorer.domain.frame(golden_places(scorer.domain, draws=10_000, seed=11))
+    drawn = scorer.domain.frame(golden_codes(scorer.domain, draws=10_000, seed=11))
     assert drawn["Saving accounts"].isna().mean() > 0.1
     for frame in (RAW, drawn):
         expected = pipeline.predict_proba(frame)[:, 1]
@@ -145,7 +145,7 @@ def test_as_machine_code_a_forest_gives_the_same_bits_or_is_refused(
     name, fitted, caplog, monkeypatch
 ):
     scorer = make_scorer(fitted(name), CONTRACT)
-    forest, places = scorer.flat.members[-1], golden_places(scorer.domain, draws=20_000, seed=12)
+    forest, places = scorer.flat.members[-1], golden_codes(scorer.domain, draws=20_000, seed=12)
     assert forest.words > 1  # an empty word sends the walk on
     by_numpy = forest.interpreted(places)
     assert (forest.many(places) == by_numpy).all()
@@ -153,7 +153,7 @@ def test_as_machine_code_a_forest_gives_the_same_bits_or_is_refused(
 
     expected = fitted(name).predict_proba(scorer.domain.frame(places[-3000:]))[:, 1]
     bound = 0 if name.endswith("Forest") else 1e-15
-    assert np.abs(scorer.from_places(places)[-3000:] - expected).max() <= bound
+    assert np.abs(scorer.from_codes(places)[-3000:] - expected).max() <= bound
 
     def wrong(rows, allowed, answers, first, total):
         total[:] = 0.5
