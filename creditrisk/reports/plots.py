@@ -127,7 +127,7 @@ def quantity(ax: Axes, field: Field, values: pd.Series, y: pd.Series) -> None:
     ax.yaxis.set_major_formatter(PercentFormatter(1))
     ax.set(xlabel=axis_label(field), ylabel="share of the class")
     scale(ax, field.scale)
-    ax.legend(frameon=False)
+    ax.legend(frameon=False, loc="upper right")
 
 
 def axis_label(field: Field) -> str:
@@ -190,4 +190,4 @@ def two_samples(ax: Axes, shares: pd.DataFrame, label: str) -> None:
     ax.set_yticks(place, shares.index)
     ax.set(xlabel=label, ylim=(len(shares) - 0.5, -0.5))
     ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    ax.legend(frameon=False)
+    ax.legend(frameon=False, loc="lower right")
