@@ -181,7 +181,7 @@ def replay(chosen: argparse.Namespace) -> int:
 
 def verify(chosen: argparse.Namespace) -> int:
     from creditrisk.serving.decision_log import Head, LogError, read_head
-    from creditrisk.serving.log_verification import problems
+    from creditrisk.serving.replay import problems
 
     head = None
     if chosen.head:

@@ -25,7 +25,7 @@ from waitress import wasyncore
 
 from creditrisk import cli
 from creditrisk.scoring.loading import load_scorer
-from creditrisk.serving import client, decision_log, http_server, log_verification
+from creditrisk.serving import client, decision_log, http_server, replay
 from creditrisk.serving.app import create_app
 from creditrisk.serving.model_reload import serve_from
 
@@ -741,9 +741,9 @@ def reseal(line: bytes, **changes) -> bytes:
 def test_what_was_done_to_a_log_is_found(tmp_path, forge, words):
     log = tmp_path / "log"
     lines = logged(log, 6)
-    assert list(log_verification.problems(log)) == []
+    assert list(replay.problems(log)) == []
     log.write_bytes(b"".join(forge(lines)))
-    assert list(log_verification.problems(log)) == words
+    assert list(replay.problems(log)) == words
 
 
 def test_an_unfinished_line_is_cut_off_and_the_chain_goes_on(tmp_path):
@@ -757,7 +757,7 @@ def test_an_unfinished_line_is_cut_off_and_the_chain_goes_on(tmp_path):
     book = decision_log.open_log(log)
     book.append([decision_log.entry("id-4", "now", {}, ONE, {"probability": 0.5})])
     book.close()
-    assert list(log_verification.problems(log)) == []
+    assert list(replay.problems(log)) == []
     log.write_bytes(b"".join(lines[:2]))
     with pytest.raises(decision_log.LogError, match="does not end where it did"):
         decision_log.open_log(log)
@@ -781,7 +781,7 @@ def test_a_full_disk_leaves_neither_decision_nor_half_a_line(tmp_path, monkeypat
     assert log.read_bytes() == before
     book.append([line])
     book.close()
-    assert list(log_verification.problems(log)) == [] and book.head.number == 2
+    assert list(replay.problems(log)) == [] and book.head.number == 2
 
 
 def test_kill_under_load_loses_no_acknowledged_decision(recording):
@@ -794,7 +794,7 @@ def test_kill_under_load_loses_no_acknowledged_decision(recording):
     kept = {json.loads(line)["id"] for line in log.read_bytes().splitlines() if line.endswith(b"}")}
     assert len(acknowledged) > 20 and acknowledged <= kept
     decision_log.open_log(log).close()
-    assert list(log_verification.problems(log)) == []
+    assert list(replay.problems(log)) == []
 
 
 # The client
