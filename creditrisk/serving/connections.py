@@ -8,6 +8,8 @@ without it. ``type: ignore[misc]`` is there because Waitress comes without types
 import json
 import logging
 import time
+from collections import deque
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
@@ -18,6 +20,8 @@ from waitress.task import ErrorTask, WSGITask
 from creditrisk.serving.predict import MAX_BODY
 
 log = logging.getLogger("creditrisk")
+
+SENT_AT_ONCE = 65536  # bytes of an answer up to which it goes out whole
 
 _DETAILS = {
     400: "The request is malformed.",
@@ -120,6 +124,11 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         """Whether a request has begun to come and is not answered yet."""
         return bool(self.requests) or (self.request is not None and not self.request.empty)
 
+    @property
+    def clogged(self) -> bool:
+        """Whether the other side does not read its answers; it gets no more before it does."""
+        return bool(self.connected and self.total_outbufs_len >= SENT_AT_ONCE)
+
     def close_if_overdue(self, now: float, limit: float) -> None:
         """Close it if a request takes longer to come, or an answer to be read, than the limit.
 
@@ -129,3 +138,33 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             self.will_close = True
         if self.total_outbufs_len and now - self.last_activity > limit:
             self.handle_close()
+
+
+@dataclass
+class SameThread:
+    """Takes the place of Waitress's threads: requests are answered by who waits for the sockets.
+
+    A decision takes less time than waking a thread for it; ``docs/serving.md`` has what this is
+    worth. Only a decision log is worth threads, which wait for the disk together.
+    """
+
+    waiting: deque[Channel] = field(default_factory=deque)
+
+    def add_task(self, channel: Channel) -> None:
+        """Take a connection that has a request to answer; Waitress calls this."""
+        self.waiting.append(channel)
+
+    @property
+    def ready(self) -> bool:
+        """Whether a request can be answered now."""
+        return not all(channel.clogged for channel in self.waiting)
+
+    def answer(self) -> None:
+        """Answer one request of each connection, so that none keeps the others waiting."""
+        for _ in range(len(self.waiting)):
+            channel = self.waiting.popleft()
+            if channel.clogged:
+                self.waiting.append(channel)
+                continue
+            channel.service()
+            channel.handle_write()  # header and body in one, and not only on the next turn

@@ -18,6 +18,7 @@ import select
 import signal
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from types import FrameType
@@ -28,7 +29,7 @@ from waitress import create_server, wasyncore
 from waitress.server import BaseWSGIServer
 
 from creditrisk.serving.app import LOCAL, create_app, token_from_environment
-from creditrisk.serving.connections import Channel
+from creditrisk.serving.connections import SENT_AT_ONCE, Channel, SameThread
 from creditrisk.serving.decision_log import open_log
 from creditrisk.serving.model_reload import Served, serve_from, watch
 from creditrisk.serving.predict import MAX_BODY
@@ -40,9 +41,7 @@ CONNECTIONS = 2000  # open at once; each costs memory, not a thread
 REQUEST_SECONDS = 30  # to send one request completely, or to read some of an answer
 DRAIN_SECONDS = 30  # to finish what is in flight when asked to stop
 
-#: Threads that decide. One is faster than several, which would take turns at the interpreter; but
-#: decisions that are logged wait for the disk, and several share one wait.
-THREADS, LOGGING_THREADS = 1, 8
+LOGGING_THREADS = 8  # they share the wait for the disk if decisions are logged
 
 _encode = json.JSONEncoder(default=str).encode
 _OWN = set(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
@@ -83,20 +82,29 @@ def serve(
         served, hosts=LOCAL + hosts, decision_log=book, token=token, log_request=_log_request
     )
     sockets: dict[int, Any] = {}
-    listeners = _listeners(app, sockets, host, port, LOGGING_THREADS if book else THREADS)
-    stopping = threading.Event()
-    _on_signals(served, stopping, listeners[0])
+    listeners = _listeners(app, sockets, host, port, LOGGING_THREADS if book else 1)
+    stopping, same_thread = threading.Event(), SameThread()
+    _on_signals(served, stopping, listeners[0].pull_trigger)
+    for listener in listeners if not book else ():
+        listener.task_dispatcher = same_thread
+        listener.pull_trigger = lambda: None  # nobody to wake: it is the same thread
     watch(served, watch_seconds)
     _announce(listeners, served, host, token)
     gc.freeze()  # what has been loaded stays: no need to look through it again and again
+
+    def turn(seconds: float) -> None:
+        seconds = 0 if same_thread.ready else seconds
+        wasyncore.loop(timeout=seconds, map=sockets, use_poll=True, count=1)
+        same_thread.answer()
+
     check = time.time()
     while not stopping.is_set():
-        wasyncore.loop(timeout=1, map=sockets, use_poll=True, count=1)
+        turn(1)
         if (now := time.time()) > check:
             check = now + 5
             for channel in _channels(listeners):
                 channel.close_if_overdue(now, REQUEST_SECONDS)
-    _drain(sockets, listeners)
+    _drain(listeners, turn)
     if book:
         book.close()
     log.info("stopped")
@@ -113,10 +121,10 @@ def _listeners(
         port=port,
         threads=threads,
         ident=None,
-        # Up to so many bytes an answer goes out whole, sent by the thread that waits for sockets:
-        # the thread that decides goes on meanwhile. Without this setting, which Waitress means to
-        # drop one day, half as many requests get through on 8 connections.
-        send_bytes=65536,
+        # Up to so many bytes an answer goes out whole, sent by the thread that waits for sockets.
+        # Without this setting, which Waitress means to drop one day, half as many requests get
+        # through on 8 connections.
+        send_bytes=SENT_AT_ONCE,
         recv_bytes=65536,
         # No thread waits for a client to read: the answers to what is read at once are fewer bytes.
         outbuf_high_watermark=2**27,
@@ -145,12 +153,12 @@ def _connections() -> int:
     return CONNECTIONS if soft == resource.RLIM_INFINITY else min(CONNECTIONS, soft - 64)
 
 
-def _on_signals(served: Served, stopping: threading.Event, listener: BaseWSGIServer) -> None:
+def _on_signals(served: Served, stopping: threading.Event, wake: Callable[[], object]) -> None:
     def stop(number: int, frame: FrameType | None) -> None:
         if stopping.is_set():
             raise SystemExit(128 + number)  # asked twice: at once
         stopping.set()
-        listener.pull_trigger()  # ends the wait for sockets
+        wake()  # ends the wait for sockets
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
@@ -163,7 +171,7 @@ def _channels(listeners: list[BaseWSGIServer]) -> list[Channel]:
     return [each for listener in listeners for each in listener.active_channels.values()]
 
 
-def _drain(sockets: dict[int, Any], listeners: list[BaseWSGIServer]) -> None:
+def _drain(listeners: list[BaseWSGIServer], turn: Callable[[float], None]) -> None:
     """Take no more connections, answer every request that has come, and close."""
     for listener in listeners:
         # Who has connected already is let in; closing the socket would turn them away.
@@ -175,7 +183,7 @@ def _drain(sockets: dict[int, Any], listeners: list[BaseWSGIServer]) -> None:
     log.info("stopping", extra={"connections": len(_channels(listeners))})
     began = time.monotonic()
     while (channels := _channels(listeners)) and time.monotonic() < began + DRAIN_SECONDS:
-        wasyncore.loop(timeout=0.05, map=sockets, use_poll=True, count=1)
+        turn(0.05)
         for channel in channels:
             # For 0.2 seconds more, requests may be on their way.
             if not channel.unanswered and time.monotonic() > began + 0.2:
