@@ -3,10 +3,11 @@
     uv run python benchmarks/quality.py                # some four minutes on two cores
     uv run python benchmarks/quality.py --repeats 2
 
-All 1000 rows, no test set. The recipe's settings stand in creditrisk/modelling/candidates.py; two
-of them, the scorecard's bins and that ordered levels count up, were chosen once on other folds of
-the same rows, so read the gains as slightly flattered. Differences are paired fold by fold, with
-the corrected resampled interval of Nadeau and Bengio. Another --seed moves them by some .002.
+All 1000 rows, no test set. The recipe's settings stand in creditrisk/modelling, in candidates.py
+and pipelines.py; two of them, the scorecard's bins and that ordered levels count up, were chosen
+once on other folds of the same rows, so read the gains as slightly flattered. Differences are
+paired fold by fold, with the corrected resampled interval of Nadeau and Bengio. Another --seed
+moves them by some .002.
 """
 
 import argparse

@@ -1,14 +1,11 @@
 """The candidate classifiers: what each is, and why its settings are what they are.
 
-Every candidate takes the encoded matrix (see :func:`creditrisk.data.encoding.encoder`) and is made
-of scikit-learn's own parts only, so that a saved model opens without this package.
+Every candidate takes the encoded matrix (see :func:`creditrisk.data.encoding.encoder`).
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-from scipy.special import logit
 from scipy.stats import loguniform, randint
 from sklearn.base import BaseEstimator, clone
 from sklearn.compose import ColumnTransformer
@@ -25,17 +22,15 @@ from sklearn.model_selection import (
     StratifiedKFold,
 )
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import (
-    FunctionTransformer,
-    KBinsDiscretizer,
-    QuantileTransformer,
-    SplineTransformer,
-    StandardScaler,
-    TargetEncoder,
-)
+from sklearn.preprocessing import StandardScaler
 
 from creditrisk.data.contract import Contract
-from creditrisk.data.encoding import encoded_columns, matrix_columns
+from creditrisk.modelling.pipelines import (
+    on_contract,
+    plain_dummies,
+    spline_regression,
+    woe_scorecard,
+)
 
 #: Folds inside a training part, on which a search judges settings.
 INNER_FOLDS = 5
@@ -47,7 +42,7 @@ Settings = dict[str, object]  # of an estimator, by the name of the parameter
 class Candidate:
     """A model in the comparison: an estimator, or the mean of other candidates' probabilities.
 
-    ``space`` says of each setting that a search may change what to draw it from, as
+    ``space`` maps each setting that a search may change to what it is drawn from, as
     scikit-learn's ``ParameterSampler`` takes it.
     """
 
@@ -68,15 +63,15 @@ def candidates(
     seed
         Seed of the forests, the boosting, the scorecard's inner folds and the search.
     exclude
-        Raw columns that no model may look at; the matrix may hold them all the same.
+        Raw columns that no model uses; the matrix may contain them.
     trials
         Settings that each estimator tries whenever it is fitted, see :func:`searching`; 0 leaves
-        it with the settings that stand here.
+        it with its default settings, those of this list.
 
     Raises
     ------
     ContractError
-        If ``exclude`` names a column that is not there.
+        If ``exclude`` names a column that the contract does not have.
     ValueError
         If ``trials`` is negative.
     """
@@ -95,21 +90,23 @@ def candidates(
         Candidate(
             "Logistic Regression",
             "the classic approach: plain dummies, a missing value is all zeros",
-            _plain(contract, StandardScaler(), LogisticRegression(max_iter=1000)),
+            plain_dummies(contract, StandardScaler(), LogisticRegression(max_iter=1000)),
             {"LogisticRegression__C": penalty},
         ),
         Candidate(
             "Random Forest",
             "the classic approach: plain dummies, default settings",
-            _plain(contract, RandomForestClassifier(random_state=seed)),
-            _under("RandomForestClassifier", min_samples_leaf=leaf, max_features=columns),
+            plain_dummies(contract, RandomForestClassifier(random_state=seed)),
+            _space_of("RandomForestClassifier", min_samples_leaf=leaf, max_features=columns),
         ),
         Candidate(
             "Gradient Boosting",
             "histogram gradient boosting with default settings",
-            boosting := _seeing(contract, whole, HistGradientBoostingClassifier(random_state=seed)),
-            _under(
-                _step(boosting),
+            boosting := on_contract(
+                contract, whole, HistGradientBoostingClassifier(random_state=seed)
+            ),
+            _space_of(
+                _last_step(boosting),
                 learning_rate=loguniform(0.01, 0.3),
                 max_leaf_nodes=randint(3, 32),
                 max_iter=randint(30, 201),
@@ -119,14 +116,14 @@ def candidates(
         Candidate(
             "WoE Scorecard",
             "quarters of age, amount and duration, weight of evidence, additive points",
-            _scorecard(contract, seed),
+            woe_scorecard(contract, seed),
             {"share__smooth": loguniform(1, 200), "regression__C": penalty},
         ),
         Candidate(
             "Spline Logistic Regression",
             "cubic splines for age, amount and duration, ordered levels counted up, missing last, "
             "C = 0.1",
-            _spline_regression(contract),
+            spline_regression(contract),
             {
                 "regression__C": penalty,
                 "splines__linear__n_knots": randint(3, 8),
@@ -136,8 +133,8 @@ def candidates(
         Candidate(
             "Tuned Random Forest",
             "missing as a level, 300 trees, at least 3 applicants a leaf",
-            forest := _seeing(contract, whole, tuned_forest),
-            _under(_step(forest), min_samples_leaf=leaf, max_features=columns),
+            forest := on_contract(contract, whole, tuned_forest),
+            _space_of(_last_step(forest), min_samples_leaf=leaf, max_features=columns),
         ),
         Candidate(
             "Soft-Voting Blend",
@@ -151,10 +148,11 @@ def candidates(
 def searching(candidate: Candidate, trials: int, seed: int) -> Candidate:
     """A candidate that chooses its settings anew whenever it is fitted; a blend's members do.
 
-    It tries its own settings and ``trials - 1`` that are drawn from its space, always the same, and
-    takes the one with the highest mean ROC-AUC on inner folds of the rows it is fitted on; of equal
-    ones its own. Held-out rows have no say, so cross-validation of it stays honest (nested
-    cross-validation: Varma and Simon 2006, BMC Bioinformatics 7).
+    It tries its default settings and ``trials - 1`` drawn from its space, the same for one seed,
+    and takes those with the highest mean ROC-AUC on inner folds of the rows it is fitted on; if
+    several are equal, the default. Held-out rows take no part in the choice, so the estimate of
+    cross-validation is not biased by it (nested cross-validation: Varma and Simon 2006, BMC
+    Bioinformatics 7).
     """
     if candidate.estimator is None:
         return candidate
@@ -177,7 +175,7 @@ def estimator(
     Parameters
     ----------
     chosen
-        What a search has chosen, by candidate; all else is as :func:`candidates` has it.
+        The settings that a search has chosen, by candidate; all others are the defaults.
 
     Raises
     ------
@@ -199,7 +197,7 @@ def settings(
     exclude: Sequence[str] = (),
     chosen: Mapping[str, Settings] | None = None,
 ) -> dict[str, Settings]:
-    """The parameters of each candidate's estimators by name; a blend names its members."""
+    """The parameters of each candidate's estimators by name; of a blend its members' names."""
     found = _by_name(contract, seed, exclude, chosen)
     return {name: _settings(candidate) for name, candidate in found.items()}
 
@@ -207,9 +205,16 @@ def settings(
 def decision_model(
     encoder: ColumnTransformer, classifier: BaseEstimator, cutoff: float
 ) -> Pipeline:
-    """Raw applications in, probability of good risk and decision at the cut-off out.
+    """A pipeline from raw applications to the probability of a good risk and the decision.
 
-    The encoder is ready; fit the last step on the encoded matrix, the pipeline then predicts.
+    Parameters
+    ----------
+    encoder
+        From :func:`creditrisk.data.encoding.encoder`; it needs no fit.
+    classifier
+        Unfitted. Fit the last step, ``decide``, on the encoded matrix; the pipeline then predicts.
+    cutoff
+        Probability of a good risk from which on an application is approved.
     """
     decide = FixedThresholdClassifier(
         classifier, threshold=cutoff, pos_label=1, response_method="predict_proba"
@@ -232,7 +237,7 @@ def _settings(candidate: Candidate) -> Settings:
     if candidate.estimator is None:
         return {"members": ", ".join(candidate.members)}
     found = candidate.estimator.get_params()
-    # Nested estimators stand in the list of parameters too; their own parameters follow them.
+    # get_params lists nested estimators as well as their parameters; only plain values are shown.
     return {
         name: value
         for name, value in found.items()
@@ -240,105 +245,11 @@ def _settings(candidate: Candidate) -> Settings:
     }
 
 
-def _plain(contract: Contract, *steps: BaseEstimator) -> Pipeline:
-    """A pipeline on the matrix as ``pandas.get_dummies`` would make it: no column for missing."""
-    columns = [
-        column
-        for field in contract.fields
-        for column in encoded_columns(contract, field)[: len(field.levels or [0])]
-    ]
-    return _on(columns, *steps)
-
-
-def _seeing(contract: Contract, whole: bool, step: BaseEstimator) -> BaseEstimator:
-    """An estimator that sees the columns of a contract, which may be less than the whole matrix."""
-    return step if whole else _on(matrix_columns(contract), step)
-
-
-def _step(estimator: BaseEstimator) -> str:
-    """The name of the step that decides, in a pipeline; none if it stands alone."""
+def _last_step(estimator: BaseEstimator) -> str:
+    """The name of a pipeline's last step; empty for an estimator that is no pipeline."""
     return estimator.steps[-1][0] if isinstance(estimator, Pipeline) else ""
 
 
-def _under(step: str, **space: object) -> dict[str, object]:
-    """A space of the settings of a step."""
+def _space_of(step: str, **space: object) -> dict[str, object]:
+    """A search space, its settings named as those of a step of a pipeline."""
     return {f"{step}__{name}" if step else name: values for name, values in space.items()}
-
-
-def _on(columns: list[str], *steps: BaseEstimator) -> Pipeline:
-    chosen = ColumnTransformer([("plain", "passthrough", columns)])
-    return Pipeline([("columns", chosen), *((type(step).__name__, step) for step in steps)])
-
-
-def _spline_regression(contract: Contract) -> Pipeline:
-    """Logistic regression, smooth in the quantities; ordered levels count up, missing is the last.
-
-    That missing is the top of both accounts was found at the source (Grömping 2019). One weight
-    for an ordered field instead of one a level leaves less to be learned from few bad loans.
-    """
-    spline = SplineTransformer(n_knots=5, degree=3, knots="quantile", include_bias=False)
-    log = FunctionTransformer(np.log, feature_names_out="one-to-one")
-    by_scale = {
-        scale: [field.name for field in contract.numbers if field.scale == scale]
-        for scale in ("linear", "log")
-    }
-    ordered = [field for field in contract.categories if field.ordered]
-    plain = [
-        column
-        for field in contract.categories
-        if not field.ordered
-        for column in encoded_columns(contract, field)
-    ]
-    bent = ColumnTransformer(
-        [
-            ("linear", spline, by_scale["linear"]),
-            ("log", Pipeline([("log", log), ("spline", spline)]), by_scale["log"]),
-            *((field.name, _level_number(), encoded_columns(contract, field)) for field in ordered),
-            ("levels", "passthrough", plain),
-        ]
-    )
-    return Pipeline([("splines", bent), ("regression", LogisticRegression(C=0.1, max_iter=2000))])
-
-
-def _level_number() -> FunctionTransformer:
-    """The number of a row's level in its field; the matrix has the levels side by side."""
-    side = {"axis": 1, "keepdims": True}
-    return FunctionTransformer(np.argmax, kw_args=side, validate=True)
-
-
-def _scorecard(contract: Contract, seed: int) -> Pipeline:
-    """Logistic regression on the weight of evidence of each field's bin.
-
-    One column a field all the way, so that the module ``scorecard`` can write it as points.
-    """
-    quantities = [field.name for field in contract.numbers]
-    levels = [
-        (field.name, _level_number(), encoded_columns(contract, field))
-        for field in contract.categories
-    ]
-    # Quarters: a bin of fewer bad loans says little, and in a trial 5, 6 and 8 bins ranked no
-    # better. Ranks first: a quarter that begins and ends in one much-used value is then empty,
-    # which the discretizer's own quantiles warn of.
-    quarters = Pipeline(
-        [
-            ("rank", QuantileTransformer(n_quantiles=5, subsample=None)),
-            ("quarter", KBinsDiscretizer(4, encode="ordinal", strategy="uniform", subsample=None)),
-        ]
-    )
-    codes = ColumnTransformer([("quantities", quarters, quantities), *levels])
-    # The share of good risks by bin, as if 20 average applicants stood in each: small bins are
-    # drawn to the mean and none is all good or all bad, whose evidence would be infinite. The
-    # regression is trained on shares from other folds, or it would trust small bins too much.
-    share = TargetEncoder(
-        target_type="binary", smooth=20.0, cv=StratifiedKFold(5, shuffle=True, random_state=seed)
-    )
-    # The log-odds of the share; weight of evidence is that less a constant, which the intercept
-    # takes up.
-    return Pipeline(
-        [
-            ("bins", codes),
-            ("share", share),
-            ("evidence", FunctionTransformer(logit)),
-            ("regression", LogisticRegression()),
-        ]
-    )
