@@ -6,12 +6,11 @@ knows about columns, types, allowed values and the target comes from that one fi
 
 import difflib
 import json
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 #: A value that a category may take.
 Level = int | str
@@ -19,7 +18,7 @@ Level = int | str
 #: A record or descriptor as it comes out of JSON.
 Json = dict[str, Any]
 
-#: The level that stands for "no value given"; no column may use it as a value of its own.
+#: The level that stands for "no value given"; no column may have a level of that name.
 MISSING = "missing"
 
 _REMEDY = "restore it with `git checkout data/raw/datapackage.json`, or mend the part named"
@@ -53,19 +52,25 @@ class Field:
     ordered: bool
     minimum: int | None
     maximum: int | None
-    protected: bool = False  # decisions are audited by groups of this column
+    protected: bool = False  # decisions are audited by the groups of this column
     groups_up_to: tuple[int, ...] = ()  # upper ends of a quantity's groups in that audit
 
     @property
     def all_levels(self) -> tuple[Level, ...]:
-        """The levels as the model sees them: a missing value is a level of its own, the last."""
+        """The levels as a model uses them: a missing value is one more level, the last."""
         return (self.levels or ()) + (() if self.required else (MISSING,))
 
     @property
     def bounds(self) -> tuple[int, int]:
-        """The smallest and the largest allowed value of a quantity."""
+        """The smallest and the largest allowed value of a quantity.
+
+        Raises
+        ------
+        TypeError
+            If the column is a category.
+        """
         if self.minimum is None or self.maximum is None:
-            raise TypeError(f"{self.name} is no quantity")
+            raise TypeError(f"{self.name} is not a quantity")
         return self.minimum, self.maximum
 
     def takes(self, value: Level) -> bool:
@@ -77,7 +82,7 @@ class Field:
 
     @property
     def allowed(self) -> str:
-        """What may stand in this column, in words."""
+        """The levels, or the range with its unit, as text for a message."""
         if self.levels is not None:
             return ", ".join(map(str, self.levels))
         return f"{self.minimum} to {self.maximum} {self.unit}".rstrip()
@@ -85,7 +90,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Contract:
-    """The raw file: its columns, its target, and what was recorded about its content."""
+    """The raw file: its columns, its target, and its recorded size, hash and source."""
 
     fields: tuple[Field, ...]  # the applicant's columns, without the target
     target: Field
@@ -97,8 +102,8 @@ class Contract:
     title: str
     source: str
     licence: str
-    caveats: tuple[str, ...] = ()  # what is wrong with the data and travels with all figures
-    #: The descriptor all this was read from; it travels with a saved model.
+    caveats: tuple[str, ...] = ()  # known errors of the data, shown with every figure
+    #: The descriptor that all this was read from; it is saved with a model.
     package: Json = dataclass_field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -122,16 +127,16 @@ class Contract:
         return [*self.fields, self.target]
 
     def without(self, names: Iterable[str]) -> "Contract":
-        """The same contract less some of the applicant's columns.
+        """The contract without some of the applicant's columns.
 
         Raises
         ------
         ContractError
-            If a name is none of them, or none would be left.
+            If a name is not one of these columns, or no column would be left.
         """
         known, names = [field.name for field in self.fields], list(names)
         problems = [
-            f"{name!r} is no column of an application{_hint(name, known)}"
+            f"{name!r} is no column of an application{did_you_mean(name, known)}"
             for name in names
             if name not in known
         ]
@@ -223,7 +228,7 @@ def _field(entry: Json) -> Field:
 
 
 def _contradictions(contract: Contract) -> list[str]:
-    """What the descriptor asks for that the project cannot keep."""
+    """One sentence for each part of the descriptor that the project does not support."""
     problems = []
     for field in contract.columns:
         if field.scale not in ("linear", "log") or (
@@ -238,7 +243,7 @@ def _contradictions(contract: Contract) -> list[str]:
             elif not field.required:
                 problems.append(f"{field.name}: a quantity must be required")
         elif MISSING in field.levels:
-            problems.append(f"{field.name}: {MISSING!r} is kept for missing values")
+            problems.append(f"{field.name}: {MISSING!r} is reserved for missing values")
         if field.protected and field.levels is None and not field.groups_up_to:
             problems.append(f"{field.name}: a protected quantity needs groupsUpTo")
     levels = contract.target.levels or ()
@@ -249,84 +254,7 @@ def _contradictions(contract: Contract) -> list[str]:
     return problems
 
 
-class Problem(NamedTuple):
-    """What is wrong with one field of an application; the words never repeat the value sent."""
-
-    field: str
-    message: str
-
-
-_ABSENT = object()
-_WORDS = {int: "a whole number", str: "text"}
-
-
-def record_problems(record: object, contract: Contract) -> list[Problem]:
-    """Everything the contract does not allow in one application, as it came out of JSON.
-
-    Nothing is coerced: ``"35"``, ``35.0`` and ``true`` are no age. ``null`` stands for a value
-    that is missing, where the contract allows that.
-
-    Parameters
-    ----------
-    record
-        A dict of plain Python values by column name.
-
-    Returns
-    -------
-    list of Problem
-        In the contract's order, unknown fields last; empty if the application is allowed.
-    """
-    if not isinstance(record, dict):
-        return [Problem("", "the application is no object of named values")]
-    problems, found = [], 0
-    for field in contract.fields:
-        value = record.get(field.name, _ABSENT)
-        found += value is not _ABSENT
-        # The type itself, not isinstance: to Python true is an int. An allowed record, which is
-        # nearly every one, gets no further than this.
-        if type(value) is (int if field.type == "integer" else str):
-            if field.takes(value):
-                continue
-        elif value is None and not field.required:
-            continue
-        problems.append(Problem(field.name, f"{_fault(value, field)}; allowed {_choice(field)}"))
-    if len(record) > found:
-        problems += _unknown_fields(record, contract)
-    return problems
-
-
-def _fault(value: object, field: Field) -> str:
-    wanted = int if field.type == "integer" else str
-    if value is _ABSENT:
-        return "is missing"
-    if value is None:
-        return "is null"
-    if isinstance(value, float) and not math.isfinite(value):
-        return "is not a finite number"
-    if type(value) is not wanted:
-        return f"is not {_WORDS[wanted]}"
-    return "is out of range" if field.levels is None else "is not an allowed value"
-
-
-def _choice(field: Field) -> str:
-    return field.allowed if field.required else f"{field.allowed}, or null"
-
-
-def _unknown_fields(record: Json, contract: Contract) -> list[Problem]:
-    """One problem for each name the contract does not know, with the nearest one it does."""
-    names = [field.name for field in contract.fields]
-    unknown = [name for name in record if name not in names]
-    problems = []
-    for name in unknown[:10]:
-        # A name comes from the sender as well: show no more of it than tells which one it is.
-        shown = str(name)[:40]
-        problems.append(Problem(shown, f"is not a field of an application{_hint(shown, names)}"))
-    if unknown[10:]:
-        more = f"{len(unknown) - 10} more fields are no fields of an application"
-        problems.append(Problem("", more))
-    return problems
-
-
-def _hint(name: str, known: list[str]) -> str:
+def did_you_mean(name: str, known: list[str]) -> str:
+    """The end of a message on an unknown name: the most similar known one, empty if none is."""
     near = difflib.get_close_matches(name, known, 1)
     return f"; did you mean {near[0]!r}?" if near else ""

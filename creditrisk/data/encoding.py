@@ -19,7 +19,7 @@ def target(frame: pd.DataFrame, contract: Contract) -> pd.Series:
 
 
 def levels_with_missing(values: pd.Series, field: Field) -> pd.Series:
-    """A category's values as ordered levels, with a missing value as the level it is."""
+    """A category's values as an ordered categorical in which a missing value is the last level."""
     filled = values.astype(object).where(values.notna(), MISSING)
     kind = pd.CategoricalDtype(list(field.all_levels), ordered=True)
     return pd.Series(filled, index=values.index).astype(kind)
@@ -29,7 +29,7 @@ def encoder(contract: Contract) -> ColumnTransformer:
     """The one-hot encoder, raw applications in, matrix out; its columns follow from the contract.
 
     Nothing is learned from data: quantities pass, each level of a category gets a 0/1 column
-    named ``<column>_<level>``, and a missing value is a level of its own.
+    named ``<column>_<level>``, and a missing value is one more level.
 
     Returns
     -------
@@ -89,14 +89,24 @@ def decode(matrix: pd.DataFrame, contract: Contract) -> pd.DataFrame:
         if field.levels is None:
             raw[field.name] = matrix[field.name]
         else:
-            place = matrix[columns].to_numpy().argmax(axis=1)
-            values = np.array([*field.levels, np.nan], dtype=object)[place]
-            raw[field.name] = pd.Series(values, matrix.index, _dtype(field))
+            level = matrix[columns].to_numpy().argmax(axis=1)
+            values = np.array([*field.levels, np.nan], dtype=object)[level]
+            raw[field.name] = pd.Series(values, matrix.index, column_dtype(field))
     return pd.DataFrame(raw)
 
 
 def read_matrix(path: str | Path, contract: Contract) -> pd.DataFrame:
-    """Read an ``X_*.csv`` and make sure its columns are those of the contract's encoder."""
+    """Read an ``X_*.csv``, whose columns must be those of the contract's encoder.
+
+    Returns
+    -------
+    DataFrame, shape (n, encoded columns)
+
+    Raises
+    ------
+    ContractError
+        If the file cannot be read or has other columns.
+    """
     matrix = _read_made(path)
     expected = matrix_columns(contract)
     if list(matrix.columns) != expected:
@@ -107,7 +117,22 @@ def read_matrix(path: str | Path, contract: Contract) -> pd.DataFrame:
 
 
 def read_target(path: str | Path, contract: Contract, rows: int) -> pd.Series:
-    """Read a ``y_*.csv``: one column of 1 = good risk, 0 = bad risk, as long as its matrix."""
+    """Read a ``y_*.csv``: one column, 1 = good risk and 0 = bad risk.
+
+    Parameters
+    ----------
+    rows
+        Rows of the matrix that belongs to it.
+
+    Returns
+    -------
+    Series, shape (rows,)
+
+    Raises
+    ------
+    ContractError
+        If the file cannot be read, has another column, another value or another length.
+    """
     column = _read_made(path)
     remedy = "run 02_preparation again"
     if list(column.columns) != [contract.target.name]:
@@ -122,7 +147,7 @@ def read_target(path: str | Path, contract: Contract, rows: int) -> pd.Series:
 def _read_made(path: str | Path) -> pd.DataFrame:
     try:
         return pd.read_csv(path)
-    except (OSError, ValueError) as error:  # pandas' own errors on bad text are ValueErrors
+    except (OSError, ValueError) as error:  # pandas raises ValueErrors for bad text
         problem = (
             "does not exist"
             if isinstance(error, FileNotFoundError)
@@ -131,7 +156,8 @@ def _read_made(path: str | Path) -> pd.DataFrame:
         raise ContractError(str(path), [problem], "run 02_preparation first") from error
 
 
-def _dtype(field: Field) -> str:
+def column_dtype(field: Field) -> str:
+    """The pandas dtype of a raw column: int64, or str if it is text or a value may be missing."""
     return "int64" if field.type == "integer" and field.required else "str"
 
 
@@ -142,5 +168,5 @@ def _any_application(contract: Contract) -> pd.DataFrame:
 
 
 def training_sha256(X_path: str | Path, y_path: str | Path) -> str:
-    """The hash by which the rows a model learned from are recognized: of both files, in order."""
+    """The sha256 of the two training files' content, one after the other, as hexadecimal."""
     return sha256(Path(X_path).read_bytes() + Path(y_path).read_bytes()).hexdigest()

@@ -21,7 +21,7 @@ def _value(field: Field, number: int) -> Level | None:
         if number == len(_SHARES) - 1 and not field.required:
             return None
         return field.levels[number % len(field.levels)]
-    (low, high), place = field.bounds, _SHARES[number]
+    (low, high), share = field.bounds, _SHARES[number]
     if field.scale == "log":
-        return round(low * math.pow(high / low, place))
-    return round(low + (high - low) * place)
+        return round(low * math.pow(high / low, share))
+    return round(low + (high - low) * share)

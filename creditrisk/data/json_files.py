@@ -9,13 +9,13 @@ from creditrisk.data.contract import Json
 
 
 def write_json(path: str | Path, content: Json) -> None:
-    """Write figures as readable JSON; a value that JSON has no word for (NaN) is an error."""
+    """Write figures as indented JSON; NaN and infinity, which JSON lacks, raise ValueError."""
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     Path(path).write_text(text + "\n", "utf-8")
 
 
 def records(table: pd.DataFrame) -> list[Json]:
-    """A table's rows, its index first, as they go into JSON; what is not defined becomes null."""
+    """A table's rows as JSON objects, the index first; NaN becomes null."""
     text = table.reset_index().to_json(orient="records", double_precision=15)
     rows: list[Json] = json.loads(text)
     return rows

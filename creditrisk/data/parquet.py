@@ -1,4 +1,4 @@
-"""Rows drawn from a Parquet file of any size, as the text that CSV would have of them."""
+"""Rows drawn from a Parquet file of any size, as text like that of a CSV file."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -8,16 +8,16 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-Broken = pa.ArrowInvalid  # what a file raises that is not whole, or no such file
+Broken = pa.ArrowInvalid  # raised for a file that is cut short or is no Parquet file
 
 
 def opened(path: Path) -> pq.ParquetFile:
-    """The file, to be closed; Broken if it is none."""
+    """Open a file, which the caller closes; Broken if it is no Parquet file."""
     return pq.ParquetFile(path)
 
 
 def columns(file: pq.ParquetFile) -> list[str]:
-    """Its columns, without those that are a data frame's index."""
+    """The names of its columns, without those that are a data frame's index."""
     index = (file.schema_arrow.pandas_metadata or {}).get("index_columns", [])
     return [name for name in file.schema_arrow.names if name not in index]
 
@@ -27,8 +27,10 @@ def text(file: pq.ParquetFile, names: list[str], rows: np.ndarray, missing: str)
 
     Parameters
     ----------
-    rows : the places of the rows in rising order, from 0; the index of the result.
-    missing : stands where there is no value.
+    rows
+        Positions of the rows from 0, in rising order; they become the index of the result.
+    missing
+        The text for a missing value.
     """
     begin, pieces = 0, []
     for batch in file.iter_batches(columns=names):

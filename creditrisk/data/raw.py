@@ -1,7 +1,6 @@
 """The raw file, checked against the contract cell by cell."""
 
 import csv
-import difflib
 import hashlib
 import io
 import re
@@ -10,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from creditrisk.data.contract import Contract, ContractError, Field
-from creditrisk.data.encoding import _dtype
+from creditrisk.data.contract import Contract, ContractError, Field, did_you_mean
+from creditrisk.data.encoding import column_dtype
 
 
 def read_raw(path: str | Path, contract: Contract, sample: int = 0, seed: int = 0) -> pd.DataFrame:
@@ -26,7 +25,7 @@ def read_raw(path: str | Path, contract: Contract, sample: int = 0, seed: int = 
         A comma-separated UTF-8 file with a header, or one that ends in ``.parquet``.
     sample, seed
         How many rows to draw at random, the same ones for the same seed; 0 takes all. Of a Parquet
-        file only these are kept in memory, and only these are checked cell by cell.
+        file only these are loaded, and only these are checked cell by cell.
 
     Returns
     -------
@@ -89,7 +88,7 @@ def _from_parquet(path: Path, contract: Contract, sample: int, seed: int) -> pd.
 
 
 def _drawn(rows: int, sample: int, seed: int) -> np.ndarray:
-    """The places of the rows that are drawn, in the order of the file."""
+    """The positions of the rows that are drawn, in the order of the file."""
     generator = np.random.default_rng(seed)
     return np.sort(generator.choice(rows, min(sample, rows), replace=False, shuffle=False))
 
@@ -99,7 +98,7 @@ def _restore(path: Path) -> str:
 
 
 def _cells(path: Path, content: bytes, contract: Contract) -> tuple[list[str], list[list[str]]]:
-    """Header and rows as text, or the reason why the bytes are no such table."""
+    """Header and rows as text; a ContractError if the bytes are no such table."""
     if not content.strip():
         raise ContractError(str(path), ["the file is empty"], _restore(path))
     try:
@@ -133,8 +132,7 @@ def _check_header(path: Path, header: list[str], contract: Contract, where: str 
         if header.count(name) > 1:
             problems.append(f"{where}column {name!r} occurs {header.count(name)} times")
         if name not in known:
-            near = difflib.get_close_matches(name.strip(), expected, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(name.strip(), expected)
             problems.append(f"{where}column {name!r} is not in the contract{hint}")
     if problems:
         raise ContractError(
@@ -143,35 +141,35 @@ def _check_header(path: Path, header: list[str], contract: Contract, where: str 
 
 
 def _check_rows(path: Path, header: list[str], rows: list[list[str]], contract: Contract) -> None:
-    """Every row as long as the header, and none that repeats it."""
+    """Refuse rows that are longer or shorter than the header, are blank or repeat it."""
     problems = [] if rows else ["there is a header but no row"]
     for number, row in enumerate(rows, 1):
         if row == header:
-            problems.append(f"{_place(number)}: the header is repeated")
+            problems.append(f"{_row(number)}: the header is repeated")
         elif not any(cell.strip() for cell in row):
-            problems.append(f"{_place(number)}: the row is blank")
+            problems.append(f"{_row(number)}: the row is blank")
         elif len(row) != len(header):
-            problems.append(f"{_place(number)}: {len(row)} cells, the header has {len(header)}")
+            problems.append(f"{_row(number)}: {len(row)} cells, the header has {len(header)}")
     if problems:
         raise ContractError(str(path), problems, "remove or mend these rows, or " + _restore(path))
 
 
-def _place(number: int) -> str:
+def _row(number: int) -> str:
     return f"row {number} (line {number + 1})"
 
 
 def _bad_cells(cells: pd.DataFrame, field: Field, contract: Contract) -> list[str]:
     """One sentence for each cell of a column that the contract does not allow."""
-    complaints = {
-        value: complaint
+    faults = {
+        value: fault
         for value in cells[field.name].unique()
-        if (complaint := _complaint(value, field, contract))
+        if (fault := _fault(value, field, contract))
     }
-    bad = cells[field.name][cells[field.name].isin(list(complaints))]
-    return [f"{_place(row + 1)}: {field.name} {complaints[value]}" for row, value in bad.items()]
+    bad = cells[field.name][cells[field.name].isin(list(faults))]
+    return [f"{_row(row + 1)}: {field.name} {faults[value]}" for row, value in bad.items()]
 
 
-def _complaint(value: str, field: Field, contract: Contract) -> str | None:
+def _fault(value: str, field: Field, contract: Contract) -> str | None:
     """Why a cell's text is not allowed in a column; None if it is."""
     if value in contract.missing_values:
         return f"is missing; allowed {field.allowed}" if field.required else None
@@ -188,16 +186,16 @@ def _complaint(value: str, field: Field, contract: Contract) -> str | None:
 
 
 def _bad_row_numbers(cells: pd.DataFrame, contract: Contract) -> list[str]:
-    """Row numbers that are no numbers or occur twice; a doubled row shows here."""
+    """Row numbers that are no numbers or occur twice, as those of a duplicated row do."""
     if contract.row_number not in cells:
         return []
     numbers = cells[contract.row_number]
     broken = ~numbers.str.fullmatch(r"[0-9]{1,15}")
     doubled = numbers.duplicated() & ~broken
     return [
-        *(f"{_place(row + 1)}: row number is {numbers[row]!r}" for row in numbers.index[broken]),
+        *(f"{_row(row + 1)}: row number is {numbers[row]!r}" for row in numbers.index[broken]),
         *(
-            f"{_place(row + 1)}: row number {numbers[row]} occurs twice"
+            f"{_row(row + 1)}: row number {numbers[row]} occurs twice"
             for row in numbers.index[doubled]
         ),
     ]
@@ -213,9 +211,10 @@ def _check_cells(path: Path, cells: pd.DataFrame, contract: Contract) -> None:
 def _check_content(
     path: Path, rows: int, sha256: str, contract: Contract, cells: pd.DataFrame | None = None
 ) -> None:
-    """Compare with the recorded hash: no schema sees a dropped row or a swapped label.
+    """Compare with the recorded hash: no schema notices a dropped row or a swapped label.
 
-    Of CSV the same cells in another spelling of the file will do.
+    A CSV file with the same cells is accepted if only its line ends, byte order mark or order of
+    columns differ.
     """
     if contract.rows is not None and rows != contract.rows:
         problem = f"{rows} rows; datapackage.json records {contract.rows}"
@@ -254,5 +253,5 @@ def _typed(cells: pd.DataFrame, contract: Contract) -> pd.DataFrame:
         frame.index = pd.Index(cells[contract.row_number].astype("int64"))
     for field in contract.columns:
         values = cells[field.name].mask(cells[field.name].isin(contract.missing_values))
-        frame[field.name] = values.astype(_dtype(field)).array
+        frame[field.name] = values.astype(column_dtype(field)).array
     return frame.rename_axis("row")

@@ -38,6 +38,7 @@ from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, Tens
 from sklearn.pipeline import Pipeline
 
 from creditrisk.data.contract import Contract, Json, Level
+from creditrisk.data.record_checks import InvalidRecords
 from creditrisk.scoring import loading, scorer
 
 
@@ -79,7 +80,7 @@ class ServedModel:
         reasons = bool(params and params.get("reasons"))
         try:
             decisions = self.scorer.score(_applications(data), reasons)
-        except (scorer.InvalidRecords, scorer.NoReasons) as error:
+        except (InvalidRecords, scorer.NoReasons) as error:
             raise RefusedApplications(str(error)) from None
         index = data.index if isinstance(data, pd.DataFrame) else None
         rows = [(each.prediction, each.decision, each.probability) for each in decisions]

@@ -19,10 +19,10 @@ from creditrisk.data.contract import (
     Json,
     Level,
     parse_contract,
-    record_problems,
 )
 from creditrisk.data.domain import Domain, domain
 from creditrisk.data.encoding import matrix_columns
+from creditrisk.data.record_checks import record_problems
 from creditrisk.scoring.lookup_tables import Forest, NotTabulated, flatten
 from creditrisk.scoring.scorer import Scorer, good_probability
 

@@ -1,16 +1,16 @@
 """Raw applications in, decisions out: the one scorer behind every interface."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
-from creditrisk.data.contract import Contract, Field, Json, Level, record_problems
+from creditrisk.data.contract import Contract, Json, Level
 from creditrisk.data.domain import Domain
+from creditrisk.data.frame_codes import frame_codes
+from creditrisk.data.record_checks import InvalidRecords, RecordProblem, record_problems
 from creditrisk.scoring.lookup_tables import LookupTables
 from creditrisk.scoring.reasons import Reason, field_effects, find_reasons
 
@@ -26,25 +26,6 @@ class Decision:
     prediction: int  # 1 = good risk, 0 = bad risk
     decision: str  # "approve" or "decline"
     reasons: tuple[Reason, ...] | None = None  # if asked: what holds the score down
-
-
-class RecordProblem(NamedTuple):
-    """What is wrong with one field of one of several applications, counted from 1."""
-
-    record: int
-    field: str
-    message: str
-
-
-class InvalidRecords(ValueError):
-    """Applications that the contract does not allow; ``problems`` holds all that is wrong."""
-
-    def __init__(self, problems: list[RecordProblem]):
-        self.problems = problems
-        lines = [f"record {p.record}: {f'{p.field} ' * bool(p.field)}{p.message}" for p in problems]
-        if len(lines) > 10:
-            lines[10:] = [f"... and {len(lines) - 10} more"]
-        super().__init__("\n".join(lines))
 
 
 class NoReasons(Exception):
@@ -122,7 +103,7 @@ class Scorer:
         InvalidRecords
             If the contract does not allow one of them.
         """
-        return self._many(_frame_codes(frame, self.domain))
+        return self._many(frame_codes(frame, self.domain))
 
     def from_codes(self, codes: np.ndarray) -> np.ndarray:
         """The same for applications given by the codes of their values, shape (n, fields)."""
@@ -152,7 +133,7 @@ class Scorer:
         InvalidRecords, NoReasons
             As :meth:`score`.
         """
-        typical, rows = self._typical(), _frame_codes(frame, self.domain)
+        typical, rows = self._typical(), frame_codes(frame, self.domain)
         found = [field_effects(codes, typical, self._many) for codes in rows]
         both = np.array(found).reshape(-1, 2, rows.shape[1])
         return both[:, 0], both[:, 1]
@@ -161,7 +142,7 @@ class Scorer:
         self._typical()  # or there are none
         decisions = self.score(applications)
         if isinstance(applications, pd.DataFrame):
-            rows = _frame_codes(applications, self.domain)
+            rows = frame_codes(applications, self.domain)
         else:
             records = [applications] if isinstance(applications, dict) else applications
             rows = np.array([self.domain.codes(record) for record in records])
@@ -192,74 +173,3 @@ def good_probability(model: BaseEstimator, applications: pd.DataFrame) -> np.nda
     """What scikit-learn says is the probability of a good risk, which is class 1."""
     good: np.ndarray = model.predict_proba(applications)[:, list(model.classes_).index(1)]
     return good
-
-
-def _frame_codes(frame: pd.DataFrame, allowed: Domain) -> np.ndarray:
-    """The codes of each row's values.
-
-    Raises
-    ------
-    InvalidRecords
-        With the words that :func:`creditrisk.data.contract.record_problems` has for the same rows.
-    """
-    if not frame.columns.is_unique:
-        doubled = frame.columns[frame.columns.duplicated()][0]
-        problem = RecordProblem(1, str(doubled)[:40], "stands in more than one column")
-        raise InvalidRecords([problem])
-    found = np.full((len(frame), len(allowed.values)), -1)
-    fields = allowed.contract.fields
-    for number, (each, start, values) in enumerate(zip(fields, allowed.starts, allowed.values)):
-        if each.name in frame:
-            found[:, number] = _column_codes(frame[each.name], each, start, values)
-    unknown = len(frame.columns) > sum(each.name in frame for each in fields)
-    bad = np.arange(len(frame)) if unknown else np.flatnonzero((found < 0).any(axis=1))
-    if len(bad):
-        plain = {name: _plain(frame[name]) for name in frame.columns}
-        rows = [{name: column[row] for name, column in plain.items()} for row in bad]
-        raise InvalidRecords(
-            [
-                RecordProblem(int(row) + 1, *problem)
-                for row, record in zip(bad, rows)
-                for problem in record_problems(record, allowed.contract)
-            ]
-        )
-    return found
-
-
-def _column_codes(
-    column: pd.Series, each: Field, start: int, values: Sequence[Level | None]
-) -> np.ndarray:
-    """The code of each value of a column, -1 for one that is not allowed."""
-    if each.levels is None and column.dtype.kind in "iu":
-        low, high = each.bounds
-        inside = column.between(low, high).to_numpy()
-        return np.where(inside, column.to_numpy().astype(np.int64) - low + start, -1)
-    if pd.api.types.is_integer_dtype(column) or isinstance(column.dtype, pd.StringDtype):
-        # One type throughout: ask once for each distinct value.
-        numbers, distinct = pd.factorize(column)
-        distinct = distinct.tolist()
-    else:
-        numbers, distinct = np.arange(len(column)), _plain(column)
-    wanted = (int if each.type == "integer" else str, *([] if each.required else [type(None)]))
-    found = [
-        start + values.index(value) if type(value) in wanted and value in values else -1
-        for value in (*distinct, None)  # code -1, the last, is a missing value
-    ]
-    return np.asarray(np.array(found)[numbers])
-
-
-def _plain(column: pd.Series) -> list[Any]:
-    """A column's values as JSON would give them; a missing one is None.
-
-    pandas turns whole numbers into floats if the column has a gap or a fraction elsewhere. Only
-    the gap and the fraction are to blame then, so the whole ones become whole again.
-    """
-    values = [
-        None if pd.api.types.is_scalar(value) and pd.isna(value) else value
-        for value in column.astype(object).tolist()
-    ]
-    if pd.api.types.is_float_dtype(column):
-        whole = [value is not None and float(value).is_integer() for value in values]
-        if not all(whole):
-            values = [int(v or 0) if w else v for v, w in zip(values, whole)]
-    return values

@@ -20,7 +20,8 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 from flask import Response
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from creditrisk.scoring.scorer import Decision, InvalidRecords, NoReasons, Scorer
+from creditrisk.data.record_checks import InvalidRecords
+from creditrisk.scoring.scorer import Decision, NoReasons, Scorer
 from creditrisk.serving.decision_log import DecisionLog, LogError, entry
 from creditrisk.serving.model_reload import Served
 from creditrisk.serving.strict_json import NoJson, parse

@@ -8,12 +8,13 @@ import pandas as pd
 from mlflow.entities.model_registry import ModelVersion
 
 from creditrisk.data.contract import Json
+from creditrisk.data.record_checks import InvalidRecords
 from creditrisk.metrics import intervals, ranking
 from creditrisk.metrics.calibration import CalibrationLine
 from creditrisk.metrics.costs import expected_cost
 from creditrisk.metrics.intervals import Interval
 from creditrisk.scoring.loading import ModelRefused, load_scorer
-from creditrisk.scoring.scorer import InvalidRecords, Scorer
+from creditrisk.scoring.scorer import Scorer
 
 
 @dataclass(frozen=True)

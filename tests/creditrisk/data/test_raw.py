@@ -236,7 +236,7 @@ def test_another_file_needs_only_another_descriptor(tmp_path):
         (lambda text: text[:500], "no JSON"),
         (lambda text: text.replace('"target"', '"goal"'), "has no 'target'"),
         (lambda text: text.replace('"positive": "good"', '"positive": "fine"'), "'fine'"),
-        (lambda text: text.replace('"rent"', '"missing"'), "kept for missing values"),
+        (lambda text: text.replace('"rent"', '"missing"'), "reserved for missing values"),
     ],
 )
 def test_broken_descriptor_is_refused(damage, words, tmp_path):

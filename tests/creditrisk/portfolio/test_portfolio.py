@@ -25,7 +25,8 @@ from s3fs import S3FileSystem
 
 import work_units.dask_client
 from creditrisk import cli
-from creditrisk.data.contract import read_contract, record_problems
+from creditrisk.data.contract import read_contract
+from creditrisk.data.record_checks import record_problems
 from creditrisk.portfolio.job import Refused
 from creditrisk.portfolio.output import Hashed
 from creditrisk.portfolio.scoring import score

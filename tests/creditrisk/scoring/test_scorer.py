@@ -26,14 +26,15 @@ from hypothesis import strategies as st
 from servers import load, start
 from threadpoolctl import threadpool_limits
 
-from creditrisk.data.contract import read_contract, record_problems
+from creditrisk.data.contract import read_contract
 from creditrisk.data.encoding import encoder, target
 from creditrisk.data.raw import read_raw
+from creditrisk.data.record_checks import InvalidRecords, record_problems
 from creditrisk.modelling import candidates
 from creditrisk.registry import mlflow_store, promotion
 from creditrisk.scoring import loading, mlflow_files
 from creditrisk.scoring.loading import ModelRefused, golden_codes, load_scorer, make_scorer
-from creditrisk.scoring.scorer import InvalidRecords, NoReasons
+from creditrisk.scoring.scorer import NoReasons
 from creditrisk.serving.model_reload import serve_from
 
 CONTRACT = read_contract(ROOT / "data/raw/datapackage.json")
