@@ -232,7 +232,8 @@ def prepare(place: Path, trees: int) -> None:
     from creditrisk.data.raw import read_raw
     from creditrisk.modelling import candidates
     from creditrisk.registry import mlflow_store, promotion
-    from creditrisk.scoring import loading
+    from creditrisk.scoring.fast_path import golden_codes
+    from creditrisk.scoring.loading import TRUSTED_TYPES
 
     contract = read_contract(ROOT / "data/raw/datapackage.json")
     table = read_raw(ROOT / "data/raw/german_credit_data.csv", contract)
@@ -265,7 +266,7 @@ def prepare(place: Path, trees: int) -> None:
     (place / "models/manifest.json").write_text(json.dumps(manifest))
     # Every row of the data and draws from all over the contract, with what the pickle says of them.
     places = domain(contract)
-    drawn = places.frame(loading.golden_codes(places, draws=10_000, seed=11))
+    drawn = places.frame(golden_codes(places, draws=10_000, seed=11))
     sample = pd.concat([raw, drawn], ignore_index=True)
     records = json.loads(sample.to_json(orient="records"))
     expected = pipeline.predict_proba(sample)[:, 1].tolist()
@@ -285,7 +286,7 @@ def prepare(place: Path, trees: int) -> None:
             registered_model_name="Plain",
             input_example=example,
             pyfunc_predict_fn="predict_proba",
-            skops_trusted_types=loading.TRUSTED_TYPES,
+            skops_trusted_types=TRUSTED_TYPES,
             pip_requirements=[f"{name}=={v}" for name, v in mlflow_store.libraries().items()],
         )
     promotion.promote(client, version.version, "benchmark")

@@ -9,7 +9,7 @@ import sys
 
 
 def serve(chosen: argparse.Namespace) -> int:
-    from creditrisk.scoring.loading import ModelRefused
+    from creditrisk.scoring.scorer import ModelRefused
     from creditrisk.serving.decision_log import LogError
     from creditrisk.serving.http_server import serve
 
@@ -46,8 +46,7 @@ def score_portfolio(chosen: argparse.Namespace) -> int:
     from creditrisk.portfolio.job import Refused, Stopped
     from creditrisk.portfolio.scoring import score
     from creditrisk.portfolio.storage import NoStorage
-    from creditrisk.scoring.loading import ModelRefused
-    from creditrisk.scoring.scorer import NoReasons
+    from creditrisk.scoring.scorer import ModelRefused, NoReasons
     from work_units.errors import NoCluster
     from work_units.units import ADDRESS
 
@@ -162,7 +161,7 @@ def _in_line(text: str) -> str:
 
 
 def replay(chosen: argparse.Namespace) -> int:
-    from creditrisk.scoring.loading import ModelRefused
+    from creditrisk.scoring.scorer import ModelRefused
     from creditrisk.serving.decision_log import LogError
     from creditrisk.serving.replay import replay
 

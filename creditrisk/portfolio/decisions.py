@@ -21,8 +21,8 @@ from creditrisk.portfolio.job import (
 from creditrisk.portfolio.output import Files, Store
 from creditrisk.portfolio.reader import Batch, Unreadable, complaints, numbered_values, open_table
 from creditrisk.portfolio.storage import storage_of
-from creditrisk.scoring.loading import ModelRefused, load_scorer
-from creditrisk.scoring.scorer import Scorer
+from creditrisk.scoring.loading import load_scorer
+from creditrisk.scoring.scorer import ModelRefused, Scorer
 
 #: Rows that are read, scored and written at once, without and with reasons.
 ROWS, REASONED = 65_536, 4_096

@@ -2,34 +2,25 @@
 
 import hashlib
 import json
-import logging
 import pickle
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import sklearn
-from sklearn.pipeline import Pipeline
 
 from creditrisk.data.contract import (
     Contract,
     ContractError,
     Json,
-    Level,
     parse_contract,
 )
-from creditrisk.data.domain import Domain, domain
 from creditrisk.data.encoding import matrix_columns
-from creditrisk.data.record_checks import record_problems
-from creditrisk.scoring.lookup_tables import Forest, NotTabulated, flatten
-from creditrisk.scoring.scorer import Scorer, good_probability
+from creditrisk.scoring.fast_path import make_scorer
+from creditrisk.scoring.scorer import ModelRefused, Scorer
 
-#: How far a fast answer may be from scikit-learn's: forests not at all, the rest by a rounding.
-BOUND = 1e-15
-
-#: Parts of scikit-learn, SciPy and NumPy in our pipelines that skops does not open unasked.
+#: Types of scikit-learn, SciPy and NumPy in the candidates that skops opens only if named.
 TRUSTED_TYPES = [
     "numpy.argmax",
     "numpy.dtype",
@@ -42,14 +33,14 @@ TRUSTED_TYPES = [
     "sklearn.utils._bunch.Bunch",
 ]
 
-#: What a registered model says of the module that MLflow loads it with.
+#: What to do about a model whose file names modules of before they moved.
+EARLIER_LAYOUT = (
+    "by an earlier layout of this project; run the chain again (python run_all.py), "
+    "which registers it anew"
+)
+
+#: The line of a registered model's MLmodel that names the module MLflow loads it with.
 LOADER = b"loader_module: creditrisk.registry.mlflow_flavor"
-
-_log = logging.getLogger(__name__)
-
-
-class ModelRefused(Exception):
-    """Why a saved model is not loaded, in one sentence."""
 
 
 def load_scorer(source: str | Path = "models") -> Scorer:
@@ -65,115 +56,12 @@ def load_scorer(source: str | Path = "models") -> Scorer:
     Raises
     ------
     ModelRefused
-        If the model is missing, is not the one that was written down, or needs another
-        version of scikit-learn.
+        If the model is missing, is not the one that its manifest or version describes, was made
+        by an earlier layout of this project, or needs another version of scikit-learn.
     """
     if str(source).startswith("models:/"):
         return _from_registry(str(source))
     return _from_folder(Path(source))
-
-
-def make_scorer(
-    pipeline: Pipeline,
-    contract: Contract,
-    name: str = "",
-    sha256: str = "",
-    reference: dict[str, Level | None] | None = None,
-) -> Scorer:
-    """A scorer of a fitted pipeline, fast if its tables give the pipeline's answers.
-
-    Parameters
-    ----------
-    reference
-        The application that reasons compare with, see :func:`creditrisk.scoring.reasons.reference`.
-
-    Raises
-    ------
-    ModelRefused
-        If the pipeline is not one of ours or was made for another contract.
-    """
-    if reference is not None and record_problems(reference, contract):
-        raise ModelRefused("the contract does not allow the model's reference application")
-    try:
-        encode, decide = pipeline.named_steps["encode"], pipeline.named_steps["decide"]
-        columns, cutoff = list(encode.get_feature_names_out()), float(decide.threshold)
-    except (AttributeError, KeyError, TypeError) as error:
-        raise ModelRefused("the file holds no encoder followed by a decision") from error
-    if columns != matrix_columns(contract) or columns != list(decide.feature_names_in_):
-        raise ModelRefused("the model's columns are not those of its contract")
-    allowed = domain(contract)
-    scorer = Scorer(name, None, None, sha256, cutoff, contract, pipeline, allowed, None, reference)
-    expected = _reference(scorer)
-    fault = _difference(scorer, expected)
-    if fault:
-        raise ModelRefused(f"the model reads applications otherwise than its contract: {fault}")
-    try:
-        fast = replace(scorer, flat=flatten(decide.estimator_, allowed))
-    except NotTabulated as reason:
-        _log.info("The fast path is not used, scikit-learn answers: %s.", reason)
-        return scorer
-    fault = _difference(fast, expected)
-    if fault:
-        _log.warning("THE FAST PATH IS REFUSED, scikit-learn answers: %s.", fault)
-        return scorer
-    return fast
-
-
-def golden_codes(allowed: Domain, draws: int = 300, seed: int = 7) -> np.ndarray:
-    """Applications that cover the contract: every level, the ends of each range, and random ones.
-
-    Returns
-    -------
-    ndarray, shape (n, fields)
-    """
-    sweeps = [allowed.sweep(number) for number in range(len(allowed.values))]
-    edges = [
-        np.vstack([sweep[:2], sweep[-2:]]) if isinstance(values, range) else sweep
-        for sweep, values in zip(sweeps, allowed.values)
-    ]
-    random = np.random.default_rng(seed)
-    drawn = [
-        start + random.integers(0, len(values), draws)
-        for start, values in zip(allowed.starts, allowed.values)
-    ]
-    return np.vstack([*edges, np.column_stack(drawn)])
-
-
-@dataclass(frozen=True)
-class _Reference:
-    """The golden applications as codes, and what scikit-learn says of them."""
-
-    golden: np.ndarray
-    expected: np.ndarray  # probability of a good risk
-    approved: np.ndarray
-
-
-def _reference(scorer: Scorer) -> _Reference:
-    golden = golden_codes(scorer.domain)
-    frame = scorer.domain.frame(golden)
-    expected, approved = (
-        good_probability(scorer.pipeline, frame),
-        scorer.pipeline.predict(frame) == 1,
-    )
-    return _Reference(golden, expected, approved)
-
-
-def _difference(scorer: Scorer, reference: _Reference) -> str | None:
-    """How a scorer's answers to the golden applications differ from its pipeline's, if they do."""
-    golden = reference.golden
-    answers, bound = {"together": scorer._many(golden)}, BOUND
-    if scorer.flat is not None:
-        one_by_one = [scorer.flat.one(codes) for codes in golden.tolist()]
-        answers["one by one"] = np.array(one_by_one)
-        if all(type(member) is Forest for member in scorer.flat.members):
-            bound = 0.0
-    for way, found in answers.items():
-        apart = np.abs(found - reference.expected).max()
-        if not apart <= bound:
-            return f"asked {way}, it is off by up to {apart:.1e}"
-        if ((found >= scorer.cutoff) != reference.approved).any():
-            return f"asked {way}, it decides otherwise"
-    return None
 
 
 def _from_folder(folder: Path) -> Scorer:
@@ -186,7 +74,7 @@ def _from_folder(folder: Path) -> Scorer:
     manifest, contract = _manifest(content["manifest.json"], f"{folder}/manifest.json")
     hashes = {"model_columns.pkl": "model_columns_sha256", "credit_risk_model.pkl": "model_sha256"}
     for name, key in hashes.items():
-        # The very bytes that are hashed are opened below: nothing can be changed in between.
+        # The bytes that are hashed are those that are opened below: no change in between.
         if hashlib.sha256(content[name]).hexdigest() != manifest.get(key):
             raise ModelRefused(
                 f"{folder / name} is not the file that manifest.json describes (sha256 differs): "
@@ -216,7 +104,7 @@ def _from_registry(uri: str) -> Scorer:
 
     try:
         version, alias = mlflow_files.version_of(uri)
-        # By number: the alias may move on while the files are under way.
+        # By number: the alias may move while the files are being fetched.
         files = mlflow_files.files_of(f"models:/{version.name}/{version.version}")
     except (MlflowException, OSError) as error:
         reason = getattr(error, "message", type(error).__name__)
@@ -251,13 +139,10 @@ def scorer_of_artifact(files: dict[str, bytes], source: str) -> Scorer:
     if not {"manifest.json", "model.skops"} <= set(files):
         raise ModelRefused(f"{source} has no manifest.json and model.skops; register it again")
     if LOADER not in files.get("MLmodel", LOADER):
-        raise ModelRefused(
-            f"{source} was registered by an earlier layout of this project; run the chain again "
-            "(python run_all.py), which registers it anew"
-        )
+        raise ModelRefused(f"{source} was registered {EARLIER_LAYOUT}")
     manifest, contract = _manifest(files["manifest.json"], f"manifest.json of {source}")
-    # The list of types to trust is ours. MLflow takes the one stored beside the model, which
-    # whoever changes the model can change as well.
+    # The trusted types are those of this project. MLflow takes the list stored beside the model,
+    # which can be changed along with the model.
     pipeline = _opened(
         lambda content: skops.io.loads(content, trusted=TRUSTED_TYPES), files["model.skops"], source
     )
@@ -266,7 +151,7 @@ def scorer_of_artifact(files: dict[str, bytes], source: str) -> Scorer:
 
 
 def _manifest(content: bytes, path: str) -> tuple[Json, Contract]:
-    """What is written down about a model, and its contract; refused if it is not for us."""
+    """A model's manifest and its contract; refused if incomplete or of another scikit-learn."""
     try:
         manifest = json.loads(content)
         needed = manifest["libraries"]["scikit-learn"]
@@ -288,5 +173,10 @@ def _manifest(content: bytes, path: str) -> tuple[Json, Contract]:
 def _opened(loads: Callable[[bytes], Any], content: bytes, path: Path | str) -> Any:
     try:
         return loads(content)
+    except ModuleNotFoundError as error:
+        module = error.name or ""
+        if module.startswith("creditrisk."):
+            raise ModelRefused(f"{path} was made {EARLIER_LAYOUT}") from error
+        raise ModelRefused(f"{path} needs the module {module}, which is not installed") from error
     except Exception as error:  # a pickle can fail in any way
         raise ModelRefused(f"{path} cannot be opened ({type(error).__name__})") from error

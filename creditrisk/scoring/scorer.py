@@ -14,18 +14,22 @@ from creditrisk.data.record_checks import InvalidRecords, RecordProblem, record_
 from creditrisk.scoring.lookup_tables import LookupTables
 from creditrisk.scoring.reasons import Reason, field_effects, find_reasons
 
-#: Up to so many applications go one by one; numpy's fixed cost outweighs more of them.
+#: Up to so many applications are answered one by one, which saves numpy's fixed cost.
 FEW = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What the model says of one application."""
+    """The model's answer to one application."""
 
     probability: float  # of a good risk
     prediction: int  # 1 = good risk, 0 = bad risk
     decision: str  # "approve" or "decline"
-    reasons: tuple[Reason, ...] | None = None  # if asked: what holds the score down
+    reasons: tuple[Reason, ...] | None = None  # if asked: the fields that lower the score
+
+
+class ModelRefused(Exception):
+    """Why a saved model is not loaded, in one sentence."""
 
 
 class NoReasons(Exception):
@@ -36,9 +40,8 @@ class NoReasons(Exception):
 class Scorer:
     """A loaded model, ready to decide.
 
-    ``fast`` is whether the tables of :mod:`creditrisk.scoring.lookup_tables` answer; they give
-    scikit-learn's own answers, which was checked when the scorer was made. If not, the pipeline
-    answers.
+    If it is ``fast``, the tables of :mod:`creditrisk.scoring.lookup_tables` answer, which was
+    checked against scikit-learn's answers when the scorer was made. Otherwise the pipeline does.
     """
 
     name: str
@@ -49,20 +52,24 @@ class Scorer:
     contract: Contract
     pipeline: Pipeline = field(repr=False)
     domain: Domain = field(repr=False)
-    flat: LookupTables | None = field(repr=False)
-    reference: dict[str, Level | None] | None = field(
-        default=None, repr=False
-    )  # what reasons compare with
+    tables: LookupTables | None = field(repr=False)
+    #: The application that reasons compare with.
+    reference: dict[str, Level | None] | None = field(default=None, repr=False)
 
     @property
     def fast(self) -> bool:
         """Whether the tables answer, and not the pipeline."""
-        return self.flat is not None
+        return self.tables is not None
 
     def score(
         self, applications: list[Json] | Json | pd.DataFrame, reasons: bool = False
     ) -> list[Decision]:
-        """Decide on each application, and if asked name what holds its score down.
+        """Decide on each application, and if asked name the fields that lower its score.
+
+        Parameters
+        ----------
+        applications
+            One or more applications as they come out of JSON, or a frame of raw applications.
 
         Raises
         ------
@@ -87,8 +94,8 @@ class Scorer:
                     for problem in record_problems(record, self.contract)
                 ]
             )
-        if self.flat is not None and len(codes) <= FEW:
-            return [self._decision(self.flat.one(each)) for each in codes]
+        if self.tables is not None and len(codes) <= FEW:
+            return [self._decision(self.tables.one(each)) for each in codes]
         return [self._decision(p) for p in self._many(np.array(codes)).tolist()]
 
     def probabilities(self, frame: pd.DataFrame) -> np.ndarray:
@@ -106,11 +113,11 @@ class Scorer:
         return self._many(frame_codes(frame, self.domain))
 
     def from_codes(self, codes: np.ndarray) -> np.ndarray:
-        """The same for applications given by the codes of their values, shape (n, fields)."""
+        """The probabilities (n,) for applications given by their codes (n, fields)."""
         return self._many(codes)
 
     def reasons(self, codes: np.ndarray) -> list[tuple[Reason, ...]]:
-        """What holds the score of each application down, given as for :meth:`from_codes`.
+        """The fields that lower the score of each application, given by codes (n, fields).
 
         Raises
         ------
@@ -121,7 +128,7 @@ class Scorer:
         return [find_reasons(each, typical, self.domain, self._many) for each in codes]
 
     def effects(self, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-        """What each field does to the log-odds of each application, seen from the reference.
+        """What each field adds to the log-odds of each application, compared with the reference.
 
         Returns
         -------
@@ -139,7 +146,7 @@ class Scorer:
         return both[:, 0], both[:, 1]
 
     def _with_reasons(self, applications: list[Json] | Json | pd.DataFrame) -> list[Decision]:
-        self._typical()  # or there are none
+        self._typical()  # raises if the model has no reasons
         decisions = self.score(applications)
         if isinstance(applications, pd.DataFrame):
             rows = frame_codes(applications, self.domain)
@@ -159,9 +166,9 @@ class Scorer:
     def _many(self, codes: np.ndarray) -> np.ndarray:
         if not len(codes):
             return np.empty(0)
-        if self.flat is not None:
-            return self.flat.many(codes)
-        # The pipeline's classifier, spared its encoder: the matrix follows from the contract.
+        if self.tables is not None:
+            return self.tables.many(codes)
+        # Without the pipeline's encoder, which is slower: the matrix follows from the contract.
         return good_probability(self.pipeline["decide"], self.domain.matrix(codes))
 
     def _decision(self, probability: float) -> Decision:
@@ -170,6 +177,6 @@ class Scorer:
 
 
 def good_probability(model: BaseEstimator, applications: pd.DataFrame) -> np.ndarray:
-    """What scikit-learn says is the probability of a good risk, which is class 1."""
+    """The probability of a good risk, class 1, by scikit-learn, shape (n,)."""
     good: np.ndarray = model.predict_proba(applications)[:, list(model.classes_).index(1)]
     return good

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from creditrisk.data.contract import Json
 from creditrisk.data.record_checks import InvalidRecords
-from creditrisk.scoring.loading import ModelRefused, load_scorer
+from creditrisk.scoring.loading import load_scorer
+from creditrisk.scoring.scorer import ModelRefused
 from creditrisk.serving.decision_log import Head, LogError, head_path, read_head, sealed
 
 #: How far a probability may be from the logged one.

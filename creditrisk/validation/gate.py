@@ -13,8 +13,8 @@ from creditrisk.metrics import intervals, ranking
 from creditrisk.metrics.calibration import CalibrationLine
 from creditrisk.metrics.costs import expected_cost
 from creditrisk.metrics.intervals import Interval
-from creditrisk.scoring.loading import ModelRefused, load_scorer
-from creditrisk.scoring.scorer import Scorer
+from creditrisk.scoring.loading import load_scorer
+from creditrisk.scoring.scorer import ModelRefused, Scorer
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from creditrisk.data.contract import parse_contract, read_contract
 from creditrisk.data.encoding import encoder, target
 from creditrisk.data.raw import read_raw
 from creditrisk.modelling import candidates, scorecard
-from creditrisk.scoring import loading
+from creditrisk.scoring.fast_path import golden_codes, make_scorer
+from creditrisk.scoring.loading import TRUSTED_TYPES
 
 CONTRACT = read_contract(ROOT / "data/raw/datapackage.json")
 TABLE = read_raw(ROOT / "data/raw/german_credit_data.csv", CONTRACT)
@@ -43,8 +44,8 @@ def run_sql(query, frame, table):
 def test_sql_and_points_are_the_model_on_every_row():
     X_raw, y = TABLE[[field.name for field in CONTRACT.fields]], target(TABLE, CONTRACT)
     model, X = fit(CONTRACT, X_raw, y)
-    places = loading.make_scorer(model, CONTRACT).domain
-    drawn = places.frame(loading.golden_codes(places))
+    places = make_scorer(model, CONTRACT).domain
+    drawn = places.frame(golden_codes(places))
     frame = pd.concat([X_raw, drawn], ignore_index=True)
     answers = run_sql(scorecard.to_sql(model, CONTRACT), frame, "applications")
     expected = model.predict_proba(frame)[:, 1]
@@ -67,7 +68,7 @@ def test_sql_and_points_are_the_model_on_every_row():
         "rich": 63,
         "missing": 394,
     }
-    stored = skops.io.loads(skops.io.dumps(model), trusted=loading.TRUSTED_TYPES)
+    stored = skops.io.loads(skops.io.dumps(model), trusted=TRUSTED_TYPES)
     assert (stored.predict_proba(frame)[:, 1] == expected).all()
     # What the contract does not allow gets no score.
     odd = frame.head(3).assign(Age=[17, 35, 35], Purpose=["car", "yacht", None])

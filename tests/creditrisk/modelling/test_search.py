@@ -16,7 +16,8 @@ from sklearn.model_selection import GridSearchCV, ParameterSampler, StratifiedKF
 from creditrisk.data.contract import read_contract
 from creditrisk.data.encoding import decode, encoder
 from creditrisk.modelling import candidates, cross_validation, significance
-from creditrisk.scoring.loading import load_scorer, make_scorer
+from creditrisk.scoring.fast_path import make_scorer
+from creditrisk.scoring.loading import load_scorer
 
 LOGISTIC = "Logistic Regression"
 

@@ -30,7 +30,8 @@ from creditrisk.data.record_checks import record_problems
 from creditrisk.portfolio.job import Refused
 from creditrisk.portfolio.output import Hashed
 from creditrisk.portfolio.scoring import score
-from creditrisk.scoring.loading import golden_codes, load_scorer
+from creditrisk.scoring.fast_path import golden_codes
+from creditrisk.scoring.loading import load_scorer
 from creditrisk.scoring.scorer import Scorer
 
 CONTRACT = read_contract(ROOT / "data/raw/datapackage.json")

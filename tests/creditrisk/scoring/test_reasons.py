@@ -17,7 +17,7 @@ from creditrisk.data.raw import read_raw
 from creditrisk.data.record_checks import record_problems
 from creditrisk.modelling import candidates
 from creditrisk.scoring import reasons
-from creditrisk.scoring.loading import make_scorer
+from creditrisk.scoring.fast_path import make_scorer
 from creditrisk.validation import inspection
 
 CONTRACT = read_contract(ROOT / "data/raw/datapackage.json")
@@ -69,7 +69,7 @@ def test_contributions_of_two_fields_worked_out_by_hand():
 @pytest.mark.parametrize("name", ["Logistic Regression", "WoE Scorecard"])
 def test_a_linear_models_contributions_are_differences_of_its_weights(scorer, name):
     additive = scorer(name)
-    shares, places = additive.flat.members[0].shares, additive.domain.codes
+    shares, places = additive.tables.members[0].shares, additive.domain.codes
     typical = shares[places(additive.reference)]
     expected = shares[[places(record) for record in as_records(RAW.head(60))]] - typical
     found, gains = additive.effects(RAW.head(60))
@@ -96,7 +96,7 @@ def test_contributions_are_those_of_a_library(scorer, name):
         rows = np.array([model.domain.codes(r) for r in as_records(RAW.head(12))])
 
         def log_odds(places):
-            return logit(model.flat.many(np.asarray(places, int)))
+            return logit(model.tables.many(np.asarray(places, int)))
 
         other = Exact(log_odds, maskers.Independent(typical[None]))(rows, silent=True).values
     assert np.abs(model.effects(RAW.head(12))[0] - other).max() < 1e-9
@@ -106,7 +106,7 @@ def test_contributions_are_those_of_a_library(scorer, name):
 def test_contributions_add_up_with_tables_or_without_exact_or_sampled(scorer, tables, monkeypatch):
     model, rows = scorer("Soft-Voting Blend"), RAW.head(25)
     if not tables:  # the pipeline answers; the forest of the blend would only take longer
-        model, rows = replace(scorer("Spline Logistic Regression"), flat=None), RAW.head(10)
+        model, rows = replace(scorer("Spline Logistic Regression"), tables=None), RAW.head(10)
     assert model.fast == tables
     usual = pd.DataFrame([model.reference])
     apart = logit(model.probabilities(rows)) - logit(model.probabilities(usual))

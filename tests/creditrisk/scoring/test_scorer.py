@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+import types
 import urllib.error
 import urllib.request
 from dataclasses import asdict
@@ -32,9 +33,10 @@ from creditrisk.data.raw import read_raw
 from creditrisk.data.record_checks import InvalidRecords, record_problems
 from creditrisk.modelling import candidates
 from creditrisk.registry import mlflow_store, promotion
-from creditrisk.scoring import loading, mlflow_files
-from creditrisk.scoring.loading import ModelRefused, golden_codes, load_scorer, make_scorer
-from creditrisk.scoring.scorer import NoReasons
+from creditrisk.scoring import fast_path, mlflow_files
+from creditrisk.scoring.fast_path import golden_codes, make_scorer
+from creditrisk.scoring.loading import load_scorer
+from creditrisk.scoring.scorer import ModelRefused, NoReasons
 from creditrisk.serving.model_reload import serve_from
 
 CONTRACT = read_contract(ROOT / "data/raw/datapackage.json")
@@ -146,9 +148,9 @@ def test_as_machine_code_a_forest_gives_the_same_bits_or_is_refused(
     name, fitted, caplog, monkeypatch
 ):
     scorer = make_scorer(fitted(name), CONTRACT)
-    forest, places = scorer.flat.members[-1], golden_codes(scorer.domain, draws=20_000, seed=12)
+    forest, places = scorer.tables.members[-1], golden_codes(scorer.domain, draws=20_000, seed=12)
     assert forest.words > 1  # an empty word sends the walk on
-    by_numpy = forest.interpreted(places)
+    by_numpy = forest.many_by_numpy(places)
     assert (forest.many(places) == by_numpy).all()
     from creditrisk.scoring import compiled
 
@@ -161,7 +163,7 @@ def test_as_machine_code_a_forest_gives_the_same_bits_or_is_refused(
 
     monkeypatch.setattr(compiled, "add_answers", wrong)
     assert (forest.many(places) == by_numpy).all()
-    assert "THE COMPILED WALK IS REFUSED" in caplog.text
+    assert "THE COMPILED FOREST IS REFUSED" in caplog.text
 
 
 @threadpool_limits.wrap(limits=1)  # its threads would wait for those of other tests
@@ -178,14 +180,14 @@ def test_a_model_the_tables_do_not_know_is_answered_by_its_pipeline(fitted, capl
 
 
 def test_a_fast_path_that_errs_by_one_leaf_is_refused_loudly(fitted, caplog, monkeypatch):
-    right = loading.flatten
+    right = fast_path.tabulate
 
     def wrong(*args):
         flat = right(*args)
         flat.members[0].answers[0] += 1e-9
         return flat
 
-    monkeypatch.setattr(loading, "flatten", wrong)
+    monkeypatch.setattr(fast_path, "tabulate", wrong)
     scorer = make_scorer(fitted("Random Forest"), CONTRACT)
     assert not scorer.fast
     assert "THE FAST PATH IS REFUSED" in caplog.text
@@ -354,6 +356,16 @@ def test_a_folder_is_loaded_only_if_it_is_what_its_manifest_says(folder, tmp_pat
             with pytest.raises(ModelRefused, match=f"{name} is not the file that manifest.json"):
                 load_scorer(tmp_path)
             assert not sprung.exists()
+
+
+def test_a_pickle_of_an_earlier_layout_is_refused_in_one_sentence(folder, monkeypatch):
+    earlier = types.ModuleType("creditrisk.models")
+    earlier.Blend = type("Blend", (), {"__module__": earlier.__name__, "__qualname__": "Blend"})
+    monkeypatch.setitem(sys.modules, earlier.__name__, earlier)
+    models = folder(earlier.Blend())
+    monkeypatch.delitem(sys.modules, earlier.__name__)
+    with pytest.raises(ModelRefused, match="made by an earlier layout of this project; run the"):
+        load_scorer(models)
 
 
 def test_a_model_for_another_world_is_refused(folder, fitted, tmp_path):

@@ -1,0 +1,130 @@
+"""The scorer of a fitted pipeline; its tables are used if they answer like scikit-learn."""
+
+import logging
+from dataclasses import dataclass, replace
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+
+from creditrisk.data.contract import Contract, Level
+from creditrisk.data.domain import Domain, domain
+from creditrisk.data.encoding import matrix_columns
+from creditrisk.data.record_checks import record_problems
+from creditrisk.scoring.lookup_tables import Forest
+from creditrisk.scoring.scorer import ModelRefused, Scorer, good_probability
+from creditrisk.scoring.tabulation import NotTabulated, tabulate
+
+#: Largest distance of a table's answer from scikit-learn's, a rounding; 0 for forests.
+BOUND = 1e-15
+
+_log = logging.getLogger(__name__)
+
+
+def make_scorer(
+    pipeline: Pipeline,
+    contract: Contract,
+    name: str = "",
+    sha256: str = "",
+    reference: dict[str, Level | None] | None = None,
+) -> Scorer:
+    """A scorer of a fitted pipeline, with lookup tables if they give the pipeline's answers.
+
+    Parameters
+    ----------
+    pipeline
+        As :func:`creditrisk.modelling.candidates.decision_model` makes it, fitted.
+    name, sha256
+        Of the model, as :class:`~creditrisk.scoring.scorer.Scorer` shows them.
+    reference
+        The application that reasons compare with, see :func:`creditrisk.scoring.reasons.reference`.
+
+    Raises
+    ------
+    ModelRefused
+        If the pipeline is of another kind or was made for another contract.
+    """
+    if reference is not None and record_problems(reference, contract):
+        raise ModelRefused("the contract does not allow the model's reference application")
+    try:
+        encode, decide = pipeline.named_steps["encode"], pipeline.named_steps["decide"]
+        columns, cutoff = list(encode.get_feature_names_out()), float(decide.threshold)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ModelRefused("the file holds no encoder followed by a decision") from error
+    if columns != matrix_columns(contract) or columns != list(decide.feature_names_in_):
+        raise ModelRefused("the model's columns are not those of its contract")
+    allowed = domain(contract)
+    scorer = Scorer(name, None, None, sha256, cutoff, contract, pipeline, allowed, None, reference)
+    expected = _pipeline_answers(scorer)
+    fault = _difference(scorer, expected)
+    if fault:
+        raise ModelRefused(f"the model reads applications otherwise than its contract: {fault}")
+    try:
+        fast = replace(scorer, tables=tabulate(decide.estimator_, allowed))
+    except NotTabulated as reason:
+        _log.info("The fast path is not used, scikit-learn answers: %s.", reason)
+        return scorer
+    fault = _difference(fast, expected)
+    if fault:
+        _log.warning("THE FAST PATH IS REFUSED, scikit-learn answers: %s.", fault)
+        return scorer
+    return fast
+
+
+def golden_codes(allowed: Domain, draws: int = 300, seed: int = 7) -> np.ndarray:
+    """Applications that cover the contract: every level, the ends of each range, and random ones.
+
+    Parameters
+    ----------
+    draws
+        Number of random applications.
+
+    Returns
+    -------
+    ndarray of int, shape (n, fields)
+        Their codes.
+    """
+    sweeps = [allowed.sweep(number) for number in range(len(allowed.values))]
+    edges = [
+        np.vstack([sweep[:2], sweep[-2:]]) if isinstance(values, range) else sweep
+        for sweep, values in zip(sweeps, allowed.values)
+    ]
+    random = np.random.default_rng(seed)
+    drawn = [
+        start + random.integers(0, len(values), draws)
+        for start, values in zip(allowed.starts, allowed.values)
+    ]
+    return np.vstack([*edges, np.column_stack(drawn)])
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """The golden applications and scikit-learn's answers to them."""
+
+    golden: np.ndarray  # codes, (n, fields)
+    expected: np.ndarray  # probability of a good risk, (n,)
+    approved: np.ndarray  # bool, (n,)
+
+
+def _pipeline_answers(scorer: Scorer) -> _Answers:
+    golden = golden_codes(scorer.domain)
+    frame = scorer.domain.frame(golden)
+    expected = good_probability(scorer.pipeline, frame)
+    return _Answers(golden, expected, scorer.pipeline.predict(frame) == 1)
+
+
+def _difference(scorer: Scorer, reference: _Answers) -> str | None:
+    """How a scorer's answers to the golden applications differ from its pipeline's, if they do."""
+    golden = reference.golden
+    answers, bound = {"together": scorer.from_codes(golden)}, BOUND
+    if scorer.tables is not None:
+        one_by_one = [scorer.tables.one(codes) for codes in golden.tolist()]
+        answers["one by one"] = np.array(one_by_one)
+        if all(type(member) is Forest for member in scorer.tables.members):
+            bound = 0.0
+    for way, found in answers.items():
+        apart = np.abs(found - reference.expected).max()
+        if not apart <= bound:
+            return f"asked {way}, it is off by up to {apart:.1e}"
+        if ((found >= scorer.cutoff) != reference.approved).any():
+            return f"asked {way}, it decides differently"
+    return None
