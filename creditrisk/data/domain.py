@@ -1,4 +1,4 @@
-"""Every value that the contract allows, numbered through."""
+"""The codes of values: every value that the contract allows has a number."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from creditrisk.data.encoding import decode, encoded_columns, matrix_columns
 
 @dataclass(frozen=True)
 class Domain:
-    """Every allowed value of every field, numbered through: its code.
+    """The codes of all allowed values, which are numbered field after field from 0.
 
-    An application is the codes of its values, one a field.
+    An application is given by the codes of its values, one a field.
     """
 
     contract: Contract
@@ -35,7 +35,7 @@ class Domain:
         return found if len(record) == len(found) else None
 
     def matrix(self, codes: np.ndarray) -> pd.DataFrame:
-        """The encoded columns of applications given by codes of shape (n, fields)."""
+        """The encoded matrix (n, encoded columns) of applications given by codes (n, fields)."""
         columns = {}
         for field, start, code in zip(self.contract.fields, self.starts, codes.T):
             names = encoded_columns(self.contract, field)
@@ -46,11 +46,16 @@ class Domain:
         return pd.DataFrame(columns)[matrix_columns(self.contract)]
 
     def frame(self, codes: np.ndarray) -> pd.DataFrame:
-        """The raw applications given by codes of shape (n, fields)."""
+        """The raw applications (n, columns of an application) given by codes (n, fields)."""
         return decode(self.matrix(codes), self.contract)
 
     def sweep(self, number: int) -> np.ndarray:
-        """Applications that differ in one field only and take all its values, as codes."""
+        """Codes of applications that have every value of one field, and in all others the first.
+
+        Returns
+        -------
+        ndarray of int, shape (values of the field, fields)
+        """
         codes = np.tile(self.starts, (len(self.values[number]), 1))
         codes[:, number] += np.arange(len(codes))
         return codes

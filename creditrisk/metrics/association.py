@@ -1,4 +1,4 @@
-"""How strongly variables of the applications go together, two at a time."""
+"""Association of variables, two at a time: rank correlation and Cramér's V."""
 
 from itertools import combinations
 

@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say.
+"""Calibration: how close predicted probabilities are to observed shares.
 
 Throughout, ``y`` is 1 for a good and 0 for a bad risk, and a score is the probability of good.
 """
@@ -30,14 +30,15 @@ def brier_gain(
 
 
 def brier_parts(y: np.ndarray, score: np.ndarray, bins: int = 10) -> dict[str, float]:
-    """What the Brier score is made of; the parts add up to it.
+    """The decomposition of the Brier score.
 
     Returns
     -------
     dict
-        brier = reliability - resolution + uncertainty + within. Reliability is how far the
-        scores of a bin lie from what came of it (0 is ideal), resolution how far the bins lie
-        apart (more is better), uncertainty is the sample's own, and within is what the bins hide.
+        brier = reliability - resolution + uncertainty + within. Reliability is the
+        distance of a bin's mean score from its share of good (0 is ideal), resolution that of the
+        bins' shares from the sample's (more is better), uncertainty the variance of the outcome,
+        and within what scores differ inside the bins.
 
     Notes
     -----
@@ -45,9 +46,9 @@ def brier_parts(y: np.ndarray, score: np.ndarray, bins: int = 10) -> dict[str, f
     Stephenson, Coelho and Jolliffe (2008), Weather and Forecasting 23.
     """
     y, score = np.asarray(y, dtype=float), np.asarray(score, dtype=float)
-    place = _equal_bins(score, bins)
-    size = np.bincount(place)
-    good, predicted = np.bincount(place, y) / size, np.bincount(place, score) / size
+    bin_of = equal_bins(score, bins)
+    size = np.bincount(bin_of)
+    good, predicted = np.bincount(bin_of, y) / size, np.bincount(bin_of, score) / size
     base, brier = y.mean(), float(((score - y) ** 2).mean())
     reliability = float((size * (predicted - good) ** 2).sum() / len(y))
     resolution = float((size * (good - base) ** 2).sum() / len(y))
@@ -62,19 +63,32 @@ def brier_parts(y: np.ndarray, score: np.ndarray, bins: int = 10) -> dict[str, f
     }
 
 
-def _equal_bins(score: np.ndarray, bins: int) -> np.ndarray:
-    """The bin of each score, from 0; equal scores share one, so there may be fewer bins."""
+def equal_bins(score: np.ndarray, bins: int) -> np.ndarray:
+    """The bin of each score, numbered from 0 in rising order, of bins of equal size.
+
+    Equal scores are in the same bin, so there may be fewer bins.
+
+    Returns
+    -------
+    ndarray of int, shape (n,)
+    """
     edges = np.unique(np.quantile(score, np.linspace(0, 1, bins + 1)[1:-1]))
-    place = np.searchsorted(edges, score, side="left")
-    return np.unique(place, return_inverse=True)[1]
+    return np.unique(np.searchsorted(edges, score, side="left"), return_inverse=True)[1]
 
 
 def calibration_table(y: np.ndarray, score: np.ndarray, bins: int = 10) -> pd.DataFrame:
-    """Predicted and observed share of good in bins of equal size, with Wilson bounds."""
+    """Predicted and observed share of good in bins of equal size.
+
+    Returns
+    -------
+    DataFrame
+        One row a bin, lowest scores first: applicants, predicted (the mean score), and observed
+        with its Wilson bounds low and high.
+    """
     y, score, rows = np.asarray(y), np.asarray(score), []
-    place = _equal_bins(score, bins)
-    for number in range(place.max() + 1):
-        inside = place == number
+    bin_of = equal_bins(score, bins)
+    for number in range(bin_of.max() + 1):
+        inside = bin_of == number
         observed = share_interval(y[inside].sum(), inside.sum())
         predicted = float(score[inside].mean())
         rows.append((inside.sum(), predicted, observed.estimate, observed.low, observed.high))
@@ -108,8 +122,8 @@ def calibration_line(y: np.ndarray, score: np.ndarray, level: float = 0.95) -> C
     Notes
     -----
     Cox (1958): logit P(y = 1) = intercept + slope · logit(score), by maximum likelihood, with
-    Wald's intervals from the observed information. A slope under 1 says that the scores are too
-    extreme. There is no such line if all scores are equal or if they separate good from bad.
+    Wald's intervals from the observed information. With a slope under 1 the scores are too
+    extreme. The line is not defined if all scores are equal or if they separate good from bad.
     """
     y, odds = np.asarray(y), logit(np.clip(score, 1e-6, 1 - 1e-6))
     good, bad = odds[y == 1], odds[y == 0]

@@ -1,4 +1,4 @@
-"""What decisions cost, from which score on to approve, and what another bad rate would change.
+"""The cost of decisions, the cheapest cut-off, and probabilities at another bad rate.
 
 Throughout, ``y`` is 1 for a good and 0 for a bad risk, and a score is the probability of good.
 """
@@ -13,7 +13,7 @@ from creditrisk.metrics.intervals import Interval, bootstrap_interval
 #: The cut-offs that are tried, on the probability of good.
 CUTOFFS = np.round(np.arange(0.01, 1.0, 0.01), 2)
 
-#: Cost per applicant by which a cut-off counts as about as cheap as the cheapest.
+#: A cut-off is about as cheap as the cheapest if it costs no more than this more per applicant.
 ABOUT_AS_CHEAP = 0.02
 
 
@@ -23,10 +23,8 @@ class CutoffChoice:
 
     cutoff: float  # an application whose probability of good reaches it is approved
     cost: float  # per applicant, at the cut-off
-    about_as_cheap: tuple[
-        float, float
-    ]  # lowest and highest of the cut-offs that cost about the same
-    break_even: float  # what the costs alone say, were the probabilities right
+    about_as_cheap: tuple[float, float]  # lowest and highest cut-off that cost about the same
+    break_even: float  # the cheapest cut-off if the probabilities were right
     approved: float  # share of applicants, at the cut-off
     bad_among_approved: float | None  # None if nobody is approved
     approving_everybody: float  # cost per applicant
@@ -138,7 +136,7 @@ def cost_samples(
 
 
 def decisions_by_cutoff(y: np.ndarray, score: np.ndarray, cutoffs: np.ndarray) -> pd.DataFrame:
-    """What approving from each cut-off on leads to.
+    """Approval rate and errors at each cut-off.
 
     Returns
     -------
@@ -156,7 +154,7 @@ def decisions_by_cutoff(y: np.ndarray, score: np.ndarray, cutoffs: np.ndarray) -
 
 
 def check_costs(bad_accepted: float, good_rejected: float, bad_rate: float) -> None:
-    """Refuse costs and a bad rate with which nothing can be decided.
+    """Refuse costs and a bad rate for which no cut-off is defined.
 
     Raises
     ------
@@ -182,20 +180,20 @@ def break_even(bad_accepted: float, good_rejected: float) -> float:
 
 
 def correct_prior(score: np.ndarray, bad_rate: float, other: float) -> np.ndarray:
-    """Probabilities of good as they would be where another share of applicants is bad.
+    """Probabilities of good in a population where another share of applicants is bad.
 
     Parameters
     ----------
     score
         Probabilities of good where the bad rate is ``bad_rate``, shape (n,).
     bad_rate, other
-        The bad rate of the scores and that of the other place, above 0 and below 1.
+        The bad rate of the scores' population and of the other one, above 0 and below 1.
 
     Notes
     -----
     Saerens, Latinne and Decaestecker (2002), Neural Computation 14: the odds of good are
-    multiplied by ((1 - other) / other) / ((1 - bad_rate) / bad_rate). It holds if good and bad
-    applicants each look alike in both places.
+    multiplied by ((1 - other) / other) / ((1 - bad_rate) / bad_rate). It holds if good
+    applicants are alike in both populations, and bad ones as well.
     """
     factor = ((1 - other) / other) / ((1 - bad_rate) / bad_rate)
     good = np.asarray(score, dtype=float) * factor

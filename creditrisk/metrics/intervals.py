@@ -31,7 +31,7 @@ def as_figures(intervals: dict[str, Interval | None]) -> dict[str, float | None]
 
 
 def share_interval(successes: int, n: int, level: float = 0.95) -> Interval:
-    """A share with Wilson's score interval (Wilson 1927)."""
+    """A share with Wilson's score interval (Wilson 1927, JASA 22)."""
     bounds = stats.binomtest(int(successes), int(n)).proportion_ci(level, method="wilson")
     return Interval(successes / n, bounds.low, bounds.high)
 
@@ -44,12 +44,16 @@ def bootstrap_interval(
     seed: int,
     level: float = 0.95,
 ) -> Interval:
-    """Percentile bootstrap of ``statistic(y, *scores)`` over applicants, classes kept in size.
+    """Percentile bootstrap of ``statistic(y, *scores)`` over applicants, drawn class by class.
 
     Parameters
     ----------
     statistic
         Function of arrays of shape (n,) to a float.
+    y, scores
+        Shape (n,); ``y`` is 1 for good and 0 for bad.
+    draws
+        Bootstrap samples; each has as many good and bad applicants as ``y``.
     """
     y, generator = np.asarray(y), np.random.default_rng(seed)
     classes = [np.flatnonzero(y == label) for label in (0, 1)]

@@ -8,7 +8,7 @@ import pandas as pd
 from scipy import stats
 from sklearn import metrics as sk
 
-from creditrisk.metrics.calibration import _equal_bins
+from creditrisk.metrics.calibration import equal_bins
 from creditrisk.metrics.intervals import Interval, bootstrap_interval, share_interval
 
 #: Fewer applicants of a kind than this are not judged.
@@ -22,7 +22,7 @@ def auc_interval(y: np.ndarray, score: np.ndarray, level: float = 0.95) -> Inter
     -----
     DeLong, DeLong and Clarke-Pearson (1988), Biometrics 44: with V10 the share of bad each
     good outranks (ties half) and V01 the share of good each bad is outranked by, the
-    variance is var(V10)/m + var(V01)/n. The bounds are kept within 0 and 1.
+    variance is var(V10)/m + var(V01)/n. The bounds are cut at 0 and 1.
 
     Raises
     ------
@@ -37,7 +37,13 @@ def auc_difference(
 ) -> Interval:
     """ROC-AUC of one score less that of another on the same applicants, with DeLong's interval.
 
-    The p-value is that of no difference. Luck with the applicants, which both share, cancels out.
+    The p-value is that of no difference. Both scores share the chance in which applicants were
+    drawn, which the interval of a difference takes into account.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two applicants of a class.
     """
     (good, bad), (other_good, other_bad) = placements(y, score), placements(y, other)
     return _delong(good - other_good, bad - other_bad, level, (-1.0, 1.0))
@@ -46,8 +52,7 @@ def auc_difference(
 def placements(y: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """How many bad risks each good one outranks, and how many good ones each bad is outranked by.
 
-    One beside it counts half. The counts take the time of a sort, so that a million applicants are
-    no trouble.
+    A tie counts half. It takes the time of a sort, so that a million applicants are possible.
 
     Returns
     -------
@@ -62,10 +67,10 @@ def placements(y: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray
     y, score = np.asarray(y), np.asarray(score)
     good, bad = score[y == 1], score[y == 0]
     if min(good.size, bad.size) < 2:
-        raise ValueError(f"ROC-AUC needs two good and two bad; here are {good.size} and {bad.size}")
-    below, beside = (np.searchsorted(np.sort(bad), good, side) for side in ("left", "right"))
-    under, up_to = (np.searchsorted(np.sort(good), bad, side) for side in ("left", "right"))
-    return (below + beside) / 2, good.size - (under + up_to) / 2
+        raise ValueError(f"ROC-AUC needs two good and two bad, not {good.size} and {bad.size}")
+    below, up_to = (np.searchsorted(np.sort(bad), good, side) for side in ("left", "right"))
+    under, up_to_good = (np.searchsorted(np.sort(good), bad, side) for side in ("left", "right"))
+    return (below + up_to) / 2, good.size - (under + up_to_good) / 2
 
 
 def _delong(
@@ -118,13 +123,13 @@ def score_bands(y: np.ndarray, score: np.ndarray, bands: int = 10) -> pd.DataFra
     -------
     DataFrame
         One row a band: score_from, score_to, applicants, bad, bad_rate with Wilson bounds low and
-        high, and the shares of all bad and of all good up to and with this band; their largest
-        distance is the bands' KS.
+        high, and bad_so_far and good_so_far, the shares of all bad and of all good up to and with
+        this band; their largest distance is the bands' KS.
     """
     y, score, rows = np.asarray(y), np.asarray(score), []
-    place = _equal_bins(score, bands)
-    for number in range(place.max() + 1):
-        inside = place == number
+    band_of = equal_bins(score, bands)
+    for number in range(band_of.max() + 1):
+        inside = band_of == number
         bad = int((y[inside] == 0).sum())
         rate = share_interval(bad, inside.sum())
         ends = score[inside].min(), score[inside].max()
@@ -143,7 +148,7 @@ def by_segment(y: np.ndarray, score: np.ndarray, segment: pd.Series) -> pd.DataF
     -------
     DataFrame
         Indexed by segment: applicants, bad, roc_auc with DeLong bounds low and high, predicted
-        and observed share of good, and note, which says why a segment is not judged: fewer
+        and observed share of good, and note, the reason if a segment is not judged: fewer
         than :data:`FEW` good or bad applicants.
     """
     y, score, rows = np.asarray(y), np.asarray(score), {}
@@ -161,7 +166,7 @@ def by_segment(y: np.ndarray, score: np.ndarray, segment: pd.Series) -> pd.DataF
 
 
 def too_few_to_judge(good: int, bad: int) -> str:
-    """Why applicants are too few to be judged, in words; empty if they are enough."""
+    """The reason why applicants are too few to be judged; empty if there are enough."""
     if good and bad:
         return f"too few: {good} good, {bad} bad" if min(good, bad) < FEW else ""
     return f"only {'good' if good else 'bad'} risks"

@@ -1,4 +1,4 @@
-"""Whether a later population is still the one before: the population stability index."""
+"""The population stability index: whether two samples are of the same population."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from creditrisk.data.encoding import encoded_columns, levels_with_missing
 
 @dataclass(frozen=True)
 class Stability:
-    """A population stability index, and how large it gets by chance alone."""
+    """A population stability index and its upper limit by chance."""
 
     psi: float
     by_chance: float  # 95 % of indices of two samples of one population lie below
@@ -103,7 +103,7 @@ def stability_table(
 
 
 def same_population(X: pd.DataFrame, other: pd.DataFrame, contract: Contract) -> "pd.Series[float]":
-    """How surprising the difference of two samples is in each column, were they of one population.
+    """Tests by column of whether two samples are of the same population.
 
     Parameters
     ----------

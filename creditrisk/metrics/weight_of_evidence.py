@@ -7,12 +7,12 @@ from creditrisk.data.contract import Field
 from creditrisk.data.encoding import levels_with_missing
 from creditrisk.metrics.intervals import share_interval
 
-#: Siddiqi (2006), Credit Risk Scorecards: from which information value on evidence is called so.
+#: The information value from which on a variable is called so (Siddiqi 2006).
 STRENGTHS = {"weak": 0.02, "medium": 0.1, "strong": 0.3}
 
 
 def as_levels(values: pd.Series, field: Field, groups: int) -> pd.Series:
-    """A column as levels: its own, a missing value being one, or groups of equal size.
+    """A category's levels, missing being one of them, or a quantity in groups of equal size.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def risk_by_level(levels: pd.Series, y: pd.Series) -> pd.DataFrame:
     Parameters
     ----------
     levels
-        Shape (n,), no missing values; a categorical keeps its order.
+        Shape (n,), no missing values; of a categorical the order is preserved.
     y
         Shape (n,), 1 = good and 0 = bad.
 

@@ -1,4 +1,4 @@
-"""Every candidate scored out of fold, on the same folds.
+"""Repeated cross-validation: every candidate scored out of fold, on the same folds.
 
 Throughout, ``y`` is 1 for a good and 0 for a bad risk, and a score is the probability of good.
 """
@@ -20,16 +20,15 @@ from work_units.units import run_units
 
 @dataclass(frozen=True)
 class OutOfFold:
-    """Scores of every candidate for every applicant, made by a model that did not see them."""
+    """Scores of every candidate for every applicant, by models fitted without that applicant."""
 
     y: np.ndarray  # (n,), 1 = good
     fold: np.ndarray  # (repeats, n), the fold in which an applicant was held out
     scores: dict[str, np.ndarray] = field(default_factory=dict)  # name -> (repeats, n)
     fit_seconds: dict[str, float] = field(default_factory=dict)  # name -> mean of one fit
     errors: dict[str, str] = field(default_factory=dict)  # name -> why it has no scores
-    chosen: dict[str, list[Settings]] = field(
-        default_factory=dict
-    )  # name -> by fold, if it searches
+    #: Of a candidate that searches: name -> the settings it chose, by fold.
+    chosen: dict[str, list[Settings]] = field(default_factory=dict)
 
     def held_out(self, name: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield ``(y, score)`` of each held-out fold of a candidate."""
@@ -73,7 +72,7 @@ def cross_validate(
     workers
         Processes to fit in, -1 for one a core; the result does not depend on it.
     keep
-        A folder for what is done already, see :func:`work_units.units.run_units`.
+        A folder for finished fits, which are not repeated; see :func:`work_units.units.run_units`.
 
     Raises
     ------
@@ -81,12 +80,12 @@ def cross_validate(
         If there are fewer applicants of a class than folds, or no candidate could be fitted.
     """
     if folds < 2 or repeats < 1:
-        raise ValueError(f"it takes two folds and one repeat at least, not {folds} and {repeats}")
+        raise ValueError(f"folds is {folds} and repeats {repeats}; at least 2 and 1 are needed")
     rarest = int(np.bincount(y, minlength=2).min())
     if rarest < folds:
         raise ValueError(
-            f"{folds} folds need {folds} good and {folds} bad applicants, and there are {rarest} "
-            f"of one kind; set folds to at most {rarest}"
+            f"{folds} folds need {folds} good and {folds} bad applicants, and one class has "
+            f"{rarest}; set folds to at most {rarest}"
         )
     splitter = RepeatedStratifiedKFold(n_splits=folds, n_repeats=repeats, random_state=seed)
     splits = list(splitter.split(X, y))
@@ -128,8 +127,7 @@ def cross_validate(
 def _fold_scores(
     estimator: BaseEstimator, X: pd.DataFrame, y: pd.Series, train: np.ndarray, held_out: np.ndarray
 ) -> tuple[np.ndarray | float, float, str, Settings | None]:
-    """Held-out scores, seconds to fit, what went wrong if that is why the scores are NaN, and the
-    settings that a search has chosen, if it was one."""
+    """Held-out scores, seconds to fit, the error if there are no scores, a search's choice."""
     started = time.perf_counter()
     try:
         fitted = clone(estimator).fit(X.iloc[train], y.iloc[train])
@@ -151,12 +149,12 @@ def chosen_settings(
     workers: int = -1,
     keep: str | Path | None = None,
 ) -> dict[str, dict[str, float | int | str]]:
-    """What each candidate's search chooses on all rows, by name; nothing of one without a search.
+    """The settings that each candidate's search chooses on all rows, by name of the candidate.
 
     Parameters
     ----------
     models
-        Those that can be fitted; blends are passed over, since their members choose.
+        Candidates; those without a search, and blends, are skipped.
     X, y, workers, keep
         As :func:`cross_validate` takes them.
     """
@@ -174,7 +172,7 @@ def _chosen(fitted: BaseEstimator) -> Settings | None:
     """The settings that a search has chosen, as JSON can hold them; None if it was no search."""
     if not isinstance(fitted, GridSearchCV):
         return None
-    # NumPy's numbers are not JSON's, which a single one is turned into without loss.
+    # item() turns NumPy's numbers into Python's, which JSON can hold.
     return {name: np.asarray(value).item() for name, value in fitted.best_params_.items()}
 
 

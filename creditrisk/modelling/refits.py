@@ -19,15 +19,15 @@ CLASSIC = ("Logistic Regression", "Spline Logistic Regression")
 
 @dataclass(frozen=True)
 class Plan:
-    """How candidates are compared: what every refit has in common."""
+    """How candidates are compared; the same for every refit."""
 
     contract: Contract
     folds: int
     repeats: int
     seed: int
-    exclude: list[str]  # raw columns that no model may look at
+    exclude: list[str]  # raw columns that no model uses
     trials: int  # settings that each model tries inside every fold
-    keep: str | Path | None = None  # a folder for what is done already
+    keep: str | Path | None = None  # a folder for finished fits
 
     def models(
         self, exclude: list[str] | None = None, trials: int | None = None
@@ -68,7 +68,7 @@ class Plan:
 def cost_of_leaving_out(
     plan: Plan, champion: str, by_fold: pd.DataFrame, X: pd.DataFrame, y: pd.Series
 ) -> dict[str, Interval]:
-    """What the champion loses in ROC-AUC without the protected columns that it still looks at.
+    """What the champion loses in ROC-AUC without the protected columns that it uses.
 
     It is fitted again without the first, then without the next as well, categories first, on the
     folds of the first repeat.
@@ -108,14 +108,14 @@ def cost_of_leaving_out(
 def gained_by_search(
     plan: Plan, scored: OutOfFold, order: list[str], X: pd.DataFrame, y: pd.Series
 ) -> pd.DataFrame:
-    """What searching for settings gains each model over the settings it comes with, fold by fold.
+    """What searching for settings gains each model over its default settings, fold by fold.
 
     Returns
     -------
     DataFrame
         Indexed by model, as :func:`~.significance.gained_over` gives it, and of those that search
         by themselves different_settings, how many the folds chose, and own_settings_kept, how
-        often a fold chose those it came with. Empty if nothing was searched for.
+        often a fold chose the defaults. Empty if nothing was searched for.
     """
     if not plan.trials:
         return pd.DataFrame()

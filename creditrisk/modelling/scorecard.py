@@ -1,4 +1,4 @@
-"""The WoE scorecard on paper: a table of points, and SQL that scores where the data lies."""
+"""The WoE scorecard as a table of points and as SQL."""
 
 import math
 import sqlite3
@@ -46,16 +46,15 @@ class Bin:
     """Values of one field that score alike."""
 
     field: Field
-    values: tuple[
-        Level | None, ...
-    ]  # of a quantity the lowest and highest, else the one level, None for missing
+    #: Of a quantity the lowest and the highest value, of a category its level, None for missing.
+    values: tuple[Level | None, ...]
     code: float  # the bin's number in the model
-    woe: float  # ln(share of all good risks / share of all bad ones), small bins drawn to 0
+    woe: float  # ln(share of all good risks / share of all bad ones), small bins shrunk to 0
     weight: float  # of the field in the regression
 
     @property
-    def words(self) -> str:
-        """The values in words."""
+    def label(self) -> str:
+        """The values as text."""
         if self.field.levels is None:
             return "{} to {} {}".format(*self.values, self.field.unit).rstrip()
         return MISSING if self.values[0] is None else str(self.values[0])
@@ -70,7 +69,7 @@ class Scorecard:
     columns: dict[str, int]  # field name -> its column among the model's codes
 
     def points(self, bin: Bin, scale: Scale) -> float:
-        """What a bin adds to the score, with its field's part of what all have in common."""
+        """The points of a bin, with its field's equal part of the offset and the intercept."""
         common = scale.offset + scale.factor * self.base
         return float(common / len(self.columns) + scale.factor * bin.weight * bin.woe)
 
@@ -112,13 +111,13 @@ def scorecard(
     X: pd.DataFrame | None = None,
     y: pd.Series | None = None,
 ) -> pd.DataFrame:
-    """One row a bin: field, bin in words, weight of evidence and points, more being better.
+    """One row a bin: field, bin as text, weight of evidence and points; more points are better.
 
     Parameters
     ----------
     X, y
         Encoded matrix and outcomes (1 = good) to count from, usually the training set; they add
-        the columns ``applicants`` and ``bad_rate``, the latter NaN where nobody stands.
+        the columns ``applicants`` and ``bad_rate``, the latter NaN for a bin without applicants.
 
     Returns
     -------
@@ -132,7 +131,7 @@ def scorecard(
     """
     found = scorecard_of(model, contract)
     table = pd.DataFrame(
-        [(b.field.name, b.words, b.woe, found.points(b, scale)) for b in found.bins],
+        [(b.field.name, b.label, b.woe, found.points(b, scale)) for b in found.bins],
         columns=["field", "bin", "woe", "points"],
     )
     if X is None:
@@ -146,7 +145,7 @@ def scorecard(
 
 
 def write_csv(table: pd.DataFrame, path: str | Path) -> None:
-    """Write a scorecard's table, every figure to its last digit."""
+    """Write a scorecard's table as CSV, in full precision."""
     table.to_csv(path, index=False)
 
 
@@ -195,7 +194,7 @@ def add_exp(database: sqlite3.Connection) -> None:
 def _bins(
     allowed: Domain, number: int, codes: np.ndarray, woe: np.ndarray, weight: float
 ) -> list[Bin]:
-    """The runs of one field's values that share a code, and what they are worth."""
+    """The bins of one field: runs of values that share a code."""
     field, values, bins = allowed.contract.fields[number], allowed.values[number], []
     for code, run in groupby(range(len(values)), key=codes.__getitem__):
         first, *more = run

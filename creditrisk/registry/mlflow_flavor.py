@@ -1,24 +1,24 @@
-"""How the model is kept in MLflow, and what answers when MLflow serves it.
+"""How the model is saved in MLflow, and what answers when MLflow serves it.
 
 The files are those of MLflow's scikit-learn flavor with the model's manifest beside them; only
-what loads them for ``mlflow models serve`` and ``mlflow.pyfunc`` is ours, so this package must be
-installed where the model is served.
+the loader for ``mlflow models serve`` and ``mlflow.pyfunc`` is this module, so this package must
+be installed where the model is served.
 
 What MLflow 3.17 does to an application before a model sees it, and what follows:
 
 - With an input schema it coerces (``"35"``, ``35.9`` and ``true`` become integers) and drops
   fields it does not know. Columns of type Any are not coerced, but unknown fields are dropped
-  all the same. So the signature has outputs only; what goes in stands in the model's metadata,
-  its input example and its manifest.
+  all the same. So the signature has outputs only; the inputs are described in the model's
+  metadata, its input example and its manifest.
 - Without one, ``inputs`` arrive value by value as sent. ``dataframe_records`` and
   ``dataframe_split`` go through pandas, where NaN counts as null, as does a field that some
   records have and others lack; all else is distinguished. ``instances`` are joined to one array a
   field, in which true is 1: refused.
-- Parameters come beside the applications and are checked on their own: ``{"inputs": [...],
+- Parameters come beside the applications and are checked separately: ``{"inputs": [...],
   "params": {"reasons": true}}``. One that the signature does not name is dropped; one of another
   type is refused by MLflow itself, which quotes the request then, as it does if that is no JSON.
 - The server puts the whole request before the message of an error that a model raises, and a
-  stack trace after it if the error is not MLflow's own: hence :class:`RefusedApplications`.
+  stack trace after it unless it is an MlflowException: hence :class:`RefusedApplications`.
 """
 
 import json
@@ -26,7 +26,7 @@ import os
 from dataclasses import asdict
 from pathlib import Path
 
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # a bank's requests are nobody's business
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nothing of a bank's requests leaves it
 
 import mlflow.sklearn
 import numpy as np
@@ -43,14 +43,14 @@ from creditrisk.scoring import loading, scorer
 
 
 class RefusedApplications(MlflowException):
-    """An answer of 400 whose words stay as they are."""
+    """An answer of 400 whose message MLflow's server cannot change."""
 
-    def __init__(self, words: str):
-        super().__init__(words, INVALID_PARAMETER_VALUE)
+    def __init__(self, text: str):
+        super().__init__(text, INVALID_PARAMETER_VALUE)
 
     @property
     def message(self) -> str:
-        """The words; MLflow's server tries to put the applicants' data before them."""
+        """The text alone; MLflow's server tries to put the applicants' data before it."""
         return self.args[0] if self.args else ""
 
     @message.setter
@@ -61,7 +61,7 @@ class RefusedApplications(MlflowException):
 class ServedModel:
     """What MLflow calls: applications in, one row of prediction, decision and probability each.
 
-    With the parameter ``reasons`` the row has what holds the score down as well.
+    With the parameter ``reasons`` the row has the fields that lower the score as well.
     """
 
     def __init__(self, scorer: scorer.Scorer):
@@ -118,9 +118,9 @@ def save_model(
     Parameters
     ----------
     libraries
-        The packages the saved model needs, with their versions.
+        Versions of the packages that the saved model needs, by name.
     reference
-        The application that reasons compare with; without it the model has none to give.
+        The application that reasons compare with; without it the model gives no reasons.
     mlflow_model
         Filled in with what is saved; MLflow passes it.
     validate_serving_input

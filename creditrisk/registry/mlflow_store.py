@@ -1,4 +1,4 @@
-"""MLflow: what was tried and what was registered."""
+"""MLflow: tracked candidates and registered versions."""
 
 import hashlib
 import logging
@@ -11,7 +11,7 @@ from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # a bank's runs are nobody's business
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nothing of a bank's runs leaves it
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 import mlflow
@@ -44,29 +44,29 @@ def connect(store: str | Path) -> MlflowClient:
     ----------
     store
         SQLite file, used unless ``MLFLOW_TRACKING_URI`` names a server. Artifacts go to
-        ``mlartifacts/`` beside it; a server keeps them where its own settings say.
+        ``mlartifacts/`` beside it; where a server stores them is its own setting.
     """
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    # says only that environments made by uv hold no pip
+    # it only warns that environments made by uv have no pip
     logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
     remote = os.environ.get("MLFLOW_TRACKING_URI")
     path = Path(store).resolve()
     mlflow.set_tracking_uri(remote or f"sqlite:///{path.as_posix()}")
     artifacts = path.parent / "mlartifacts"
-    with nullcontext() if remote else _alone(artifacts):
+    with nullcontext() if remote else _locked(artifacts):
         client = MlflowClient()
         client.search_registered_models(max_results=1)
         if client.get_experiment_by_name(EXPERIMENT) is None:
-            place = None if remote else artifacts.as_uri()
-            client.create_experiment(EXPERIMENT, artifact_location=place)
+            location = None if remote else artifacts.as_uri()
+            client.create_experiment(EXPERIMENT, artifact_location=location)
         mlflow.set_experiment(EXPERIMENT)
     return client
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Keep others away: MLflow fails if two processes make the tables of one file at once."""
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a lock: MLflow fails if two processes create the tables of one file at once."""
     try:
         import fcntl
     except ImportError:  # Windows
@@ -79,7 +79,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def track_training_data(X: pd.DataFrame, y: pd.Series, sha256: str) -> None:
-    """Note in the active run which rows the model learned from: a digest, a profile, the hash."""
+    """Log the training data to the active run: a digest, a profile and its sha256."""
     rows = X.astype(float).assign(**{y.name: y.astype(float)})
     source = CodeDatasetSource({"made by": "02_preparation", "sha256": sha256})
     data = from_pandas(rows, source=source, targets=y.name, name="training set")
@@ -87,7 +87,7 @@ def track_training_data(X: pd.DataFrame, y: pd.Series, sha256: str) -> None:
 
 
 def track_champion(won: dict[str, Any], measured: pd.Series) -> None:
-    """Note in the active run who won and how it was compared, and its cross-validated measures.
+    """Log to the active run the champion, how it was compared, and its cross-validated measures.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ def register(
         libraries=libraries(),
         input_example=example,
         reference=reference,
-        validate_serving_input=False,  # the whole training set is asked next, not five examples
+        validate_serving_input=False,  # the notebook checks it on the whole training set
     )
     files = mlflow_files.files_of(logged.model_uri)
     tags = {**tags, "artifact_sha256": mlflow_files.sha256_of(files)}
@@ -196,7 +196,7 @@ def libraries() -> dict[str, str]:
 
 
 def current(client: MlflowClient, alias: str) -> ModelVersion | None:
-    """The version that an alias points to, None if there is none yet."""
+    """The version that an alias points to, None if the alias does not exist."""
     try:
         return client.get_model_version_by_alias(MODEL_NAME, alias)
     except MlflowException as error:
@@ -218,13 +218,19 @@ def standing(client: MlflowClient, registration: Json) -> tuple[bool, dict[str, 
 
 
 def close_runs(client: MlflowClient, chain_runs: list[str]) -> None:
-    """End what killed runs of the chain have left open: their MLflow runs and nested ones."""
+    """End the MLflow runs, nested ones too, that killed runs of the chain left open."""
     experiment = client.get_experiment_by_name(EXPERIMENT)
-    places = [experiment.experiment_id] if experiment else []
+    experiments = [experiment.experiment_id] if experiment else []
     for chain_run in chain_runs:
-        left = client.search_runs(places, f"tags.chain_run = '{chain_run}'") if places else []
+        left = (
+            client.search_runs(experiments, f"tags.chain_run = '{chain_run}'")
+            if experiments
+            else []
+        )
         for run in list(left):
-            left += client.search_runs(places, f"tags.mlflow.parentRunId = '{run.info.run_id}'")
+            left += client.search_runs(
+                experiments, f"tags.mlflow.parentRunId = '{run.info.run_id}'"
+            )
         for run in left:
             if run.info.status == "RUNNING":
                 client.set_terminated(run.info.run_id, "KILLED")
@@ -241,9 +247,9 @@ def attach_reports(client: MlflowClient, run: str, reports: list[Path]) -> None:
         client.log_artifact(run, str(report), "reports")
 
 
-def save(thing: object, path: str | Path) -> str:
+def save(model: object, path: str | Path) -> str:
     """Pickle to a file and return its sha256; a full disk is an error, not a short file."""
-    content = pickle.dumps(thing)
+    content = pickle.dumps(model)
     with open(path, "wb") as file:
         file.write(content)
         file.flush()

@@ -22,7 +22,7 @@ from creditrisk.registry.mlflow_store import (
 from creditrisk.registry.sqlite_status import sqlite_file, why_not_a_store_of
 from creditrisk.scoring import mlflow_files
 
-ROLLBACK = "rollback: "  # what the reason of one begins with
+ROLLBACK = "rollback: "  # how the reason of a rollback begins
 
 
 class NotPromoted(Exception):
@@ -30,12 +30,12 @@ class NotPromoted(Exception):
 
 
 def open_existing(store: str | Path) -> MlflowClient:
-    """Open a store that must be there already, and hold the model.
+    """Open an existing store that has the model.
 
     Raises
     ------
     NotPromoted
-        If it is not.
+        If the store does not exist or has no such model.
     """
     file = sqlite_file(store)
     wrong = why_not_a_store_of(MODEL_NAME, file) if file else ""
@@ -48,12 +48,12 @@ def open_existing(store: str | Path) -> MlflowClient:
 
 
 def verify(version: ModelVersion) -> None:
-    """Make sure that a version's files are there and are those that were registered.
+    """Check that a version's files exist and are those that were registered.
 
     Raises
     ------
     NotPromoted
-        If they are not.
+        If they do not or are not.
     """
     name = f"{version.name} version {version.version}"
     try:
@@ -75,11 +75,11 @@ def promote(
     log: str | Path | None = None,
     figures: dict[str, float] | None = None,
 ) -> Json:
-    """Put a version into production; the one that was there gets the alias ``previous``.
+    """Put a version into production; the one before it gets the alias ``previous``.
 
-    Who did it, when, from and to which version, why, and on which figures is kept as a tag of
-    the version, and as a line of a file if one is given. Promoting what is in production already
-    changes nothing, or completes the promotion that put it there if that was cut short.
+    Who did it, when, from and to which version, why, and on which figures is recorded as a tag
+    of the version, and as a line of a file if one is given. Promoting what is in production already
+    changes nothing, or completes its promotion if that was interrupted.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def promote(
     Returns
     -------
     dict
-        What was written down; empty if the version was in production.
+        The record; empty if the version was in production.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def promote(
     except MlflowException as error:
         raise NotPromoted(f"{MODEL_NAME} has no version {number}") from error
     before = current(client, PRODUCTION)
-    begun = _cut_short(client)
+    begun = _interrupted(client)
     if before is not None and int(before.version) == int(version.version):
         return _carry_out(client, begun, log) if begun else {}
     verify(version)
@@ -125,17 +125,17 @@ def promote(
 
 
 def _carry_out(client: MlflowClient, entry: Json, log: str | Path | None) -> Json:
-    """Do what a record says, each step so that it may be done twice, and return the record."""
+    """Carry out a recorded promotion, in steps that can be repeated, and return the record."""
     entry = {name: value for name, value in entry.items() if name != "pending"}
     number = str(entry["to"])
     tag = f"promotion.{datetime.fromisoformat(entry['time']):%Y%m%dT%H%M%S%f}"
     line = json.dumps(entry, ensure_ascii=False)
     if log is not None:
         _try_to_open(Path(log))
-    # First what is meant to be: a version in production that nobody put there would be worse than
-    # a record of a promotion that was cut short. That it was carried out is written last.
-    meant = json.dumps({**entry, "pending": True}, ensure_ascii=False)
-    client.set_model_version_tag(MODEL_NAME, number, tag, meant)
+    # The intention is recorded first: a version in production without a record would be worse than
+    # a record of an interrupted promotion. That it was carried out is recorded last.
+    intended = json.dumps({**entry, "pending": True}, ensure_ascii=False)
+    client.set_model_version_tag(MODEL_NAME, number, tag, intended)
     client.set_registered_model_alias(MODEL_NAME, PRODUCTION, number)
     if entry["from"] is not None:
         client.set_registered_model_alias(MODEL_NAME, PREVIOUS, str(entry["from"]))
@@ -145,7 +145,7 @@ def _carry_out(client: MlflowClient, entry: Json, log: str | Path | None) -> Jso
     return entry
 
 
-def _cut_short(client: MlflowClient) -> Json:
+def _interrupted(client: MlflowClient) -> Json:
     """The record of the last promotion if it reached production but was not completed."""
     last, now = (history(client) or [{}])[-1], current(client, PRODUCTION)
     reached = now is not None and last.get("to") == int(now.version)
@@ -153,16 +153,16 @@ def _cut_short(client: MlflowClient) -> Json:
 
 
 def roll_back(client: MlflowClient, reason: str, log: str | Path | None = None) -> Json:
-    """Put the version that was in production before back there; see :func:`promote`.
+    """Put the previous version back into production; see :func:`promote`.
 
-    After a rollback that was cut short, this completes it and goes no further back.
+    After a rollback that was interrupted, this completes it and goes no further back.
 
     Raises
     ------
     NotPromoted
-        If there is none, or as in :func:`promote`.
+        If there is no previous version, or as in :func:`promote`.
     """
-    begun = _cut_short(client)
+    begun = _interrupted(client)
     if begun:
         done = _carry_out(client, begun, log)
         if done["reason"].startswith(ROLLBACK):
@@ -178,7 +178,7 @@ def roll_back(client: MlflowClient, reason: str, log: str | Path | None = None) 
 
 
 def history(client: MlflowClient) -> list[Json]:
-    """All promotions on record in the registry, oldest first; ``pending`` if one was cut short."""
+    """All promotions on record in the registry, oldest first; ``pending`` if interrupted."""
     versions = client.search_model_versions(f"name='{MODEL_NAME}'")
     lines = [
         text
@@ -207,7 +207,7 @@ def _try_to_open(log: Path) -> None:
 
 
 def _append(log: Path, line: str) -> None:
-    """Add a line unless it is there; what a full disk cut off before stays a line of its own."""
+    """Add a line unless the file has it; what a full disk cut off stays a separate line."""
     text = line.encode() + b"\n"
     with log.open("ab+") as file:
         file.seek(0)
@@ -225,7 +225,7 @@ def record_validation(
     verdict: str,
     files: list[str],
 ) -> None:
-    """Add what was found on the test set to a version and to the run that trained it.
+    """Add the figures of the test set to a version and to the run that trained it.
 
     Parameters
     ----------
@@ -234,7 +234,7 @@ def record_validation(
     figures
         Those that are numbers become metrics of the run.
     files
-        The model card, kept with the run's artifacts.
+        The model card, first of all; all become artifacts of the run.
     """
     run = registered["run_id"]
     now = client.get_run(run).info.end_time or 0

@@ -1,7 +1,7 @@
-"""What has become of a registered version, asked of MLflow's SQLite file without MLflow.
+"""The state of a registered version, read from MLflow's SQLite file without MLflow.
 
-An unchanged rerun asks this every time, and to import MLflow takes ten times as long as the rest.
-MLflow also fills any file that it opens with its tables, even somebody else's; this only reads.
+Every unchanged rerun reads it, and to import MLflow takes ten times as long as the rest. MLflow
+also creates its tables in any file that it opens; this module only reads.
 """
 
 import os
@@ -27,7 +27,7 @@ def what_is_gone(
     points_to_it: str | None = None,
     exists: str | None = None,
 ) -> str:
-    """What is not as the chain has left it, in words; nothing if all is.
+    """What has changed since the chain registered a version, as a sentence; empty if nothing.
 
     Parameters
     ----------
@@ -40,12 +40,12 @@ def what_is_gone(
     """
     file = sqlite_file(store)
     if file:
-        there, aliases = _in_sqlite(file, registration)
+        registered, aliases = _in_sqlite(file, registration)
     else:
         from creditrisk.registry import mlflow_store
 
-        there, aliases = mlflow_store.standing(mlflow_store.connect(store), registration)
-    if not there:
+        registered, aliases = mlflow_store.standing(mlflow_store.connect(store), registration)
+    if not registered:
         return f"{registration['model']} version {registration['version']} is not in the registry"
     if exists and exists not in aliases:
         return f"the alias {exists} is gone"
@@ -55,9 +55,9 @@ def what_is_gone(
 
 
 def why_not_a_store_of(model: str, file: Path) -> str:
-    """Why a file is no store of MLflow's with that model, in words; nothing if it is one."""
+    """Why a file is no MLflow store with that model, as a sentence; empty if it is one."""
     if not file.exists():
-        return f"{file} does not exist here"
+        return f"{file} does not exist"
     try:
         with _reading(file) as database:
             found = database.execute(MODEL, {"model": model}).fetchone()
@@ -67,7 +67,7 @@ def why_not_a_store_of(model: str, file: Path) -> str:
 
 
 def sqlite_file(store: str | Path) -> Path | None:
-    """The SQLite file that MLflow keeps its store in, None if it is kept elsewhere."""
+    """The SQLite file of MLflow's store, None if the store is not SQLite."""
     uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{store}"
     return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
 
@@ -79,7 +79,7 @@ def _reading(file: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _in_sqlite(store: Path, registration: dict[str, Any]) -> tuple[bool, dict[str, int]]:
-    """Whether a version and its files are there, and which version each alias points to."""
+    """Whether a version and its files exist, and which version each alias points to."""
     asked = {name: registration[name] for name in ("model", "version", "run_id")}
     try:
         with _reading(store) as database:
@@ -89,6 +89,6 @@ def _in_sqlite(store: Path, registration: dict[str, Any]) -> tuple[bool, dict[st
         return False, {}
     if not found:
         return False, aliases
-    place = urlsplit(found[0] or "")
-    elsewhere = place.scheme not in ("", "file")
-    return elsewhere or Path(unquote(place.path), "MLmodel").exists(), aliases
+    location = urlsplit(found[0] or "")
+    remote = location.scheme not in ("", "file")
+    return remote or Path(unquote(location.path), "MLmodel").exists(), aliases

@@ -79,7 +79,7 @@ def split_luck(ax: Axes, splits: pd.DataFrame, overall: pd.Series) -> None:
     Parameters
     ----------
     splits
-        From :func:`creditrisk.modelling.significance.split_luck`; the first and the last
+        From :func:`creditrisk.modelling.optimism.split_luck`; the first and the last
         column are drawn.
     overall
         By model, the ROC-AUC by cross-validation.

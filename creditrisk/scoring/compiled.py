@@ -1,4 +1,4 @@
-"""The walk through a forest's leaf bits as machine code, for portfolios; needs `scale`."""
+"""A forest's answers from its leaf bits as machine code, for portfolios; needs ``scale``."""
 
 import numpy as np
 from llvmlite import ir
@@ -11,7 +11,7 @@ if config.DISABLE_JIT:
 
 @intrinsic
 def _trailing_zeros(context, word):
-    """The number of the lowest bit that is set in a word that is not 0."""
+    """The number of the lowest set bit of a 64-bit word that is not 0."""
 
     def code(context, builder, signature, arguments):
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
@@ -30,15 +30,18 @@ def add_answers(rows, allowed, answers, first, total):
 
     Parameters
     ----------
-    rows : shape (n, fields), the row in ``allowed`` of each value.
-    allowed, answers, first : as in :class:`creditrisk.scoring.lookup_tables.Forest`.
-    total : shape (n,), where the sums go.
+    rows
+        Shape (n, fields), the row in ``allowed`` of each value.
+    allowed, answers, first
+        As in :class:`creditrisk.scoring.lookup_tables.Forest`.
+    total
+        Shape (n,), filled with the sums.
     """
     trees, size, fields = len(first), allowed.shape[1], rows.shape[1]
     bits = np.empty(size, np.uint64)
     for number in range(len(rows)):
         bits[:] = allowed[rows[number, 0]]
-        for field in range(1, fields - 1, 2):  # two at once: half the way to memory and back
+        for field in range(1, fields - 1, 2):  # two at once: half the memory traffic
             one, other = allowed[rows[number, field]], allowed[rows[number, field + 1]]
             for position in range(size):
                 bits[position] &= one[position] & other[position]
@@ -49,7 +52,7 @@ def add_answers(rows, allowed, answers, first, total):
             leaf = 0
             for word in range(size // trees - 1, -1, -1):
                 left = bits[word * trees + tree]
-                here = 64 * word + np.int64(_trailing_zeros(left))
-                leaf = here if left != 0 else leaf  # a choice, as no processor could guess a jump
+                lowest = 64 * word + np.int64(_trailing_zeros(left))
+                leaf = lowest if left != 0 else leaf  # a choice: branches would be mispredicted
             found += answers[first[tree] + leaf]
         total[number] = found

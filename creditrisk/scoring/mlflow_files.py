@@ -1,11 +1,11 @@
-"""A registered model as MLflow holds it: which version is meant, and its files, unopened."""
+"""A registered version in MLflow: which one a URI means, and its files, unopened."""
 
 import hashlib
 import os
 import tempfile
 from pathlib import Path
 
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # a bank's models are nobody's business
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nothing of a bank's models leaves it
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 from mlflow import MlflowClient
@@ -15,7 +15,7 @@ from mlflow.store.artifact.models_artifact_repo import REGISTERED_MODEL_META_FIL
 
 
 def version_of(uri: str) -> tuple[ModelVersion, str | None]:
-    """The registered version that is meant, and the alias it is meant by if any.
+    """The registered version that a URI means, and the alias if it names one.
 
     Parameters
     ----------
@@ -36,12 +36,12 @@ def version_of(uri: str) -> tuple[ModelVersion, str | None]:
 
 
 def files_of(uri: str) -> dict[str, bytes]:
-    """The content of a logged model's files by name, without the note MLflow adds on its way.
+    """The content of a logged model's files by name, without the one MLflow adds to a download.
 
     Raises
     ------
     MlflowException, OSError
-        If they cannot be had.
+        If they cannot be fetched.
     """
     with tempfile.TemporaryDirectory() as folder:
         root = Path(download_artifacts(uri, dst_path=folder))

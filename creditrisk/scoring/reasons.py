@@ -1,6 +1,6 @@
-"""Why an application scores as it does: which fields hold it down, in words.
+"""Reasons for a score: the fields that lower it.
 
-An application is compared with a reference application, made of what is usual among those whom
+An application is compared with a reference application, made of the usual values of those whom
 the model approves and who paid. The fields in which the two differ share the difference of their
 scores by Shapley's rule: a field gets the mean of what it changes, over all orders in which the
 fields could change from the reference's value to the applicant's. From a model's tables all
@@ -23,19 +23,19 @@ from scipy.special import logit
 from creditrisk.data.contract import Contract, Field, Level
 from creditrisk.data.domain import Domain
 
-#: At most so many reasons for one application.
+#: The largest number of reasons for one application.
 MOST = 4
 
-#: If more fields differ from the reference, not all mixtures are scored but a sample.
+#: If more fields than this differ from the reference, only a sample of mixtures is scored.
 EXACT = 12
 
-#: Orders of the fields in the sample, each walked forwards and backwards; the draw is fixed.
+#: Orders of the fields in the sample, each taken forwards and backwards; the seed is fixed.
 ORDERS, SEED = 100, 7
 
-#: Probabilities count as this far from 0 and 1 at least: a forest can be certain, odds cannot.
+#: Probabilities are clipped to this distance from 0 and 1, whose log-odds are infinite.
 FLOOR = 1e-6
 
-#: Smaller effects on the log-odds are roundings.
+#: Smaller effects on the log-odds are rounding errors.
 LEAST = 1e-9
 
 #: Codes of applications (n, fields) -> their probabilities (n,).
@@ -44,19 +44,19 @@ Many = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One field that holds an application's score down."""
+    """One field that lowers an application's score."""
 
     field: str
     value: int | str | None  # the applicant's
     better: int | str | None  # the reference's
     effect: float  # on the log-odds, below 0
-    words: str
+    words: str  # the reason as a sentence
 
 
 def reference(
     applications: pd.DataFrame, approved: np.ndarray, contract: Contract
 ) -> dict[str, Level | None] | None:
-    """What is usual: of each quantity the median, of each category the most frequent level.
+    """The usual application: the median of each quantity, the most frequent level of each category.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def reference(
     -------
     dict or None
         An application as plain values. A median is a value that occurs, the lower one of two.
-        None if the model approves no good applicant: then nothing is usual.
+        None if the model approves no good applicant.
     """
     usual = applications[np.asarray(approved, bool)]
     if not len(usual):
@@ -80,19 +80,20 @@ def reference(
 def field_effects(
     codes: np.ndarray, typical: np.ndarray, many: Many
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What each field of an application does to its log-odds, seen from the reference.
+    """What each field of an application adds to its log-odds, compared with the reference.
 
     Parameters
     ----------
     codes, typical
         The application and the reference, shape (fields,), as
-        :class:`creditrisk.data.domain.Domain`
-        numbers them.
+        :class:`creditrisk.data.domain.Domain` numbers them.
+    many
+        From codes (n, fields) to probabilities of a good risk (n,).
 
     Returns
     -------
     contributions : ndarray, shape (fields,)
-        Adding up to the difference of the two scores; below 0 what holds the application down.
+        They add up to the difference of the two scores; below 0 if the field lowers the score.
     gains : ndarray, shape (fields,)
         What the score would gain if that field alone had the reference's value.
     """
@@ -117,7 +118,7 @@ def find_reasons(
     """Up to four reasons why an application scores lower than the reference, strongest first.
 
     Only fields are named whose change to the reference's value would by itself raise the score:
-    that is what the words say.
+    that is what the sentence claims.
 
     Returns
     -------
@@ -173,17 +174,17 @@ def _corners(count: int) -> np.ndarray:
 
 @lru_cache
 def _weights(count: int) -> np.ndarray:
-    """Shapley's weight of each set of a player's ``count - 1`` fellows, in the corners' order."""
+    """Shapley's weight of each set of the other ``count - 1`` players, in the corners' order."""
     sizes = _corners(max(count - 1, 0)).sum(axis=1).tolist()
     return np.array([1 / (count * comb(count - 1, size)) for size in sizes if count])
 
 
 def _sampled(count: int, score: Many) -> tuple[np.ndarray, np.ndarray]:
-    """The same from a sample of orders; the contributions add up all the same."""
+    """As :func:`_exact`, from a sample of orders; the contributions add up exactly."""
     orders = np.tile(np.arange(count), (ORDERS, 1))
     orders = np.random.default_rng(SEED).permuted(orders, axis=1)
     orders = np.vstack([orders, orders[:, ::-1]])
-    turn = np.argsort(orders, axis=1)  # when a player's turn comes
+    turn = np.argsort(orders, axis=1)  # a player's position in each order
     walks = turn[:, None, :] < np.arange(count + 1)[None, :, None]
     steps = np.diff(score(walks.reshape(-1, count)).reshape(len(orders), -1), axis=1)
     found = np.take_along_axis(steps, turn, axis=1).mean(axis=0)

@@ -1,7 +1,7 @@
-"""Whether decisions and errors fall alike on groups of applicants.
+"""Fairness by group: decisions, errors, ranking and calibration in groups of applicants.
 
-The columns to look at are those that the contract calls protected. Whether a model saw them does
-not matter here: a column that was left out of the features is audited all the same.
+The groups are those of the columns that the contract calls protected, whether or not a model uses
+them.
 """
 
 from itertools import combinations
@@ -23,7 +23,7 @@ def groupings(applications: pd.DataFrame, contract: Contract) -> dict[str, pd.Se
     Returns
     -------
     dict
-        Name of the grouping -> the group of each applicant, in words.
+        Name of the grouping -> the name of each applicant's group.
     """
     single = {field.title: _groups(applications[field.name], field) for field in contract.protected}
     both = {f"{a} and {b}": single[a] + ", " + single[b] for a, b in combinations(single, 2)}
@@ -33,14 +33,14 @@ def groupings(applications: pd.DataFrame, contract: Contract) -> dict[str, pd.Se
 def _groups(values: pd.Series, field: Field) -> pd.Series:
     if field.levels is not None:
         return levels_with_missing(values, field).astype(str)
-    place = np.searchsorted(field.groups_up_to, values, side="left")
+    number = np.searchsorted(field.groups_up_to, values, side="left")
     first, *rest = field.groups_up_to
     names = [f"{field.title.lower()} to {first}"]
     names += [
         f"{field.title.lower()} {low + 1} to {high}" for low, high in zip(field.groups_up_to, rest)
     ]
     names.append(f"{field.title.lower()} over {field.groups_up_to[-1]}")
-    return pd.Series(np.array(names, dtype=object)[place], index=values.index)
+    return pd.Series(np.array(names, dtype=object)[number], index=values.index)
 
 
 def by_group(
@@ -91,7 +91,7 @@ def by_group(
 def audit(
     y: np.ndarray, score: np.ndarray, approve: np.ndarray, groups: dict[str, pd.Series]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Every grouping's groups one below the other, and how much less often each is approved.
+    """The figures of every group of every grouping, and the impact ratios.
 
     Parameters
     ----------
@@ -151,11 +151,9 @@ def impact_ratios(approve: np.ndarray, group: pd.Series) -> pd.DataFrame:
         for name, (count, size) in approved.drop(index=best).iterrows():
             risk = relative_risk(int(count), int(size), *map(int, approved.loc[best]))
             low, high = risk.confidence_interval(0.95)
-            if not count:  # Katz has no interval then; Wilson's bound on the group's own rate has
-                low, high = (
-                    0.0,
-                    share_interval(0, size).high * approved["size"][best] / approved["sum"][best],
-                )
+            if not count:  # Katz's interval is not defined: Wilson's bound over the best rate
+                best_size, best_sum = approved["size"][best], approved["sum"][best]
+                low, high = 0.0, share_interval(0, size).high * best_size / best_sum
             rows[name] = (best, risk.relative_risk, low, high)
     table = pd.DataFrame.from_dict(
         rows, orient="index", columns=["against", "ratio", "low", "high"]

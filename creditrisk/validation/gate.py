@@ -19,7 +19,7 @@ from creditrisk.scoring.scorer import ModelRefused, Scorer
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule, what was found, and whether the version keeps it."""
+    """One rule, the figure it is judged by, and whether the version passes it."""
 
     rule: str  # completes "The model ..."
     figure: str
@@ -36,7 +36,7 @@ def better_than_chance(auc: Interval, held_out: Interval) -> list[Rule]:
     """The whole interval of the ROC-AUC lies above that of a coin, twice.
 
     Where nothing can be learned, one test set in forty looks as if something had been. The scores
-    of applicants held out in training must say so too.
+    of applicants held out in training must show it too.
     """
     return [
         Rule("ranks better than chance", f"ROC-AUC {auc}", auc.low > 0.5),
@@ -52,17 +52,17 @@ def better_than_base_rate(gain: Interval) -> Rule:
 def not_too_good(auc: Interval, limit: float) -> Rule:
     """Its ROC-AUC is not of the kind that only a column known after the outcome explains."""
     leak = "" if auc.estimate < limit else "; look for a leaked column"
-    words = f"is not too good to be true (ROC-AUC under {limit:g})"
-    return Rule(words, f"ROC-AUC {auc}{leak}", auc.estimate < limit)
+    rule = f"is not too good to be true (ROC-AUC under {limit:g})"
+    return Rule(rule, f"ROC-AUC {auc}{leak}", auc.estimate < limit)
 
 
 def calibrated(line: CalibrationLine, within: float) -> Rule:
     """Its calibration slope is not beyond doubt above a factor, or below one over it."""
     low, high = 1 / within, within
-    words = f"has a calibration slope not beyond doubt outside {low:.2f} to {high:.2f}"
+    rule = f"has a calibration slope not beyond doubt outside {low:.2f} to {high:.2f}"
     if line.slope is None:
-        return Rule(words, f"slope {line.why_not}", False)
-    return Rule(words, f"slope {line.slope}", line.slope.high >= low and line.slope.low <= high)
+        return Rule(rule, f"slope {line.why_not}", False)
+    return Rule(rule, f"slope {line.slope}", line.slope.high >= low and line.slope.low <= high)
 
 
 def same_data(registered: str, found: str) -> Rule:
@@ -82,25 +82,25 @@ def fair(lowest: pd.Series | str, floor: float, stops: bool) -> Rule:
         The row of :func:`creditrisk.validation.fairness.impact_ratios` with the lowest ratio, or
         why no two groups can be compared; the rule then warns.
     """
-    words = f"approves every group at no less than {floor:g} of the best group's rate"
+    rule = f"approves every group at no less than {floor:g} of the best group's rate"
     if isinstance(lowest, str):
-        return Rule(words, f"not judged: {lowest}", False, stops=False)
+        return Rule(rule, f"not judged: {lowest}", False, stops=False)
     interval = Interval(lowest.ratio, lowest.low, lowest.high)
     doubt = "; its interval allows both" if interval.low < floor <= interval.high else ""
     figure = f"{lowest.name} against {lowest.against}: {interval}{doubt}"
-    return Rule(words, figure, lowest.ratio >= floor, stops)
+    return Rule(rule, figure, lowest.ratio >= floor, stops)
 
 
 def not_worse(lead: Interval, holder: int, allowed: float, note: str = "") -> Rule:
     """It does not rank beyond doubt worse than production by more than what is allowed."""
-    words = f"ranks not beyond doubt more than {allowed:g} worse than version {holder}"
-    return Rule(words, f"ROC-AUC gained {lead}{note}", lead.high >= -allowed)
+    rule = f"ranks not beyond doubt more than {allowed:g} worse than version {holder}"
+    return Rule(rule, f"ROC-AUC gained {lead}{note}", lead.high >= -allowed)
 
 
 def not_dearer(extra: Interval, holder: int, allowed: float) -> Rule:
     """Its decisions do not cost beyond doubt more than production's by more than is allowed."""
-    words = f"costs not beyond doubt more than {allowed:g} above version {holder}"
-    return Rule(words, f"cost per applicant added {extra}", extra.low <= allowed)
+    rule = f"costs not beyond doubt more than {allowed:g} above version {holder}"
+    return Rule(rule, f"cost per applicant added {extra}", extra.low <= allowed)
 
 
 def against_production(
@@ -116,10 +116,10 @@ def against_production(
     draws: int,
     seed: int,
 ) -> list[Rule]:
-    """Challenger and production on the same applicants, so that luck with them cancels out.
+    """Challenger and production on the same applicants, so that both share the chance of the draw.
 
-    Each decides at its own cut-off. If production cannot be asked about these applicants, that is
-    one rule, which warns.
+    Each decides at its own cut-off. If production cannot score these applicants, one
+    rule warns of that.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def against_production(
         Cost of a bad approved and of a good declined.
     trained_on
         Hash of the challenger's training rows. If production learned from others, it may know
-        some of these applicants, which the rule then says.
+        some of these applicants, which the figure then mentions.
     """
     number = int(holder.version)
     try:
@@ -141,7 +141,7 @@ def against_production(
         first = error.problems[0]
         why = f"it was made for other applications: {first.field} {first.message}"
         return [_not_compared(number, why)]
-    ours = challenger.probabilities(applicants)
+    own = challenger.probabilities(applicants)
 
     def added(y: np.ndarray, approve: np.ndarray, other_approve: np.ndarray) -> float:
         costs = [
@@ -149,14 +149,12 @@ def against_production(
         ]
         return float(costs[0] - costs[1])
 
-    decided = (ours >= challenger.cutoff).astype(float), (theirs >= other.cutoff).astype(float)
+    decided = (own >= challenger.cutoff).astype(float), (theirs >= other.cutoff).astype(float)
     extra = intervals.bootstrap_interval(added, y, *decided, draws=draws, seed=seed)
-    lead = ranking.auc_difference(y, ours, theirs)
-    note = (
-        ""
-        if holder.tags.get("training_sha256") == trained_on
-        else ("; that version learned from other rows and may know some of these applicants")
-    )
+    lead = ranking.auc_difference(y, own, theirs)
+    note = ""
+    if holder.tags.get("training_sha256") != trained_on:
+        note = "; that version learned from other rows and may know some of these applicants"
     return [not_worse(lead, number, allowed_loss, note), not_dearer(extra, number, allowed_cost)]
 
 
@@ -170,11 +168,11 @@ def passed(rules: Sequence[Rule]) -> bool:
 
 
 def outcome(rules: Sequence[Rule]) -> str:
-    """Whether the version passes, and how many rules it breaks, in a word or two."""
+    """Whether the version passes, and how many rules it breaks, as a short text."""
     verdicts = [rule.verdict for rule in rules]
     stops, warnings = verdicts.count("stop"), verdicts.count("warning")
-    words = f"stopped by {stops} rule{'s' * (stops > 1)}" if stops else "passed"
-    return words + (f", {warnings} warning{'s' * (warnings > 1)}" if warnings else "")
+    text = f"stopped by {stops} rule{'s' * (stops > 1)}" if stops else "passed"
+    return text + (f", {warnings} warning{'s' * (warnings > 1)}" if warnings else "")
 
 
 def verdict(rules: Sequence[Rule], version: int) -> str:
@@ -192,11 +190,11 @@ def _broken(rules: Sequence[Rule], verdict: str) -> str:
 
 
 def table(rules: Sequence[Rule]) -> pd.DataFrame:
-    """The rules as rows, with what was found and the verdict."""
+    """One row a rule: the rule, its figure and its verdict."""
     rows = [(rule.rule, rule.figure, rule.verdict) for rule in rules]
     return pd.DataFrame(rows, columns=["rule: the model ...", "figure", "verdict"])
 
 
 def record(rules: Sequence[Rule]) -> list[Json]:
-    """The rules as they go into ``validation.json``."""
+    """The rules as JSON, for ``validation.json``."""
     return [asdict(rule) | {"passed": bool(rule.passed), "verdict": rule.verdict} for rule in rules]

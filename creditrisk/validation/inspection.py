@@ -1,6 +1,6 @@
-"""What the model makes of each field over many applicants, and how steady its decisions are.
+"""Inspection of a model: importance, dependence, sensitivity and extrapolation by field.
 
-All is asked of the scorer on raw applications, so it holds for whatever model answers.
+Everything is computed from a scorer's answers to raw applications, so it applies to any model.
 """
 
 from collections.abc import Sequence
@@ -27,35 +27,37 @@ def importance(
     seed: int = 7,
     level: float = 0.95,
 ) -> pd.DataFrame:
-    """How much ROC-AUC is lost if a field's values are dealt out among the applicants anew.
+    """Permutation importance: the ROC-AUC lost if a field's values are shuffled.
 
     Parameters
     ----------
     applications, y
         Raw applications the model was not trained on and their outcomes, 1 = good.
     repeats
-        How often each field is dealt out; the losses are averaged.
+        How often each field is shuffled; the losses are averaged.
 
     Returns
     -------
     DataFrame
         One row a field, largest loss first: field, loss, low, high. The interval allows for the
-        choice of the applicants and for the dealing.
+        choice of the applicants and for the shuffles.
 
     Notes
     -----
     Breiman (2001), Machine Learning 45, over raw fields instead of encoded columns. The variance
     over applicants is DeLong's for the difference of two areas, the second being the mean over
-    the repeats; that of the dealing is the variance of this mean.
+    the repeats; that of the shuffles is the variance of this mean.
     """
     y, generator = np.asarray(y), np.random.default_rng(seed)
     whole, rows = _placement_shares(scorer.probabilities(applications), y), []
     for field in scorer.contract.fields:
         column = applications[field.name]
-        dealt = [generator.permutation(len(column)) for _ in range(repeats)]
+        shuffled = [generator.permutation(len(column)) for _ in range(repeats)]
         lost = [
             [before - after for before, after in zip(whole, _placement_shares(scores, y))]
-            for scores in (_with(scorer, applications, field, column.take(each)) for each in dealt)
+            for scores in (
+                _with(scorer, applications, field, column.take(each)) for each in shuffled
+            )
         ]
         losses = np.array([good.mean() for good, _ in lost])
         by_good, by_bad = (np.mean(part, axis=0) for part in zip(*lost))
@@ -68,7 +70,7 @@ def importance(
 
 
 def dependence(scorer: Scorer, applications: pd.DataFrame, name: str) -> pd.DataFrame:
-    """The probability of a good risk if every applicant had the same value in one field.
+    """Partial dependence: the probability of a good risk if all had the same value in one field.
 
     Returns
     -------
@@ -80,7 +82,7 @@ def dependence(scorer: Scorer, applications: pd.DataFrame, name: str) -> pd.Data
     values = _grid(field)
     scores = [_with(scorer, applications, field, [value] * len(applications)) for value in values]
     low, high = np.quantile(scores, [0.1, 0.9], axis=1)
-    kind = int if field.levels is None else object  # None stays None
+    kind = int if field.levels is None else object  # None is a level
     return pd.DataFrame(
         {
             "value": pd.Series(values, dtype=kind),
@@ -92,7 +94,7 @@ def dependence(scorer: Scorer, applications: pd.DataFrame, name: str) -> pd.Data
 
 
 def sensitivity(scorer: Scorer, applications: pd.DataFrame, share: float = 0.1) -> pd.DataFrame:
-    """What small errors in the input do: quantities off by a share, ordered levels by one.
+    """The effect of small errors in the input: quantities off by a share, ordered levels by one.
 
     Values stay within the contract; an applicant whose value cannot move is not counted.
 
@@ -100,30 +102,30 @@ def sensitivity(scorer: Scorer, applications: pd.DataFrame, share: float = 0.1) 
     -------
     DataFrame
         One row a field and direction: field, change, applicants, mean_change and largest_change
-        of the probability, and flipped, the share of decisions that turn over.
+        of the probability, and flipped, the share of decisions that change.
     """
     rows = []
     for field in scorer.contract.fields:
         if field.levels is not None and not field.ordered:
             continue
         for step in (-1, 1):
-            words = f"{step * share:+.0%}" if field.levels is None else f"{step:+d} level"
+            change = f"{step * share:+.0%}" if field.levels is None else f"{step:+d} level"
             values = applications[field.name]
             moved = pd.Series([_near(v, field, step, share) for v in values], values.index)
             inside = (moved != values) & values.notna()
-            rows.append((field.name, words, *_moved(scorer, applications, field, moved, inside)))
+            rows.append((field.name, change, *_moved(scorer, applications, field, moved, inside)))
     return pd.DataFrame(rows, columns=["field", "change", *_MOVED])
 
 
 def extrapolation(
     scorer: Scorer, applications: pd.DataFrame, training: pd.DataFrame
 ) -> pd.DataFrame:
-    """How far the model goes on beyond what it has seen: quantities at the contract's limits.
+    """The model beyond its training data: quantities at the contract's limits.
 
     Parameters
     ----------
     applications
-        Raw applications to put to the limits.
+        Raw applications, whose quantities are set to the limits one at a time.
     training
         The raw applications the model was trained on.
 
@@ -136,20 +138,20 @@ def extrapolation(
     """
     rows = []
     for field in scorer.contract.numbers:
-        seen = training[field.name]
-        for limit, near in ((field.minimum, seen.min()), (field.maximum, seen.max())):
-            at_seen = applications.assign(**{field.name: int(near)})
-            at_limit, all_rows = at_seen[field.name] * 0 + limit, np.ones(len(at_seen), bool)
-            moved = _moved(scorer, at_seen, field, at_limit, all_rows)
+        known = training[field.name]
+        for limit, near in ((field.minimum, known.min()), (field.maximum, known.max())):
+            at_known = applications.assign(**{field.name: int(near)})
+            at_limit, all_rows = at_known[field.name] * 0 + limit, np.ones(len(at_known), bool)
+            moved = _moved(scorer, at_known, field, at_limit, all_rows)
             rows.append((field.name, limit, int(near), *moved))
     return pd.DataFrame(rows, columns=["field", "limit", "seen", *_MOVED])
 
 
 def top_reasons(scorer: Scorer, applications: pd.DataFrame) -> pd.DataFrame:
-    """Whether the strongest reason keeps its word, for each declined applicant.
+    """Whether the change that the strongest reason names raises the score, by declined applicant.
 
-    Of all fields the one with the strongest contribution is taken, before reasons are sorted out
-    by whether the change helps by itself; otherwise there would be nothing to measure.
+    The strongest reason is the field with the lowest contribution of all, whether or not its change
+    raises the score by itself; reasons that are shown are filtered by that.
 
     Returns
     -------
@@ -181,7 +183,7 @@ _MOVED = ["applicants", "mean_change", "largest_change", "flipped"]
 def _moved(
     scorer: Scorer, before: pd.DataFrame, field: Field, values: pd.Series, inside: np.ndarray
 ) -> tuple[int, float, float, float]:
-    """What another value of a field changes for the applicants inside; NaN if there are none."""
+    """The change if the applicants ``inside`` had another value; NaN if there are none."""
     if not inside.any():
         return 0, np.nan, np.nan, np.nan
     scores = scorer.probabilities(before[inside])
@@ -194,7 +196,7 @@ def _moved(
 def _with(
     scorer: Scorer, applications: pd.DataFrame, field: Field, values: Sequence[Any] | pd.Series
 ) -> np.ndarray:
-    """The probabilities if one field had other values."""
+    """The probabilities (n,) if one field had other values."""
     column = pd.Series(np.asarray(values, dtype=object), applications.index)
     return scorer.probabilities(applications.assign(**{field.name: column}))
 
@@ -208,14 +210,14 @@ def _grid(field: Field) -> list[Level | None]:
 
 
 def _near(value: Any, field: Field, step: int, share: float) -> Any:
-    """A quantity a share off, a level's neighbour; the value itself if there is none."""
+    """A quantity changed by a share, or the next level; the value itself if there is none."""
     if field.levels is None:
         low, high = field.bounds
         return min(max(round(value * (1 + step * share)), low), high)
     if pd.isna(value):
         return value
-    place = field.levels.index(value) + step
-    return field.levels[place] if 0 <= place < len(field.levels) else value
+    number = field.levels.index(value) + step
+    return field.levels[number] if 0 <= number < len(field.levels) else value
 
 
 def _placement_shares(score: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

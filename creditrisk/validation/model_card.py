@@ -1,4 +1,4 @@
-"""The model card: one page on what a registered model is for, how good it is, and where it ends."""
+"""The model card: one page on the purpose, performance and limits of a registered model."""
 
 from collections.abc import Sequence
 from html import escape
@@ -20,7 +20,7 @@ th,td{border-color:#3a434d}}
 
 
 def write_card(contract: Contract, registration: Json, validation: Json, owner: str = "") -> str:
-    """The card of a registered version, from the figures of its own run.
+    """The card of a registered version, from the figures of its run.
 
     Parameters
     ----------
@@ -32,7 +32,12 @@ def write_card(contract: Contract, registration: Json, validation: Json, owner: 
     Returns
     -------
     str
-        Markdown. A figure that is missing raises KeyError: no card with a gap.
+        Markdown.
+
+    Raises
+    ------
+    KeyError
+        If a figure is missing.
     """
     test = validation["test"]
     verdict = "It passed the gate" if validation["promoted"] else "It did not pass the gate"
@@ -92,7 +97,7 @@ applicants is bad, probabilities have to be corrected before they are used as su
 
 
 def as_html(card: str) -> str:
-    """The card as a page of its own; markup in the data is shown and not run."""
+    """The card as an HTML page; markup in the data is shown as text."""
     title = card.partition("\n")[0].removeprefix("# ")
     text = MarkdownIt("commonmark", {"html": False}).enable("table").render(card)
     # a wide table scrolls inside itself, by keyboard too

@@ -16,7 +16,7 @@ from gridproject import CHAIN, grids, start, statuses_of
 from sklearn.ensemble import RandomForestClassifier
 from toy import family, run, wait_for
 
-from creditrisk.modelling import candidates, cross_validation, significance
+from creditrisk.modelling import candidates, cross_validation, optimism
 from papermill_chain.grid import dask_cluster as chains
 from work_units import dask_client
 from work_units import dask_cluster as engine
@@ -55,7 +55,7 @@ def test_a_cluster_changes_no_figure(cluster, real, monkeypatch, capsys):
         found = cross_validation.cross_validate(
             [search, forest], X[:300], y[:300], folds=3, repeats=2, seed=3, workers=2
         )
-        return found, significance.split_luck(
+        return found, optimism.split_luck(
             {"forest": forest.estimator},
             X[:300],
             y[:300],

@@ -6,7 +6,8 @@ import pandas as pd
 
 from creditrisk.metrics.costs import CutoffChoice
 from creditrisk.metrics.intervals import Interval
-from creditrisk.modelling.significance import UNCLEAR, Selection, split_figures
+from creditrisk.modelling.optimism import Selection, split_figures
+from creditrisk.modelling.significance import UNCLEAR
 
 
 def task(y: pd.Series, exclude: Sequence[str], trials: int) -> str:
@@ -65,7 +66,7 @@ def single_splits(luck: pd.DataFrame) -> str:
     Parameters
     ----------
     luck
-        From :func:`~creditrisk.modelling.significance.split_luck`.
+        From :func:`~creditrisk.modelling.optimism.split_luck`.
     """
     found = split_figures(luck)
     return (

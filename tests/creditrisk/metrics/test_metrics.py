@@ -213,7 +213,7 @@ def test_segments_that_are_too_small_say_so():
 
 
 def test_roc_auc_of_one_bad_loan_is_refused():
-    with pytest.raises(ValueError, match="two good and two bad; here are 2 and 1"):
+    with pytest.raises(ValueError, match="two good and two bad, not 2 and 1"):
         ranking.auc_interval([1, 1, 0], [0.5, 0.6, 0.4])
 
 

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from creditrisk.data.contract import ContractError
 from creditrisk.metrics import intervals, ranking, weight_of_evidence
-from creditrisk.modelling import candidates, cross_validation, significance
+from creditrisk.modelling import candidates, cross_validation, optimism, significance
 from work_units.errors import WorkersDied
 from work_units.units import run_units
 
@@ -118,13 +118,13 @@ def test_picking_the_best_of_many_coins_is_seen_through():
     generator = np.random.default_rng(4)
     y = generator.integers(0, 2, 300)
     coins = {f"coin {number}": generator.random((1, 300)) for number in range(20)}
-    found = significance.selection(
+    found = optimism.selection(
         cross_validation.OutOfFold(y, np.zeros((1, 300), int), coins), draws=300, seed=1
     )
     assert found.picked > 0.54 and found.optimism > 0.03
     assert found.corrected.low < 0.5 < found.corrected.high
     one = dict([next(iter(coins.items()))])
-    alone = significance.selection(
+    alone = optimism.selection(
         cross_validation.OutOfFold(y, np.zeros((1, 300), int), one), draws=300, seed=1
     )
     assert abs(alone.optimism) < 0.01 and alone.shares.to_dict() == {"coin 0": 1.0}
@@ -150,10 +150,10 @@ def test_a_candidate_that_fails_is_a_row_with_its_error(real):
 def test_more_folds_than_bad_loans_is_refused_with_a_remedy(real):
     _contract, X, y = real
     few = np.r_[np.flatnonzero(y == 0)[:4], np.flatnonzero(y == 1)[:50]]
-    with pytest.raises(ValueError, match="there are 4 of one kind; set folds to at most 4"):
+    with pytest.raises(ValueError, match="one class has 4; set folds to at most 4"):
         cross_validation.cross_validate([], X.iloc[few], y.iloc[few], folds=5, repeats=1, seed=1)
     for folds, repeats in ((1, 1), (2, 0)):
-        with pytest.raises(ValueError, match="two folds and one repeat at least"):
+        with pytest.raises(ValueError, match="at least 2 and 1 are needed"):
             cross_validation.cross_validate([], X, y, folds=folds, repeats=repeats, seed=1)
 
 

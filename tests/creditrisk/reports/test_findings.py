@@ -8,7 +8,7 @@ from published import CONTRACT
 from creditrisk.metrics.calibration import CalibrationLine
 from creditrisk.metrics.costs import CutoffChoice
 from creditrisk.metrics.intervals import Interval
-from creditrisk.modelling.significance import Selection
+from creditrisk.modelling.optimism import Selection
 from creditrisk.reports.findings import (
     comparison,
     explanation,
