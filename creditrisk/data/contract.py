@@ -146,6 +146,37 @@ class Contract:
             raise ContractError("columns to leave out", problems, f"choose from {', '.join(known)}")
         return replace(self, fields=tuple(each for each in self.fields if each.name not in names))
 
+    def left_out(self, exclude: Iterable[str], use_protected: Iterable[str] = ()) -> list[str]:
+        """The columns that no model uses, in the contract's order.
+
+        Parameters
+        ----------
+        exclude
+            Columns to leave out.
+        use_protected
+            Protected columns that a model may use all the same; the others are left out.
+
+        Raises
+        ------
+        ContractError
+            If a name is not a column, or not a protected one, or is asked for both ways, or no
+            column would be left.
+        """
+        exclude, used = list(exclude), list(use_protected)
+        known = [field.name for field in self.protected]
+        problems = [
+            f"{name!r} is no protected column{did_you_mean(name, known)}"
+            for name in used
+            if name not in known
+        ]
+        problems += [f"{name!r} is also to be left out" for name in used if name in exclude]
+        if problems:
+            remedy = f"choose from {', '.join(known) or 'none: this contract protects no column'}"
+            raise ContractError("protected columns to use", problems, remedy)
+        names = {*exclude, *(name for name in known if name not in used)}
+        self.without([*exclude, *names])
+        return [field.name for field in self.fields if field.name in names]
+
     def __getitem__(self, name: str) -> Field:
         return next(field for field in self.columns if field.name == name)
 
@@ -252,6 +283,11 @@ def _contradictions(contract: Contract) -> list[str]:
     elif len(levels) != 2:
         problems.append("the target needs exactly two levels")
     return problems
+
+
+def names(listed: str) -> list[str]:
+    """The names in a text that separates them by commas."""
+    return [name.strip() for name in listed.split(",") if name.strip()]
 
 
 def did_you_mean(name: str, known: list[str]) -> str:

@@ -30,6 +30,8 @@ class CutoffChoice:
     approving_everybody: float  # cost per applicant
     approving_nobody: float  # cost per applicant
     by_cutoff: pd.DataFrame  # from :func:`decisions_by_cutoff`
+    #: Share approved at the lowest and at the highest cut-off that cost about the same.
+    approved_about_as_cheap: tuple[float, float]
 
     @property
     def figures(self) -> dict[str, float | list[float] | None]:
@@ -37,6 +39,7 @@ class CutoffChoice:
         return {
             "break_even": self.break_even,
             "cutoffs_about_as_cheap": list(self.about_as_cheap),
+            "approved_about_as_cheap": list(self.approved_about_as_cheap),
             "approved": self.approved,
             "bad_among_approved": self.bad_among_approved,
             "cost_approving_everybody": self.approving_everybody,
@@ -64,6 +67,7 @@ def cheapest_cutoff(
     near = CUTOFFS[cost <= cost[cheapest] + ABOUT_AS_CHEAP]
     table = decisions_by_cutoff(np.tile(y, len(scores)), np.ravel(scores), CUTOFFS)
     approved, bad = map(float, table.iloc[cheapest][["approved", "bad_among_approved"]])
+    most, least = (float(table.approved[end]) for end in (near.min(), near.max()))
     return CutoffChoice(
         cutoff=float(CUTOFFS[cheapest]),
         cost=float(cost[cheapest]),
@@ -74,7 +78,60 @@ def cheapest_cutoff(
         approving_everybody=bad_accepted * bad_rate,
         approving_nobody=good_rejected * (1 - bad_rate),
         by_cutoff=table,
+        approved_about_as_cheap=(most, least),
     )
+
+
+@dataclass(frozen=True)
+class CutoffOptimism:
+    """What the cheapest cut-off costs applicants who took no part in its choice."""
+
+    in_bag: float  # mean cost per applicant at the cut-off that is cheapest for those drawn
+    out_of_bag: float  # mean cost of the same cut-offs for those who were not drawn
+    chosen: tuple[float, float]  # the central 95 % of the cut-offs that were chosen
+
+    @property
+    def figures(self) -> dict[str, float | list[float]]:
+        """The optimism as JSON holds it."""
+        return {
+            "cutoff_cost_in_bag": self.in_bag,
+            "cutoff_cost_out_of_bag": self.out_of_bag,
+            "cutoffs_chosen": list(self.chosen),
+        }
+
+
+def cutoff_optimism(
+    y: np.ndarray,
+    scores: np.ndarray,
+    bad_accepted: float,
+    good_rejected: float,
+    *,
+    draws: int,
+    seed: int,
+) -> CutoffOptimism:
+    """How much cheaper the chosen cut-off looks on the scores that it was chosen by.
+
+    Parameters
+    ----------
+    y, scores
+        As :func:`cheapest_cutoff` takes them: shapes (n,) and (repeats, n).
+    draws
+        Bootstrap samples of the applicants; in each the cheapest cut-off is chosen anew and judged
+        by the applicants who were not drawn (Efron 1983, JASA 78, out-of-bag estimate).
+    """
+    y, n = np.asarray(y), len(y)
+    prices = np.where(y == 0, bad_accepted, good_rejected)
+    costs = np.zeros((n, len(CUTOFFS)))  # of each applicant at each cut-off
+    for once in np.asarray(scores):
+        wrong = (once[:, None] >= CUTOFFS) == (y == 0)[:, None]
+        costs += wrong * prices[:, None] / len(scores)
+    generator = np.random.default_rng(seed)
+    drawn = np.array([np.bincount(generator.integers(0, n, n), minlength=n) for _ in range(draws)])
+    cost = drawn @ costs / n
+    chosen, rest = cost.argmin(axis=1), drawn == 0
+    outside = (rest @ costs)[np.arange(draws), chosen] / rest.sum(axis=1)
+    low, high = np.quantile(CUTOFFS[chosen], [0.025, 0.975])
+    return CutoffOptimism(float(cost.min(axis=1).mean()), float(outside.mean()), (low, high))
 
 
 def expected_cost(

@@ -9,13 +9,19 @@ from scipy import stats
 from creditrisk.data.contract import Contract, Field
 from creditrisk.data.encoding import encoded_columns, levels_with_missing
 
+#: How often some limit of :func:`stability_table` is passed although nothing has changed.
+FALSE_ALARMS = 0.05
+
+#: Random splits by which a limit is found, and their seed.
+DRAWS, SEED = 20_000, 7
+
 
 @dataclass(frozen=True)
 class Stability:
     """A population stability index and its upper limit by chance."""
 
     psi: float
-    by_chance: float  # 95 % of indices of two samples of one population lie below
+    by_chance: float  # the share ``level`` of indices of two samples of one population lies below
 
     @property
     def shifted(self) -> bool:
@@ -23,7 +29,9 @@ class Stability:
         return self.psi > self.by_chance
 
 
-def population_stability_index(before: np.ndarray, after: np.ndarray) -> Stability:
+def population_stability_index(
+    before: np.ndarray, after: np.ndarray, level: float = 0.95
+) -> Stability:
     """Population stability index of two samples' counts over the same bins.
 
     Parameters
@@ -31,44 +39,59 @@ def population_stability_index(before: np.ndarray, after: np.ndarray) -> Stabili
     before, after
         Applicants in each bin, shape (bins,). Bins empty in both are left out; where one of
         them is empty, half an applicant is added to both.
+    level
+        Of ``by_chance``: the quantile of the index if nothing has changed.
 
     Notes
     -----
     PSI = sum (a - b) ln(a / b) over the shares b before and a after (Siddiqi 2006, Credit Risk
-    Scorecards: under 0.1 stable, above 0.25 shifted). If nothing has changed, PSI is about
-    chi-squared with bins - 1 degrees times 1/n + 1/m (Yurdakul and Naranjo 2020, Journal of Risk
-    Model Validation 14): for small samples the rule of thumb is far too strict.
+    Scorecards: under 0.1 stable, above 0.25 shifted). For small samples that rule of thumb is far
+    too strict (Yurdakul and Naranjo 2020, Journal of Risk Model Validation 14), so the limit by
+    chance is simulated: all applicants are split into two samples of these sizes at random, many
+    times, and the index is computed in the same way, empty bins included.
     """
-    before, after = np.asarray(before, dtype=float), np.asarray(after, dtype=float)
+    before, after = np.asarray(before, dtype=int), np.asarray(after, dtype=int)
     used = before + after > 0
     before, after = before[used], after[used]
-    n, m = before.sum(), after.sum()
+    pooled, size = before + after, int(after.sum())
+    generator = np.random.default_rng(SEED)
+    drawn = generator.multivariate_hypergeometric(pooled, size, DRAWS, method="marginals")
+    by_chance = np.quantile(_index(pooled - drawn, drawn), level)
+    return Stability(float(_index(before, after)), float(by_chance))
+
+
+def _index(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """The index of counts, over the last axis."""
     padding = 0.5 * ((before == 0) | (after == 0))
-    b, a = (before + padding) / n, (after + padding) / m
-    by_chance = stats.chi2.ppf(0.95, max(1, len(b) - 1)) * (1 / n + 1 / m) if len(b) > 1 else 0.0
-    return Stability(float(((a - b) * np.log(a / b)).sum()), float(by_chance))
+    b = (before + padding) / before.sum(axis=-1, keepdims=True)
+    a = (after + padding) / after.sum(axis=-1, keepdims=True)
+    index: np.ndarray = ((a - b) * np.log(a / b)).sum(axis=-1)
+    return index
 
 
-def score_stability(before: np.ndarray, after: np.ndarray, bins: int = 10) -> Stability:
+def score_stability(
+    before: np.ndarray, after: np.ndarray, bins: int = 10, level: float = 0.95
+) -> Stability:
     """Stability of a score or quantity, over bins that hold equal shares of the sample before."""
     edges = np.unique(np.quantile(before, np.linspace(0, 1, bins + 1)[1:-1]))
-    counts = [
+    first, second = (
         np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1)
         for values in (before, after)
-    ]
-    return population_stability_index(*counts)
+    )
+    return population_stability_index(first, second, level)
 
 
 def column_stability(
-    before: pd.Series, after: pd.Series, field: Field, bins: int = 10
+    before: pd.Series, after: pd.Series, field: Field, bins: int = 10, level: float = 0.95
 ) -> Stability:
     """Stability of one raw column: of its levels, missing one of them, or of a quantity's bins."""
     if field.levels is None:
-        return score_stability(before.to_numpy(), after.to_numpy(), bins)
-    counts = [
-        levels_with_missing(values, field).value_counts(sort=False) for values in (before, after)
-    ]
-    return population_stability_index(*(count.to_numpy() for count in counts))
+        return score_stability(before.to_numpy(), after.to_numpy(), bins, level)
+    first, second = (
+        levels_with_missing(values, field).value_counts(sort=False).to_numpy()
+        for values in (before, after)
+    )
+    return population_stability_index(first, second, level)
 
 
 def stability_table(
@@ -78,7 +101,11 @@ def stability_table(
     score_before: np.ndarray,
     score_after: np.ndarray,
 ) -> pd.DataFrame:
-    """Stability of every raw column and of the score.
+    """Stability of every raw column and of the score, with limits that allow for their number.
+
+    If nothing has changed, some index lies beyond its limit in about :data:`FALSE_ALARMS` of the
+    cases (Bonferroni). The limit of the score allows for sampling only, not for two fits if the
+    two scores are not of the same one.
 
     Parameters
     ----------
@@ -90,14 +117,14 @@ def stability_table(
     Returns
     -------
     DataFrame
-        Indexed by title of the column, the last being Score: psi, and by_chance, which 95 % of
-        the indices of two samples of one population do not reach.
+        Indexed by title of the column, the last being Score: psi and by_chance, its limit.
     """
+    level = 1 - FALSE_ALARMS / (len(contract.fields) + 1)
     found = {
-        field.title: column_stability(before[field.name], after[field.name], field)
+        field.title: column_stability(before[field.name], after[field.name], field, level=level)
         for field in contract.fields
     }
-    found["Score"] = score_stability(score_before, score_after)
+    found["Score"] = score_stability(score_before, score_after, level=level)
     rows = {name: (each.psi, each.by_chance) for name, each in found.items()}
     return pd.DataFrame.from_dict(rows, orient="index", columns=["psi", "by_chance"])
 

@@ -115,14 +115,13 @@ def candidates(
         ),
         Candidate(
             "WoE Scorecard",
-            "quarters of age, amount and duration, weight of evidence, additive points",
+            "quarters of each quantity, weight of evidence, additive points",
             woe_scorecard(contract, seed),
             {"share__smooth": loguniform(1, 200), "regression__C": penalty},
         ),
         Candidate(
             "Spline Logistic Regression",
-            "cubic splines for age, amount and duration, ordered levels counted up, missing last, "
-            "C = 0.1",
+            "a cubic spline for each quantity, ordered levels counted up, missing last, C = 0.1",
             spline_regression(contract),
             {
                 "regression__C": penalty,

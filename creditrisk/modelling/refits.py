@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from sklearn.base import BaseEstimator
 
@@ -68,10 +70,11 @@ class Plan:
 def cost_of_leaving_out(
     plan: Plan, champion: str, by_fold: pd.DataFrame, X: pd.DataFrame, y: pd.Series
 ) -> dict[str, Interval]:
-    """What the champion loses in ROC-AUC without the protected columns that it uses.
+    """What it costs the champion in ROC-AUC to do without the protected columns.
 
-    It is fitted again without the first, then without the next as well, categories first, on the
-    folds of the first repeat.
+    It is fitted again on the folds of the first repeat: with the first protected column that it
+    does not use, then with the next as well; and without the first that it uses, then without the
+    next as well. Categories come first.
 
     Parameters
     ----------
@@ -83,26 +86,52 @@ def cost_of_leaving_out(
     Returns
     -------
     dict
-        By the names that were left out, joined by "and": the corrected difference, below zero if
-        something is lost. Empty if no protected column is left.
+        By the names of the columns, joined by "and": ROC-AUC without them less that with them,
+        the corrected difference; below zero if leaving them out loses something. Empty if the
+        contract protects no column.
     """
-    inside = [field for field in plan.contract.protected if field.name not in plan.exclude]
-    inside.sort(key=lambda field: field.levels is None)
-    names = [field.name for field in inside]
-    members = {model.name: model.members for model in plan.models()}[champion] or (champion,)
-    mine = by_fold[(by_fold.model == champion) & (by_fold.fold < plan.folds)]
+    protected = sorted(plan.contract.protected, key=lambda field: field.levels is None)
+    names = [field.name for field in protected]
+    outside = [name for name in names if name in plan.exclude]
+    inside = [name for name in names if name not in plan.exclude]
+    mine = _folds_of(champion, by_fold, plan.folds)
     found = {}
-    for count in range(1, len(names) + 1):
-        left_out = list(dict.fromkeys([*plan.exclude, *names[:count]]))
+    for count in range(1, len(outside) + 1):
+        brought_in = outside[:count]
+        fewer = [name for name in plan.exclude if name not in brought_in]
+        again = _refit(plan, champion, fewer, X, y)
+        if len(again):  # none if the champion cannot be fitted with them
+            found[" and ".join(brought_in)] = _corrected(mine, again, plan.folds)
+    for count in range(1, len(inside) + 1):
+        left_out = [*plan.exclude, *inside[:count]]
         if len(left_out) == len(plan.contract.fields):
             break
-        fewer = [m for m in plan.models(left_out) if m.name in {*members, champion}]
-        again = plan.run(fewer, X, y, repeats=1).fold_measures()
-        without = again[again.model == champion].roc_auc.to_numpy()
-        if len(without):  # none if the champion cannot do without
-            gap = corrected_difference(without, mine.roc_auc.to_numpy(), 1 / (plan.folds - 1))
-            found[" and ".join(names[:count])] = gap
+        again = _refit(plan, champion, left_out, X, y)
+        if len(again):
+            found[" and ".join(inside[:count])] = _corrected(again, mine, plan.folds)
     return found
+
+
+def _refit(
+    plan: Plan, champion: str, left_out: list[str], X: pd.DataFrame, y: pd.Series
+) -> npt.NDArray[np.float64]:
+    """ROC-AUC by fold of the first repeat, of the champion with other columns left out."""
+    models = plan.models(left_out)
+    members = next(model.members for model in models if model.name == champion)
+    fewer = [model for model in models if model.name in {*members, champion}]
+    return _folds_of(champion, plan.run(fewer, X, y, repeats=1).fold_measures(), plan.folds)
+
+
+def _folds_of(champion: str, by_fold: pd.DataFrame, folds: int) -> npt.NDArray[np.float64]:
+    rows = by_fold[(by_fold.model == champion) & (by_fold.fold < folds)]
+    values: npt.NDArray[np.float64] = rows.roc_auc.to_numpy()
+    return values
+
+
+def _corrected(
+    without: npt.NDArray[np.float64], used: npt.NDArray[np.float64], folds: int
+) -> Interval:
+    return corrected_difference(without, used, 1 / (folds - 1))
 
 
 def gained_by_search(

@@ -1,5 +1,6 @@
 """Differences between models over the same folds, and their significance."""
 
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -102,6 +103,53 @@ def above_chance(fold_measures: pd.DataFrame, order: list[str], folds: int) -> p
     real = (table.p_corrected < 0.05) & (table.gained > 0)
     table["verdict"] = np.where(real, "better than chance", f"{UNCLEAR} from chance")
     return table
+
+
+def mean_interval(fold_measures: pd.DataFrame, model: str, folds: int) -> Interval:
+    """The mean ROC-AUC of a model over all folds, with the corrected resampled 95 % interval."""
+    auc = _auc_by_fold(fold_measures)[model].to_numpy()
+    return corrected_difference(auc, np.zeros(len(auc)), 1 / (folds - 1))
+
+
+@dataclass(frozen=True)
+class SimplestChoice:
+    """The simplest model whose mean ROC-AUC is within one standard error of the best."""
+
+    model: str
+    roc_auc: float  # its mean over the folds
+    error: float  # the standard error of the best model's mean
+
+    @property
+    def figures(self) -> dict[str, str | float]:
+        """The choice as JSON holds it."""
+        return {"model": self.model, "roc_auc": self.roc_auc, "standard_error": self.error}
+
+
+def one_standard_error(
+    fold_measures: pd.DataFrame, simplest_first: list[str], folds: int
+) -> SimplestChoice:
+    """The choice of the one-standard-error rule.
+
+    Parameters
+    ----------
+    fold_measures
+        From :meth:`OutOfFold.fold_measures`.
+    simplest_first
+        Names of the models that were scored, the simplest first.
+    folds
+        Folds a repeat.
+
+    Notes
+    -----
+    Breiman, Friedman, Olshen and Stone (1984), "Classification and Regression Trees": a simpler
+    model is taken unless another is better by more than the standard error of its own estimate.
+    The error allows for the overlap of the folds, as in :func:`corrected_difference`.
+    """
+    auc = _auc_by_fold(fold_measures)[simplest_first]
+    best = auc[auc.mean().idxmax()]
+    error = float(best.std(ddof=1) * np.sqrt(1 / len(auc) + 1 / (folds - 1)))
+    within = next(name for name in simplest_first if auc[name].mean() >= best.mean() - error)
+    return SimplestChoice(within, float(auc[within].mean()), error)
 
 
 def gained_over(

@@ -118,15 +118,17 @@ def find_reasons(
     """Up to four reasons why an application scores lower than the reference, strongest first.
 
     Only fields are named whose change to the reference's value would by itself raise the score:
-    that is what the sentence claims.
+    that is what the sentence claims. A protected field is never named: nobody is advised to be
+    somebody else.
 
     Returns
     -------
     tuple of Reason
     """
     found, gains = field_effects(codes, typical, many)
-    order = np.argsort(found, kind="stable")
-    chosen = [n for n in order.tolist() if found[n] < -LEAST and gains[n] > LEAST][:MOST]
+    lowers = (found < -LEAST) & (gains > LEAST)
+    lowers &= [not field.protected for field in domain.contract.fields]
+    chosen = [n for n in np.argsort(found, kind="stable").tolist() if lowers[n]][:MOST]
     reasons = []
     for number in chosen:
         field, values = domain.contract.fields[number], domain.values[number]

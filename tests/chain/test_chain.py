@@ -219,7 +219,7 @@ def test_figures_of_the_validation_can_be_recomputed(finished):
     assert validation["promoted"]
     assert {rule["verdict"] for rule in validation["rules"]} <= {"passed", "warning"}
     card = (project / "models/model_card.md").read_text("utf-8")
-    assert f"{wins:.3f}" in card and f"{cost:.2f}" in card
+    assert f"{wins:.3f}" in card and f"{validation['test']['cost']:.2f}" in card
 
 
 def test_readme_quotes_these_figures(finished):

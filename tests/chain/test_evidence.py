@@ -94,10 +94,17 @@ def test_figures_stand_where_they_belong(finished):
     turned = max(row["flipped"] for row in why["sensitivity"] if row["flipped"])
     sentences = {
         "03_comparison": [
-            f"{won['model']} , by the highest mean ROC-AUC, {won['roc_auc']:.3f}.",
-            f"the best ROC-AUC is {evidence['roc_auc_pooled']:.3f}; judged by applicants",
-            f"the winner's is {luck['estimate']:.3f} ({luck['low']:.3f} to {luck['high']:.3f}).",
-            f"Choosing among 7 adds about {evidence['optimism']:.3f}.",
+            (
+                f"{won['model']} , by the highest mean ROC-AUC, {won['roc_auc']:.3f} "
+                f"({won['roc_auc_low']:.3f} to {won['roc_auc_high']:.3f})."
+            ),
+            f"rank with {evidence['roc_auc_pooled']:.3f} where they took part",
+            f"with {luck['estimate']:.3f} ({luck['low']:.3f} to {luck['high']:.3f}) where they did",
+            f"makes about {evidence['optimism']:.3f} too high",
+            (
+                f"costs {evidence['cutoff_cost_in_bag']:.2f} for those it was chosen by and "
+                f"{evidence['cutoff_cost_out_of_bag']:.2f} for the others"
+            ),
             f"Theory says {5 / 6:.2f}, the data {won['cutoff']:.2f};",
             (
                 f"At the cut-off {evidence['approved']:.0%} are approved and "

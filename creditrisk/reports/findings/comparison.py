@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from creditrisk.metrics.costs import CutoffChoice
+from creditrisk.metrics.costs import ABOUT_AS_CHEAP, CUTOFFS, CutoffChoice, CutoffOptimism
 from creditrisk.metrics.intervals import Interval
 from creditrisk.modelling.optimism import Selection, split_figures
-from creditrisk.modelling.significance import UNCLEAR
+from creditrisk.modelling.significance import UNCLEAR, SimplestChoice
 
 
 def task(y: pd.Series, exclude: Sequence[str], trials: int) -> str:
@@ -57,7 +57,9 @@ def too_good(roc_auc: float, limit: float) -> str:
 
 def best_by_mean(best: pd.Series) -> str:
     """Which model ranks best; ``best`` is its row of the results."""
-    return f"{best.model} ranks best: {best.roc_auc:.3f} ± {best.roc_auc_sd:.3f}"
+    return (
+        f"{best.model} ranks best: mean {best.roc_auc:.3f}, SD of the folds {best.roc_auc_sd:.3f}"
+    )
 
 
 def single_splits(luck: pd.DataFrame) -> str:
@@ -102,16 +104,35 @@ def champion_against(ours: pd.DataFrame) -> str:
     return " ".join(parts)
 
 
-def champion(best: pd.Series, verdict: str, picked: Selection, models: int) -> str:
-    """Who won, against whom, and what being picked is worth."""
+def champion(best: pd.Series, mean: Interval, verdict: str, picked: Selection, models: int) -> str:
+    """Who won, against whom, and what being picked is worth.
+
+    Parameters
+    ----------
+    mean
+        From :func:`~creditrisk.modelling.significance.mean_interval`.
+    """
     share = picked.shares.get(best.model, 0)
     return (
-        f"**Champion: {best.model}**, by the highest mean ROC-AUC, {best.roc_auc:.3f}. "
+        f"**Champion: {best.model}**, by the highest mean ROC-AUC, {mean}. "
         f"{verdict}\n\n"
-        f"It is the best of {models}, picked by the figure that is quoted. Pooled over a whole "
-        f"repeat the best ROC-AUC is {picked.picked:.3f}; judged by applicants who had no part in "
-        f"the choice, the winner's is {picked.corrected}. Choosing among {models} adds about "
-        f"{picked.optimism:.3f}. Drawn anew, the same model would win {share:.0%} of the time."
+        f"It is the best of {models}, picked by the figure that is quoted, which choosing among "
+        f"them makes about {picked.optimism:.3f} too high: the winner's scores of a whole repeat "
+        f"rank with {picked.picked:.3f} where they took part in the choice and with "
+        f"{picked.corrected} where they did not. What designing the recipe adds is not known. On "
+        f"other draws of these applicants the same model would win {share:.0%} of the time."
+    )
+
+
+def simplest(found: SimplestChoice, champion: str) -> str:
+    """What the one-standard-error rule would choose in the place of the champion."""
+    if found.model == champion:
+        return (
+            f"No simpler model comes within one standard error ({found.error:.3f}) of the champion."
+        )
+    return (
+        f"By the one-standard-error rule the choice would be **{found.model}**: the simplest model "
+        f"within {found.error:.3f} of the best mean, with {found.roc_auc:.3f}."
     )
 
 
@@ -143,17 +164,22 @@ def search(gain: pd.DataFrame, settings: Mapping[str, object], inner: int, bad_s
     )
 
 
-def cutoff(choice: CutoffChoice) -> str:
+def cutoff(choice: CutoffChoice, optimism: CutoffOptimism) -> str:
     """From which probability on to approve, and what that leads to."""
-    low, high = choice.about_as_cheap
+    (low, high), (most, least) = choice.about_as_cheap, choice.approved_about_as_cheap
     outcome = f"{choice.approved:.0%} are approved"
     if choice.bad_among_approved is not None:
         outcome += f" and {choice.bad_among_approved:.0%} of those go bad"
     return (
         f"Theory says {choice.break_even:.2f}, the data {choice.cutoff:.2f}; cut-offs from "
-        f"{low:.2f} to {high:.2f} cost about the same, within 0.02. At the cut-off {outcome}. "
+        f"{low:.2f} to {high:.2f} cost about the same, within {ABOUT_AS_CHEAP:.2f}, and between "
+        f"them approvals go from {most:.0%} to {least:.0%}. At the cut-off {outcome}. "
         f"Cost per applicant: {choice.cost:.2f}; approving everybody "
-        f"{choice.approving_everybody:.2f}, approving nobody {choice.approving_nobody:.2f}."
+        f"{choice.approving_everybody:.2f}, approving nobody {choice.approving_nobody:.2f}.\n\n"
+        f"That cost is the lowest of {len(CUTOFFS)}. Chosen again on draws of these applicants, "
+        f"the cheapest cut-off costs {optimism.in_bag:.2f} for those it was chosen by and "
+        f"{optimism.out_of_bag:.2f} for the others; 95 % of the choices lie between "
+        f"{optimism.chosen[0]:.2f} and {optimism.chosen[1]:.2f}."
     )
 
 
@@ -170,9 +196,9 @@ def other_bad_rate(
 
 
 def cost_of_leaving_out(audit: Mapping[str, Interval]) -> str:
-    """What each set of protected columns is worth to the champion, one line each."""
+    """What it costs the champion to do without protected columns, one line a set of them."""
     if not audit:
-        return "The contract names no protected column that is still in."
+        return "The contract protects no column."
     return "\n".join(
         f"- without **{name}**: ROC-AUC {gap.estimate:+.3f} ({gap.low:+.3f} to {gap.high:+.3f}), "
         f"{_verdict(gap)}"
@@ -188,27 +214,31 @@ def _verdict(gap: Interval) -> str:
 
 def summary(
     best: pd.Series,
+    mean: Interval,
     verdict: str,
-    optimism: float,
     choice: CutoffChoice,
+    optimism: CutoffOptimism,
     audit: Mapping[str, Interval],
 ) -> str:
     """What the comparison found, one line a promise."""
-    outcome = f"{choice.approved:.0%} approved, cost {choice.cost:.2f} per applicant"
+    outcome = (
+        f"{choice.approved:.0%} approved, cost {choice.cost:.2f} per applicant "
+        f"({optimism.out_of_bag:.2f} for applicants who had no part in choosing a cut-off)"
+    )
     lines = [
-        f"{headline(best)}; choosing it among the others adds about {optimism:.3f}.",
+        f"{headline(best, mean)}.",
         f"**Significant or not**: {verdict or 'there is nothing to compare with.'}",
         f"**Approve from {choice.cutoff:.2f} on**: {outcome}.",
     ]
-    free = [name for name, gap in audit.items() if gap.low <= 0 <= gap.high]
+    free = [name for name, gap in audit.items() if _verdict(gap) == UNCLEAR]
+    dear = [name for name, gap in audit.items() if _verdict(gap) == "worse"]
     if free:
         lines.append(f"**Leaving out {' or '.join(free)}** costs nothing that this data can show.")
+    if dear:
+        lines.append(f"**Leaving out {' or '.join(dear)}** makes the ranking worse.")
     return "\n".join(f"- {line}" for line in lines)
 
 
-def headline(best: pd.Series) -> str:
+def headline(best: pd.Series, mean: Interval) -> str:
     """The comparison in one sentence; ``best`` is the champion's row of the results."""
-    return (
-        f"Champion: {best.model}, ROC-AUC {best.roc_auc:.3f} ± {best.roc_auc_sd:.3f} on "
-        f"{best.folds:.0f} held-out folds"
-    )
+    return f"Champion: {best.model}, mean ROC-AUC {mean} over {best.folds:.0f} held-out folds"

@@ -9,6 +9,7 @@ import pandas as pd
 from creditrisk.data.contract import Contract
 from creditrisk.metrics.calibration import CalibrationLine
 from creditrisk.metrics.intervals import Interval
+from creditrisk.metrics.stability import FALSE_ALARMS
 
 
 def candidate(version: Mapping[str, Any], cutoff: float, y: np.ndarray) -> str:
@@ -125,8 +126,8 @@ def stability(psi: pd.DataFrame) -> str:
     """Which columns differ more from the training set than chance explains."""
     shifted = list(psi.index[psi.psi > psi.by_chance])
     return (
-        f"Beyond its mark: {', '.join(shifted) or 'none'}. By luck alone it would be about "
-        f"{0.05 * len(psi):.1f} of {len(psi)}."
+        f"Beyond its mark: {', '.join(shifted) or 'none'}. If nothing had changed, one or more of "
+        f"{len(psi)} would be in {FALSE_ALARMS:.0%} of all splits."
     )
 
 

@@ -95,6 +95,20 @@ def test_pairs_by_hand():
     assert set(table.verdict) == {"not distinguishable"}
 
 
+def test_one_standard_error_by_hand():
+    """Best: mean .8 of .7 .8 .9, SD .1, three folds of one repeat: error .1 sqrt(1/3 + 1/2)."""
+    scores = {"plain": [0.70, 0.72, 0.74], "middle": [0.6, 0.6, 0.6], "best": [0.7, 0.8, 0.9]}
+    rows = [(m, fold, auc) for m, folds in scores.items() for fold, auc in enumerate(folds)]
+    by_fold = pd.DataFrame(rows, columns=["model", "fold", "roc_auc"])
+    found = significance.one_standard_error(by_fold, list(scores), folds=3)
+    assert found.error == pytest.approx(0.1 * np.sqrt(5 / 6))  # .0913
+    assert (found.model, found.roc_auc) == ("plain", pytest.approx(0.72))  # .8 - .0913 <= .72
+    assert significance.one_standard_error(by_fold, ["middle", "best"], folds=3).model == "best"
+    mean = significance.mean_interval(by_fold, "best", folds=3)
+    half = 4.302653 * 0.1 * np.sqrt(5 / 6)  # t with two degrees of freedom
+    assert (mean.estimate, mean.low) == (pytest.approx(0.8), pytest.approx(0.8 - half))
+
+
 def test_chance_is_named_as_such():
     steady = [0.70 + 0.001 * i for i in range(10)]
     coin = [0.5 + (-1) ** i * 0.05 for i in range(10)]

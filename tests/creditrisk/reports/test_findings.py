@@ -1,14 +1,17 @@
 """The sentences of the reports: each branch, from figures made up for it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from published import CONTRACT
 
 from creditrisk.metrics.calibration import CalibrationLine
-from creditrisk.metrics.costs import CutoffChoice
+from creditrisk.metrics.costs import CutoffChoice, CutoffOptimism
 from creditrisk.metrics.intervals import Interval
 from creditrisk.modelling.optimism import Selection
+from creditrisk.modelling.significance import SimplestChoice
 from creditrisk.reports.findings import (
     comparison,
     explanation,
@@ -119,7 +122,11 @@ def test_preparation():
 BEST = pd.Series(
     {"model": "Blend", "roc_auc": 0.768, "roc_auc_sd": 0.055, "folds": 30.0, "gini": 0.5}
 )
-CHOICE = CutoffChoice(0.76, 0.56, (0.73, 0.86), 5 / 6, 0.45, 0.11, 1.5, 0.7, pd.DataFrame())
+CHOICE = CutoffChoice(
+    0.76, 0.56, (0.73, 0.86), 5 / 6, 0.45, 0.11, 1.5, 0.7, pd.DataFrame(), (0.5, 0.27)
+)
+MEAN = Interval(0.768, 0.725, 0.811)
+AGAIN = CutoffOptimism(0.54, 0.581, (0.7, 0.87))
 
 
 def test_task():
@@ -163,8 +170,10 @@ def test_champion():
     assert named(PAIRS).endswith("significant: Blend over Forest +0.040")
     assert named(PAIRS[1:]).endswith("significant: none")
     picked = Selection(0.767, Interval(0.765, 0.72, 0.81), pd.Series({"Blend": 0.78}))
-    text = comparison.champion(BEST, verdict, picked, 7)
-    assert "Choosing among 7 adds about 0.002" in text and "win 78% of the time" in text
+    text = comparison.champion(BEST, MEAN, verdict, picked, 7)
+    assert "mean ROC-AUC, 0.768 (0.725 to 0.811). Better than Forest" in text
+    assert "makes about 0.002 too high" in text and "win 78% of the time" in text
+    assert "What designing the recipe adds is not known." in text
     assert comparison.reason(BEST, "") == "highest mean ROC-AUC over 30 held-out folds."
 
 
@@ -183,11 +192,22 @@ def test_search():
 
 
 def test_cutoff():
-    text = comparison.cutoff(CHOICE)
+    text = comparison.cutoff(CHOICE, AGAIN)
     assert "Theory says 0.83, the data 0.76; cut-offs from 0.73 to 0.86" in text
+    assert "between them approvals go from 50% to 27%" in text
     assert "45% are approved and 11% of those go bad. Cost per applicant: 0.56;" in text
-    nobody = CutoffChoice(0.99, 0.7, (0.9, 0.99), 5 / 6, 0.0, None, 1.5, 0.7, pd.DataFrame())
-    assert "0% are approved. Cost" in comparison.cutoff(nobody)
+    assert "costs 0.54 for those it was chosen by and 0.58 for the others" in text
+    nobody = replace(CHOICE, approved=0.0, bad_among_approved=None)
+    assert "0% are approved. Cost" in comparison.cutoff(nobody, AGAIN)
+
+
+def test_one_standard_error():
+    found = SimplestChoice("Logistic", 0.75, 0.02)
+    assert comparison.simplest(found, "Blend") == (
+        "By the one-standard-error rule the choice would be **Logistic**: the simplest model "
+        "within 0.020 of the best mean, with 0.750."
+    )
+    assert comparison.simplest(found, "Logistic").startswith("No simpler model comes within one")
 
 
 @pytest.mark.parametrize(
@@ -201,13 +221,15 @@ def test_cutoff():
 def test_leaving_out(gap, verdict):
     text = comparison.cost_of_leaving_out({"Sex": gap})
     assert text.startswith("- without **Sex**: ROC-AUC ") and text.endswith(f"), {verdict}")
-    summary = comparison.summary(BEST, "", 0.002, CHOICE, {"Sex": gap})
-    assert ("Leaving out Sex" in summary) == (verdict == "not distinguishable")
+    summary = comparison.summary(BEST, MEAN, "", CHOICE, AGAIN, {"Sex": gap})
+    assert ("Leaving out Sex** costs nothing" in summary) == (verdict == "not distinguishable")
+    assert ("Leaving out Sex** makes the ranking worse" in summary) == (verdict == "worse")
+    assert "cost 0.56 per applicant (0.58 for applicants who had no part in choosing" in summary
     assert "there is nothing to compare with" in summary
 
 
 def test_no_protected_column():
-    assert comparison.cost_of_leaving_out({}).startswith("The contract names no protected column")
+    assert comparison.cost_of_leaving_out({}).startswith("The contract protects no column")
 
 
 WON = {
@@ -275,8 +297,8 @@ def test_decisions(high, ends):
 def test_stability_and_segments():
     psi = pd.DataFrame({"psi": [0.2, 0.1], "by_chance": [0.1, 0.1]}, ["Job", "Age"])
     assert (
-        validation.stability(psi)
-        == "Beyond its mark: Job. By luck alone it would be about 0.1 of 2."
+        validation.stability(psi) == "Beyond its mark: Job. If nothing had changed, one or more of "
+        "2 would be in 5% of all splits."
     )
     assert validation.stability(psi[1:]).startswith("Beyond its mark: none.")
     index = pd.MultiIndex.from_tuples([("Job", "2"), ("Job", "0"), ("Age", "old")])
