@@ -82,7 +82,7 @@ def run_all(project: Path, *arguments: str, **environment: str) -> subprocess.Co
         env=inherited | environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
 
@@ -91,7 +91,7 @@ def install_on_build_machine(package: str) -> None:
     """Install a Debian package where that is nobody's own machine; elsewhere do nothing."""
     if not (os.environ.get("CI") and shutil.which("apt-get") and os.geteuid() == 0):
         return
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "timeout": 300}
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "timeout": 900}
     for command in (["update", "-q"], ["install", "-qy", "--no-install-recommends", package]):
         subprocess.run(["apt-get", *command], **quiet, check=False)
 

@@ -103,6 +103,8 @@ class Contract:
     source: str
     licence: str
     caveats: tuple[str, ...] = ()  # known errors of the data, shown with every figure
+    period: str = ""  # when the applications were made, "1973 to 1975"
+    default_definition: str = ""  # what makes an outcome bad, and observed for how long
     #: The descriptor that all this was read from; it is saved with a model.
     package: Json = dataclass_field(default_factory=dict, repr=False, compare=False)
 
@@ -227,6 +229,8 @@ def parse_contract(package: Json, subject: str = "the contract") -> Contract:
             source=package["sources"][0]["title"],
             licence=package["licenses"][0]["title"],
             caveats=tuple(resource.get("caveats", ())),
+            period=resource.get("period", ""),
+            default_definition=resource.get("defaultDefinition", ""),
             package=package,
         )
     except (KeyError, IndexError, StopIteration) as error:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
@@ -72,6 +73,25 @@ def score_bands(bands: pd.DataFrame) -> Styler:
         "bad": bands.bad,
         "bad, so far": bands.bad_so_far.map("{:.0%}".format),
         "good, so far": bands.good_so_far.map("{:.0%}".format),
+    }
+    return styled_table(pd.DataFrame(columns))
+
+
+def confusion(y: np.ndarray, approve: np.ndarray) -> Styler:
+    """How many good and bad applicants are approved and declined.
+
+    Parameters
+    ----------
+    y
+        Shape (n,), 1 = good and 0 = bad.
+    approve
+        Shape (n,), True where the application is approved.
+    """
+    good, approved = np.asarray(y) == 1, np.asarray(approve, dtype=bool)
+    columns = {
+        "outcome": ["good", "bad"],
+        "approved": [int((good & approved).sum()), int((~good & approved).sum())],
+        "declined": [int((good & ~approved).sum()), int((~good & ~approved).sum())],
     }
     return styled_table(pd.DataFrame(columns))
 

@@ -1,6 +1,6 @@
 """The model card: one page on the purpose, performance and limits of a registered model."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 
 from markdown_it import MarkdownIt
@@ -70,8 +70,8 @@ Columns left out of the features: {left_out}.
 
 {_performance(test)}
 
-Cross-validated ROC-AUC on the training set: {registration["roc_auc"]:.3f} ±
-{registration["roc_auc_sd"]:.3f} over the folds. Costs:
+Cross-validated ROC-AUC on the training set: {registration["roc_auc"]:.3f}
+({registration["roc_auc_low"]:.3f} to {registration["roc_auc_high"]:.3f}). Costs:
 {registration["cost_bad_accepted"]:g} for a bad loan approved,
 {registration["cost_good_rejected"]:g} for a good applicant declined.
 
@@ -86,13 +86,19 @@ Cross-validated ROC-AUC on the training set: {registration["roc_auc"]:.3f} ±
 
 {validation["verdict"]}
 
+## Risks
+
+{_risks(validation["risks"])}
+
 ## Limits
 
 {test["rows"]} applicants, {test["bad"]} of them bad, separate good models from useless ones, not
 good ones from each other. They had no part in any fit, in the choice of the model or in its
-cut-off; but the recipe as such was developed on the whole file, so the figures are a little
-flattered. Nothing was checked on loans of another bank, country or decade. Where another share of
-applicants is bad, probabilities have to be corrected before they are used as such.
+cut-off, and were looked at {_times(validation["looks"])}. The recipe as such was developed on the
+file that comes with the project, so its figures there are a little flattered. Where another share
+of applicants is bad, probabilities have to be corrected before they are used as such.
+
+{_listed(validation["limitations"])}
 """
 
 
@@ -110,6 +116,21 @@ def as_html(card: str) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head>\n<body>\n{text}</body></html>\n"
     )
+
+
+def _risks(risks: list[Json]) -> str:
+    ordered = sorted(risks, key=lambda risk: -risk["weight"])
+    return _listed(risk["text"] for risk in ordered) or "The checks of the validation found none."
+
+
+def _times(looks: Json) -> str:
+    times, models = looks["looks"], looks["models"]
+    many = "once" if times == 1 else f"{times} times"
+    return many + (f", for {models} models" if models > 1 else "")
+
+
+def _listed(sentences: Iterable[str]) -> str:
+    return "\n".join(f"- {sentence}" for sentence in sentences)
 
 
 def _caveats(contract: Contract) -> str:

@@ -14,11 +14,10 @@ from nbformat import NotebookNode
 from papermill.execute import ERROR_MARKER_TAG
 
 from papermill_chain.execution.session import Outcome, Picture, Session
-from papermill_chain.runs.figures import Figure, read_figures
+from papermill_chain.runs.figures import HEADLINE, Figure, read_figures
 from papermill_chain.runs.files import PNG, os_error_text
 from papermill_chain.runs.manifest import Failure
 
-HEADLINE = "application/vnd.chain.headline+json"
 LINES_OF_TRACEBACK = 8
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 

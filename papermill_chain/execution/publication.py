@@ -93,6 +93,7 @@ def write_report(plan: Plan, run: Run, stage_run: StageRun, last: Mapping[str, S
         data=sources(stage_run, written.values()),
         reads=stage_run.reads,
         pages=browser_pages(kept),
+        figures=stage_run.figures,
         error=asdict(stage_run.error) if stage_run.error else None,
     )
 

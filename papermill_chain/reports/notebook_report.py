@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from papermill_chain.reports.pages import TEMPLATES, _markup, filled
 from papermill_chain.reports.sanitize import picture, safe_html
+from papermill_chain.runs.figures import HEADLINE, Figure
 from papermill_chain.runs.files import write_whole
 
 if TYPE_CHECKING:  # loaded when a report is written
@@ -20,6 +21,9 @@ if TYPE_CHECKING:  # loaded when a report is written
     from nbconvert import HTMLExporter
     from nbformat import NotebookNode
 
+_POINTER = (
+    '<p class="moved"><a href="#result">What was found stands at the top of this page.</a></p>'
+)
 NOTEBOOK = re.compile(r"(?:\./)?([\w-]+)\.ipynb(#.*)?")
 NUMBER = re.compile(
     r"[-−+]?[\d.,\s]*\d(e[-+]?\d+)?(\s*±\s*[\d.,]+)?\s*%?|[-−]?inf|nan|<NA>|NaT|", re.IGNORECASE
@@ -38,6 +42,7 @@ def render(
     data: dict[str, str],
     reads: dict[str, str],
     pages: dict[str, str],
+    figures: dict[str, Figure],
     error: dict[str, Any] | None,
 ) -> None:
     """Write an executed notebook as one page that needs nothing but itself.
@@ -45,8 +50,10 @@ def render(
     `previous` and `next` name the stages whose reports lie beside this one; `changed` are the
     parameters that differ from the notebook's own; `reads` are the sha256 of the files it has read,
     `data` those of the files from which all of it was made; `pages` are the names and the files of
-    what the run keeps for a browser beside its reports; `error` tells in which "cell", under which
-    "heading" and why ("ename", "evalue") the notebook stopped.
+    what the run keeps for a browser beside its reports; `figures` are the notebook's key figures by
+    name; `error` tells in which "cell", under which "heading" and why ("ename", "evalue") the
+    notebook stopped. What the cell with the headline shows stands first, since it is what a reader
+    has come for.
     """
     import nbformat
 
@@ -56,12 +63,15 @@ def render(
     title, lead = _take_title(body, notebook.stem)
     _tidy_links(body)
     _tidy_tables(body)
+    result = _take_result(body, executed)
     sections = _anchor_headings(body)
     page = filled(
         "report.html.j2",
         title=title,
         lead=lead,
         sections=sections,
+        result=result,
+        figures=figures,
         body=_markup(aside.put_back(str(body))),
         title_of_run=title_of_run,
         run_id=run_id,
@@ -146,6 +156,31 @@ def _take_title(body: BeautifulSoup, otherwise: str) -> tuple[str, Markup | None
     return title, _markup(lead.decode_contents()) if lead is not None else None
 
 
+def _take_result(body: BeautifulSoup, executed: NotebookNode) -> Markup | None:
+    """What the cell with the headline shows, the headline first, taken out of the text."""
+    from bs4 import BeautifulSoup
+
+    for number, cell in reversed(list(enumerate(executed.cells))):
+        found = body.find(id=f"cell-{number}")
+        if found is None or not any(HEADLINE in each.get("data", {}) for each in _outputs(cell)):
+            continue
+        shown = [part.extract() for part in found.find_all(recursive=False) if _is_shown(part)]
+        pointer = BeautifulSoup(_POINTER, "html.parser")
+        found.append(pointer)
+        return _markup("".join(map(str, shown[-1:] + shown[:-1])))
+    return None
+
+
+def _outputs(cell: NotebookNode) -> list[NotebookNode]:
+    outputs: list[NotebookNode] = cell.get("outputs", [])
+    return outputs
+
+
+def _is_shown(part: Tag) -> bool:
+    """Whether a part of a cell is an output: neither its code nor its time and memory."""
+    return not {"code", "cost"} & set(part.get("class") or [])
+
+
 def _tidy_links(body: BeautifulSoup) -> None:
     """Let links between notebooks lead to their reports, and name pictures that are not here."""
     for link in body("a", href=NOTEBOOK):
@@ -209,7 +244,7 @@ def _failing_cell(executed: NotebookNode, error: dict[str, Any] | None) -> str |
     failed = [
         number
         for number, cell in enumerate(executed.cells)
-        if any(output.output_type == "error" for output in cell.get("outputs", []))
+        if any(output.output_type == "error" for output in _outputs(cell))
     ]
     # A killed kernel leaves no error in its notebook; then only the runner knows the cell.
     number = failed[0] if failed else error.get("cell")

@@ -6,6 +6,8 @@ from decimal import Decimal
 from math import isfinite
 from typing import Any, TypeGuard
 
+#: The type of output by which a notebook hands over its headline and its key figures.
+HEADLINE = "application/vnd.chain.headline+json"
 DECIMALS_OF_INTERVALS = 3
 MOST_DECIMALS = 6  # of a difference
 

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from creditrisk.data.contract import Contract
+from creditrisk.modelling.refit_stability import UNSTEADY, RefitStability
 
 
 def champion(won: Mapping[str, Any]) -> str:
@@ -33,11 +34,25 @@ def training(rows: int, seconds: float, reference: Mapping[str, object] | None) 
     )
 
 
+def refits(steady: RefitStability | None) -> str:
+    """How far decisions depend on who was in the training set; None if that was not tried."""
+    if steady is None:
+        return "Too few refits to say how far decisions depend on the training set."
+    return (
+        f"In {steady.refits} refits on resampled training sets, an applicant's decision differs "
+        f"from that of the majority {steady.turned:.1%} of the time; {steady.unsteady:.1%} of "
+        f"{steady.judged} applicants are decided otherwise by {UNSTEADY:.0%} of the refits or "
+        f"more. The middle 90% of an applicant's probabilities span {steady.spread:.3f} at the "
+        "median."
+    )
+
+
 def description(won: Mapping[str, Any], y: pd.Series, chain_run: str, sha256: str) -> str:
     """The version for whoever reviews it in MLflow and has not read the reports."""
     return (
         f"**{won['model']}**, {won['reason']}\n\n"
-        f"- cross-validated ROC-AUC {won['roc_auc']:.3f} ± {won['roc_auc_sd']:.3f}\n"
+        f"- cross-validated ROC-AUC {won['roc_auc']:.3f} ({won['roc_auc_low']:.3f} to "
+        f"{won['roc_auc_high']:.3f})\n"
         f"- approves from P(good) = {won['cutoff']:.2f} on, cost "
         f"{won['cost_per_applicant']:.2f} per applicant\n"
         f"- trained on {len(y)} applicants, {int((y == 0).sum())} of them bad\n"

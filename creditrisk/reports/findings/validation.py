@@ -10,6 +10,7 @@ from creditrisk.data.contract import Contract
 from creditrisk.metrics.calibration import CalibrationLine
 from creditrisk.metrics.intervals import Interval
 from creditrisk.metrics.stability import FALSE_ALARMS
+from creditrisk.validation.looks import Looks
 
 
 def candidate(version: Mapping[str, Any], cutoff: float, y: np.ndarray) -> str:
@@ -17,29 +18,48 @@ def candidate(version: Mapping[str, Any], cutoff: float, y: np.ndarray) -> str:
     return (
         f"**{version['model']} version {version['version']}**: {version['champion']}, cut-off "
         f"{cutoff:.2f}. {len(y)} applicants who had no part in fitting, in the choice among the "
-        f"models or in its cut-off, {(y == 0).sum()} of them bad."
+        f"models or in its cut-off, {(y == 0).sum()} of them bad. The recipe as such was developed "
+        "on the data that comes with this project, these applicants included."
     )
 
 
-def ranking(test: Mapping[str, float], auc: Interval, expected: float) -> str:
-    """How well the model ranks, and whether cross-validation had promised as much.
+def ranking(
+    test: Mapping[str, float], auc: Interval, expected: Interval, in_training: float
+) -> str:
+    """How well the model ranks, beside what cross-validation and the training set show.
 
     Parameters
     ----------
     test
         From :func:`~creditrisk.metrics.ranking.measures`.
+    auc
+        ROC-AUC on the test set.
     expected
-        The ROC-AUC by cross-validation.
+        The same by cross-validation.
+    in_training
+        The same on the applicants that the model learned from.
     """
-    if auc.low <= expected <= auc.high:
-        verdict = "inside the interval: no loss is shown, though one within it would go unnoticed"
-    elif auc.low > expected:
-        verdict = "below the interval: these applicants were ranked better than expected"
+    if auc.low <= expected.estimate <= auc.high:
+        gap = auc.high - auc.low
+        verdict = f"no loss is shown, but within an interval {gap:.2f} wide one would go unnoticed"
+    elif auc.low > expected.estimate:
+        verdict = "these applicants were ranked better than expected"
     else:
-        verdict = "**above the interval**: the model promised too much"
+        verdict = "**these applicants were ranked worse than expected**"
     return (
-        f"Gini {test['gini']:.3f}, KS {test['ks']:.3f}. The estimate by cross-validation was "
-        f"{expected:.3f}, which lies {verdict}."
+        f"Gini {test['gini']:.3f}, KS {test['ks']:.3f}. Cross-validation expected a ROC-AUC of "
+        f"{expected}: {verdict}. On the applicants it learned from the model reaches "
+        f"{in_training:.3f}, which it will not reach on others."
+    )
+
+
+def looks(found: Looks) -> str:
+    """How often this test set was looked at, the present time included."""
+    if found.looks == 1:
+        return "This is the first look at this test set on record."
+    return (
+        f"This test set was looked at {found.looks} times, for {found.models} "
+        f"model{'s' * (found.models > 1)}; each choice made after a look flatters the figures."
     )
 
 
@@ -131,16 +151,26 @@ def stability(psi: pd.DataFrame) -> str:
     )
 
 
-def weak_segments(segments: pd.DataFrame, auc: float) -> str:
-    """Segments in which the model ranks worse than on the whole, whose ROC-AUC is ``auc``."""
+def weak_segments(segments: pd.DataFrame, auc: float, who: str) -> str:
+    """Segments in which the model ranks worse than on the whole.
+
+    Parameters
+    ----------
+    segments
+        From :func:`creditrisk.validation.segments.by_segments`.
+    auc
+        The ROC-AUC of the whole.
+    who
+        Which applicants these are, as the start of a sentence.
+    """
     judged, weak = segments[segments.note == ""], segments[segments.high < auc]
     named = "".join(
         f"; {name} {level} ({row.roc_auc:.3f})" for (name, level), row in weak.iterrows()
     )
     return (
-        f"Intervals that lie wholly below the ROC-AUC of the whole: {len(weak)} of {len(judged)}"
-        f"{named}. By luck alone it would be about {0.025 * len(judged):.1f}. "
-        f"{len(segments) - len(judged)} segments are too small to be judged."
+        f"**{who}**: of {len(judged)} segments, {len(weak)} have an interval wholly below the "
+        f"ROC-AUC of the whole, {auc:.3f}{named}. By luck alone it would be about "
+        f"{0.025 * len(judged):.1f}. {len(segments) - len(judged)} are too small to be judged."
     )
 
 
@@ -155,20 +185,32 @@ def approval_range(name: str, groups: pd.DataFrame) -> str:
     return f"{name}: approved from {groups.approved.min():.0%} to {groups.approved.max():.0%}"
 
 
-def disparate_impact(ratios: pd.DataFrame, groups: pd.DataFrame) -> str:
-    """Each group's approval rate over that of the group approved most, and who is not judged."""
+def disparate_impact(ratios: pd.DataFrame, who: str) -> str:
+    """Each group's approval rate over that of the group approved most.
+
+    Parameters
+    ----------
+    ratios
+        From :func:`creditrisk.validation.fairness.audit`.
+    who
+        Which applicants these are, as the start of a sentence.
+    """
     found = "; ".join(
         f"{name} against {row.against} {row.ratio:.2f} ({row.low:.2f} to {row.high:.2f})"
         for name, row in ratios.iterrows()
     )
-    text = (
-        "Disparate impact, the approval rate over that of the group approved most: "
+    return (
+        f"**{who}**, approval rate over that of the group approved most: "
         f"{found or 'no groups to compare'}."
     )
+
+
+def not_judged(groups: pd.DataFrame) -> str:
+    """Which groups are too small to be judged, and why; ``groups`` is from ``fairness.audit``."""
     if groups.empty:
-        return text
+        return ""
     notes = groups.note[groups.note != ""]
-    return text + "\n\n" + " ".join(f"**{name[1]}**: {note}." for name, note in notes.items())
+    return " ".join(f"**{name[1]}**: {note}." for name, note in notes.items())
 
 
 def summary(
@@ -178,7 +220,6 @@ def summary(
     bins: pd.DataFrame,
     paid: Interval,
     approve: np.ndarray,
-    verdict: str,
 ) -> str:
     """What the validation found, one line a promise."""
     ranks = f"Gini {test['gini']:.2f}, KS {test['ks']:.2f} on {len(approve)} unseen applicants"
@@ -187,6 +228,5 @@ def summary(
         f"**Discrimination**: ROC-AUC {auc}, {ranks}.",
         f"**Calibration**: Brier {test['brier']:.3f}, {line}; {agree}.",
         f"**Decisions**: {approve.mean():.0%} approved, cost {cost(paid)} per applicant.",
-        f"**Verdict**: {verdict}",
     ]
     return "\n".join(f"- {each}" for each in lines)

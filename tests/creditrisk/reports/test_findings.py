@@ -11,6 +11,7 @@ from creditrisk.metrics.calibration import CalibrationLine
 from creditrisk.metrics.costs import CutoffChoice, CutoffOptimism
 from creditrisk.metrics.intervals import Interval
 from creditrisk.modelling.optimism import Selection
+from creditrisk.modelling.refit_stability import RefitStability
 from creditrisk.modelling.significance import SimplestChoice
 from creditrisk.reports.findings import (
     comparison,
@@ -20,6 +21,7 @@ from creditrisk.reports.findings import (
     registration,
     validation,
 )
+from creditrisk.validation.looks import Looks
 
 AGE, AMOUNT = CONTRACT["Age"], CONTRACT["Credit amount"]
 
@@ -240,7 +242,8 @@ WON = {
     "cost_good_rejected": 1.0,
     "search_trials": 0,
     "roc_auc": 0.768,
-    "roc_auc_sd": 0.055,
+    "roc_auc_low": 0.728,
+    "roc_auc_high": 0.808,
     "cost_per_applicant": 0.56,
 }
 
@@ -251,23 +254,37 @@ def test_registration():
     assert "nobody is approved" in registration.training(800, 0.4, None)
     usual = registration.training(800, 0.4, {"Age": 35, "Savings": None})
     assert usual.endswith("Usual among good ones approved: Age 35, Savings missing.")
+    steady = RefitStability(refits=50, judged=800, turned=0.046, unsteady=0.095, spread=0.102)
+    assert "majority 4.6% of the time; 9.5% of 800 applicants" in registration.refits(steady)
+    assert registration.refits(None).startswith("Too few refits")
     assert registration.agreement(0.0) == "to the last digit"
     assert registration.agreement(2e-16) == "to 2e-16"
     text = registration.description(WON, pd.Series([1, 0, 0]), "20260101-000000", "a" * 64)
+    assert "cross-validated ROC-AUC 0.768 (0.728 to 0.808)" in text
     assert "trained on 3 applicants, 2 of them bad" in text and f"sha256 {'a' * 12}" in text
 
 
 @pytest.mark.parametrize(
     ("expected", "verdict"),
     [
-        (0.75, "inside the interval: no loss is shown"),
-        (0.60, "below the interval"),
-        (0.90, "**above the interval**: the model promised too much"),
+        (0.75, "no loss is shown, but within an interval 0.15 wide one would go unnoticed"),
+        (0.60, "these applicants were ranked better than expected"),
+        (0.90, "**these applicants were ranked worse than expected**"),
     ],
 )
 def test_discrimination(expected, verdict):
-    auc = Interval(0.757, 0.681, 0.833)
-    assert verdict in validation.ranking({"gini": 0.5, "ks": 0.4}, auc, expected)
+    auc, before = (
+        Interval(0.757, 0.681, 0.833),
+        Interval(expected, expected - 0.04, expected + 0.04),
+    )
+    text = validation.ranking({"gini": 0.5, "ks": 0.4}, auc, before, 0.812)
+    assert f"{verdict}. On the applicants it learned from the model reaches 0.812," in text
+
+
+def test_looks():
+    assert validation.looks(Looks(1, 1)) == "This is the first look at this test set on record."
+    assert "at 3 times, for 1 model;" in validation.looks(Looks(3, 1))
+    assert "at 3 times, for 2 models;" in validation.looks(Looks(3, 2))
 
 
 @pytest.mark.parametrize(
@@ -307,8 +324,11 @@ def test_stability_and_segments():
         "high": [0.7, np.nan, 0.9],
         "note": ["", "too few", ""],
     }
-    text = validation.weak_segments(pd.DataFrame(columns, index), 0.75)
-    assert "1 of 2; Job 2 (0.600)." in text and "1 segments are too small" in text
+    text = validation.weak_segments(pd.DataFrame(columns, index), 0.75, "Test set")
+    assert text == (
+        "**Test set**: of 2 segments, 1 have an interval wholly below the ROC-AUC of the whole, "
+        "0.750; Job 2 (0.600). By luck alone it would be about 0.1. 1 are too small to be judged."
+    )
 
 
 def test_fairness():
@@ -316,11 +336,13 @@ def test_fairness():
     ratios = pd.DataFrame([["old", 0.28, 0.13, 0.6]], ["young"], columns)
     index = pd.MultiIndex.from_tuples([("Age", "young"), ("Age", "old")])
     groups = pd.DataFrame({"note": ["too few: 3 good, 1 bad", ""]}, index)
-    text = validation.disparate_impact(ratios, groups)
-    assert "young against old 0.28 (0.13 to 0.60)." in text
-    assert text.endswith("\n\n**young**: too few: 3 good, 1 bad.")
-    empty = validation.disparate_impact(pd.DataFrame(), pd.DataFrame())
-    assert empty.endswith("no groups to compare.")
+    assert validation.disparate_impact(ratios, "Test set") == (
+        "**Test set**, approval rate over that of the group approved most: "
+        "young against old 0.28 (0.13 to 0.60)."
+    )
+    assert validation.disparate_impact(pd.DataFrame(), "All").endswith("no groups to compare.")
+    assert validation.not_judged(groups) == "**young**: too few: 3 good, 1 bad."
+    assert validation.not_judged(pd.DataFrame()) == ""
     assert validation.protected(CONTRACT).startswith("- **Age**: ")
 
 
@@ -335,7 +357,6 @@ def test_calibration():
         bins,
         Interval(0.6, 0.5, 0.7),
         np.array([True, False]),
-        "Version 1 passed the gate.",
     )
     assert "1 of 2 bins agree." in text and "50% approved, cost 0.60 (0.50 to 0.70)" in text
 

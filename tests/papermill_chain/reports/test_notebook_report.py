@@ -135,6 +135,7 @@ def report(tmp_path):
             "data": {},
             "reads": {},
             "pages": {},
+            "figures": {},
             "error": None,
         }
         nbformat.write(nb, tmp_path / "02_preparation.ipynb")

@@ -1,0 +1,221 @@
+"""What a risk manager has to know first: verdict, greatest risks, what was not tested."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from creditrisk.data.contract import Contract
+from creditrisk.metrics.intervals import Interval
+from creditrisk.metrics.stability import FALSE_ALARMS
+from creditrisk.reports.findings.validation import cost
+
+HIGH, MEDIUM, LOW = 3, 2, 1
+#: What each weight means.
+WEIGHTS = {
+    HIGH: "a whole interval lies beyond its limit, or the model is not shown to be of use",
+    MEDIUM: "a limit is passed, or two samples agree",
+    LOW: "this data cannot exclude it",
+}
+
+
+@dataclass(frozen=True)
+class Risk:
+    """One thing that may go wrong with the model in use."""
+
+    weight: int  # HIGH, MEDIUM or LOW
+    text: str  # one sentence
+
+
+def of_cost(paid: Interval, simple: Mapping[str, float]) -> list[Risk]:
+    """It is not shown to be cheaper than the cheapest rule that looks at nobody."""
+    name = min(simple, key=lambda rule: simple[rule])
+    flat = simple[name]
+    if paid.high < flat:
+        return []
+    figure = f"it costs {cost(paid)} per applicant, {name} {flat:.2f}"
+    if paid.low > flat:
+        return [Risk(HIGH, f"It is dearer than {name}: {figure}.")]
+    return [Risk(HIGH, f"It is not shown to be cheaper than {name}: {figure}.")]
+
+
+def of_groups(test: pd.DataFrame, training: pd.DataFrame, floor: float) -> list[Risk]:
+    """A group is approved far less often than another, on the test set or in training.
+
+    Parameters
+    ----------
+    test, training
+        From :func:`creditrisk.validation.fairness.impact_ratios`, of the test set and of the
+        held-out scores of the training set.
+    floor
+        The lowest ratio that is acceptable.
+    """
+    low = sorted(
+        (row.ratio, str(name), row)
+        for name, row in test.iterrows()
+        if row.ratio < floor and " and " not in str(name) and "," not in str(name)
+    )
+    if not low:
+        return []
+    _, name, row = low[0]
+    figure = f"{row.ratio:.2f} ({row.low:.2f} to {row.high:.2f})"
+    again = ""
+    if name in training.index:
+        other = training.loc[name]
+        again = f"; in training {other.ratio:.2f} ({other.low:.2f} to {other.high:.2f})"
+    weight = HIGH if row.high < floor else MEDIUM
+    text = f"Approval of “{name}” is {figure} of that of “{row.against}”{again}."
+    return [Risk(weight, text)]
+
+
+def of_segments(
+    test: pd.DataFrame, training: pd.DataFrame, auc: Interval, in_training: Interval
+) -> list[Risk]:
+    """A segment is ranked worse than the whole, both on the test set and in training.
+
+    Parameters
+    ----------
+    test, training
+        From :func:`creditrisk.validation.segments.by_segments`, of the test set and of the
+        held-out scores of the training set.
+    auc, in_training
+        ROC-AUC of the whole of each.
+    """
+    weak, before = test[test.high < auc.estimate], training[training.high < in_training.estimate]
+    found = [
+        f"{column} {level} ({row.roc_auc:.3f}; in training {before.roc_auc[(column, level)]:.3f})"
+        for (column, level), row in weak.iterrows()
+        if (column, level) in before.index
+    ]
+    if not found:
+        return []
+    return [Risk(MEDIUM, f"It ranks worse than on the whole in {'; '.join(found)}.")]
+
+
+def of_refits(refits: Mapping[str, float] | None) -> list[Risk]:
+    """Decisions would be others with other applicants in the training set."""
+    if refits is None:
+        return []
+    weight = MEDIUM if refits["unsteady"] >= 0.1 else LOW
+    text = (
+        f"The draw of the training set decides about {refits['unsteady']:.1%} of the applicants: "
+        f"a fifth or more of {refits['refits']:.0f} refits decide otherwise."
+    )
+    return [Risk(weight, text)] if refits["unsteady"] > 0 else []
+
+
+def of_drop(auc: Interval, expected: Interval) -> list[Risk]:
+    """It ranks worse than cross-validation expected, or a loss could not have been noticed."""
+    if auc.high < expected.estimate:
+        text = f"It ranks worse than expected: {auc} on the test set, {expected} in training."
+        return [Risk(HIGH, text)]
+    unnoticed = expected.estimate - auc.low
+    text = (
+        f"So few applicants cannot exclude a loss of {unnoticed:.2f} in ROC-AUC against the "
+        f"{expected.estimate:.3f} of cross-validation."
+    )
+    return [Risk(LOW, text)] if unnoticed > 0 else []
+
+
+def of_calibration(slope: Interval | None, within: float) -> list[Risk]:
+    """Its probabilities are too extreme or too timid, or may be."""
+    if slope is None:
+        return [Risk(MEDIUM, "Its calibration cannot be judged.")]
+    low, high = 1 / within, within
+    if low <= slope.low and slope.high <= high:
+        return []
+    if slope.high < low or slope.low > high:
+        return [Risk(HIGH, f"Its probabilities are off: calibration slope {slope}.")]
+    text = (
+        f"Its calibration is not shown: the slope's interval, {slope.low:.2f} to "
+        f"{slope.high:.2f}, goes beyond {low:.2f} to {high:.2f}."
+    )
+    return [Risk(LOW, text)]
+
+
+def of_shift(psi: pd.DataFrame) -> list[Risk]:
+    """A column is spread otherwise than in training, though the split was random."""
+    shifted = list(psi.index[psi.psi > psi.by_chance])
+    if not shifted:
+        return []
+    text = (
+        f"{', '.join(shifted)} {'is' if len(shifted) == 1 else 'are'} spread otherwise than in "
+        f"training, which chance does in {FALSE_ALARMS:.0%} of splits."
+    )
+    return [Risk(LOW, text)]
+
+
+def of_looks(looks: int, models: int) -> list[Risk]:
+    """The test set has been used before, so that its figures may be flattered."""
+    if models < 2:
+        return []
+    text = (
+        f"This test set was looked at {looks} times for {models} models: its figures may flatter."
+    )
+    return [Risk(MEDIUM if models > 5 else LOW, text)]
+
+
+def of_protected(contract: Contract, left_out: Iterable[str]) -> list[Risk]:
+    """It decides by protected columns."""
+    used = [field.title for field in contract.protected if field.name not in set(left_out)]
+    if not used:
+        return []
+    return [Risk(HIGH, f"It decides by {' and '.join(used)}, which the contract protects.")]
+
+
+def limitations(contract: Contract) -> list[str]:
+    """What no figure of the validation covers, one sentence each."""
+    of_period = f", of {contract.period}" if contract.period else ""
+    default = (
+        f"Bad means: {contract.default_definition}"
+        if contract.default_definition
+        else "What makes a loan bad, and how long it was observed, is not given by the source"
+    )
+    return [
+        f"No other time or place was tested: the test set is a random part of a file{of_period}.",
+        f"{default}.",
+        "Applicants without an outcome were not observed, and no reject inference was made.",
+        "The share of bad loans outside this sample and the costs are assumptions of this run.",
+        "Regulatory validation (IFRS 9, the ECB's guide to internal models) is out of scope.",
+    ]
+
+
+def briefing(risks: Iterable[Risk], limits: Iterable[str], count: int = 3) -> str:
+    """The greatest risks and what was not tested, for somebody who reads nothing else.
+
+    Parameters
+    ----------
+    risks
+        In the order in which equals are to stand.
+    limits
+        From :func:`limitations`.
+    count
+        How many risks are named; the others are counted.
+    """
+    ordered = _by_weight(risks)
+    if not ordered:
+        return " ".join(["The checks of this page found no risk.", *limits])
+    named = "\n".join(f"{place}. {risk.text}" for place, risk in enumerate(ordered[:count], 1))
+    rest = len(ordered) - count
+    more = f" {rest} more under “Risks and limits”." if rest > 0 else ""
+    greatest = "risk is" if len(ordered) == 1 else "risks are"
+    return f"The greatest {greatest}:\n\n{named}\n\n{' '.join(limits)}{more}"
+
+
+def listed(risks: Iterable[Risk]) -> str:
+    """All risks, the greatest first, one line each, and what the weights mean."""
+    word = {HIGH: "high", MEDIUM: "medium", LOW: "low"}
+    ordered = _by_weight(risks)
+    lines = "\n".join(f"- **{word[risk.weight]}**: {risk.text}" for risk in ordered)
+    meant = "; ".join(f"{word[weight]}: {meaning}" for weight, meaning in WEIGHTS.items())
+    return f"{lines}\n\nThe weights: {meant}." if ordered else "The checks above found no risk."
+
+
+def as_records(risks: Iterable[Risk]) -> list[dict[str, Any]]:
+    """The risks as JSON holds them."""
+    return [{"weight": risk.weight, "text": risk.text} for risk in risks]
+
+
+def _by_weight(risks: Iterable[Risk]) -> list[Risk]:
+    return sorted(risks, key=lambda risk: -risk.weight)
