@@ -24,6 +24,7 @@ EXAMPLES = """examples:
   creditrisk score portfolio/ decisions/                    Parquet or CSV files, of any size
   creditrisk history                                        who put what into production, and why
   creditrisk promote 3 --reason "agreed by the risk committee on 12 May"
+  creditrisk promote 4 --approve "Jane Doe" --reason "replaces a model that no longer scores"
   creditrisk rollback --reason "approvals fell by half"
   creditrisk verify-log decisions.jsonl
   creditrisk replay 5f0c...-3 --log decisions.jsonl
@@ -201,9 +202,15 @@ def _add_promote(parsers: Parsers) -> None:
         "promote",
         help="put a registered version into production by hand",
         description="Move the alias production to a version. Its files must be there and be those "
-        "that were registered. The version that was there gets the alias previous.",
+        "that were registered. The version that was there gets the alias previous. What did not "
+        "pass the gate needs --approve.",
     )
     promote.add_argument("version", type=int, metavar="VERSION", help="number of the version")
+    promote.add_argument(
+        "--approve",
+        metavar="NAME",
+        help="who answers for a version that the gate has stopped or that waits for approval",
+    )
     rollback = parsers.add_parser(
         "rollback",
         help="put the version before back into production",

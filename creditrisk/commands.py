@@ -104,12 +104,17 @@ def _move_production(chosen: argparse.Namespace, version: int | None) -> int:
         return failed("--reason: say why in words")
     if not chosen.reason.isprintable():
         return failed("--reason: say why in one line, without control characters")
+    who = None if version is None else chosen.approve
+    if who is not None and not (who.strip() and who.isprintable()):
+        return failed("--approve: give the name of a person in one line")
     try:
         client = promotion.open_existing(chosen.store)
         if version is None:
             done = promotion.roll_back(client, chosen.reason, chosen.log)
         else:
-            done = promotion.promote(client, version, chosen.reason, chosen.log)
+            done = promotion.promote(
+                client, version, chosen.reason, chosen.log, approved_by=who or ""
+            )
     except promotion.NotPromoted as error:
         print(f"creditrisk: {error}; nothing was changed", file=sys.stderr)
         return 1
@@ -127,7 +132,8 @@ def _move_production(chosen: argparse.Namespace, version: int | None) -> int:
         print(f"version {version} is in production already; nothing was changed")
         return 0
     before = f"; version {done['from']} is now previous" if done["from"] else ""
-    print(f"version {done['to']} is in production{before}")
+    approval = f", approved by {done['approved_by']}" if done.get("approved_by") else ""
+    print(f"version {done['to']} is in production{approval}{before}")
     verdict = client.get_model_version(mlflow_store.MODEL_NAME, str(done["to"])).tags.get("gate")
     print(f"note: what the validation said of it: {verdict or 'nothing, it was never validated'}")
     return 0
@@ -146,9 +152,12 @@ def history(chosen: argparse.Namespace) -> int:
         before = f"version {entry['from']}" if entry["from"] else "nothing"
         when = entry["time"][:19].replace("T", " ")
         end = " (cut short)" if entry.get("pending") else ""
+        who = _in_line(entry["who"])
+        if entry.get("approved_by"):
+            who += f", approved by {_in_line(entry['approved_by'])}"
         print(
             f"{when} UTC  {before} -> version {entry['to']}{end}  "
-            f"by {_in_line(entry['who'])}: {_in_line(entry['reason'])}"
+            f"by {who}: {_in_line(entry['reason'])}"
         )
     if not entries:
         print("nothing was ever put into production")

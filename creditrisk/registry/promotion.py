@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric, RunTag
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from creditrisk.data.contract import Json
+from creditrisk.registry import gate_result
 from creditrisk.registry.mlflow_store import (
     MODEL_NAME,
     PREVIOUS,
@@ -74,17 +74,21 @@ def promote(
     reason: str,
     log: str | Path | None = None,
     figures: dict[str, float] | None = None,
+    approved_by: str = "",
 ) -> Json:
     """Put a version into production; the one before it gets the alias ``previous``.
 
-    Who did it, when, from and to which version, why, and on which figures is recorded as a tag
-    of the version, and as a line of a file if one is given. Promoting what is in production already
-    changes nothing, or completes its promotion if that was interrupted.
+    Who did it, when, from and to which version, why, on which figures, and on whose approval is
+    recorded as a tag of the version, and as a line of a file if one is given. Promoting what is in
+    production already changes nothing, or completes its promotion if that was interrupted.
 
     Parameters
     ----------
     log
         A file of JSON lines, appended to.
+    approved_by
+        Who answers for a version that the gate has stopped or that waits for approval; ``reason``
+        is then theirs.
 
     Returns
     -------
@@ -94,8 +98,8 @@ def promote(
     Raises
     ------
     NotPromoted
-        If there is no such version, its files are missing or changed, or the log cannot be
-        opened.
+        If there is no such version, its files are missing or changed, it did not pass the gate
+        and nobody approves it, or the log cannot be opened.
     OSError
         If the log could be opened but not written, on a full disk; the version is in production
         then, and a second try writes the line.
@@ -104,6 +108,25 @@ def promote(
         version = client.get_model_version(MODEL_NAME, str(number))
     except MlflowException as error:
         raise NotPromoted(f"{MODEL_NAME} has no version {number}") from error
+    before = current(client, PRODUCTION)
+    in_production = before is not None and int(before.version) == int(version.version)
+    held = gate_result.why_held(version)
+    if held and not approved_by and not in_production:
+        raise NotPromoted(
+            f"{held}; give --approve NAME and --reason TEXT if somebody answers for it"
+        )
+    return _move(client, version, reason, log, figures, approved_by)
+
+
+def _move(
+    client: MlflowClient,
+    version: ModelVersion,
+    reason: str,
+    log: str | Path | None,
+    figures: dict[str, float] | None = None,
+    approved_by: str = "",
+) -> Json:
+    """Put a version into production, whatever the gate has decided on it."""
     before = current(client, PRODUCTION)
     begun = _interrupted(client)
     if before is not None and int(before.version) == int(version.version):
@@ -119,6 +142,8 @@ def promote(
         "to": int(version.version),
         "reason": reason,
         "figures": figures or {},
+        "gate": gate_result.result_of(version),
+        "approved_by": approved_by or None,
         "artifact_sha256": version.tags["artifact_sha256"],
     }
     return _carry_out(client, entry, log)
@@ -155,7 +180,8 @@ def _interrupted(client: MlflowClient) -> Json:
 def roll_back(client: MlflowClient, reason: str, log: str | Path | None = None) -> Json:
     """Put the previous version back into production; see :func:`promote`.
 
-    After a rollback that was interrupted, this completes it and goes no further back.
+    It was in production before, so the gate is not asked again. After a rollback that was
+    interrupted, this completes it and goes no further back.
 
     Raises
     ------
@@ -174,7 +200,7 @@ def roll_back(client: MlflowClient, reason: str, log: str | Path | None = None) 
         raise NotPromoted(
             f"both {PRODUCTION} and {PREVIOUS} point to version {now.version}; promote by number"
         )
-    return promote(client, before.version, ROLLBACK + reason, log)
+    return _move(client, before, ROLLBACK + reason, log)
 
 
 def history(client: MlflowClient) -> list[Json]:
@@ -216,36 +242,3 @@ def _append(log: Path, line: str) -> None:
             file.write(text if content[-1:] in (b"", b"\n") else b"\n" + text)
             file.flush()
             os.fsync(file.fileno())
-
-
-def record_validation(
-    client: MlflowClient,
-    registered: Json,
-    figures: dict[str, float],
-    verdict: str,
-    files: list[str],
-) -> None:
-    """Add the figures of the test set to a version and to the run that trained it.
-
-    Parameters
-    ----------
-    registered
-        As in ``experiments/registration.json``.
-    figures
-        Those that are numbers become metrics of the run.
-    files
-        The model card, first of all; all become artifacts of the run.
-    """
-    run = registered["run_id"]
-    now = client.get_run(run).info.end_time or 0
-    metrics = [
-        Metric(f"test_{name}", float(value), now, 0)
-        for name, value in figures.items()
-        if isinstance(value, int | float)
-    ]
-    client.log_batch(run, metrics=metrics, tags=[RunTag("validation", verdict)])
-    for file in files:
-        client.log_artifact(run, str(file), "card")
-    card = f"runs:/{run}/card/{Path(files[0]).name}"
-    for tag, value in (("gate", verdict), ("model_card", card)):
-        client.set_model_version_tag(MODEL_NAME, str(registered["version"]), tag, value)

@@ -111,6 +111,12 @@ def segments(found: pd.DataFrame) -> Styler:
     return styled_table(pd.DataFrame(columns), precision=2).set_properties(None, **ONE_LINE)
 
 
+def gate(rules: pd.DataFrame) -> Styler:
+    """The rules of the promotion gate, ``rules`` by ``gate.table``; long texts are wrapped."""
+    wrapped = {"text-align": "left", "white-space": "normal"}
+    return styled_table(rules).set_properties(None, **wrapped)
+
+
 def fairness(groups: pd.DataFrame) -> Styler:
     """Decisions, errors, ranking and calibration by group.
 

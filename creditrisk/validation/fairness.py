@@ -112,10 +112,32 @@ def audit(
     return pd.concat(found, names=["grouping", "group"]), ratios
 
 
+def opportunity_ratios(
+    y: np.ndarray, approve: np.ndarray, groups: dict[str, pd.Series]
+) -> pd.DataFrame:
+    """The ratios of :func:`impact_ratios` among good applicants alone: equal opportunity.
+
+    Notes
+    -----
+    Hardt, Price and Srebro (2016), "Equality of Opportunity in Supervised Learning".
+    """
+    good = np.asarray(y) == 1
+    each = [impact_ratios(np.asarray(approve)[good], group[good]) for group in groups.values()]
+    return pd.concat(each) if each else pd.DataFrame()
+
+
 def lowest_ratio(
     ratios: pd.DataFrame, groups: pd.DataFrame, approve: np.ndarray
 ) -> pd.Series | str:
-    """The row of the lowest impact ratio, or why no two groups can be compared."""
+    """The row of the lowest ratio, or why no two groups can be compared.
+
+    Parameters
+    ----------
+    ratios
+        From :func:`audit` or :func:`opportunity_ratios`.
+    groups
+        From :func:`audit`.
+    """
     if len(ratios):
         return ratios.sort_values("ratio").iloc[0]
     if groups.empty:

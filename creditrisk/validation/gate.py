@@ -1,200 +1,177 @@
-"""The rules a version must pass to go into production, each with its figure and its verdict."""
+"""The promotion gate: rules with their verdicts, and the decision that follows from them."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from enum import StrEnum
 
-import numpy as np
 import pandas as pd
-from mlflow.entities.model_registry import ModelVersion
 
 from creditrisk.data.contract import Json
-from creditrisk.data.record_checks import InvalidRecords
-from creditrisk.metrics import intervals, ranking
-from creditrisk.metrics.calibration import CalibrationLine
-from creditrisk.metrics.costs import expected_cost
-from creditrisk.metrics.intervals import Interval
-from creditrisk.scoring.loading import load_scorer
-from creditrisk.scoring.scorer import ModelRefused, Scorer
+
+
+class Verdict(StrEnum):
+    """What a rule comes to."""
+
+    PASSED = "passed"
+    WARNING = "warning"  # broken or not shown, and not serious enough to stop
+    NOT_JUDGED = "not judged"  # there is nothing to judge by
+    WAITS = "waits for approval"  # a named person may take responsibility
+    STOP = "stop"
+
+
+class Result(StrEnum):
+    """What the gate decides on a version."""
+
+    PASSED = "passed"
+    APPROVED = "approved"  # it waited, and a named person has approved it
+    WAITS = "waits for approval"
+    STOPPED = "stopped"
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule, the figure it is judged by, and whether the version passes it."""
+    """One rule, the figure it is judged by, the verdict, and the reason why the rule exists."""
 
-    rule: str  # completes "The model ..."
+    name: str  # completes "The model ..."
     figure: str
-    passed: bool
-    stops: bool = True  # False: a rule that is broken warns and does not stop
+    verdict: Verdict
+    why: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the gate decides on one version, from all of its rules."""
+
+    version: int
+    rules: tuple[Rule, ...]
+    approved_by: str = ""
+    approval_reason: str = ""
 
     @property
-    def verdict(self) -> str:
-        """Passed, warning or stop."""
-        return "passed" if self.passed else "stop" if self.stops else "warning"
+    def result(self) -> Result:
+        """Passed unless a rule stops the version, or one waits and nobody has approved it."""
+        if self._names(Verdict.STOP):
+            return Result.STOPPED
+        if not self._names(Verdict.WAITS):
+            return Result.PASSED
+        return Result.APPROVED if self.approved_by else Result.WAITS
+
+    @property
+    def promotes(self) -> bool:
+        """Whether the version goes into production."""
+        return self.result in (Result.PASSED, Result.APPROVED)
+
+    @property
+    def outcome(self) -> str:
+        """The result and the number of warnings, as a short text."""
+        stops, warnings = len(self._names(Verdict.STOP)), len(self._names(Verdict.WARNING))
+        texts = {
+            Result.APPROVED: f"approved by {self.approved_by}",
+            Result.STOPPED: f"stopped by {_count(stops, 'rule')}",
+        }
+        text = texts.get(self.result, str(self.result))
+        return text + (f", {_count(warnings, 'warning')}" if warnings else "")
+
+    @property
+    def sentence(self) -> str:
+        """The result, and the rules that are the reason for it, in a few sentences."""
+        parts = [self._first_sentence()]
+        warnings, open_ = self._names(Verdict.WARNING), self._names(Verdict.NOT_JUDGED)
+        if warnings:
+            parts.append(f"{_count(len(warnings), 'warning').capitalize()}: {_quoted(warnings)}.")
+        if open_:
+            parts.append(f"Not judged: {_quoted(open_)}.")
+        return " ".join(parts)
+
+    @property
+    def reason(self) -> str:
+        """Why the version goes into production, as the record of promotions has it."""
+        return self.approval_reason if self.result == Result.APPROVED else "passed the gate"
+
+    @property
+    def record(self) -> Json:
+        """The decision and its rules as JSON, for ``validation.json``."""
+        return {
+            "promoted": self.promotes,
+            "result": str(self.result),
+            "verdict": self.sentence,
+            "approved_by": self.approved_by,
+            "rules": [
+                {
+                    "rule": rule.name,
+                    "figure": rule.figure,
+                    "verdict": str(rule.verdict),
+                    "why": rule.why,
+                }
+                for rule in self.rules
+            ],
+        }
+
+    def _first_sentence(self) -> str:
+        name = f"Version {self.version}"
+        if self.result == Result.PASSED:
+            return f"{name} passed the gate."
+        if self.result == Result.STOPPED:
+            return f"{name} did not pass the gate: it breaks {_rules(self._names(Verdict.STOP))}."
+        waiting = _rules(self._names(Verdict.WAITS))
+        if self.result == Result.WAITS:
+            return (
+                f"{name} waits for the approval of a named person, as it is not shown to keep "
+                f"{waiting}."
+            )
+        return (
+            f"{name} is approved by {self.approved_by} ({self.approval_reason}), though it is not "
+            f"shown to keep {waiting}."
+        )
+
+    def _names(self, verdict: Verdict) -> list[str]:
+        return [rule.name for rule in self.rules if rule.verdict == verdict]
 
 
-def better_than_chance(auc: Interval, held_out: Interval) -> list[Rule]:
-    """The whole interval of the ROC-AUC lies above that of a coin, twice.
-
-    Where nothing can be learned, one test set in forty looks as if something had been. The scores
-    of applicants held out in training must show it too.
-    """
-    return [
-        Rule("ranks better than chance", f"ROC-AUC {auc}", auc.low > 0.5),
-        Rule("did so in training, on those held out", f"ROC-AUC {held_out}", held_out.low > 0.5),
-    ]
-
-
-def better_than_base_rate(gain: Interval) -> Rule:
-    """Its Brier score is beyond doubt lower than that of giving everybody the base rate."""
-    return Rule("predicts better than the base rate", f"Brier score lower by {gain}", gain.low > 0)
-
-
-def not_too_good(auc: Interval, limit: float) -> Rule:
-    """Its ROC-AUC is not of the kind that only a column known after the outcome explains."""
-    leak = "" if auc.estimate < limit else "; look for a leaked column"
-    rule = f"is not too good to be true (ROC-AUC under {limit:g})"
-    return Rule(rule, f"ROC-AUC {auc}{leak}", auc.estimate < limit)
-
-
-def calibrated(line: CalibrationLine, within: float) -> Rule:
-    """Its calibration slope is not beyond doubt above a factor, or below one over it."""
-    low, high = 1 / within, within
-    rule = f"has a calibration slope not beyond doubt outside {low:.2f} to {high:.2f}"
-    if line.slope is None:
-        return Rule(rule, f"slope {line.why_not}", False)
-    return Rule(rule, f"slope {line.slope}", line.slope.high >= low and line.slope.low <= high)
-
-
-def same_data(registered: str, found: str) -> Rule:
-    """The training files are those that the registered model learned from."""
-    figure = f"sha256 {registered[:12]} registered, {found[:12]} found"
-    return Rule("was trained on the data at hand", figure, registered == found)
-
-
-def fair(lowest: pd.Series | str, floor: float, stops: bool) -> Rule:
-    """No group is approved at less than a share of the best group's rate (the four-fifths rule).
-
-    It is judged by the ratio itself and not by its interval, as the rule is: doubt does not excuse.
-
-    Parameters
-    ----------
-    lowest
-        The row of :func:`creditrisk.validation.fairness.impact_ratios` with the lowest ratio, or
-        why no two groups can be compared; the rule then warns.
-    """
-    rule = f"approves every group at no less than {floor:g} of the best group's rate"
-    if isinstance(lowest, str):
-        return Rule(rule, f"not judged: {lowest}", False, stops=False)
-    interval = Interval(lowest.ratio, lowest.low, lowest.high)
-    doubt = "; its interval allows both" if interval.low < floor <= interval.high else ""
-    figure = f"{lowest.name} against {lowest.against}: {interval}{doubt}"
-    return Rule(rule, figure, lowest.ratio >= floor, stops)
-
-
-def not_worse(lead: Interval, holder: int, allowed: float, note: str = "") -> Rule:
-    """It does not rank beyond doubt worse than production by more than what is allowed."""
-    rule = f"ranks not beyond doubt more than {allowed:g} worse than version {holder}"
-    return Rule(rule, f"ROC-AUC gained {lead}{note}", lead.high >= -allowed)
-
-
-def not_dearer(extra: Interval, holder: int, allowed: float) -> Rule:
-    """Its decisions do not cost beyond doubt more than production's by more than is allowed."""
-    rule = f"costs not beyond doubt more than {allowed:g} above version {holder}"
-    return Rule(rule, f"cost per applicant added {extra}", extra.low <= allowed)
-
-
-def against_production(
-    holder: ModelVersion,
-    challenger: Scorer,
-    applicants: pd.DataFrame,
-    y: np.ndarray,
-    prices: tuple[float, float],
-    *,
-    trained_on: str,
-    allowed_loss: float,
-    allowed_cost: float,
-    draws: int,
-    seed: int,
-) -> list[Rule]:
-    """Challenger and production on the same applicants, so that both share the chance of the draw.
-
-    Each decides at its own cut-off. If production cannot score these applicants, one
-    rule warns of that.
+def decide(
+    rules: Sequence[Rule], version: int, approved_by: str = "", approval_reason: str = ""
+) -> Decision:
+    """The decision on a version.
 
     Parameters
     ----------
-    y
-        Shape (n,), 1 = good and 0 = bad.
-    prices
-        Cost of a bad approved and of a good declined.
-    trained_on
-        Hash of the challenger's training rows. If production learned from others, it may know
-        some of these applicants, which the figure then mentions.
+    approved_by, approval_reason
+        Who takes responsibility for a version that waits for approval, and why; both or neither.
+        A rule that stops is not lifted by it.
+
+    Raises
+    ------
+    ValueError
+        If one of the two is missing, or does not fit in one line.
     """
-    number = int(holder.version)
-    try:
-        other = load_scorer(f"models:/{holder.name}/{number}")
-        theirs = other.probabilities(applicants)
-    except ModelRefused as error:
-        return [_not_compared(number, f"it cannot be loaded: {error}")]
-    except InvalidRecords as error:
-        first = error.problems[0]
-        why = f"it was made for other applications: {first.field} {first.message}"
-        return [_not_compared(number, why)]
-    own = challenger.probabilities(applicants)
-
-    def added(y: np.ndarray, approve: np.ndarray, other_approve: np.ndarray) -> float:
-        costs = [
-            expected_cost(y, each, np.array([0.5]), *prices)[0] for each in (approve, other_approve)
-        ]
-        return float(costs[0] - costs[1])
-
-    decided = (own >= challenger.cutoff).astype(float), (theirs >= other.cutoff).astype(float)
-    extra = intervals.bootstrap_interval(added, y, *decided, draws=draws, seed=seed)
-    lead = ranking.auc_difference(y, own, theirs)
-    note = ""
-    if holder.tags.get("training_sha256") != trained_on:
-        note = "; that version learned from other rows and may know some of these applicants"
-    return [not_worse(lead, number, allowed_loss, note), not_dearer(extra, number, allowed_cost)]
-
-
-def _not_compared(holder: int, why: str) -> Rule:
-    return Rule(f"is compared with version {holder}", why, False, stops=False)
-
-
-def passed(rules: Sequence[Rule]) -> bool:
-    """Whether no rule stops the version."""
-    return all(rule.passed or not rule.stops for rule in rules)
-
-
-def outcome(rules: Sequence[Rule]) -> str:
-    """Whether the version passes, and how many rules it breaks, as a short text."""
-    verdicts = [rule.verdict for rule in rules]
-    stops, warnings = verdicts.count("stop"), verdicts.count("warning")
-    text = f"stopped by {stops} rule{'s' * (stops > 1)}" if stops else "passed"
-    return text + (f", {warnings} warning{'s' * (warnings > 1)}" if warnings else "")
-
-
-def verdict(rules: Sequence[Rule], version: int) -> str:
-    """Whether the version passes, and why not, in a sentence or two."""
-    stopped, warned = _broken(rules, "stop"), _broken(rules, "warning")
-    warning = f" Warning: it {warned}." if warned else ""
-    if not stopped:
-        return f"Version {version} passed the gate.{warning}"
-    return f"Version {version} did not pass the gate: it {stopped}.{warning}"
-
-
-def _broken(rules: Sequence[Rule], verdict: str) -> str:
-    broken = [f"“{rule.rule}”" for rule in rules if rule.verdict == verdict]
-    return f"breaks the rule{'s' * (len(broken) > 1)} {' and '.join(broken)}" if broken else ""
+    who, why = approved_by.strip(), approval_reason.strip()
+    if bool(who) != bool(why):
+        missing = "approval_reason" if who else "approved_by"
+        raise ValueError(
+            f"{missing} is empty; an approval needs a name and a reason: "
+            '--set approved_by="NAME" --set approval_reason="TEXT"'
+        )
+    if not (who + why).isprintable():
+        raise ValueError(
+            "approved_by or approval_reason holds control characters; give each in one line"
+        )
+    return Decision(version, tuple(rules), who, why)
 
 
 def table(rules: Sequence[Rule]) -> pd.DataFrame:
-    """One row a rule: the rule, its figure and its verdict."""
-    rows = [(rule.rule, rule.figure, rule.verdict) for rule in rules]
-    return pd.DataFrame(rows, columns=["rule: the model ...", "figure", "verdict"])
+    """One row a rule: the rule, its figure, its verdict and why it exists."""
+    rows = [(rule.name, rule.figure, str(rule.verdict), rule.why) for rule in rules]
+    return pd.DataFrame(rows, columns=["rule: the model ...", "figure", "verdict", "why"])
 
 
-def record(rules: Sequence[Rule]) -> list[Json]:
-    """The rules as JSON, for ``validation.json``."""
-    return [asdict(rule) | {"passed": bool(rule.passed), "verdict": rule.verdict} for rule in rules]
+def _count(number: int, of_what: str) -> str:
+    return f"{number} {of_what}{'s' * (number != 1)}"
+
+
+def _quoted(names: Sequence[str]) -> str:
+    *most, last = [f"“{name}”" for name in names]
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _rules(names: Sequence[str]) -> str:
+    return f"the rule{'s' * (len(names) > 1)} {_quoted(names)}"

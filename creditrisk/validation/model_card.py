@@ -18,6 +18,14 @@ th,td{border-color:#3a434d}}
 @media print{body{margin:0;max-width:none;color:#000;background:#fff;font-size:10pt}
 .table{overflow:visible}th,td{padding:.2rem .3rem;font-size:8pt}}"""
 
+#: How the card begins, by the result of the gate.
+_RESULTS = {
+    "passed": "It passed the gate",
+    "approved": "A named person approved it where the gate left it open",
+    "waits for approval": "It waits for a named person's approval",
+    "stopped": "It did not pass the gate",
+}
+
 
 def write_card(contract: Contract, registration: Json, validation: Json, owner: str = "") -> str:
     """The card of a registered version, from the figures of its run.
@@ -40,13 +48,12 @@ def write_card(contract: Contract, registration: Json, validation: Json, owner: 
         If a figure is missing.
     """
     test = validation["test"]
-    verdict = "It passed the gate" if validation["promoted"] else "It did not pass the gate"
     left_out = ", ".join(registration["exclude"]) or "none"
     answers = owner or '*to be filled in: `run_all.py --set owner="Name, address"`*'
     return f"""# {registration["model"]} version {registration["version"]}
 
 {registration["champion"]}, trained on {registration["training_rows"]} loan applications.
-{verdict}; the registry says what is in production.
+{_RESULTS[validation["result"]]}; the registry says what is in production.
 
 Answers for it: {answers}
 
@@ -214,10 +221,12 @@ def _groups(validation: Json) -> str:
         "predicted good",
         "observed good",
     )
+    of_whom = {"impact_ratios": "approval ratio", "opportunity_ratios": "approval ratio of good"}
     ratios = "\n".join(
-        f"- {ratio['index']} against {ratio['against']}: approval ratio {ratio['ratio']:.2f} "
+        f"- {ratio['index']} against {ratio['against']}: {kind} {ratio['ratio']:.2f} "
         f"({ratio['low']:.2f} to {ratio['high']:.2f})"
-        for ratio in validation["impact_ratios"]
+        for table, kind in of_whom.items()
+        for ratio in validation[table]
     )
     return (
         f"{_table(names, rows)}\n\n{ratios}" if rows else "The contract names no protected column."
@@ -231,9 +240,8 @@ def _share(group: Json, name: str, form: str = "{:.0%}") -> str:
 
 
 def _gate(rules: list[Json]) -> str:
-    return "\n".join(
-        f"- {rule['verdict']}: the model {rule['rule']}; {rule['figure']}" for rule in rules
-    )
+    rows = [(rule["rule"], rule["figure"], rule["verdict"], rule["why"]) for rule in rules]
+    return _table(("the model ...", "figure", "verdict", "why it is asked"), rows)
 
 
 def _table(names: tuple[str, ...], rows: Sequence[tuple[object, ...]]) -> str:

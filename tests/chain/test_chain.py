@@ -217,7 +217,12 @@ def test_figures_of_the_validation_can_be_recomputed(finished):
     assert validation["test"]["cost"] == pytest.approx(cost)
     assert validation["test"]["brier"] == pytest.approx(((score - y) ** 2).mean())
     assert validation["promoted"]
-    assert {rule["verdict"] for rule in validation["rules"]} <= {"passed", "warning"}
+    assert {rule["verdict"] for rule in validation["rules"]} <= {
+        "passed",
+        "warning",
+        "not judged",
+    }
+    assert all(rule["why"] for rule in validation["rules"])
     card = (project / "models/model_card.md").read_text("utf-8")
     assert f"{wins:.3f}" in card and f"{validation['test']['cost']:.2f}" in card
 

@@ -15,10 +15,12 @@ from creditrisk.data.contract import read_contract
 from creditrisk.data.encoding import encoder, target
 from creditrisk.data.raw import read_raw
 from creditrisk.metrics.calibration import CalibrationLine
-from creditrisk.metrics.intervals import Interval
+from creditrisk.metrics.intervals import Interval, share_interval
+from creditrisk.metrics.savings import Saving, saving_interval
 from creditrisk.modelling import candidates
-from creditrisk.registry import mlflow_store, promotion
-from creditrisk.validation import fairness, gate, model_card
+from creditrisk.registry import gate_result, mlflow_store, promotion, training_rows
+from creditrisk.scoring.loading import load_scorer
+from creditrisk.validation import fairness, gate, gate_rules, incumbent, model_card
 
 CONTRACT = read_contract(ROOT / "data/raw/datapackage.json")
 TABLE = read_raw(ROOT / "data/raw/german_credit_data.csv", CONTRACT)
@@ -84,70 +86,154 @@ def test_a_group_that_is_never_approved_has_the_ratio_zero():
 # --- rules ----------------------------------------------------------------------------------
 
 SURE, UNSURE = Interval(0.76, 0.68, 0.84), Interval(0.55, 0.47, 0.63)
-LINE = CalibrationLine(Interval(1.1, 0.7, 1.5), Interval(0, -1, 1))
 
 
-@pytest.mark.parametrize(
-    ("rule", "verdict"),
-    [
-        (gate.better_than_chance(SURE, UNSURE)[0], "passed"),
-        (gate.better_than_chance(SURE, UNSURE)[1], "stop"),
-        (gate.better_than_chance(UNSURE, SURE)[0], "stop"),
-        (gate.better_than_chance(UNSURE, SURE)[1], "passed"),
-        (gate.better_than_base_rate(Interval(0.02, -0.001, 0.04)), "stop"),
-        (gate.not_too_good(SURE, 0.95), "passed"),
-        (gate.not_too_good(Interval(1.0, 1.0, 1.0), 0.95), "stop"),
-        (gate.calibrated(LINE, 1.25), "passed"),
-        (gate.calibrated(CalibrationLine(Interval(2, 1.3, 2.7), None), 1.25), "stop"),
-        (gate.calibrated(CalibrationLine(Interval(0.5, 0.2, 0.79), None), 1.25), "stop"),
-        (
-            gate.calibrated(CalibrationLine(None, None, "not defined, all scores are equal"), 1.25),
-            "stop",
-        ),
-        (gate.same_data("a" * 64, "a" * 64), "passed"),
-        (gate.same_data("a" * 64, "b" * 64), "stop"),
-        (gate.fair("nobody is approved", 0.8, True), "warning"),
-        (
-            gate.fair(
-                pd.Series({"against": "m", "ratio": 0.7, "low": 0.5, "high": 0.9}, name="f"),
-                0.8,
-                False,
-            ),
-            "warning",
-        ),
-        (
-            gate.fair(
-                pd.Series({"against": "m", "ratio": 0.7, "low": 0.5, "high": 0.9}, name="f"),
-                0.8,
-                True,
-            ),
-            "stop",
-        ),
-        (gate.not_worse(Interval(-0.05, -0.09, -0.01), 1, 0.0), "stop"),
-        (gate.not_worse(Interval(-0.05, -0.09, -0.01), 1, 0.02), "passed"),
-        (gate.not_worse(Interval(-0.05, -0.11, 0.01), 1, 0.0), "passed"),
-        (gate.not_dearer(Interval(0.1, 0.02, 0.2), 1, 0.0), "stop"),
-        (gate.not_dearer(Interval(0.1, 0.02, 0.2), 1, 0.05), "passed"),
-    ],
-)
+def slope(low, high):
+    """A calibration line whose slope has these ends of its 95 % interval."""
+    return CalibrationLine(Interval((low + high) / 2, low, high), Interval(0, -1, 1))
+
+
+def saved(low, high):
+    return Saving(Interval((low + high) / 2, low, high), "approving nobody")
+
+
+def ratio(estimate, low, high):
+    return pd.Series({"against": "men", "ratio": estimate, "low": low, "high": high}, name="women")
+
+
+RULES = [
+    (gate_rules.better_than_chance(SURE, UNSURE)[0], "passed"),
+    (gate_rules.better_than_chance(SURE, UNSURE)[1], "stop"),
+    (gate_rules.better_than_chance(UNSURE, SURE)[0], "stop"),
+    (gate_rules.better_than_base_rate(Interval(0.02, -0.001, 0.04)), "stop"),
+    (gate_rules.not_too_good(SURE, 0.95), "passed"),
+    (gate_rules.not_too_good(Interval(1.0, 1.0, 1.0), 0.95), "stop"),
+    # equivalence: the 90 % interval is 1.6449/1.9600 = .839 times as wide as that of 95 %, so that
+    # 1 +- .23 becomes 1 +- .193 and lies within .8 and 1.25, and 1 +- .25 becomes 1 +- .2098
+    (gate_rules.calibrated(slope(0.77, 1.23), 1.25), "passed"),
+    (gate_rules.calibrated(slope(0.75, 1.25), 1.25), "warning"),
+    (gate_rules.calibrated(slope(0.7, 1.5), 1.25), "warning"),  # a small sample shows nothing
+    (gate_rules.calibrated(slope(0.4, 0.81), 1.25), "warning"),
+    (gate_rules.calibrated(slope(0.4, 0.79), 1.25), "stop"),
+    (gate_rules.calibrated(slope(1.26, 2.7), 1.25), "stop"),
+    (gate_rules.calibrated(CalibrationLine(None, None, "not defined"), 1.25), "not judged"),
+    (gate_rules.same_data("a" * 64, "a" * 64), "passed"),
+    (gate_rules.same_data("a" * 64, "b" * 64), "stop"),
+    (gate_rules.approves_enough(Interval(0.05, 0.03, 0.09), 0.05), "passed"),
+    (gate_rules.approves_enough(Interval(0.01, 0.00, 0.04), 0.05), "stop"),
+    (gate_rules.saves(saved(0.01, 0.2), True), "passed"),
+    (gate_rules.saves(saved(-0.16, 0.16), False), "warning"),
+    (gate_rules.saves(saved(-0.16, 0.16), True), "waits for approval"),
+    (gate_rules.saves(saved(-0.3, -0.01), False), "stop"),
+    (gate_rules.saves(saved(-0.3, -0.01), True), "stop"),
+    (gate_rules.fair(ratio(0.8, 0.6, 1.1), "no column is protected", 0.8, True)[0], "passed"),
+    (gate_rules.fair(ratio(0.7, 0.5, 0.9), "the groups are too small", 0.8, False)[0], "warning"),
+    (gate_rules.fair(ratio(0.7, 0.5, 0.9), "the groups are too small", 0.8, True)[0], "stop"),
+    (gate_rules.fair("no column is protected", ratio(0.7, 0.5, 0.9), 0.8, False)[1], "warning"),
+    (gate_rules.fair("no column is protected", ratio(0.7, 0.5, 0.9), 0.8, True)[1], "stop"),
+    (gate_rules.fair("no column is protected", ratio(1, 0.5, 2), 0.8, True)[0], "not judged"),
+    (incumbent.not_worse(Interval(-0.05, -0.09, -0.01), 1, 0.0), "stop"),
+    (incumbent.not_worse(Interval(-0.05, -0.09, -0.01), 1, 0.02), "passed"),
+    (incumbent.not_worse(Interval(-0.05, -0.11, 0.01), 1, 0.0), "passed"),
+    (incumbent.not_dearer(Interval(0.1, 0.02, 0.2), 1, 0.0), "stop"),
+    (incumbent.not_dearer(Interval(0.1, 0.02, 0.2), 1, 0.05), "passed"),
+]
+
+
+@pytest.mark.parametrize(("rule", "verdict"), RULES)
 def test_rules_at_their_edges(rule, verdict):
-    assert rule.verdict == verdict and rule.rule and rule.figure
+    assert rule.verdict == verdict and rule.name and rule.figure
+    assert rule.why.endswith(".") and rule.why.count(". ") == 0  # one sentence
 
 
-def test_verdict_names_what_stops_and_what_stays():
-    stop, warn = (
-        gate.better_than_chance(UNSURE, SURE)[0],
-        gate.Rule("is kind", "it is not", False, False),
+def test_a_model_that_lends_to_next_to_nobody_is_stopped():
+    # 200 applicants, 60 bad; two are approved, both good: cost (140 - 2) / 200 = .69, and .70 if
+    # nobody is approved. A bad loan costs 30, so approving everybody would cost 9.
+    y = np.array([1] * 140 + [0] * 60)
+    score = np.r_[0.99, 0.98, np.linspace(0.9, 0.3, 138), np.linspace(0.6, 0.1, 60)]
+    saving = saving_interval(y, score, 0.95, 30, 1, draws=400, seed=1)
+    assert saving.over == "approving nobody"
+    assert saving.per_applicant.estimate == pytest.approx(0.01)
+    # in a sample the two good ones occur 0, 1, 2 ... times, each of which saves 1/200
+    assert saving.per_applicant.low == 0 and saving.per_applicant.high == pytest.approx(0.025)
+    saves = gate_rules.saves(saving, require=False)
+    assert saves.verdict == "warning" and "not distinguishable" in saves.figure
+    enough = gate_rules.approves_enough(share_interval(2, 200), 0.05)
+    assert enough.verdict == "stop" and enough.figure.startswith("1.0% approved, at least 5.0%")
+    assert not gate.decide([saves, enough], 1).promotes
+
+
+def test_saving_is_paired_and_against_the_cheaper_rule():
+    # 10 good, 10 bad at prices 1 and 1: either rule costs .5; a model that is right costs nothing,
+    # in every sample; one that is always wrong costs 1, and stops
+    y = np.array([1] * 10 + [0] * 10)
+    right = saving_interval(y, y.astype(float), 0.5, 1, 1, draws=50, seed=1).per_applicant
+    assert (right.low, right.estimate, right.high) == (0.5, 0.5, 0.5)
+    wrong = saving_interval(y, 1.0 - y, 0.5, 1, 1, draws=50, seed=1)
+    assert gate_rules.saves(wrong, require=False).verdict == "stop"
+    cheap = saving_interval(y, 1.0 - y, 0.5, 1, 9, draws=50, seed=1)
+    assert cheap.over == "approving everybody" and cheap.per_applicant.estimate == 0.5 - 5
+
+
+def test_equal_opportunity_looks_at_good_applicants_alone():
+    # men: 20 good, all approved, 20 bad, none; women: 10 good, 5 approved, 30 bad, none. All
+    # approved: 5/40 over 20/40 = .25; of the good: 5/10 over 20/20 = .5
+    group = pd.Series(["men"] * 40 + ["women"] * 40)
+    y = np.array([1] * 20 + [0] * 20 + [1] * 10 + [0] * 30)
+    approve = np.array([1] * 20 + [0] * 20 + [1] * 5 + [0] * 35) == 1
+    groups = {"Sex": group}
+    by_group, ratios = fairness.audit(y, y * 0.5, approve, groups)
+    of_good = fairness.opportunity_ratios(y, approve, groups)
+    lowest = [fairness.lowest_ratio(each, by_group, approve) for each in (ratios, of_good)]
+    assert [each.ratio for each in lowest] == [0.25, 0.5]
+    rules = gate_rules.fair(*lowest, 0.4, True)
+    assert [rule.verdict for rule in rules] == ["stop", "passed"]
+
+    # with nothing protected neither rule is broken
+    nothing = fairness.audit(y, y * 0.5, approve, {})
+    none = fairness.opportunity_ratios(y, approve, {})
+    lowest = [fairness.lowest_ratio(each, nothing[0], approve) for each in (nothing[1], none)]
+    rules = gate_rules.fair(*lowest, 0.8, True)
+    assert {rule.verdict for rule in rules} == {"not judged"}
+    assert gate.decide(rules, 1).sentence.startswith("Version 1 passed the gate. Not judged: “")
+
+
+def rule(name, verdict):
+    return gate.Rule(name, "a figure", gate.Verdict(verdict), "A reason.")
+
+
+def test_decision_names_what_stops_and_what_stays():
+    stop, warn = rule("is good", "stop"), rule("is kind", "warning")
+    waits, open_ = rule("saves", "waits for approval"), rule("is old", "not judged")
+    decided = gate.decide([warn, stop, open_], 4)
+    assert not decided.promotes and decided.sentence == (
+        "Version 4 did not pass the gate: it breaks the rule “is good”. "
+        "1 warning: “is kind”. Not judged: “is old”."
     )
-    assert gate.passed([warn]) and not gate.passed([warn, stop])
-    assert gate.verdict([warn, stop], 4) == (
-        "Version 4 did not pass the gate: it breaks the rule “ranks better than chance”. "
-        "Warning: it breaks the rule “is kind”."
+    assert gate.decide([open_, rule("is new", "passed")], 4).promotes
+    assert gate.decide([], 4).sentence == "Version 4 passed the gate."
+    assert gate.decide([warn, stop, stop], 4).outcome == "stopped by 2 rules, 1 warning"
+    assert gate.decide([stop], 4).outcome == "stopped by 1 rule"
+    assert gate.decide([warn, warn], 4).outcome == "passed, 2 warnings"
+
+    held = gate.decide([waits, warn], 4)
+    assert not held.promotes and held.outcome == "waits for approval, 1 warning"
+    assert (
+        "waits for the approval of a named person" in held.sentence and "“saves”" in held.sentence
     )
-    assert gate.verdict([], 4) == "Version 4 passed the gate."
-    assert gate.outcome([warn, stop, stop]) == "stopped by 2 rules, 1 warning"
-    assert gate.outcome([stop]) == "stopped by 1 rule" and gate.outcome([]) == "passed"
-    assert gate.outcome([warn, warn]) == "passed, 2 warnings"
+    approved = gate.decide([waits], 4, "Jane Doe", "a pilot")
+    assert approved.promotes and approved.outcome == "approved by Jane Doe"
+    assert "approved by Jane Doe (a pilot)" in approved.sentence and approved.reason == "a pilot"
+    assert not gate.decide([waits, stop], 4, "Jane Doe", "a pilot").promotes
+    assert held.record["rules"][0] == {
+        "rule": "saves",
+        "figure": "a figure",
+        "verdict": "waits for approval",
+        "why": "A reason.",
+    }
+    for name, reason, named in (("Jane", " ", "approval_reason"), ("", "a pilot", "approved_by")):
+        with pytest.raises(ValueError, match=f"{named} is empty"):
+            gate.decide([waits], 4, name, reason)
 
 
 # --- a registry with three versions -----------------------------------------------------------
@@ -180,9 +266,8 @@ def store(tmp_path_factory):
             )
             pipeline["decide"].fit(pipeline["encode"].transform(raw), GOOD.iloc[rows])
             with mlflow.start_run():
-                mlflow_store.register(
-                    client, pipeline, contract, raw.head(2), "", {"training_sha256": "a"}
-                )
+                tags = {"training_sha256": f"rows {rows.stop}"} | training_rows.track(raw)
+                mlflow_store.register(client, pipeline, contract, raw.head(2), "", tags)
         yield client, folder
         mlflow.set_tracking_uri(before)
 
@@ -403,18 +488,20 @@ def test_a_version_whose_files_are_gone_or_changed_is_not_promoted(store, capsys
             path.write_bytes(data)
 
 
+def new_rows(client, holder, applicants, training=RAW.iloc[:0]):
+    return training_rows.new_to_both(client, holder, applicants, training, "a new split")
+
+
 def test_challenger_meets_production_on_the_same_applicants(store):
     client, _folder = store
-    from creditrisk.scoring.loading import load_scorer
-
     rows = slice(500, 1000)
     raw, y = RAW.iloc[rows], GOOD.iloc[rows].to_numpy()
     versions = {n: client.get_model_version("Credit_Risk_Model", str(n)) for n in (1, 2, 3)}
     challenger = load_scorer("models:/Credit_Risk_Model/2")
     how = {"allowed_loss": 0.0, "allowed_cost": 0.0, "draws": 200, "seed": 1}
-    against = gate.against_production(
-        versions[1], challenger, raw, y, (5, 1), trained_on="a", **how
-    )
+    all_new = new_rows(client, versions[1], raw)
+    assert all_new.all()
+    against = incumbent.against_production(versions[1], challenger, raw, y, (5, 1), all_new, **how)
     assert [rule.verdict for rule in against] == ["passed", "passed"]
     ours, theirs = (
         challenger.probabilities(raw),
@@ -425,16 +512,133 @@ def test_challenger_meets_production_on_the_same_applicants(store):
         for p in (ours, theirs)
     ]
     assert f"{cost[0] - cost[1]:.3f} (" in against[1].figure
-    # the same model against itself: no difference at all
-    same = gate.against_production(versions[2], challenger, raw, y, (5, 1), trained_on="b", **how)
-    assert same[0].figure.startswith(
-        "ROC-AUC gained 0.000 (0.000 to 0.000); that version learned from other"
-    )
-    assert "0.000 (0.000 to 0.000)" in same[1].figure
+    # there is nothing to compare with
+    for holder in (None, versions[2]):
+        same = incumbent.against_production(holder, challenger, raw, y, (5, 1), all_new, **how)
+        assert same == []
     # production was made for other columns: a warning in words, and no comparison
-    [rule] = gate.against_production(versions[3], challenger, raw, y, (5, 1), trained_on="a", **how)
+    [rule] = incumbent.against_production(
+        versions[3], challenger, raw, y, (5, 1), new_rows(client, versions[3], raw), **how
+    )
     assert (
         rule.verdict == "warning"
         and "Age" in rule.figure
-        and "is compared with version 3" in rule.rule
+        and "is compared with version 3" in rule.name
     )
+
+
+def test_production_is_met_only_on_applicants_that_neither_has_learned_from(store):
+    """A test set of another split: production knows most of it by heart."""
+    client, _folder = store
+    holder = client.get_model_version("Credit_Risk_Model", "1")  # of the rows 0 to 499
+    challenger = load_scorer("models:/Credit_Risk_Model/2")
+    how = {"allowed_loss": 0.0, "allowed_cost": 0.0, "draws": 100, "seed": 1}
+    for rows, count, verdicts in (
+        (slice(341, 541), 41, ["not judged"]),
+        (slice(341, 700), 200, ["passed", "passed"]),
+    ):
+        raw, y = RAW.iloc[rows], GOOD.iloc[rows].to_numpy()
+        new = new_rows(client, holder, raw)
+        assert new.tolist() == [False] * 159 + [True] * count
+        rules = incumbent.against_production(holder, challenger, raw, y, (5, 1), new, **how)
+        assert [rule.verdict for rule in rules] == verdicts
+        assert f"{count} applicants" in rules[0].figure and "new to both" in rules[0].figure
+    bad = (GOOD.iloc[500:541] == 0).sum()
+    few = incumbent.against_production(
+        holder, challenger, RAW[341:541], GOOD[341:541].to_numpy(), (5, 1), new[:200], **how
+    )
+    assert f"only 41 applicants are new to both, {bad} of them bad; 30 good and 30 bad" in (
+        few[0].figure
+    )
+    assert gate.decide(few, 2).promotes
+
+    # whom the challenger has learned from is left out too, whatever the outcome
+    raw = RAW.iloc[500:700]
+    assert new_rows(client, holder, raw, RAW.iloc[600:800]).tolist() == [True] * 100 + [False] * 100
+    # missing values and the type of a number change nothing
+    alike = RAW.iloc[:500].astype({"Age": float}).where(RAW.iloc[:500].notna(), None)
+    assert not new_rows(client, holder, alike).any()
+    # the same training files: the same split, and all are new
+    assert training_rows.new_to_both(client, holder, alike, alike, "rows 500").all()
+
+
+def test_what_production_has_learned_from_may_be_unknown(store):
+    client, folder = store
+    holder = client.get_model_version("Credit_Risk_Model", "1")
+    raw, y = RAW.iloc[500:], GOOD.iloc[500:].to_numpy()
+    challenger = load_scorer("models:/Credit_Risk_Model/2")
+    assert "a column that these applicants lack: Age" in new_rows(
+        client, holder, raw.drop(columns="Age")
+    )
+    [file] = (folder / f"mlartifacts/{holder.run_id}").glob("**/row_hashes.txt")
+    content = file.read_bytes()
+    file.write_bytes(content[:-17])
+    altered = new_rows(client, holder, raw)
+    file.unlink()
+    gone = new_rows(client, holder, raw)
+    file.write_bytes(content)
+    holder.tags.pop(training_rows.TAG)
+    older = new_rows(client, holder, raw)
+    for why, said in (
+        (altered, "sha256 differs"),
+        (gone, "cannot be fetched"),
+        (older, "before versions had a list of their training rows"),
+    ):
+        [rule] = incumbent.against_production(
+            holder,
+            challenger,
+            raw,
+            y,
+            (5, 1),
+            why,
+            allowed_loss=0.0,
+            allowed_cost=0.0,
+            draws=10,
+            seed=1,
+        )
+        assert rule.verdict == "not judged" and said in rule.figure
+
+
+@pytest.mark.parametrize("result", ["stopped", "waits for approval"])
+def test_what_did_not_pass_is_promoted_only_on_a_named_persons_approval(
+    result, store, capsys, monkeypatch, tmp_path
+):
+    client, folder = store
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # which MLflow itself has set
+    version = client.get_model_version("Credit_Risk_Model", "2")
+    card = tmp_path / "card.md"
+    card.write_text("# Card", "utf-8")
+    registered = {"run_id": version.run_id, "version": 2}
+    promotion.promote(client, 1, "for the test")
+
+    def validated(result, verdict):
+        found = {"test": {"roc_auc": 0.7, "rows": 200}, "verdict": verdict, "result": result}
+        gate_result.record_validation(client, registered, found, [str(card)])
+
+    validated(result, "Version 2 breaks “is good”.")
+    before = aliases(client), promotion.history(client)
+    log = ["--log", str(tmp_path / "promotions.jsonl")]
+    assert cli.main(["promote", "2", "--reason", "x", *log]) == 1
+    said = capsys.readouterr().err
+    assert "(Version 2 breaks “is good”.)" in said and "--approve NAME" in said
+    assert cli.main(["promote", "2", "--reason", "x", "--approve", " ", *log]) == 2
+    assert "give the name of a person" in capsys.readouterr().err
+    assert (aliases(client), promotion.history(client)) == before
+
+    assert cli.main(["promote", "2", "--approve", "Jane Doe", "--reason", "a pilot", *log]) == 0
+    assert "version 2 is in production, approved by Jane Doe" in capsys.readouterr().out
+    [line] = (tmp_path / "promotions.jsonl").read_text("utf-8").splitlines()
+    entry = json.loads(line)
+    assert entry == promotion.history(client)[-1]
+    assert (entry["approved_by"], entry["reason"], entry["gate"]) == ("Jane Doe", "a pilot", result)
+    assert cli.main(["history"]) == 0
+    assert ", approved by Jane Doe: a pilot" in capsys.readouterr().out.splitlines()[-1]
+
+    # what is in production already is no promotion, and a rollback asks no gate again
+    assert cli.main(["promote", "2", "--reason", "again", *log]) == 0
+    assert cli.main(["rollback", "--reason", "x", *log]) == 0
+    assert cli.main(["rollback", "--reason", "y", *log]) == 0 and aliases(client)["production"] == 2
+    validated("passed", "Version 2 passed the gate.")
+    assert cli.main(["promote", "1", "--reason", "back", *log]) == 0
+    assert cli.main(["promote", "2", "--reason", "passed", *log]) == 0

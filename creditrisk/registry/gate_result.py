@@ -1,0 +1,62 @@
+"""What the validation found, recorded with a registered version and the run that made it."""
+
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.entities import Metric, RunTag
+from mlflow.entities.model_registry import ModelVersion
+
+from creditrisk.data.contract import Json
+from creditrisk.registry.mlflow_store import MODEL_NAME
+
+#: Tags of a version: the decision in words, and the decision as one of the names below.
+GATE, RESULT = "gate", "gate_result"
+
+#: Results of the gate that keep a version out of production until a named person approves it.
+HELD = {"stopped": "is stopped by the gate", "waits for approval": "waits for approval"}
+
+
+def record_validation(
+    client: MlflowClient,
+    registered: Json,
+    validation: Json,
+    files: list[str],
+) -> None:
+    """Add the figures of the test set to a version and to the run that trained it.
+
+    Parameters
+    ----------
+    registered, validation
+        As in ``experiments/registration.json`` and ``experiments/validation.json``. Figures of the
+        test set that are numbers become metrics of the run.
+    files
+        The model card, first of all; all become artifacts of the run.
+    """
+    run = registered["run_id"]
+    now = client.get_run(run).info.end_time or 0
+    metrics = [
+        Metric(f"test_{name}", float(value), now, 0)
+        for name, value in validation["test"].items()
+        if isinstance(value, int | float)
+    ]
+    client.log_batch(run, metrics=metrics, tags=[RunTag("validation", validation["verdict"])])
+    for file in files:
+        client.log_artifact(run, str(file), "card")
+    card = f"runs:/{run}/card/{Path(files[0]).name}"
+    tags = {GATE: validation["verdict"], RESULT: validation["result"], "model_card": card}
+    for tag, value in tags.items():
+        client.set_model_version_tag(MODEL_NAME, str(registered["version"]), tag, value)
+
+
+def result_of(version: ModelVersion) -> str | None:
+    """The gate's result on a version, None if it was never validated."""
+    result: str | None = version.tags.get(RESULT)
+    return result
+
+
+def why_held(version: ModelVersion) -> str:
+    """Why a version needs somebody's approval, in one sentence; empty if it needs none."""
+    result = result_of(version) or ""
+    if result not in HELD:
+        return ""
+    return f"{version.name} version {version.version} {HELD[result]} ({version.tags.get(GATE)})"

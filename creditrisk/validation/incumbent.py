@@ -1,0 +1,120 @@
+"""The rules that compare a challenger with the version in production."""
+
+import numpy as np
+import pandas as pd
+from mlflow.entities.model_registry import ModelVersion
+
+from creditrisk.data.record_checks import InvalidRecords
+from creditrisk.metrics import intervals, ranking
+from creditrisk.metrics.costs import expected_cost
+from creditrisk.metrics.intervals import Interval
+from creditrisk.scoring.loading import load_scorer
+from creditrisk.scoring.scorer import ModelRefused, Scorer
+from creditrisk.validation.gate import Rule, Verdict
+from creditrisk.validation.gate_rules import passes_or
+
+#: Fewer good, or fewer bad, applicants that are new to both models are not compared on: DeLong's
+#: interval is normal by the central limit theorem, which wants some thirty of a kind.
+FEWEST = 30
+
+_FAIR_COMPARISON = (
+    "A model shines on applicants it has learned from; only those new to both compare the two."
+)
+
+
+def not_worse(lead: Interval, holder: int, allowed: float, note: str = "") -> Rule:
+    """It does not rank beyond doubt worse than production by more than what is allowed."""
+    return Rule(
+        f"ranks not beyond doubt more than {allowed:g} worse than version {holder}",
+        f"ROC-AUC gained {lead}{note}",
+        passes_or(lead.high >= -allowed),
+        "A version that ranks worse than the one in production is a step back.",
+    )
+
+
+def not_dearer(extra: Interval, holder: int, allowed: float, note: str = "") -> Rule:
+    """Its decisions do not cost beyond doubt more than production's by more than is allowed."""
+    return Rule(
+        f"costs not beyond doubt more than {allowed:g} above version {holder}",
+        f"cost per applicant added {extra}{note}",
+        passes_or(extra.low <= allowed),
+        "Better ranking is of no use if the decisions at the new cut-off cost more.",
+    )
+
+
+def against_production(
+    holder: ModelVersion | None,
+    challenger: Scorer,
+    applicants: pd.DataFrame,
+    y: np.ndarray,
+    prices: tuple[float, float],
+    new: np.ndarray | str,
+    *,
+    allowed_loss: float,
+    allowed_cost: float,
+    draws: int,
+    seed: int,
+) -> list[Rule]:
+    """Challenger and production on the same applicants, none of whom either has learned from.
+
+    Each decides at its own cut-off. If production cannot score these applicants, one rule warns of
+    that; if too few are new to both, one rule is not judged.
+
+    Parameters
+    ----------
+    holder
+        The version in production. If there is none, or if it is the challenger, no rule follows.
+    y
+        Shape (n,), 1 = good and 0 = bad.
+    prices
+        Cost of a bad approved and of a good declined.
+    new
+        Shape (n,), True for applicants that neither has learned from, or why that is not known.
+    """
+    if holder is None or int(holder.version) == challenger.version:
+        return []
+    number = int(holder.version)
+    why_not = new if isinstance(new, str) else _too_few(y[new])
+    if why_not:
+        return [_not_compared(number, f"cannot be compared: {why_not}", Verdict.NOT_JUDGED)]
+    applicants, y = applicants[new], y[new]
+    try:
+        other = load_scorer(f"models:/{holder.name}/{number}")
+        theirs = other.probabilities(applicants)
+    except ModelRefused as error:
+        return [_not_compared(number, f"it cannot be loaded: {error}", Verdict.WARNING)]
+    except InvalidRecords as error:
+        first = error.problems[0]
+        why = f"it was made for other applications: {first.field} {first.message}"
+        return [_not_compared(number, why, Verdict.WARNING)]
+    own = challenger.probabilities(applicants)
+
+    def added(y: np.ndarray, approve: np.ndarray, other_approve: np.ndarray) -> float:
+        costs = [
+            expected_cost(y, each, np.array([0.5]), *prices)[0] for each in (approve, other_approve)
+        ]
+        return float(costs[0] - costs[1])
+
+    decided = (own >= challenger.cutoff).astype(float), (theirs >= other.cutoff).astype(float)
+    extra = intervals.bootstrap_interval(added, y, *decided, draws=draws, seed=seed)
+    lead = ranking.auc_difference(y, own, theirs)
+    note = f"; on {len(y)} applicants new to both"
+    return [
+        not_worse(lead, number, allowed_loss, note),
+        not_dearer(extra, number, allowed_cost, note),
+    ]
+
+
+def _too_few(y: np.ndarray) -> str:
+    """Why applicants are too few for a comparison; empty if there are enough."""
+    bad = int((y == 0).sum())
+    if min(bad, len(y) - bad) >= FEWEST:
+        return ""
+    return (
+        f"only {len(y)} applicants are new to both, {bad} of them bad; "
+        f"{FEWEST} good and {FEWEST} bad are needed"
+    )
+
+
+def _not_compared(holder: int, why: str, verdict: Verdict) -> Rule:
+    return Rule(f"is compared with version {holder}", why, verdict, _FAIR_COMPARISON)
