@@ -197,7 +197,6 @@ def _begin(
     request: dict[str, Any], channel: socket.socket, output: int, exit_codes: list[int]
 ) -> None:
     """In a fork: cut the ties to the server, and become a kernel or call a function."""
-    server = os.getppid()
     gc.enable()
     channel.close()
     os.setsid()
@@ -213,7 +212,7 @@ def _begin(
         exit_codes.append(_call(request["call"], request.get("argument")))
         return
     os.environ.update(request["environment"])
-    parent = f"--IPKernelApp.parent_handle={server}"  # the kernel ends with it
+    parent = "--IPKernelApp.parent_handle=0"  # the server may end before it; the watcher looks
     sys.argv = ["ipykernel_launcher.py", *request["arguments"], parent]
     from ipykernel.kernelapp import launch_new_instance
 
@@ -222,14 +221,18 @@ def _begin(
 
 
 def _call(function: tuple[str, str], argument: str | None) -> int:
-    """Call a function (module, name) with a pickled argument; the exit code."""
+    """Call a function (module, name) with a pickled argument; the exit code.
+
+    The last line printed is what it has raised, [name, message], or null.
+    """
+    raised = None
     try:
         call = getattr(import_module(function[0]), function[1])
         call(*([pickle.loads(bytes.fromhex(argument))] if argument else []))
     except BaseException as error:  # noqa: BLE001  the runner reports it, whatever it is
-        os.write(1, b"\n" + json.dumps([type(error).__name__, str(error)]).encode())
-        return 1
-    return 0
+        raised = [type(error).__name__, str(error)]
+    os.write(1, b"\n" + json.dumps(raised).encode())
+    return int(raised is not None)
 
 
 def _exit_at_once(exit_codes: Sequence[int]) -> None:
@@ -255,7 +258,9 @@ def _watch(life: socket.socket) -> None:
     variables = {RUN_VARIABLE: os.environ[RUN_VARIABLE]}
     while kill_family(variables):
         time.sleep(0.02)
-    os._exit(0)  # at once: the runner goes on as soon as this end of the socket is closed
+    with suppress(OSError):
+        life.send(b".")  # the runner, if it lives, waits for that
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -8,21 +8,49 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
 from papermill_chain.execution import fork_process
-from papermill_chain.execution.fork_process import received
+from papermill_chain.execution.fork_process import RUN_VARIABLE, kill_family, received
 
 HAS_FORK = sys.platform == "linux"  # macOS has it, but its own libraries do not survive it
+SECONDS_TO_FORK = 120.0  # for the imports of a notebook; a plain kernel is quicker then
+SECONDS_TO_CALL = 1800.0  # for what follows the last stage
+SECONDS_TO_CLEAN = 10.0  # for the watcher to kill what is left
+SECONDS_BETWEEN_LOOKS = 0.5
 
 Function = tuple[str, str]  # the module and the name of a function
 
 
 class NoFork(Exception):
     """The server is gone or cannot fork: start a process, or call the function, the plain way."""
+
+
+def happens(event: threading.Event, seconds: float, lives: Callable[[], bool]) -> bool:
+    """Wait for what another process is to do, with a limit, and look whether it lives.
+
+    Parameters
+    ----------
+    event : set when the process has done it.
+    seconds : the longest to wait.
+    lives : whether the process still lives; it is asked twice a second.
+
+    Returns
+    -------
+    bool
+        Whether it has happened; if not, the process is dead or takes too long.
+    """
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        if event.wait(min(left, SECONDS_BETWEEN_LOOKS)):
+            return True
+        if not lives():
+            break
+    return event.is_set()
 
 
 class Fork:
@@ -33,21 +61,40 @@ class Fork:
     def __init__(self) -> None:
         self.pid = 0
         self.returncode: int | None = None
+        self.unwanted = False  # nobody waits for it any more: it is killed as soon as it is born
         self.born, self.dead = threading.Event(), threading.Event()
 
     def poll(self) -> int | None:
+        if self.pid and self.returncode is None and not self._lives():
+            self._take_for_killed()
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int | None:
-        self.dead.wait(timeout)
-        return self.returncode
+        happens(self.dead, SECONDS_TO_CALL if timeout is None else timeout, self._lives)
+        return self.poll()
+
+    def _take_for_killed(self) -> None:
+        """It is gone; the server has a moment to report how, if it lives and is not stopped."""
+        if not self.dead.wait(SECONDS_BETWEEN_LOOKS) and self.returncode is None:
+            self.returncode = -signal.SIGKILL
+
+    def _lives(self) -> bool:
+        with suppress(OSError):
+            state = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
+            return state not in "ZX"
+        return False
 
     def send_signal(self, number: int) -> None:
         if self.returncode is None:
-            os.kill(self.pid, number)
+            with suppress(ProcessLookupError):  # dead, which is yet to be reported
+                os.kill(self.pid, number)
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
+
+    def kill_if_born(self) -> None:
+        if self.pid > 0:
+            self.kill()
 
     def terminate(self) -> None:
         self.send_signal(signal.SIGTERM)
@@ -59,13 +106,20 @@ class ForkServer:
     Parameters
     ----------
     folder, environment : of the process and of all that is forked from it.
+    lost : called once if the process ends, or has to be given up, before it is closed.
     """
 
-    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        environment: Mapping[str, str],
+        lost: Callable[[], object] = lambda: None,
+    ) -> None:
         self.environment = {
             **environment,
             "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         }
+        self.lost, self.closing = lost, False
         self.forks: dict[int, Fork] = {}
         self.sending = threading.Lock()
         self.channel, channel = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -113,24 +167,38 @@ class ForkServer:
         output: IO[bytes],
         patience: float | None = None,
     ) -> Fork:
-        """A process that calls a function; if that raises, `output` ends with [name, message].
+        """A process that calls a function; the last line of `output` is null at a good end.
+
+        It is [name, message] if the function raises, and there is none if the process is killed.
 
         Raises
         ------
         NoFork
-            There is none within `patience` seconds.
+            There is none within `patience` seconds, SECONDS_TO_FORK if None, or the server is
+            dead.
         """
         request = {"call": function, "argument": pickle.dumps(argument).hex(), "path": sys.path}
         return self._fork(request, output, patience)
 
+    @property
+    def is_dead(self) -> bool:
+        """Whether it has ended; what it has forked lives on."""
+        return self.process.poll() is not None
+
     def close(self) -> None:
         """End the server and all other processes of the run; on return none is left."""
+        self.closing = True
         self.process.kill()
         self.process.wait()
+        cleaned = b""
         with suppress(OSError):
             self.life.shutdown(socket.SHUT_WR)
-            self.life.recv(1)  # the watcher holds the other end until it is through
+            self.life.settimeout(SECONDS_TO_CLEAN)
+            cleaned = self.life.recv(1)  # the watcher's word that it is through
+            self.life.recv(1)  # and its end
         self.life.close()
+        if not cleaned:  # it has been killed as well, or stopped
+            kill_family({RUN_VARIABLE: self.environment[RUN_VARIABLE]})
 
     def _fork(
         self, request: dict[str, Any], output: IO[bytes], patience: float | None = None
@@ -141,7 +209,13 @@ class ForkServer:
             self._send({"number": id(fork), **request}, output.fileno())
         except OSError:
             raise NoFork from None
-        if not (fork.born.wait(patience) and fork.pid > 0):
+        limit = SECONDS_TO_FORK if patience is None else patience
+        if not happens(fork.born, limit, lambda: not self.is_dead):
+            fork.unwanted = True
+            if patience is None:  # it hangs; nobody else is to wait for it so long
+                self.process.kill()
+        if fork.pid <= 0 or fork.unwanted:
+            fork.kill_if_born()
             raise NoFork
         return fork
 
@@ -158,13 +232,15 @@ class ForkServer:
                 if "pid" in news:
                     fork.pid = news["pid"]
                     fork.born.set()
+                    if fork.unwanted:
+                        fork.kill_if_born()
                 else:
                     fork.returncode = news["code"]
                     fork.dead.set()
-        for fork in list(self.forks.values()):  # the server is dead, and they with it
-            fork.returncode = -signal.SIGKILL if fork.returncode is None else fork.returncode
+        for fork in list(self.forks.values()):  # the server is dead; what is born lives on
             fork.born.set()
-            fork.dead.set()
+        if not self.closing:
+            self.lost()
 
 
 def importable_name(function: Callable[..., object] | None) -> Function | None:

@@ -6,13 +6,25 @@ import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import IO, Any
 
 from papermill_chain.chain.plan import Plan
 from papermill_chain.chain.stages import Stage, upstream
 from papermill_chain.execution.fork_process import RUN_VARIABLE, STAGE_VARIABLE, kill_family
-from papermill_chain.execution.fork_server import HAS_FORK, ForkServer, NoFork, importable_name
+from papermill_chain.execution.fork_server import (
+    HAS_FORK,
+    SECONDS_TO_CALL,
+    ForkServer,
+    NoFork,
+    importable_name,
+)
 from papermill_chain.runs.manifest import Failure, Run
+
+LOST = (
+    "the process that forks kernels has ended: notebooks, and what follows the last one, start"
+    " without it from here on, which takes a few seconds longer each"
+)
 
 
 @dataclass
@@ -21,6 +33,7 @@ class Processes:
 
     plan: Plan
     run: Run
+    noted: Callable[[str], object] = lambda note: None  # called with what a reader is to know
     fork_server: ForkServer | None = None  # None where there is no fork
     all_released: bool | None = None  # once closed: nothing is left for the next run to release
 
@@ -28,7 +41,8 @@ class Processes:
         """Start the server, which begins with its imports."""
         with suppress(OSError):  # then each kernel does its own imports
             if HAS_FORK:
-                self.fork_server = ForkServer(self.plan.root / "notebooks", self.environment())
+                folder, lost = self.plan.root / "notebooks", partial(self.noted, LOST)
+                self.fork_server = ForkServer(folder, self.environment(), lost)
 
     def prepare(self, to_run: Iterable[str]) -> None:
         """Have the imports done for some stages, and for those after them: they may have to run."""
@@ -67,7 +81,7 @@ class Processes:
         }
 
     def call(self, function: Callable[[Any], object], argument: Any) -> Failure | None:
-        """Call a function, in a fork if another process can import it.
+        """Call a function, in a fork if another process can import it and there is a server.
 
         Returns
         -------
@@ -75,15 +89,15 @@ class Processes:
             What it has raised in the fork. Called in this process, it raises.
         """
         name = importable_name(function)
-        if not self.fork_server or not name:
-            function(argument)
-            return None
-        with tempfile.TemporaryFile() as output:
-            if self.fork_server.call(name, argument, output).wait() == 0:
-                return None
-            output.seek(0)
-            *_, last = output.read().decode().splitlines() or [""]
-            return Failure(*json.loads(last)) if last else Failure("Killed", "it was stopped")
+        if self.fork_server and name:
+            with tempfile.TemporaryFile() as output, suppress(NoFork):
+                fork = self.fork_server.call(name, argument, output)
+                if fork.wait() is None:
+                    fork.kill()
+                    return Failure("Timeout", f"it took longer than {SECONDS_TO_CALL:.0f} s")
+                return _failure_of_call(output)
+        function(argument)
+        return None
 
     def close(self, stages_cut: Iterable[str], patience: float) -> None:
         """End all processes of the run, once what stages have left open outside is released.
@@ -112,3 +126,14 @@ class Processes:
             fork = self.fork_server.call(name, [self.run.id], output, patience)
             return fork.wait(patience) == 0
         return False
+
+
+def _failure_of_call(output: IO[bytes]) -> Failure | None:
+    """What a function in a fork has raised, which it has printed last."""
+    output.seek(0)
+    *_, last = output.read().decode(errors="replace").splitlines() or [""]
+    try:
+        raised = json.loads(last)
+    except ValueError:  # a line of its own, or none
+        return Failure("Killed", "it was stopped")
+    return Failure(*raised) if raised else None

@@ -48,7 +48,8 @@ def run_chain(
     with signals_put_into(events), quiet_libraries():
         stages = [plan.planned(stage) for stage in plan.stages]
         run = new_run(plan.root, plan.title, plan.given, stages)
-        chain_run = ChainRun(plan, run, last, view, events, Processes(plan, run))
+        processes = Processes(plan, run, lambda note: events.put(partial(view.noted, note)))
+        chain_run = ChainRun(plan, run, last, view, events, processes)
         return run, chain_run.run_all(to_run)
 
 
@@ -145,7 +146,7 @@ class ChainRun:
             if stage.name not in self.ahead:
                 self._start_kernel(stage)
             self.sessions[stage.name] = session = self.ahead.pop(stage.name)
-            session.begin(yields=can_wait(stage, self.plan.stages, self._status))
+            session.begin(yields=self._can_wait(stage))
         self.run.save()
 
     def _start_kernel(self, stage: Stage) -> None:
@@ -228,6 +229,12 @@ class ChainRun:
             )
         self.view.ended(stage_run)
         self.run.save()
+        for other in self.plan.stages:
+            if other.name in self.sessions and not self._can_wait(other):
+                self.sessions[other.name].restore_priority()
+
+    def _can_wait(self, stage: Stage) -> bool:
+        return can_wait(stage, self.plan.stages, self._status)
 
     def _render(self, stage_run: StageRun) -> None:
         """In a thread: write the report of a stage; one at a time, since that is all processor."""

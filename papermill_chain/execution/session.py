@@ -15,12 +15,13 @@ from urllib.parse import quote
 
 from papermill_chain.execution.fork_process import (
     NICE_LAST,
+    NICE_SOON,
     RUN_VARIABLE,
     STAGE_VARIABLE,
     kill_family,
     lower_priority,
 )
-from papermill_chain.execution.fork_server import ForkServer
+from papermill_chain.execution.fork_server import Fork, ForkServer
 from papermill_chain.runs.figures import Figure
 from papermill_chain.runs.manifest import Failure
 
@@ -75,11 +76,22 @@ class Session:
         self.turn.set()
 
     def lower_priority(self) -> None:
-        """Leave the processor to others, if it is to yield and there is a kernel that can."""
-        if self.yields and self.kernel:
+        """Leave the processor to others, if it is to yield and its kernel has its imports done.
+
+        A plain kernel, which has yet to do them, might not even start on a busy machine.
+        """
+        if self.yields and isinstance(self.kernel, Fork):
             with suppress(OSError, AttributeError):  # Windows has no such call
-                os.setpriority(os.PRIO_PROCESS, self.kernel.pid, NICE_LAST)
+                os.setpriority(os.PRIO_PROCESS, self.kernel.pid, NICE_SOON)
             lower_priority(self.kernel.pid, NICE_LAST)
+
+    def restore_priority(self) -> None:
+        """Nobody is left to yield to: other programs must not keep the processor from it."""
+        if self.yields and isinstance(self.kernel, Fork):
+            with suppress(OSError, AttributeError):  # not everybody may take it back
+                os.setpriority(os.PRIO_PROCESS, self.kernel.pid, 0)
+            lower_priority(self.kernel.pid, 0)
+        self.yields = False
 
     def kill(self) -> None:
         """Kill the kernel and all that was started in it, also what has been orphaned since.

@@ -20,6 +20,7 @@ class View(Protocol):
     def started(self, stage: StageRun, expected: float | None) -> None: ...
     def at_cell(self, stage: str, number: int, total: int, heading: str | None) -> None: ...
     def ended(self, stage: StageRun) -> None: ...
+    def noted(self, note: str) -> None: ...
     def tick(self) -> None: ...
     def closed(self, run: Run, next_steps: Iterable[str]) -> None: ...
     def nothing_to_do(self, stages: Sequence[StageRun], experiments: Path) -> None: ...
@@ -62,6 +63,9 @@ class Events:
         shown = "status", "why", "seconds", "headline", "figures", "error", "run"
         print_event("stage ended", stage=stage.name, **{name: record[name] for name in shown})
 
+    def noted(self, note: str) -> None:
+        print_event("note", text=note)
+
     def tick(self) -> None:
         """Nothing: a program sees by itself that time passes."""
 
@@ -100,6 +104,9 @@ class Lines:
         took = stage.status != "up to date" and stage.seconds is not None
         seconds = f" after {duration(stage.seconds or 0)}" if took else ""
         self.screen.line((stage.name, "name"), "  ", (stage.status, stage.status), seconds)
+
+    def noted(self, note: str) -> None:
+        self.screen.paragraph(note)
 
     def tick(self) -> None:
         self.screen.tick()

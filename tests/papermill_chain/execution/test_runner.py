@@ -82,7 +82,7 @@ def test_stages_run_in_order_side_by_side_and_publish_what_they_write(ready):
     (nice, *session), (usual, *other) = [
         (folder / name).read_text().split() for name in ("look", "split")
     ]
-    assert int(nice) == 19 > int(usual)
+    assert int(nice) == 10 > int(usual)
     assert session[-1:] == ["19"] * bool(session) and other[-1:] == ["0"] * bool(other)
     assert run["stages"][2]["kept"] == {"card": "card.txt"}
     assert (folder / "card.txt").read_text() == (ready / "models/card.txt").read_text()
