@@ -114,7 +114,7 @@ def main(
 def _run(plan: Plan, asked: Namespace, next_steps: Iterable[str]) -> int:
     """Repair what a killed run has left, then run what is not up to date, if anything."""
     repair(plan)
-    last = last_good(plan.experiments)
+    last = last_good(plan.experiments, clear=True)
     to_run = [stage.name for stage in plan.stages if plan.why(stage, last.get(stage.name))]
     if to_run and os.environ.get(SCHEDULER):
         with _cluster(asked):  # it is only asked whether it is there; a notebook goes by itself

@@ -18,8 +18,13 @@ from typing import Any
 
 import joblib
 
+from work_units.regular_files import Damaged, make_way, read_record, set_aside
+
 #: Besides Python itself: what may change a figure.
 LIBRARIES = ("numpy", "pandas", "scikit-learn")
+
+#: Of one unit's result.
+MOST_BYTES = 2**32
 
 _WHOLE, _HALF = ".unit", ".half"
 
@@ -50,14 +55,21 @@ class Checkpoints:
         ]
 
     def read(self) -> dict[int, Any]:
-        """The results that are there, by the number of their unit."""
+        """The results that are there, by the number of their unit; a damaged one is set aside."""
         found = {}
         for number, name in enumerate(self.names):
-            with suppress(OSError):
-                content = (self.folder / f"{name}{_WHOLE}").read_bytes()
+            file = self.folder / f"{name}{_WHOLE}"
+            try:
+                content = read_record(file, MOST_BYTES)
                 hash, pickled = content[:64], content[64:]
-                if hash == _hash(pickled).encode():  # else it is damaged, and as good as absent
-                    found[number] = pickle.loads(pickled)
+                if hash != _hash(pickled).encode():
+                    raise Damaged("its hash does not fit its content")
+                found[number] = pickle.loads(pickled)
+            except FileNotFoundError:
+                continue
+            except Damaged as damage:
+                with suppress(OSError):  # then the result is made again, and not kept
+                    set_aside(file, damage)
         return found
 
     def write(self, number: int, result: Any) -> None:
@@ -74,7 +86,7 @@ def forget(folder: str | Path) -> None:
     """Remove all kept results of a folder, and the folder if it holds nothing else."""
     for file in Path(folder).glob("*"):
         if file.suffix in (_WHOLE, _HALF):
-            file.unlink(missing_ok=True)
+            make_way(file)
     with suppress(OSError):
         Path(folder).rmdir()
 

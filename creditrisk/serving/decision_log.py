@@ -18,11 +18,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from creditrisk.data.contract import Json
+from work_units.regular_files import Damaged, kind_of, open_regular, read_record, set_aside
 
 #: What the first line follows.
 BEGIN = "0" * 64
 
 _SEAL = re.compile(rb',"sha256":"([0-9a-f]{64})"\}')
+_BEGINNING = b'{"number":'
+_NOTE = re.compile(rb"([0-9]{20}) ([0-9a-f]{64})\n")
 _SEAL_LENGTH = len(b',"sha256":""}') + 64
 
 
@@ -122,10 +125,12 @@ def open_log(path: str | Path) -> DecisionLog:
     Raises
     ------
     LogError
-        If another process has it, or if its last line is not one of ours.
+        If it is no file, another process has it, or its last line is not one of ours.
     """
     path = Path(path)
     flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
+    if kind := kind_of(path, links=True):
+        raise LogError(f"{path}: is {kind}, not a file; name another for the decision log")
     try:
         file = os.open(path, flags, 0o600)  # applicant data: for nobody else to read
     except OSError as error:
@@ -135,19 +140,23 @@ def open_log(path: str | Path) -> DecisionLog:
         end, last = _last_line(path)
         torn = os.fstat(file).st_size - end
         if torn:
-            os.ftruncate(file, end)
-            os.fsync(file)
+            _check_torn(os.pread(file, len(_BEGINNING), end), path)
         head = _head_of(last, path) if last else Head()
-        head_file = os.open(head_path(path), os.O_RDWR | os.O_CREAT, 0o600)
-        noted = read_head(path)
+        noted = _head_or_set_aside(path)
         if noted is not None and noted != head and noted.number >= head.number:
-            os.close(head_file)
             raise LogError(
                 f"{path}: does not end where it did when last written; see `verify-log`, keep it "
                 "for whoever looks into that, start another"
             )
+        if torn:
+            os.ftruncate(file, end)
+            os.fsync(file)
+        head_file = os.open(head_path(path), os.O_RDWR | os.O_CREAT, 0o600)
         os.pwrite(head_file, _head_line(head), 0)
         _sync_folder(path.parent)
+    except OSError as error:
+        os.close(file)
+        raise LogError(f"{path}: cannot be opened ({error})") from error
     except BaseException:
         os.close(file)
         raise
@@ -162,10 +171,39 @@ def entry(number: str, time: str, model: Json, application: Json, decision: Json
 def read_head(path: str | Path) -> Head | None:
     """The end of the chain as noted beside a log, None if nothing readable is there."""
     try:
-        number, sha256 = head_path(Path(path)).read_text("ascii").split()
-        return Head(int(number), sha256)
-    except (OSError, ValueError):
+        return _noted(Path(path))
+    except (OSError, Damaged):
         return None
+
+
+def _noted(path: Path) -> Head | None:
+    """The end of the chain as noted beside a log, None if none was noted yet.
+
+    Raises
+    ------
+    Damaged
+        If what is there is no such note.
+    FileNotFoundError
+        If there is nothing.
+    """
+    content = read_record(head_path(path), len(_head_line(Head())))
+    if not content:  # the server ended between making the file and writing to it
+        return None
+    if not (noted := _NOTE.fullmatch(content)):
+        raise Damaged("it holds no number and hash of a last line")
+    return Head(int(noted[1]), noted[2].decode())
+
+
+def _head_or_set_aside(path: Path) -> Head | None:
+    """The noted end of a log; one that is damaged is set aside, to be made anew from the log."""
+    try:
+        return _noted(path)
+    except FileNotFoundError as absent:
+        if kind_of(head_path(path)):  # a link that leads nowhere
+            set_aside(head_path(path), absent.strerror)
+    except Damaged as damage:
+        set_aside(head_path(path), damage)
+    return None
 
 
 def _line(entry: Json, head: Head) -> tuple[bytes, Head]:
@@ -184,13 +222,13 @@ def sealed(line: bytes) -> tuple[Head, str] | None:
     try:
         content = json.loads(line)
         return Head(int(content["number"]), seal[1].decode()), str(content["previous"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
 
 
 def _last_line(path: Path) -> tuple[int, bytes]:
     """Where the last finished line ends, and that line."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         end = file.seek(0, os.SEEK_END)
         tail, start = b"", end
         # Backwards, block by block: a log may be far larger than memory.
@@ -200,6 +238,12 @@ def _last_line(path: Path) -> tuple[int, bytes]:
             tail = file.read(step) + tail
         whole = tail[: tail.rfind(b"\n") + 1]
         return start + len(whole), whole[:-1].rpartition(b"\n")[2] + b"\n" if whole else b""
+
+
+def _check_torn(begin: bytes, path: Path) -> None:
+    """Make sure that what is cut off began as a decision, or is what a power cut left of one."""
+    if begin.strip(b"\0") and not _BEGINNING.startswith(begin):
+        raise LogError(f"{path}: its last line is no decision; name another for the decision log")
 
 
 def _head_of(last: bytes, path: Path) -> Head:

@@ -10,6 +10,7 @@ from creditrisk.data.record_checks import InvalidRecords
 from creditrisk.scoring.loading import load_scorer
 from creditrisk.scoring.scorer import ModelRefused
 from creditrisk.serving.decision_log import Head, LogError, head_path, read_head, sealed
+from work_units.regular_files import open_regular
 
 #: How far a probability may be from the logged one.
 TOLERANCE = 1e-12
@@ -104,7 +105,7 @@ def problems(path: str | Path, head: Head | None = None) -> Iterator[str]:
         last = found
         seen = seen or found == noted
     if noted is None:
-        yield f"{head_path(path).name}: missing, so lines may be missing at the end"
+        yield f"{head_path(path).name}: missing or damaged, so lines may be missing at the end"
     elif last.number < noted.number:
         yield f"end of log: {_gap(noted.number + 1, last.number)}"
     elif not seen:
@@ -124,7 +125,7 @@ def find(path: str | Path, number: str) -> Json | None:
         if wanted in line and line.endswith(b"\n"):
             try:
                 found = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             if isinstance(found, dict) and found.get("id") == number:
                 if sealed(line) is None:
@@ -142,7 +143,7 @@ def _gap(number: int, last: int) -> str:
 
 def _lines(path: Path) -> Iterator[bytes]:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             yield from file
     except OSError as error:
         raise LogError(f"{path}: cannot be read ({error.strerror})") from error

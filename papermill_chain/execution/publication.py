@@ -52,7 +52,8 @@ def publish_stage(plan: Plan, run: Run, stage: Stage, stage_run: StageRun) -> Fa
 def reuse_last(plan: Plan, run: Run, stage_run: StageRun, last: StageRun) -> None:
     """Have the last success of a stage in this run as well, with its report."""
     picture = last.picture["file"] if last.picture else None
-    for name in filter(None, [last.notebook, last.report, picture, *last.kept.values()]):
+    names = [last.notebook, last.report, picture, *last.kept.values()]
+    for name in dict.fromkeys(filter(None, names)):
         if (file := report_of(last, plan.root).with_name(name)).is_file():
             link(file, run.folder / name)
     vars(stage_run).update(vars(last) | {"status": "up to date", "why": []})

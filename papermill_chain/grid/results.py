@@ -4,8 +4,8 @@ import csv
 import io
 import json
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict
+from math import isfinite
 from typing import Any
 
 from papermill_chain.grid.combinations import Combination, Grid, Result
@@ -13,6 +13,7 @@ from papermill_chain.grid.page import page_of
 from papermill_chain.runs.figures import read_figures
 from papermill_chain.runs.files import write_whole
 from papermill_chain.runs.manifest import GOOD
+from papermill_chain.runs.record_files import file_name, read_or_absent, text_of
 
 
 def as_json(grid: Grid) -> str:
@@ -28,16 +29,35 @@ def write_results(grid: Grid, status: str) -> None:
 
 
 def results_before(grid: Grid) -> dict[str, Result]:
-    """What became of each combination that has succeeded already, by its folder."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        recorded = json.loads((grid.folder / "grid.json").read_text(encoding="utf-8"))
-        results = {one["folder"]: _read_result(one["result"]) for one in recorded}
-        return {folder: result for folder, result in results.items() if result.status in GOOD}
-    return {}
+    """What became of each combination that has succeeded already, by its folder.
+
+    A file of results that is damaged is set aside, and all combinations run again.
+    """
+    return read_or_absent(grid.folder / "grid.json", _good_results, {}, clear=True)
+
+
+def _good_results(recorded: Any) -> dict[str, Result]:
+    results = {file_name(one["folder"]): _read_result(one["result"]) for one in recorded}
+    return {folder: result for folder, result in results.items() if result.status in GOOD}
 
 
 def _read_result(recorded: dict[str, Any]) -> Result:
-    return Result(**recorded | {"figures": read_figures(recorded["figures"])})
+    run, report, index = (
+        None if recorded[name] is None else text_of(recorded[name])
+        for name in ("run", "report", "index")
+    )
+    seconds = recorded["seconds"]
+    if seconds is not None and not isfinite(seconds := float(seconds)):
+        raise ValueError(f"{seconds} seconds")
+    return Result(
+        text_of(recorded["status"]),
+        seconds,
+        run,
+        read_figures(recorded["figures"]),
+        text_of(recorded["error"]),
+        report,
+        index,
+    )
 
 
 def _table(combinations: Sequence[Combination]) -> str:

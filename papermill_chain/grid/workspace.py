@@ -22,8 +22,10 @@ from papermill_chain.execution.events import ENDS_WITH_INPUT
 from papermill_chain.grid.combinations import Result
 from papermill_chain.runs.figures import read_figures
 from papermill_chain.runs.files import link, relative, write_whole
+from work_units.regular_files import make_way, read_record, set_aside
 
 SECONDS_TO_WAIT = 10.0  # for a chain that a killed grid has left, and that is about to end
+LONGEST_LIST = 10_000_000  # bytes of the names of a chain's files
 BUSY = 75  # the exit code of a chain whose workspace another one is using
 ENDED_BY_SIGNAL = (-signal.SIGINT, -signal.SIGTERM, 128 + signal.SIGINT, 128 + signal.SIGTERM)
 OF_A_RUN = ("CHAIN_RUN_FOLDER", "CHAIN_RUN_ID", "CHAIN_STAGE")
@@ -138,27 +140,43 @@ def copy_source(files: Mapping[str, Path], source: Path) -> bool:
         there = source / path
         if not (there.is_file() and filecmp.cmp(file, there, shallow=False)):
             there.parent.mkdir(parents=True, exist_ok=True)
-            there.unlink(missing_ok=True)
+            make_way(there)
             shutil.copy2(file, there)
             changed = True
     for path in gone:
-        (source / path).unlink()
+        make_way(source / path)
     return changed or bool(gone)
 
 
 def fill(workspace: Path, source: Path) -> None:
     """Have in a workspace the files of the chain; what the chain has made there stays."""
     files, listed = _below(source), workspace / ".source"
-    if listed.is_file():
-        for gone in set(listed.read_text(encoding="utf-8").splitlines()) - files:
-            (workspace / gone).unlink(missing_ok=True)
+    for gone in _listed(listed) - files:
+        make_way(workspace / gone)
     for path in files:
         there = workspace / path
         if not (there.is_file() and os.path.samefile(source / path, there)):
             there.parent.mkdir(parents=True, exist_ok=True)
-            there.unlink(missing_ok=True)
+            make_way(there)
             link(source / path, there)
     write_whole(listed, "\n".join(sorted(files)))
+
+
+def _listed(file: Path) -> set[str]:
+    """The files that a workspace was filled with before; none if the list of them is damaged."""
+    try:
+        paths = read_record(file, LONGEST_LIST).decode("utf-8").splitlines()
+        for path in paths:
+            parts = Path(path).parts
+            strange = "\0" in path or ".." in parts or max(map(len, parts), default=999) > 255
+            if strange or path.startswith("/"):
+                raise ValueError(f"{path[:80]!r} is no path below the workspace")
+    except FileNotFoundError:
+        return set()
+    except ValueError as error:
+        set_aside(file, error)
+        return set()
+    return set(paths)
 
 
 def _below(folder: Path) -> set[str]:

@@ -11,6 +11,7 @@ from papermill_chain.reports.pages import filled
 from papermill_chain.runs.changes import changes_by_run
 from papermill_chain.runs.files import PNG, browser_pages, write_whole
 from papermill_chain.runs.manifest import Run, read_runs
+from work_units.regular_files import read_record
 
 LARGEST_PICTURE = 1_000_000  # bytes; the index carries it inside
 
@@ -77,8 +78,7 @@ def pictures_of(run: Run) -> list[Picture]:
     for picture in filter(None, (stage.picture for stage in run.stages)):
         file = run.folder / picture["file"]
         with suppress(OSError, ValueError):
-            if file.stat().st_size <= LARGEST_PICTURE:
-                png = file.read_bytes()
-                if png.startswith(PNG):
-                    found.append(Picture(b64encode(png).decode(), picture["alt"]))
+            png = read_record(file, LARGEST_PICTURE)
+            if png.startswith(PNG):
+                found.append(Picture(b64encode(png).decode(), picture["alt"]))
     return found

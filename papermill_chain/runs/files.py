@@ -7,15 +7,18 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+from papermill_chain.runs.record_files import read_json
+from work_units.regular_files import Damaged, kind_of, make_way, open_regular, set_aside
 
 PNG = b"\x89PNG\r\n\x1a\n"  # how the file of a picture begins
 
 
 def sha256(path: Path) -> str:
-    """The hash of what is in a file."""
-    with open(path, "rb") as file:
+    """The hash of what is in a file; an OSError if it is no regular one."""
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -33,10 +36,15 @@ def browser_pages(files: Mapping[str, str]) -> dict[str, str]:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file so that readers find either the old one or all of the new one."""
+    """Write a file so that readers find either the old one or all of the new one.
+
+    A folder in its place is set aside.
+    """
     half = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         half.write_text(text, encoding="utf-8")
+        if kind_of(path) == "a folder":
+            make_way(path)
         os.replace(half, path)
     finally:
         half.unlink(missing_ok=True)
@@ -61,7 +69,7 @@ def publish(outputs: dict[Path, Path], journal: Path) -> None:
             _flush(new)
             place.parent.mkdir(parents=True, exist_ok=True)
         places = {str(place): place.exists() for place in outputs.values()}
-        write_whole(journal, json.dumps(places))
+        write_whole(journal, json.dumps({"places": places, "sha256": _digest(places)}))
         for place in filter(Path.exists, outputs.values()):
             _keep_aside(place)
         for new, place in outputs.items():
@@ -73,18 +81,20 @@ def publish(outputs: dict[Path, Path], journal: Path) -> None:
 
 def take_back(journal: Path, places: Iterable[Path]) -> None:
     """Restore what a publication that came to no end has replaced; leave no trace of it."""
-    if journal.exists():
-        for name, existed in json.loads(journal.read_text(encoding="utf-8")).items():
-            place = Path(name)
-            with suppress(FileNotFoundError):  # not touched yet
-                if existed:
-                    os.replace(_aside(place), place)
-                else:
-                    place.unlink()
-        journal.unlink()
+    places = list(places)
+    if os.path.lexists(journal):
+        try:
+            existed = read_json(journal, _places_of)
+        except (Damaged, FileNotFoundError) as damage:
+            # What was new cannot be known, but what was replaced has still its second name.
+            _restore({place: True for place in places})
+            set_aside(journal, damage)
+        else:
+            _restore(existed)
+            journal.unlink()
     for place in places:
-        for leftover in filter(Path.exists, [_aside(place), _near(place)]):
-            leftover.unlink()
+        make_way(_aside(place))
+        make_way(_near(place))
 
 
 def os_error_text(error: OSError, file: Path | None = None) -> str:
@@ -94,9 +104,33 @@ def os_error_text(error: OSError, file: Path | None = None) -> str:
     return f"{reason}: {path}" if path else reason
 
 
+def _places_of(recorded: Any) -> dict[Path, bool]:
+    """The places of a journal, and whether there was a file before."""
+    places = recorded["places"]
+    if recorded["sha256"] != _digest(places):
+        raise ValueError("its hash does not fit its content")
+    return {Path(name): existed is True for name, existed in places.items()}
+
+
+def _digest(places: Mapping[str, bool]) -> str:
+    return hashlib.sha256(json.dumps(places).encode()).hexdigest()
+
+
+def _restore(existed: Mapping[Path, bool]) -> None:
+    """Put back what was replaced, as far as it was; remove what was new."""
+    for place, was_there in existed.items():
+        old = _aside(place)
+        if was_there and os.path.lexists(old) and not kind_of(old):
+            if kind_of(place) == "a folder":
+                make_way(place)
+            os.replace(old, place)
+        elif not was_there and not kind_of(place):
+            place.unlink(missing_ok=True)
+
+
 def _keep_aside(place: Path) -> None:
     """A second name for the file in a place, so that the place never stands empty."""
-    _aside(place).unlink(missing_ok=True)
+    make_way(_aside(place))
     link(place, _aside(place))
 
 
@@ -107,6 +141,7 @@ def _move(new: Path, place: Path) -> None:
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
+        make_way(_near(place))
         shutil.copy2(new, _near(place))
         _flush(_near(place))
         os.replace(_near(place), place)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import isfinite
 from pathlib import Path
 from platform import platform, python_version
@@ -12,6 +12,8 @@ from typing import Any
 
 from papermill_chain.runs.figures import Figure, read_figures
 from papermill_chain.runs.files import write_whole
+from papermill_chain.runs.record_files import file_name, read_json
+from work_units.regular_files import Damaged
 
 GOOD = ("succeeded", "up to date")
 CUT = ("running", "interrupted", "failed")
@@ -142,26 +144,32 @@ def read_run(folder: Path) -> Run:
         If its manifest is not there or broken.
     """
     try:
-        recorded = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        return Run(
-            folder,
-            id=str(recorded["id"]),
-            title=str(recorded.get("title") or ""),
-            started=_read_time(recorded["started"]),
-            parameters=dict(recorded.get("parameters") or {}),
-            stages=[read_stage(each) for each in recorded["stages"]],
-            git=_read_git(recorded.get("git")),
-            lock_sha256=_text(recorded.get("lock_sha256")),
-            python=str(recorded.get("python") or ""),
-            platform=str(recorded.get("platform") or ""),
-            status=str(recorded["status"]),
-            finished=_text(recorded.get("finished")),
-            seconds=_read_seconds(recorded.get("seconds")),
-            after=_text(recorded.get("after")),
-            troubles=[str(trouble) for trouble in recorded.get("troubles") or []],
-        )
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
-        raise UnreadableManifest(f"{type(error).__name__}: {error}") from error
+        return read_json(folder / "manifest.json", partial(_run_of, folder))
+    except Damaged as damage:
+        raise UnreadableManifest(str(damage)) from damage
+    except OSError as error:
+        raise UnreadableManifest(error.strerror or str(error)) from error
+
+
+def _run_of(folder: Path, recorded: Any) -> Run:
+    """A run as its manifest has it."""
+    return Run(
+        folder,
+        id=str(recorded["id"]),
+        title=str(recorded.get("title") or ""),
+        started=_read_time(recorded["started"]),
+        parameters=dict(recorded.get("parameters") or {}),
+        stages=[read_stage(each) for each in recorded["stages"]],
+        git=_read_git(recorded.get("git")),
+        lock_sha256=_text(recorded.get("lock_sha256")),
+        python=str(recorded.get("python") or ""),
+        platform=str(recorded.get("platform") or ""),
+        status=str(recorded["status"]),
+        finished=_text(recorded.get("finished")),
+        seconds=_read_seconds(recorded.get("seconds")),
+        after=_text(recorded.get("after")),
+        troubles=[str(trouble) for trouble in recorded.get("troubles") or []],
+    )
 
 
 def read_runs(experiments: Path) -> list[Run]:
@@ -196,7 +204,9 @@ def read_stage(recorded: Mapping[str, Any]) -> StageRun:
         basis=_read_basis(recorded.get("basis")),
         reads=_texts(recorded.get("reads")),
         writes=_texts(recorded.get("writes")),
-        kept={name: Path(file).name for name, file in _texts(recorded.get("kept")).items()},
+        kept={
+            name: file_name(Path(file).name) for name, file in _texts(recorded.get("kept")).items()
+        },
         headline=str(recorded.get("headline") or ""),
         figures=read_figures(recorded.get("figures")),
         picture=picture and {"file": Path(picture["file"]).name, "alt": str(picture["alt"])},

@@ -15,11 +15,13 @@ from papermill_chain.runs.manifest import Run, StageRun
 def new_run(root: Path, title: str, parameters: dict[str, Any], stages: list[StageRun]) -> Run:
     """A run with a folder of its own, named after the time in UTC."""
     now = datetime.now(UTC)
+    runs = root / "experiments" / "runs"
+    runs.mkdir(parents=True, exist_ok=True)
     for attempt in count(1):
         id = f"{now:%Y%m%d-%H%M%S}" + (f"-{attempt}" if attempt > 1 else "")
-        folder = root / "experiments" / "runs" / id
+        folder = runs / id
         with suppress(FileExistsError):
-            folder.mkdir(parents=True)
+            folder.mkdir()
             break
     (folder / "staged").mkdir()
     lock = root / "uv.lock"

@@ -1,6 +1,7 @@
 """Work that is cut short: what is done is kept whole, and only the rest is done later."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 import sklearn
 from conftest import ROOT
+from damage import damage, no_longer_than, remove
 
 from work_units.checkpoints import basis, forget
 from work_units.units import run_units
@@ -74,6 +76,30 @@ def test_a_damaged_result_is_made_again(damage, tmp_path):
     assert run_units(square, three, 1, tmp_path / "kept") == [0, 1, 4]
     assert run_units(square, three, 1, tmp_path / "kept") == [0, 1, 4]
     assert [(tmp_path / str(number)).read_text() for number in range(3)] == ["xx"] * 3
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes and sockets")
+def test_whatever_befalls_a_result_it_is_made_again(tmp_path, capsys):
+    kept, outside, luck = tmp_path / "kept", tmp_path / "outside", random.Random(23)
+    units = [(2, 3), (3, 2)]
+    assert run_units(pow, units, 1, kept) == [8, 9]
+    whole = {file: file.read_bytes() for file in kept.iterdir()}
+    with no_longer_than(300):
+        for number in range(300):
+            outside.write_text("outside")
+            what = damage(list(whole)[number % 2], luck, outside)
+            assert run_units(pow, units, 1, kept) == [8, 9], what
+            assert {file: file.read_bytes() for file in whole} == whole, what
+            said = capsys.readouterr().err
+            aside = list(kept.glob("*.damaged-1"))
+            assert said.count("is set aside as") == said.count("\n") == len(aside) <= 1, what
+            assert outside.read_text() == "outside", what
+            for each in aside:
+                remove(each)
+    next(iter(whole)).unlink()
+    next(iter(whole)).mkdir()
+    forget(kept)
+    assert [file.name for file in kept.iterdir()] == [f"{next(iter(whole)).name}.damaged-1"]
 
 
 def test_a_result_is_taken_for_that_of_nothing_else(tmp_path, monkeypatch):
