@@ -24,7 +24,11 @@ COMPARISON = {
 }
 OUT_OF_FOLD = {"out_of_fold_path": COMPARISON["out_of_fold_path"]}
 MODEL = {"model_path": "models/credit_risk_model.pkl"}
-BESIDE = {"model_columns_path": "models/model_columns.pkl", "manifest_path": "models/manifest.json"}
+BESIDE = {
+    "model_columns_path": "models/model_columns.pkl",
+    "model_skops_path": "models/credit_risk_model.skops",
+    "manifest_path": "models/manifest.json",
+}
 REGISTRATION = {"registration_path": "experiments/registration.json"}
 
 VALIDATION = {"validation_path": "experiments/validation.json"}

@@ -15,12 +15,10 @@ whoever starts a server twice, and shows that all answer alike.
 """
 
 import argparse
-import hashlib
 import json
 import logging
 import multiprocessing
 import os
-import pickle
 import socket
 import statistics
 import subprocess
@@ -233,7 +231,8 @@ def prepare(place: Path, trees: int) -> None:
     from creditrisk.modelling import candidates
     from creditrisk.registry import mlflow_store, promotion
     from creditrisk.scoring.fast_path import golden_codes
-    from creditrisk.scoring.loading import TRUSTED_TYPES
+    from creditrisk.scoring.model_files import TRUSTED_TYPES, save_pickle, save_skops
+    from creditrisk.scoring.model_manifest import sealed
 
     contract = read_contract(ROOT / "data/raw/datapackage.json")
     table = read_raw(ROOT / "data/raw/german_credit_data.csv", contract)
@@ -244,26 +243,21 @@ def prepare(place: Path, trees: int) -> None:
     pipeline = candidates.decision_model(ready, forest, 0.7)
     pipeline.named_steps["decide"].fit(X, y)
     fitted = pipeline.named_steps["decide"].estimator_
-    content = {
-        "models/credit_risk_model.pkl": pickle.dumps(pipeline),
-        "models/model_columns.pkl": pickle.dumps(list(X.columns)),
-        "classic.pkl": pickle.dumps(fitted),
-        "classic_columns.pkl": pickle.dumps(list(X.columns)),
-    }
-    (place / "models").mkdir()
-    for name, what in content.items():
-        (place / name).write_bytes(what)
-    hashes = [hashlib.sha256(each).hexdigest() for each in content.values()]
+    save_pickle(fitted, place / "classic.pkl")
+    save_pickle(list(X.columns), place / "classic_columns.pkl")
+    folder = place / "models"
+    folder.mkdir()
     manifest = {
         "model": mlflow_store.MODEL_NAME,
         "version": 1,
         "cutoff": 0.7,
-        "model_sha256": hashes[0],
-        "model_columns_sha256": hashes[1],
+        "model_sha256": save_pickle(pipeline, folder / "credit_risk_model.pkl"),
+        "model_columns_sha256": save_pickle(list(X.columns), folder / "model_columns.pkl"),
+        "model_skops_sha256": save_skops(pipeline, folder / "credit_risk_model.skops"),
         "libraries": mlflow_store.libraries(),
         "contract": contract.package,
     }
-    (place / "models/manifest.json").write_text(json.dumps(manifest))
+    (folder / "manifest.json").write_text(json.dumps(sealed(manifest)), "utf-8")
     # Every row of the data and draws from all over the contract, with what the pickle says of them.
     places = domain(contract)
     drawn = places.frame(golden_codes(places, draws=10_000, seed=11))
@@ -277,7 +271,12 @@ def prepare(place: Path, trees: int) -> None:
     with mlflow.start_run():
         example = raw.head(3).reset_index(drop=True)
         version = mlflow_store.register(
-            client, pipeline, contract, example, "benchmark", {"model_sha256": hashes[0]}
+            client,
+            pipeline,
+            contract,
+            example,
+            "benchmark",
+            {"model_sha256": str(manifest["model_sha256"])},
         )
         # What anybody would log: the pipeline, MLflow's own flavor, probabilities.
         mlflow.sklearn.log_model(

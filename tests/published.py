@@ -1,8 +1,6 @@
 """A small trained model in a folder, for whatever serves or scores with one."""
 
-import hashlib
 import json
-import pickle
 from pathlib import Path
 
 import sklearn
@@ -13,6 +11,8 @@ from creditrisk.data.encoding import encoder, target
 from creditrisk.data.examples import applications
 from creditrisk.data.raw import read_raw
 from creditrisk.modelling import candidates
+from creditrisk.scoring.model_files import save_pickle, save_skops
+from creditrisk.scoring.model_manifest import sealed
 
 RAW_FILE = ROOT / "data/raw/german_credit_data.csv"
 CONTRACT = read_contract(ROOT / "data/raw/datapackage.json")
@@ -26,23 +26,16 @@ def publish(folder: Path, name: str, version: int) -> Path:
     X, y = ready.transform(table), target(table, CONTRACT)
     pipeline = candidates.decision_model(ready, candidates.estimator(name, CONTRACT, 7), 0.7)
     pipeline.named_steps["decide"].fit(X, y)
-    content = {
-        "credit_risk_model.pkl": pickle.dumps(pipeline),
-        "model_columns.pkl": pickle.dumps(list(X.columns)),
+    manifest = {
+        "model": "Credit_Risk_Model",
+        "version": version,
+        "cutoff": 0.7,
+        "model_sha256": save_pickle(pipeline, folder / "credit_risk_model.pkl"),
+        "model_columns_sha256": save_pickle(list(X.columns), folder / "model_columns.pkl"),
+        "model_skops_sha256": save_skops(pipeline, folder / "credit_risk_model.skops"),
+        "libraries": {"scikit-learn": sklearn.__version__},
+        "contract": CONTRACT.package,
+        "reference": TWO,
     }
-    hashes = [hashlib.sha256(each).hexdigest() for each in content.values()]
-    content["manifest.json"] = json.dumps(
-        {
-            "model": "Credit_Risk_Model",
-            "version": version,
-            "cutoff": 0.7,
-            "model_sha256": hashes[0],
-            "model_columns_sha256": hashes[1],
-            "libraries": {"scikit-learn": sklearn.__version__},
-            "contract": CONTRACT.package,
-            "reference": TWO,
-        }
-    ).encode()
-    for file, what in content.items():
-        (folder / file).write_bytes(what)
+    (folder / "manifest.json").write_text(json.dumps(sealed(manifest)), "utf-8")
     return folder

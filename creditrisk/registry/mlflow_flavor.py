@@ -21,6 +21,7 @@ What MLflow 3.17 does to an application before a model sees it, and what follows
   stack trace after it unless it is an MlflowException: hence :class:`RefusedApplications`.
 """
 
+import hashlib
 import json
 import os
 from dataclasses import asdict
@@ -39,7 +40,7 @@ from sklearn.pipeline import Pipeline
 
 from creditrisk.data.contract import Contract, Json, Level
 from creditrisk.data.record_checks import InvalidRecords
-from creditrisk.scoring import loading, scorer
+from creditrisk.scoring import loading, mlflow_files, model_files, model_manifest, scorer
 
 
 class RefusedApplications(MlflowException):
@@ -136,19 +137,34 @@ def save_model(
         metadata={"columns": {field.name: field.allowed for field in contract.fields}},
         pip_requirements=[f"{package}=={version}" for package, version in libraries.items()],
         serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_SKOPS,
-        skops_trusted_types=loading.TRUSTED_TYPES,
+        skops_trusted_types=model_files.TRUSTED_TYPES,
     )
-    manifest: Json = {"libraries": libraries, "contract": contract.package}
-    if reference is not None:
-        manifest["reference"] = reference
-    Path(path, "manifest.json").write_text(json.dumps(manifest, ensure_ascii=False), "utf-8")
     mlflow_model.flavors["python_function"]["loader_module"] = __name__
     mlflow_model.save(str(Path(path, "MLmodel")))
+    files = mlflow_files.files_in(Path(path))
+    hashes = {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)}
+    manifest: Json = {"libraries": libraries, "contract": contract.package, "files": hashes}
+    if reference is not None:
+        manifest["reference"] = reference
+    text = json.dumps(model_manifest.sealed(manifest), ensure_ascii=False)
+    Path(path, "manifest.json").write_text(text, "utf-8")
 
 
 def _load_pyfunc(path: str) -> ServedModel:
-    """What MLflow calls to load the model from its folder."""
-    files = {name: Path(path, name).read_bytes() for name in ("manifest.json", "model.skops")}
+    """What MLflow calls to load the model from its folder; nothing is opened before it is verified.
+
+    The files are compared with the registry's hash, if they were downloaded from a registry that
+    answers, and always with the hashes in their manifest, which has one of itself and may be
+    signed.
+
+    Raises
+    ------
+    ModelRefused
+        If the files are not those that were saved.
+    """
+    files, version = mlflow_files.files_in(Path(path)), mlflow_files.version_in(Path(path))
+    if version is not None:
+        mlflow_files.check(version, files, path)
     return ServedModel(loading.scorer_of_artifact(files, path))
 
 

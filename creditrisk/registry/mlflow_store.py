@@ -1,9 +1,7 @@
 """MLflow: tracked candidates and registered versions."""
 
-import hashlib
 import logging
 import os
-import pickle
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -28,6 +26,7 @@ from sklearn.pipeline import Pipeline
 from creditrisk.data.contract import Contract, Json, Level
 from creditrisk.registry import mlflow_flavor
 from creditrisk.scoring import mlflow_files
+from creditrisk.scoring.loading import load_scorer
 
 MODEL_NAME = "Credit_Risk_Model"
 EXPERIMENT = "Credit risk"
@@ -237,21 +236,17 @@ def close_runs(client: MlflowClient, chain_runs: list[str]) -> None:
 
 
 def load(version: str | int) -> Pipeline:
-    """The model of a registered version, as scikit-learn pipeline."""
-    return mlflow.sklearn.load_model(f"models:/{MODEL_NAME}/{version}")
+    """The model of a registered version, as scikit-learn pipeline; verified before it is opened.
+
+    Raises
+    ------
+    ModelRefused
+        As :func:`creditrisk.scoring.loading.load_scorer`.
+    """
+    return load_scorer(f"models:/{MODEL_NAME}/{version}").pipeline
 
 
 def attach_reports(client: MlflowClient, run: str, reports: list[Path]) -> None:
     """Store rendered reports as artifacts of a run, under ``reports/``."""
     for report in reports:
         client.log_artifact(run, str(report), "reports")
-
-
-def save(model: object, path: str | Path) -> str:
-    """Pickle to a file and return its sha256; a full disk is an error, not a short file."""
-    content = pickle.dumps(model)
-    with open(path, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    return hashlib.sha256(content).hexdigest()

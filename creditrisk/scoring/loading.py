@@ -1,43 +1,18 @@
-"""Saved models, verified before they are opened: from a folder or from the registry."""
+"""Saved models, verified before they are opened: from a folder or from the registry.
+
+Only skops files are opened, with the types of this project's models: nothing in them is executed.
+"""
 
 import hashlib
-import json
-import pickle
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import sklearn
-
-from creditrisk.data.contract import (
-    Contract,
-    ContractError,
-    Json,
-    parse_contract,
-)
-from creditrisk.data.encoding import matrix_columns
+from creditrisk.data.contract import Contract, Json
 from creditrisk.scoring.fast_path import make_scorer
+from creditrisk.scoring.model_files import HASHES, MODEL, open_skops, read
+from creditrisk.scoring.model_manifest import EARLIER_LAYOUT, check_files, compare, read_manifest
 from creditrisk.scoring.scorer import ModelRefused, Scorer
-
-#: Types of scikit-learn, SciPy and NumPy in the candidates that skops opens only if named.
-TRUSTED_TYPES = [
-    "numpy.argmax",
-    "numpy.dtype",
-    "scipy._lib.array_api_compat.numpy._aliases.asarray",
-    "scipy.interpolate._bsplines.BSpline",
-    "scipy.interpolate._bsplines._BSpline",  # its name from SciPy 1.18 on
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-    "sklearn.model_selection._split.StratifiedKFold",
-    "sklearn.tree._tree.Tree",
-    "sklearn.utils._bunch.Bunch",
-]
-
-#: What to do about a model whose file names modules of before they moved.
-EARLIER_LAYOUT = (
-    "by an earlier layout of this project; run the chain again (python run_all.py), "
-    "which registers it anew"
-)
 
 #: The line of a registered model's MLmodel that names the module MLflow loads it with.
 LOADER = b"loader_module: creditrisk.registry.mlflow_flavor"
@@ -49,15 +24,16 @@ def load_scorer(source: str | Path = "models") -> Scorer:
     Parameters
     ----------
     source
-        A folder with ``manifest.json`` and the two pickles it describes, or
+        A folder with ``manifest.json`` and the model that it describes, or
         ``models:/<name>@<alias>`` or ``models:/<name>/<version>`` of the MLflow registry in
         use.
 
     Raises
     ------
     ModelRefused
-        If the model is missing, is not the one that its manifest or version describes, was made
-        by an earlier layout of this project, or needs another version of scikit-learn.
+        If the model is missing, is not the one that its manifest or version describes, is not
+        signed as ``CREDITRISK_MANIFEST_KEY`` asks, was made by an earlier layout of this project,
+        or needs another version of scikit-learn.
     """
     if str(source).startswith("models:/"):
         return _from_registry(str(source))
@@ -65,33 +41,22 @@ def load_scorer(source: str | Path = "models") -> Scorer:
 
 
 def _from_folder(folder: Path) -> Scorer:
-    content = {}
-    for name in ("manifest.json", "model_columns.pkl", "credit_risk_model.pkl"):
-        try:
-            content[name] = (folder / name).read_bytes()
-        except OSError as error:
-            raise ModelRefused(f"{folder / name} cannot be read ({error.strerror})") from error
-    manifest, contract = _manifest(content["manifest.json"], f"{folder}/manifest.json")
-    hashes = {"model_columns.pkl": "model_columns_sha256", "credit_risk_model.pkl": "model_sha256"}
-    for name, key in hashes.items():
-        # The bytes that are hashed are those that are opened below: no change in between.
-        if hashlib.sha256(content[name]).hexdigest() != manifest.get(key):
+    path = folder / "manifest.json"
+    manifest, contract = read_manifest(read(path), str(path))
+    # The bytes that are hashed are those that are opened below: no change in between.
+    content = {
+        name: read(folder / name) for name in HASHES if name == MODEL or (folder / name).exists()
+    }
+    for name, found in content.items():
+        if hashlib.sha256(found).hexdigest() != manifest.get(HASHES[name]):
             raise ModelRefused(
                 f"{folder / name} is not the file that manifest.json describes (sha256 differs): "
                 "it was changed, cut short, or comes from another run"
             )
-    columns = _opened(pickle.loads, content["model_columns.pkl"], folder / "model_columns.pkl")
-    if columns != matrix_columns(contract):
-        raise ModelRefused(f"the columns in {folder} are not those of the contract beside them")
-    model = "credit_risk_model.pkl"
-    pipeline = _opened(pickle.loads, content[model], folder / model)
-    scorer = make_scorer(
-        pipeline,
-        contract,
-        manifest.get("model", ""),
-        manifest["model_sha256"],
-        manifest.get("reference"),
-    )
+    compare(manifest, folder)
+    pipeline = open_skops(content[MODEL], folder / MODEL)
+    name, sha256 = str(manifest.get("model", "")), str(manifest.get("model_sha256", ""))
+    scorer = _scorer(pipeline, contract, manifest, str(folder), name, sha256)
     if scorer.cutoff != manifest.get("cutoff"):
         raise ModelRefused(f"the cut-off of the model in {folder} is not the one in manifest.json")
     return replace(scorer, version=manifest.get("version"))
@@ -109,13 +74,7 @@ def _from_registry(uri: str) -> Scorer:
     except (MlflowException, OSError) as error:
         reason = getattr(error, "message", type(error).__name__)
         raise ModelRefused(f"{uri} cannot be fetched ({reason})") from error
-    found = mlflow_files.sha256_of(files)
-    if found != version.tags.get("artifact_sha256"):
-        raise ModelRefused(
-            f"the files of {uri} are not those that were registered (sha256 differs)"
-            if "artifact_sha256" in version.tags
-            else f"{uri} was registered without a sha256 of its files; register it again"
-        )
+    found = mlflow_files.check(version, files, uri)
     scorer = scorer_of_artifact(files, uri)
     return replace(
         scorer,
@@ -134,49 +93,27 @@ def scorer_of_artifact(files: dict[str, bytes], source: str) -> Scorer:
     ModelRefused
         As :func:`creditrisk.scoring.loading.load_scorer`.
     """
-    import skops.io
-
-    if not {"manifest.json", "model.skops"} <= set(files):
-        raise ModelRefused(f"{source} has no manifest.json and model.skops; register it again")
-    if LOADER not in files.get("MLmodel", LOADER):
+    needed = {"manifest.json", "model.skops", "MLmodel"}
+    if not needed <= set(files):
+        missing = " and ".join(sorted(needed - set(files)))
+        raise ModelRefused(f"{source} has no {missing}; register it again")
+    if LOADER not in map(bytes.strip, files["MLmodel"].splitlines()):
         raise ModelRefused(f"{source} was registered {EARLIER_LAYOUT}")
-    manifest, contract = _manifest(files["manifest.json"], f"manifest.json of {source}")
-    # The trusted types are those of this project. MLflow takes the list stored beside the model,
-    # which can be changed along with the model.
-    pipeline = _opened(
-        lambda content: skops.io.loads(content, trusted=TRUSTED_TYPES), files["model.skops"], source
-    )
+    manifest, contract = read_manifest(files["manifest.json"], f"manifest.json of {source}")
+    check_files(manifest, files, source)
+    pipeline = open_skops(files["model.skops"], source)
     sha256 = hashlib.sha256(files["model.skops"]).hexdigest()
-    return make_scorer(pipeline, contract, "", sha256, manifest.get("reference"))
+    return _scorer(pipeline, contract, manifest, source, "", sha256)
 
 
-def _manifest(content: bytes, path: str) -> tuple[Json, Contract]:
-    """A model's manifest and its contract; refused if incomplete or of another scikit-learn."""
+def _scorer(
+    pipeline: Any, contract: Contract, manifest: Json, source: str, name: str, sha256: str
+) -> Scorer:
     try:
-        manifest = json.loads(content)
-        needed = manifest["libraries"]["scikit-learn"]
-        contract = parse_contract(manifest["contract"], f"the contract in {path}")
-        made_with = needed.split(".")[:2]
-    except ContractError as error:
-        reason = "; ".join(error.problems)
-        raise ModelRefused(f"{path} is no manifest of a model ({reason})") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = f"it has no {error}" if isinstance(error, KeyError) else "it cannot be understood"
-        raise ModelRefused(f"{path} is no manifest of a model ({reason})") from error
-    if made_with != sklearn.__version__.split(".")[:2]:
+        return make_scorer(pipeline, contract, name, sha256, manifest.get("reference"))
+    except ModelRefused:
+        raise
+    except Exception as error:  # of parts that do not belong together
         raise ModelRefused(
-            f"the model was made with scikit-learn {needed}, installed is {sklearn.__version__}"
-        )
-    return manifest, contract
-
-
-def _opened(loads: Callable[[bytes], Any], content: bytes, path: Path | str) -> Any:
-    try:
-        return loads(content)
-    except ModuleNotFoundError as error:
-        module = error.name or ""
-        if module.startswith("creditrisk."):
-            raise ModelRefused(f"{path} was made {EARLIER_LAYOUT}") from error
-        raise ModelRefused(f"{path} needs the module {module}, which is not installed") from error
-    except Exception as error:  # a pickle can fail in any way
-        raise ModelRefused(f"{path} cannot be opened ({type(error).__name__})") from error
+            f"the model of {source} does not answer ({type(error).__name__})"
+        ) from error

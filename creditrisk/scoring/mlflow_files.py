@@ -2,16 +2,26 @@
 
 import hashlib
 import os
+import socket
 import tempfile
 from pathlib import Path
+from urllib.parse import urlsplit
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nothing of a bank's models leaves it
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
+import mlflow
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.models_artifact_repo import REGISTERED_MODEL_META_FILE_NAME
+from mlflow.utils.yaml_utils import read_yaml
+
+from creditrisk.scoring.scorer import ModelRefused
+
+#: Seconds in which a registry's server has to take a connection.
+PATIENCE = 3.0
 
 
 def version_of(uri: str) -> tuple[ModelVersion, str | None]:
@@ -44,12 +54,62 @@ def files_of(uri: str) -> dict[str, bytes]:
         If they cannot be fetched.
     """
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(download_artifacts(uri, dst_path=folder))
-        return {
-            path.relative_to(root).as_posix(): path.read_bytes()
-            for path in root.rglob("*")
-            if path.is_file() and path.name != REGISTERED_MODEL_META_FILE_NAME
-        }
+        return files_in(Path(download_artifacts(uri, dst_path=folder)))
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    """The content of a downloaded model's files by name, without the one MLflow adds."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != REGISTERED_MODEL_META_FILE_NAME
+    }
+
+
+def version_in(folder: Path) -> ModelVersion | None:
+    """The registered version that a folder was downloaded from.
+
+    None if MLflow has not noted one, or if the registry is out of reach or does not have it.
+    """
+    try:
+        noted = read_yaml(str(folder), REGISTERED_MODEL_META_FILE_NAME)  # type: ignore[no-untyped-call]
+        if not _within_reach(mlflow.get_registry_uri()):
+            return None
+        number = str(noted["model_version"])
+        return MlflowClient().get_model_version(str(noted["model_name"]), number)
+    except (MlflowException, OSError, KeyError, TypeError, ValueError):
+        return None
+
+
+def _within_reach(registry: str) -> bool:
+    """Whether a registry can be asked: MLflow waits for minutes, and makes files of its own."""
+    place = urlsplit(registry)
+    if place.scheme == "sqlite":
+        return Path(registry.removeprefix("sqlite:///")).exists()
+    if place.scheme in ("http", "https") and place.hostname:
+        port = place.port or {"http": 80, "https": 443}[place.scheme]
+        socket.create_connection((place.hostname, port), PATIENCE).close()
+    return True
+
+
+def check(version: ModelVersion, files: dict[str, bytes], source: str) -> str:
+    """The hash of a version's files, which has to be the one that was registered.
+
+    Raises
+    ------
+    ModelRefused
+        If it is another, or none was registered.
+    """
+    found = sha256_of(files)
+    if "artifact_sha256" not in version.tags:
+        raise ModelRefused(
+            f"{source} was registered without a sha256 of its files; register it again"
+        )
+    if found != version.tags["artifact_sha256"]:
+        raise ModelRefused(
+            f"the files of {source} are not those that were registered (sha256 differs)"
+        )
+    return found
 
 
 def sha256_of(files: dict[str, bytes]) -> str:

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from creditrisk.data.examples import applications
 from creditrisk.scoring.loading import load_scorer
+from creditrisk.scoring.model_files import HASHES
 from creditrisk.scoring.scorer import Scorer
 
 log = logging.getLogger("creditrisk")
 
 #: Any of these changing means that somebody has put another model into the folder.
-FILES = ("manifest.json", "credit_risk_model.pkl", "model_columns.pkl")
+FILES = ("manifest.json", *HASHES)
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,7 @@ MADE = [
     "experiments/explanation.json",
     "models/credit_risk_model.pkl",
     "models/model_columns.pkl",
+    "models/credit_risk_model.skops",
     "models/manifest.json",
     "models/model_card.md",
     "models/model_card.html",
@@ -254,6 +255,7 @@ def test_manifest_beside_the_model_describes_it(finished):
     made = hashes(project)
     assert manifest["model_sha256"] == made["models/credit_risk_model.pkl"]
     assert manifest["model_columns_sha256"] == made["models/model_columns.pkl"]
+    assert manifest["model_skops_sha256"] == made["models/credit_risk_model.skops"]
     package = json.loads((project / "data/raw/datapackage.json").read_text("utf-8"))
     assert manifest["contract"] == package
 
