@@ -5,6 +5,8 @@ from pathlib import Path
 
 import sklearn
 from conftest import ROOT
+from sklearn.base import BaseEstimator
+from sklearn.pipeline import Pipeline
 
 from creditrisk.data.contract import read_contract
 from creditrisk.data.encoding import encoder, target
@@ -20,18 +22,29 @@ ONE, TWO, THREE = applications(CONTRACT)
 
 
 def publish(folder: Path, name: str, version: int) -> Path:
-    """Put a small trained model into a folder, as the registration notebook does."""
-    folder.mkdir(exist_ok=True)
+    """Train a model and put it into a folder, as the registration notebook does."""
+    return put(folder, trained(candidates.estimator(name, CONTRACT, 7)), version)
+
+
+def trained(estimator: BaseEstimator) -> Pipeline:
+    """A model that has learned from the whole raw file."""
     table, ready = read_raw(RAW_FILE, CONTRACT), encoder(CONTRACT)
     X, y = ready.transform(table), target(table, CONTRACT)
-    pipeline = candidates.decision_model(ready, candidates.estimator(name, CONTRACT, 7), 0.7)
+    pipeline = candidates.decision_model(ready, estimator, 0.7)
     pipeline.named_steps["decide"].fit(X, y)
+    return pipeline
+
+
+def put(folder: Path, pipeline: Pipeline, version: int) -> Path:
+    """Put a trained model into a folder, as the registration notebook does."""
+    folder.mkdir(exist_ok=True)
+    columns = list(pipeline.named_steps["encode"].get_feature_names_out())
     manifest = {
         "model": "Credit_Risk_Model",
         "version": version,
         "cutoff": 0.7,
         "model_sha256": save_pickle(pipeline, folder / "credit_risk_model.pkl"),
-        "model_columns_sha256": save_pickle(list(X.columns), folder / "model_columns.pkl"),
+        "model_columns_sha256": save_pickle(columns, folder / "model_columns.pkl"),
         "model_skops_sha256": save_skops(pipeline, folder / "credit_risk_model.skops"),
         "libraries": {"scikit-learn": sklearn.__version__},
         "contract": CONTRACT.package,

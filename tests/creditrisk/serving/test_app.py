@@ -25,6 +25,7 @@ from waitress import wasyncore
 
 from creditrisk import cli
 from creditrisk.scoring.loading import load_scorer
+from creditrisk.scoring.model_manifest import sealed
 from creditrisk.serving import client, decision_log, http_server, replay
 from creditrisk.serving.app import create_app
 from creditrisk.serving.model_reload import serve_from
@@ -138,7 +139,7 @@ def test_reasons_are_told_if_asked_and_if_the_model_can(server, first, tmp_path)
     shutil.copytree(first, tmp_path / "old")
     manifest = json.loads((first / "manifest.json").read_text())
     del manifest["reference"]
-    (tmp_path / "old/manifest.json").write_text(json.dumps(manifest))
+    (tmp_path / "old/manifest.json").write_text(json.dumps(sealed(manifest)))
     asked = create_app(serve_from(str(tmp_path / "old"))).test_client()
     assert asked.post("/predict", json=ONE).status_code == 200
     refused = asked.post("/predict?reasons=true", json=ONE)
@@ -904,7 +905,7 @@ def test_help_is_quick_and_a_folder_is_served_with_what_it_needs(first):
     ask = "from creditrisk.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass"
     shown = imported(ask, "pandas sklearn mlflow flask waitress")
     assert shown.endswith("[]\n") and "creditrisk replay" in shown
-    unwanted = "matplotlib seaborn papermill mlflow skops"
+    unwanted = "matplotlib seaborn papermill mlflow"
     decide = f"print(model_reload.serve_from({str(first)!r}).scorer.score([{ONE!r}])[0].decision)"
     shown = imported(
         f"from creditrisk.serving import http_server, model_reload; {decide}", unwanted
