@@ -104,6 +104,7 @@ def score(source: Path, out: Path, model: str, workers: int = 2) -> Took:
         "--models",
         model,
         "--overwrite",
+        "--blank-is-level",
         "--workers",
         workers,
     ]
@@ -332,7 +333,7 @@ def start(source: Path, out: Path, model: str, *options: str) -> psutil.Popen:
     """`creditrisk score` as a process."""
     command = [sys.executable, "-m", "creditrisk.cli", "score", source, out, "--models", model]
     return psutil.Popen(
-        [*map(str, command), *options],
+        [*map(str, command), "--blank-is-level", *options],
         cwd=ROOT,
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -39,7 +39,7 @@ APPLICATION = {
     "Job": 2,
     "Housing": "own",
     "Saving accounts": "little",
-    "Checking account": None,
+    "Checking account": "rich",
     "Credit amount": 2500,
     "Duration": 24,
     "Purpose": "car",
@@ -227,6 +227,7 @@ def prepare(place: Path, trees: int) -> None:
     from creditrisk.data.contract import read_contract
     from creditrisk.data.domain import domain
     from creditrisk.data.encoding import encoder, target
+    from creditrisk.data.frame_codes import as_stated
     from creditrisk.data.raw import read_raw
     from creditrisk.modelling import candidates
     from creditrisk.registry import mlflow_store, promotion
@@ -264,7 +265,8 @@ def prepare(place: Path, trees: int) -> None:
     sample = pd.concat([raw, drawn], ignore_index=True)
     records = json.loads(sample.to_json(orient="records"))
     expected = pipeline.predict_proba(sample)[:, 1].tolist()
-    (place / "sample.json").write_text(json.dumps([records, expected]))
+    stated = json.loads(as_stated(sample, contract).to_json(orient="records"))
+    (place / "sample.json").write_text(json.dumps([records, stated, expected]))
     logging.disable(logging.WARNING)
     warnings.simplefilter("ignore")  # of MLflow, about whole numbers that may be missing one day
     client = mlflow_store.connect(place / "mlflow.db")
@@ -391,14 +393,14 @@ def apart(found: list[float], expected: list[float], cutoff: float = 0.7) -> str
 
 def rehearse(place: Path) -> list[str]:
     """Start each server once; lines of a table of how far ours and MLflow's are from the pickle."""
-    records, expected = json.loads((place / "sample.json").read_text())
+    _, stated, expected = json.loads((place / "sample.json").read_text())
     lines = []
     for contestant in contestants():
         print(f"rehearsal: {contestant.name}", file=sys.stderr)
         begin(contestant, place)
         try:
             if contestant.name in ("ours", "mlflow, our flavor"):
-                found = contestant.probabilities(records)
+                found = contestant.probabilities(stated)
                 lines.append(f"| {contestant.name}, over HTTP | {apart(found, expected)} |")
         finally:
             end(contestant)
@@ -411,13 +413,13 @@ def in_process(place: Path, rounds: int, tables) -> None:
 
     from creditrisk.scoring.loading import load_scorer
 
-    records, expected = json.loads((place / "sample.json").read_text())
+    records, stated, expected = json.loads((place / "sample.json").read_text())
     scorer = load_scorer(place / "models")
     sample = pd.DataFrame(records)
     pipeline, thousand = scorer.pipeline, sample.head(1000)
     many = pd.concat([thousand] * 20, ignore_index=True)
-    one_by_one = [scorer.score(each)[0].probability for each in records]
-    together = [each.probability for each in scorer.score(records)]
+    one_by_one = [scorer.score(each)[0].probability for each in stated]
+    together = [each.probability for each in scorer.score(stated)]
     exact = [
         f"| in process, one by one | {apart(one_by_one, expected)} |",
         f"| in process, together | {apart(together, expected)} |",
@@ -425,11 +427,11 @@ def in_process(place: Path, rounds: int, tables) -> None:
     ]
     cases = {
         "1 record": (
-            lambda: scorer.score(records[0]),
+            lambda: scorer.score(stated[0]),
             lambda: pipeline.predict_proba(sample.head(1)),
         ),
         "1,000 records": (
-            lambda: scorer.score(records[:1000]),
+            lambda: scorer.score(stated[:1000]),
             lambda: pipeline.predict_proba(thousand),
         ),
         "1,000 rows of a frame": (

@@ -17,7 +17,7 @@ EXAMPLES = """examples:
   creditrisk serve                                          the model in models/, on port 8000
   creditrisk serve --models models:/Credit_Risk_Model@production --decision-log decisions.jsonl
   creditrisk predict                                        three made-up applicants
-  creditrisk predict --reasons data/raw/german_credit_data.csv
+  creditrisk predict --reasons --blank-is-level data/raw/german_credit_data.csv
   echo '{"Age": 35, ...}' | creditrisk predict -
   mlflow models serve -m models:/Credit_Risk_Model@production --env-manager local -p 5000
   creditrisk predict --mlflow applicants.json               asks that server instead
@@ -135,6 +135,7 @@ def _add_predict(parsers: Parsers) -> None:
         help="manifest.json or datapackage.json to read CSV by "
         "(default: models/manifest.json, then data/raw/datapackage.json)",
     )
+    _add_blank_is_level(predict)
     predict.set_defaults(run=commands.predict)
 
 
@@ -171,6 +172,7 @@ def _add_score(parsers: Parsers) -> None:
         help="names each row (default: id if there is one, else file and row)",
     )
     score.add_argument("--reasons", action="store_true", help="also give what holds scores down")
+    _add_blank_is_level(score)
     where = score.add_mutually_exclusive_group()
     where.add_argument(
         "--workers",
@@ -189,6 +191,16 @@ def _add_score(parsers: Parsers) -> None:
     again.add_argument("--resume", action="store_true", help="go on with the run that OUT holds")
     again.add_argument("--overwrite", action="store_true", help="delete the run that OUT holds")
     score.set_defaults(run=commands.score_portfolio)
+
+
+def _add_blank_is_level(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--blank-is-level",
+        action="store_true",
+        help="a blank stands for the level that the contract names by missingLabel. Right only for "
+        "files in the coding of the model's own data, such as the raw file; what an applicant left "
+        "blank would pass as a statement. By default blanks are refused",
+    )
 
 
 def _processes(text: str) -> int:

@@ -36,7 +36,15 @@ def predict(chosen: argparse.Namespace) -> int:
     url = chosen.url or f"http://127.0.0.1:{5000 if chosen.mlflow else 8000}"
     token = client.token_from_environment()
     try:
-        return client.predict(chosen.file, url, endpoint, chosen.contract, token, chosen.reasons)
+        return client.predict(
+            chosen.file,
+            url,
+            endpoint,
+            chosen.contract,
+            token,
+            chosen.reasons,
+            chosen.blank_is_level,
+        )
     except (client.Unreadable, client.NoAnswer) as error:
         return failed(str(error))
 
@@ -59,6 +67,7 @@ def score_portfolio(chosen: argparse.Namespace) -> int:
                 chosen.models,
                 id=chosen.id,
                 reasons=chosen.reasons,
+                blank_is_level=chosen.blank_is_level,
                 workers=chosen.workers,
                 scheduler=scheduler,
                 resume=chosen.resume,

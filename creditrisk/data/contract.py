@@ -12,14 +12,14 @@ from dataclasses import field as dataclass_field
 from pathlib import Path
 from typing import Any
 
+from creditrisk.data import missing_values
+from creditrisk.data.missing_values import LEVEL, MISSING, REFUSE, VALUE
+
 #: A value that a category may take.
 Level = int | str
 
 #: A record or descriptor as it comes out of JSON.
 Json = dict[str, Any]
-
-#: The level that stands for "no value given"; no column may have a level of that name.
-MISSING = "missing"
 
 _REMEDY = "restore it with `git checkout data/raw/datapackage.json`, or mend the part named"
 
@@ -54,6 +54,38 @@ class Field:
     maximum: int | None
     protected: bool = False  # decisions are audited by the groups of this column
     groups_up_to: tuple[int, ...] = ()  # upper ends of a quantity's groups in that audit
+    missing_means: str = REFUSE  # what a blank in an application means, see missing_values
+    missing_label: str | None = None  # the name by which an applicant states it, if it is a level
+
+    @property
+    def takes_blank(self) -> bool:
+        """Whether an application may leave this column blank."""
+        return not self.required and self.missing_means not in (LEVEL, REFUSE)
+
+    @property
+    def choices(self) -> tuple[Level, ...]:
+        """The levels as an applicant states them: the label of a missing value is the last."""
+        return (self.levels or ()) + (() if self.missing_label is None else (self.missing_label,))
+
+    @property
+    def accepted(self) -> str:
+        """What an application may hold in this column, as text for a message."""
+        named = self.allowed if self.levels is None else ", ".join(map(str, self.choices))
+        return f"{named}, or null" if self.takes_blank else named
+
+    @property
+    def if_missing(self) -> str:
+        """Whether a value may be missing, and what a blank then means, for a data dictionary."""
+        if self.required:
+            return "no"
+        if self.missing_label is not None:
+            return f"yes, a known level, stated as “{self.missing_label}”"
+        worst = self.missing_means == missing_values.WORST
+        return f"yes; a blank {'counts as the worst value' if worst else 'is refused'}"
+
+    def stated(self, value: Level | None) -> Level | None:
+        """A value of the data as an applicant states it: a missing one by its label."""
+        return self.missing_label if value is None else value
 
     @property
     def all_levels(self) -> tuple[Level, ...]:
@@ -179,6 +211,22 @@ class Contract:
         self.without([*exclude, *names])
         return [field.name for field in self.fields if field.name in names]
 
+    def taking_blanks(self, *meanings: str) -> "Contract":
+        """The contract for applications in the coding of the data, where a blank is a value.
+
+        Parameters
+        ----------
+        meanings
+            The columns concerned, by what a blank means in them; by default all.
+        """
+        fields = [
+            replace(each, missing_means=VALUE)
+            if not (each.required or meanings and each.missing_means not in meanings)
+            else each
+            for each in self.fields
+        ]
+        return replace(self, fields=tuple(fields))
+
     def __getitem__(self, name: str) -> Field:
         return next(field for field in self.columns if field.name == name)
 
@@ -259,6 +307,8 @@ def _field(entry: Json) -> Field:
         maximum=rules.get("maximum"),
         protected=entry.get("protected", False),
         groups_up_to=tuple(entry.get("groupsUpTo", ())),
+        missing_means=entry.get("missingMeans", REFUSE),
+        missing_label=entry.get("missingLabel"),
     )
 
 
@@ -281,11 +331,32 @@ def _contradictions(contract: Contract) -> list[str]:
             problems.append(f"{field.name}: {MISSING!r} is reserved for missing values")
         if field.protected and field.levels is None and not field.groups_up_to:
             problems.append(f"{field.name}: a protected quantity needs groupsUpTo")
+    problems += _missing_values_contradictions(contract)
     levels = contract.target.levels or ()
     if contract.positive not in levels:
         problems.append(f"positive class {contract.positive!r} is no level of the target")
     elif len(levels) != 2:
         problems.append("the target needs exactly two levels")
+    return problems
+
+
+def _missing_values_contradictions(contract: Contract) -> list[str]:
+    """What is wrong with the descriptor's ``missingMeans`` and ``missingLabel``."""
+    problems = []
+    entries = {e["name"]: e for e in contract.package["resources"][0]["schema"]["fields"]}
+    for field in contract.columns:
+        found = missing_values.problems(
+            entries[field.name], field.required, field.levels or (), contract.missing_values
+        )
+        problems += [f"{field.name}: {problem}" for problem in found]
+    if not problems:
+        problems += missing_values.too_many_combinations(
+            {
+                field.name: len(field.levels or ()) + 1
+                for field in contract.fields
+                if field.missing_means == missing_values.WORST
+            }
+        )
     return problems
 
 

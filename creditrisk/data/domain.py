@@ -1,7 +1,7 @@
 """The codes of values: every value that the contract allows has a number."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 import numpy as np
@@ -24,8 +24,24 @@ class Domain:
     #: By field: name, and type -> value -> code. By type first: to Python, true is 1, as is 1.0.
     lookups: tuple[tuple[str, dict[type, dict[object, int]]], ...]
 
+    def taking_blanks(self, *meanings: str) -> "Domain":
+        """The same codes for applications in the coding of the data, where a blank is a value.
+
+        Parameters
+        ----------
+        meanings
+            As :meth:`creditrisk.data.contract.Contract.taking_blanks`.
+        """
+        contract, lookups = self.contract.taking_blanks(*meanings), []
+        for field, start, (name, by_type) in zip(contract.fields, self.starts, self.lookups):
+            lookups.append((name, _with_blank(by_type, field, start)))
+        return replace(self, contract=contract, lookups=tuple(lookups))
+
     def codes(self, record: object) -> list[int] | None:
-        """The codes of one application, None if the contract does not allow it."""
+        """The codes of one application, None if the contract does not allow it.
+
+        A blank that the contract takes has the code of a missing value.
+        """
         if not isinstance(record, dict):
             return None
         try:
@@ -68,10 +84,19 @@ def domain(contract: Contract) -> Domain:
     lookups = []
     for field, start, allowed in zip(contract.fields, starts, values):
         by_type: dict[type, dict[object, int]] = {}
-        for code, value in enumerate(allowed, start):
+        for code, value in enumerate(field.choices or allowed, start):
             by_type.setdefault(type(value), {})[value] = code
-        lookups.append((field.name, by_type))
+        lookups.append((field.name, _with_blank(by_type, field, start)))
     return Domain(contract, values, starts, tuple(lookups))
+
+
+def _with_blank(
+    by_type: dict[type, dict[object, int]], field: Field, start: int
+) -> dict[type, dict[object, int]]:
+    """The lookup of a field's values with one more for a blank, if the field takes blanks."""
+    if not field.takes_blank:
+        return by_type
+    return by_type | {type(None): {None: start + len(field.levels or ())}}
 
 
 def _allowed(field: Field) -> Sequence[Level | None]:

@@ -10,7 +10,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from creditrisk.data.contract import MISSING, Contract, ContractError, Field
+from creditrisk.data.contract import Contract, ContractError, Field
+from creditrisk.data.missing_values import MISSING
 
 
 def target(frame: pd.DataFrame, contract: Contract) -> pd.Series:

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from creditrisk.data.contract import Field, Level
+from creditrisk.data.contract import Contract, Field, Level
 from creditrisk.data.domain import Domain
 from creditrisk.data.record_checks import InvalidRecords, RecordProblem, record_problems
 
 
 def frame_codes(frame: pd.DataFrame, allowed: Domain) -> np.ndarray:
-    """The codes of each row's values; NaN and None are missing values.
+    """The codes of each row's values; NaN and None are blanks, which the contract may refuse.
 
     Parameters
     ----------
@@ -53,6 +53,19 @@ def frame_codes(frame: pd.DataFrame, allowed: Domain) -> np.ndarray:
     return found
 
 
+def as_stated(frame: pd.DataFrame, contract: Contract) -> pd.DataFrame:
+    """Raw applications as their applicants state them: a missing value by its label.
+
+    Where the contract has no label for it, a missing value stays as it is.
+    """
+    columns = {
+        field.name: frame[field.name].astype(object).where(frame[field.name].notna(), label)
+        for field in contract.fields
+        if (label := field.missing_label) is not None and field.name in frame
+    }
+    return frame.assign(**columns)
+
+
 def _column_codes(
     column: pd.Series, each: Field, start: int, values: Sequence[Level | None]
 ) -> np.ndarray:
@@ -67,11 +80,17 @@ def _column_codes(
         distinct = distinct.tolist()
     else:
         numbers, distinct = np.arange(len(column)), _plain(column)
-    wanted = (int if each.type == "integer" else str, *([] if each.required else [type(None)]))
-    found = [
-        start + values.index(value) if type(value) in wanted and value in values else -1
-        for value in (*distinct, None)  # code -1, the last, is a missing value
-    ]
+    wanted = int if each.type == "integer" else str
+    blank = start + len(values) - 1  # the code of a missing value, where there is one
+
+    def code(value: Any) -> int:
+        if type(value) is wanted and value in values:
+            return start + values.index(value)
+        if value is None:
+            return blank if each.takes_blank else -1
+        return blank if type(value) is str and value == each.missing_label else -1
+
+    found = [code(value) for value in (*distinct, None)]  # code -1, the last, is a missing value
     return np.asarray(np.array(found)[numbers])
 
 

@@ -39,8 +39,8 @@ _TYPE_NAMES = {int: "a whole number", str: "text"}
 def record_problems(record: object, contract: Contract) -> list[Problem]:
     """Everything the contract does not allow in one application, as it came out of JSON.
 
-    Nothing is coerced: ``"35"``, ``35.0`` and ``true`` are no age. ``null`` stands for a value
-    that is missing, where the contract allows that.
+    Nothing is coerced: ``"35"``, ``35.0`` and ``true`` are no age. What a blank means is the
+    contract's affair, see :mod:`creditrisk.data.missing_values`.
 
     Parameters
     ----------
@@ -63,9 +63,11 @@ def record_problems(record: object, contract: Contract) -> list[Problem]:
         if type(value) is (int if field.type == "integer" else str):
             if field.takes(value):
                 continue
-        elif value is None and not field.required:
+        elif value is None and field.takes_blank:
             continue
-        problems.append(Problem(field.name, f"{_fault(value, field)}; allowed {_choice(field)}"))
+        if type(value) is str and value == field.missing_label:
+            continue
+        problems.append(Problem(field.name, f"{_fault(value, field)}; {_remedy(value, field)}"))
     if len(record) > found:
         problems += _unknown_fields(record, contract)
     return problems
@@ -77,6 +79,8 @@ def _fault(value: object, field: Field) -> str:
         return "is missing"
     if value is None:
         return "is null"
+    if value == "" and not field.required:
+        return "is empty"
     if isinstance(value, float) and not math.isfinite(value):
         return "is not a finite number"
     if type(value) is not wanted:
@@ -84,8 +88,15 @@ def _fault(value: object, field: Field) -> str:
     return "is out of range" if field.levels is None else "is not an allowed value"
 
 
-def _choice(field: Field) -> str:
-    return field.allowed if field.required else f"{field.allowed}, or null"
+def _remedy(value: object, field: Field) -> str:
+    """What is allowed; if nothing was given, also how to state what the data record as missing."""
+    blank = value is _ABSENT or value is None or value == ""
+    if blank and field.missing_label is not None and not field.takes_blank:
+        return (
+            f"allowed {field.accepted}; what the data record as missing is stated as "
+            f"{field.missing_label!r}, never by a blank"
+        )
+    return f"allowed {field.accepted}"
 
 
 def _unknown_fields(record: Json, contract: Contract) -> list[Problem]:

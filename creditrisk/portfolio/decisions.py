@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from creditrisk.data.contract import Contract, Json
+from creditrisk.data.missing_values import LEVEL
 from creditrisk.portfolio.job import (
     PARTS,
     REJECTED,
@@ -23,6 +24,7 @@ from creditrisk.portfolio.reader import Batch, Unreadable, complaints, numbered_
 from creditrisk.portfolio.storage import storage_of
 from creditrisk.scoring.loading import load_scorer
 from creditrisk.scoring.scorer import ModelRefused, Scorer
+from creditrisk.scoring.worst_case import assumed, worst_fields
 
 #: Rows that are read, scored and written at once, without and with reasons.
 ROWS, REASONED = 65_536, 4_096
@@ -30,6 +32,8 @@ ROWS, REASONED = 65_536, 4_096
 REASONS = pa.list_(
     pa.struct([("field", pa.string()), ("effect", pa.float64()), ("words", pa.string())])
 )
+#: What blanks were scored as, where the contract has them scored as the worst value.
+ASSUMED = pa.list_(pa.struct([("field", pa.string()), ("words", pa.string())]))
 #: Of the decisions, the columns in which values return; they are written as numbers of a list.
 REPEATED = (
     "prediction",
@@ -38,6 +42,8 @@ REPEATED = (
     "model_sha256",
     "reasons.list.element.field",
     "reasons.list.element.words",
+    "assumed.list.element.field",
+    "assumed.list.element.words",
 )
 REJECTION = pa.schema(
     [
@@ -60,6 +66,8 @@ def score_part(job: Job, part: Part) -> ScoredPart | FailedPart:
     faults = (pa.ArrowException, OSError, UnicodeDecodeError) if job.on_disk else Exception
     try:
         scorer = _scorer(job.model, job.sha256)
+        if job.blank_is_level:
+            scorer = scorer.taking_blanks(LEVEL)
         with store.writing() as files:
             counts = _scored(job, part, scorer, files)
             hashes = files.finished()
@@ -95,14 +103,15 @@ def _scored(job: Job, part: Part, scorer: Scorer, files: Files) -> Json:
             name=PurePath(part.path).name,
             size=REASONED if job.reasons else ROWS,
         )
-        schema = _decision_schema(table.id_type, job.reasons)
+        schema = _decision_schema(table.id_type, job.reasons, bool(worst_fields(scorer.domain)))
         decisions = files.parquet(part.name, schema, REPEATED)
         for batch in table.batches:
             codes, faults = numbered_values(batch, scorer.domain, table.text)
             good = ~((faults > 0).any(axis=1) | batch.no_id)
-            probabilities = scorer.from_codes(codes[good])
+            scored_as, blank = scorer.worst_case(codes[good])
+            probabilities = scorer.from_codes(scored_as)
             ids = batch.ids.filter(pa.array(good))
-            columns = _decisions(scorer, job, ids, codes[good], probabilities)
+            columns = _decisions(scorer, job, ids, scored_as, blank, probabilities)
             decisions.write_batch(pa.record_batch(columns, schema=decisions.schema))
             if not good.all():
                 refused = _rejections(batch, good, faults, scorer.contract, table.id)
@@ -124,7 +133,7 @@ def _scored(job: Job, part: Part, scorer: Scorer, files: Files) -> Json:
     }
 
 
-def _decision_schema(id_type: pa.DataType, reasons: bool) -> pa.Schema:
+def _decision_schema(id_type: pa.DataType, reasons: bool, assumed: bool) -> pa.Schema:
     words = pa.dictionary(pa.int8(), pa.string())
     return pa.schema(
         [
@@ -135,12 +144,18 @@ def _decision_schema(id_type: pa.DataType, reasons: bool) -> pa.Schema:
             ("model_version", pa.int32()),
             ("model_sha256", words),
             *([("reasons", REASONS)] if reasons else []),
+            *([("assumed", ASSUMED)] if assumed else []),
         ]
     )
 
 
 def _decisions(
-    scorer: Scorer, job: Job, ids: pa.Array, codes: np.ndarray, probabilities: np.ndarray
+    scorer: Scorer,
+    job: Job,
+    ids: pa.Array,
+    codes: np.ndarray,
+    blank: np.ndarray,
+    probabilities: np.ndarray,
 ) -> list[pa.Array]:
     good = probabilities >= scorer.cutoff
     none = np.zeros(len(good), np.int8)
@@ -156,7 +171,7 @@ def _decisions(
         pa.DictionaryArray.from_arrays(none, pa.array([scorer.sha256])),
     ]
     if job.reasons:
-        reasons = scorer.reasons(codes)
+        reasons = scorer.reasons(codes, blank)
         columns.append(
             pa.array(
                 [
@@ -166,6 +181,10 @@ def _decisions(
                 REASONS,
             )
         )
+    if worst_fields(scorer.domain):
+        values = [assumed(each, left_out, scorer.domain) for each, left_out in zip(codes, blank)]
+        words = [[{"field": a.field, "words": a.words} for a in found] for found in values]
+        columns.append(pa.array(words, ASSUMED))
     return columns
 
 

@@ -45,6 +45,7 @@ class Job:
     out: str  # path or URL of the folder of decisions
     id: str | None  # column that names a row
     reasons: bool
+    blank_is_level: bool = False  # whether blanks are in the coding of the model's data
 
     @property
     def on_disk(self) -> bool:

@@ -211,8 +211,8 @@ def numbered_values(batch: Batch, domain: Domain, text: bool) -> tuple[np.ndarra
         found, fault = (_whole if each.type == "integer" else _levels)(column, each)
         null = column.is_null().to_numpy(zero_copy_only=False) | (fault == NULL)
         fault[null] = NULL
-        if not each.required:
-            found[null], fault[null] = len(each.levels or ()), FINE
+        missing = _labelled(column, each) | (null & each.takes_blank)
+        found[missing], fault[missing] = len(each.levels or ()), FINE
         if numbers is not None:
             found, fault = found[numbers], fault[numbers]
         codes[:, number], faults[:, number] = found + start, fault
@@ -234,6 +234,17 @@ def _levels(column: pa.Array, each: Field) -> tuple[np.ndarray, np.ndarray]:
     levels = pa.array(each.levels, column.type)
     found = pc.fill_null(pc.index_in(column, levels), -1).to_numpy().astype(np.int64)
     return found, np.where(found < 0, OUTSIDE, FINE).astype(np.int8)
+
+
+def _labelled(column: pa.Array, each: Field) -> np.ndarray:
+    """Which values are the label by which an applicant states what the data record as missing."""
+    types = pa.types
+    text = types.is_string(column.type) or types.is_large_string(column.type)
+    if each.missing_label is None or not (text or types.is_string_view(column.type)):
+        return np.zeros(len(column), bool)
+    same = pc.equal(column, pa.scalar(each.missing_label, column.type))
+    found: np.ndarray = pc.fill_null(same, False).to_numpy(zero_copy_only=False)
+    return found
 
 
 def _whole(column: pa.Array, each: Field) -> tuple[np.ndarray, np.ndarray]:

@@ -33,7 +33,13 @@ def prepare(
     if store.storage.is_file(store.path):
         raise Refused(f"{job.out} is a file; name a folder")
     names, run = store.names(), store.read_json(RUN)
-    ours = {"model_sha256": job.sha256, "source": job.source, "id": job.id, "reasons": job.reasons}
+    ours = {
+        "model_sha256": job.sha256,
+        "source": job.source,
+        "id": job.id,
+        "reasons": job.reasons,
+        "blank_is_level": job.blank_is_level,
+    }
     if any(not name.endswith(".tmp") for name in names) and not run:
         raise Refused(f"{job.out} holds files that no scoring has made; name another folder")
     if run and not (resume or overwrite):
@@ -81,6 +87,7 @@ _DIFFERS = {
     "source": "the portfolio",
     "id": "the id column",
     "reasons": "whether reasons are given",
+    "blank_is_level": "whether a blank is a level",
 }
 
 
@@ -141,6 +148,7 @@ def manifest(scorer: Scorer, job: Job, summary: Summary) -> Json:
         "source": job.source,
         "id": job.id,
         "reasons": job.reasons,
+        "blank_is_level": job.blank_is_level,
         "rows": summary.total("rows"),
         "scored": summary.total("scored"),
         "rejected": summary.total("rejected"),

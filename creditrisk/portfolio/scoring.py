@@ -56,6 +56,7 @@ def score(
     *,
     id: str | None = None,
     reasons: bool = False,
+    blank_is_level: bool = False,
     workers: int | None = None,
     scheduler: str | None = None,
     resume: bool = False,
@@ -74,6 +75,9 @@ def score(
         Folder or registry URI, as ``load_scorer`` takes it; every worker loads it from there.
     id
         The column that names a row. By default ``id`` if the file has it, else file and row.
+    blank_is_level
+        Whether a blank stands for the level that the model's data record as missing, as it does in
+        files that are in the coding of these data. By default such rows are rejected.
     workers
         Processes; by default one a core, and fewer for a portfolio that is not worth them.
     scheduler
@@ -110,7 +114,7 @@ def score(
     with reaching(source):
         parts = find_parts(source, out)
     store = Store.at(out)
-    job = Job(uuid.uuid4().hex, model, scorer.sha256, source, out, id, reasons)
+    job = Job(uuid.uuid4().hex, model, scorer.sha256, source, out, id, reasons, blank_is_level)
     with reaching(out):
         job, kept = prepare(store, job, parts, resume, overwrite)
     names = {part.name for part in kept}

@@ -41,6 +41,7 @@ from sklearn.pipeline import Pipeline
 from creditrisk.data.contract import Contract, Json, Level
 from creditrisk.data.record_checks import InvalidRecords
 from creditrisk.scoring import loading, mlflow_files, model_files, model_manifest, scorer
+from creditrisk.scoring.worst_case import worst_fields
 
 
 class RefusedApplications(MlflowException):
@@ -62,7 +63,8 @@ class RefusedApplications(MlflowException):
 class ServedModel:
     """What MLflow calls: applications in, one row of prediction, decision and probability each.
 
-    With the parameter ``reasons`` the row has the fields that lower the score as well.
+    With the parameter ``reasons`` the row has the fields that lower the score as well; where the
+    contract has blanks scored as the worst value, also what they were scored as.
     """
 
     def __init__(self, scorer: scorer.Scorer):
@@ -86,6 +88,8 @@ class ServedModel:
         index = data.index if isinstance(data, pd.DataFrame) else None
         rows = [(each.prediction, each.decision, each.probability) for each in decisions]
         answer = pd.DataFrame(rows, index, columns=["prediction", "decision", "probability"])
+        if worst_fields(self.scorer.domain):
+            answer["assumed"] = [[asdict(value) for value in each.assumed] for each in decisions]
         if reasons:
             answer["reasons"] = [
                 [asdict(reason) for reason in each.reasons or ()] for each in decisions
@@ -134,7 +138,7 @@ def save_model(
         mlflow_model=mlflow_model,
         signature=signature(),
         input_example=input_example,
-        metadata={"columns": {field.name: field.allowed for field in contract.fields}},
+        metadata={"columns": {field.name: field.accepted for field in contract.fields}},
         pip_requirements=[f"{package}=={version}" for package, version in libraries.items()],
         serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_SKOPS,
         skops_trusted_types=model_files.TRUSTED_TYPES,

@@ -24,6 +24,7 @@ from mlflow.models import Model
 from sklearn.pipeline import Pipeline
 
 from creditrisk.data.contract import Contract, Json, Level
+from creditrisk.data.frame_codes import as_stated
 from creditrisk.registry import mlflow_flavor
 from creditrisk.scoring import mlflow_files
 from creditrisk.scoring.loading import load_scorer
@@ -148,7 +149,7 @@ def register(
     model
         Raw applications in, decisions out; saved with skops, which runs no code on loading.
     example
-        A few raw applications, stored as the model's input example.
+        A few raw applications, stored as the model's input example as applicants state them.
     reference
         The application that reasons compare with, see :func:`creditrisk.scoring.reasons.reference`.
 
@@ -164,7 +165,7 @@ def register(
         model=model,
         contract=contract,
         libraries=libraries(),
-        input_example=example,
+        input_example=as_stated(example, contract),
         reference=reference,
         validate_serving_input=False,  # the notebook checks it on the whole training set
     )

@@ -19,7 +19,7 @@ def data_dictionary(contract: Contract) -> Styler:
         "column": [field.name for field in contract.columns],
         "meaning": [field.description for field in contract.columns],
         "allowed": [field.allowed for field in contract.columns],
-        "may be missing": ["no" if field.required else "yes" for field in contract.columns],
+        "may be missing": [field.if_missing for field in contract.columns],
     }
     wrapped = {"text-align": "left", "white-space": "normal"}
     return styled_table(pd.DataFrame(columns)).set_properties(None, **wrapped)

@@ -43,7 +43,7 @@ def make_scorer(
     ModelRefused
         If the pipeline is of another kind or was made for another contract.
     """
-    if reference is not None and record_problems(reference, contract):
+    if reference is not None and record_problems(reference, contract.taking_blanks()):
         raise ModelRefused("the contract does not allow the model's reference application")
     try:
         encode, decide = pipeline.named_steps["encode"], pipeline.named_steps["decide"]

@@ -68,7 +68,9 @@ def reference(
     Returns
     -------
     dict or None
-        An application as plain values. A median is a value that occurs, the lower one of two.
+        An application as plain values. A median is a value that occurs, the lower one of two. A
+        missing value counts as a level where applicants can state it, and else only if nobody
+        gave a value.
         None if the model approves no good applicant.
     """
     usual = applications[np.asarray(approved, bool)]
@@ -113,13 +115,25 @@ def field_effects(
 
 
 def find_reasons(
-    codes: np.ndarray, typical: np.ndarray, domain: Domain, many: Many
+    codes: np.ndarray,
+    typical: np.ndarray,
+    domain: Domain,
+    many: Many,
+    blank: np.ndarray | None = None,
 ) -> tuple[Reason, ...]:
     """Up to four reasons why an application scores lower than the reference, strongest first.
 
     Only fields are named whose change to the reference's value would by itself raise the score:
     that is what the sentence claims. A protected field is never named: nobody is advised to be
-    somebody else.
+    somebody else. Nor is a blank ever better: where missing is a state that applicants are in, it
+    is called by its label, and otherwise it is not compared with.
+
+    Parameters
+    ----------
+    codes, typical
+        The application and the reference, shape (fields,).
+    blank
+        Shape (fields,), which values were not given, whatever they were scored as; by default none.
 
     Returns
     -------
@@ -128,13 +142,23 @@ def find_reasons(
     found, gains = field_effects(codes, typical, many)
     lowers = (found < -LEAST) & (gains > LEAST)
     lowers &= [not field.protected for field in domain.contract.fields]
+    lowers &= [
+        field.stated(values[code - start]) is not None
+        for field, values, code, start in zip(
+            domain.contract.fields, domain.values, typical.tolist(), domain.starts
+        )
+    ]
     chosen = [n for n in np.argsort(found, kind="stable").tolist() if lowers[n]][:MOST]
     reasons = []
     for number in chosen:
         field, values = domain.contract.fields[number], domain.values[number]
-        value, better = (values[row[number] - domain.starts[number]] for row in (codes, typical))
+        value, better = (
+            field.stated(values[row[number] - domain.starts[number]]) for row in (codes, typical)
+        )
+        if blank is not None and blank[number]:
+            value = None
         words = (
-            f"{field.title} is {_words(value, field)}; {_words(better, field, given='no value')}, "
+            f"{field.title} is {_words(value, field)}; {_words(better, field)}, "
             "as is usual among approved applicants, would score higher"
         )
         reasons.append(Reason(field.name, value, better, float(found[number]), words))
@@ -145,13 +169,14 @@ def _usual(column: pd.Series, field: Field) -> int | str | None:
     if field.levels is None:
         return int(np.quantile(column, 0.5, method="lower"))
     counts = [int((column == level).sum()) for level in field.levels]
-    counts.append(0 if field.required else int(column.isna().sum()))
+    if field.missing_label is not None or not any(counts):
+        counts.append(0 if field.required else int(column.isna().sum()))
     return (*field.levels, None)[int(np.argmax(counts))]
 
 
-def _words(value: int | str | None, field: Field, given: str = "not") -> str:
+def _words(value: int | str | None, field: Field) -> str:
     if value is None:
-        return f"{given} given"
+        return "not given"
     return f"{value} {field.unit}".rstrip()
 
 

@@ -1,6 +1,7 @@
 """Raw applications in, decisions out: the one scorer behind every interface."""
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from creditrisk.data.frame_codes import frame_codes
 from creditrisk.data.record_checks import InvalidRecords, RecordProblem, record_problems
 from creditrisk.scoring.lookup_tables import LookupTables
 from creditrisk.scoring.reasons import Reason, field_effects, find_reasons
+from creditrisk.scoring.worst_case import Assumed, assumed, blanks, worst_case, worst_fields
 
 #: Up to so many applications are answered one by one, which saves numpy's fixed cost.
 FEW = 2
@@ -26,6 +28,7 @@ class Decision:
     prediction: int  # 1 = good risk, 0 = bad risk
     decision: str  # "approve" or "decline"
     reasons: tuple[Reason, ...] | None = None  # if asked: the fields that lower the score
+    assumed: tuple[Assumed, ...] = ()  # blanks that were scored as the worst value
 
 
 class ModelRefused(Exception):
@@ -69,7 +72,8 @@ class Scorer:
         Parameters
         ----------
         applications
-            One or more applications as they come out of JSON, or a frame of raw applications.
+            One or more applications as they come out of JSON, or a frame of them. A blank is what
+            the contract says, see :mod:`creditrisk.data.missing_values`.
 
         Raises
         ------
@@ -79,27 +83,30 @@ class Scorer:
             If reasons are asked of a model that was saved without a reference application.
         """
         if reasons:
-            return self._with_reasons(applications)
+            self._typical()  # raises if the model has no reasons
         if isinstance(applications, pd.DataFrame):
-            return [self._decision(p) for p in self.probabilities(applications).tolist()]
-        records = [applications] if isinstance(applications, dict) else applications
-        found = [self.domain.codes(record) for record in records]
-        codes = [each for each in found if each is not None]
-        if len(codes) < len(found):
-            raise InvalidRecords(
-                [
-                    RecordProblem(number, *problem)
-                    for number, (record, each) in enumerate(zip(records, found), 1)
-                    if each is None
-                    for problem in record_problems(record, self.contract)
-                ]
-            )
-        if self.tables is not None and len(codes) <= FEW:
-            return [self._decision(self.tables.one(each)) for each in codes]
-        return [self._decision(p) for p in self._many(np.array(codes)).tolist()]
+            codes: list[list[int]] | np.ndarray = frame_codes(applications, self.domain)
+        else:
+            codes = self._record_codes(applications)
+        if len(codes) and (reasons or self._worst):
+            return self._in_full(codes, reasons)
+        return [self._decision(p) for p in self._answers(codes)]
+
+    def taking_blanks(self, *meanings: str) -> "Scorer":
+        """The same model for applications in the coding of its data, where a blank is a value.
+
+        Parameters
+        ----------
+        meanings
+            The columns concerned, by what a blank means in them; by default all.
+        """
+        allowed = self.domain.taking_blanks(*meanings)
+        return replace(self, contract=allowed.contract, domain=allowed)
 
     def probabilities(self, frame: pd.DataFrame) -> np.ndarray:
-        """The probability of a good risk for each application, NaN and None being missing values.
+        """The probability of a good risk for each application in the coding of the model's data.
+
+        NaN and None are missing values, from which the model has learned as from any other.
 
         Returns
         -------
@@ -110,14 +117,33 @@ class Scorer:
         InvalidRecords
             If the contract does not allow one of them.
         """
-        return self._many(frame_codes(frame, self.domain))
+        return self._many(frame_codes(frame, self._source))
 
     def from_codes(self, codes: np.ndarray) -> np.ndarray:
         """The probabilities (n,) for applications given by their codes (n, fields)."""
         return self._many(codes)
 
-    def reasons(self, codes: np.ndarray) -> list[tuple[Reason, ...]]:
+    def worst_case(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Applications whose blanks have the worst value, where the contract wants that.
+
+        Returns
+        -------
+        codes : ndarray of int, shape (n, fields)
+        blank : ndarray of bool, shape (n, fields)
+            Which values were blanks.
+        """
+        blank = blanks(codes, self.domain)
+        return worst_case(codes, blank, self.domain, self._many), blank
+
+    def reasons(
+        self, codes: np.ndarray, blank: np.ndarray | None = None
+    ) -> list[tuple[Reason, ...]]:
         """The fields that lower the score of each application, given by codes (n, fields).
+
+        Parameters
+        ----------
+        blank
+            Which values were not given, bool (n, fields); by default none.
 
         Raises
         ------
@@ -125,7 +151,11 @@ class Scorer:
             As :meth:`score`.
         """
         typical = self._typical()
-        return [find_reasons(each, typical, self.domain, self._many) for each in codes]
+        blank = np.zeros(np.shape(codes), bool) if blank is None else blank
+        return [
+            find_reasons(each, typical, self.domain, self._many, left_out)
+            for each, left_out in zip(codes, blank)
+        ]
 
     def effects(self, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
         """What each field adds to the log-odds of each application, compared with the reference.
@@ -140,20 +170,51 @@ class Scorer:
         InvalidRecords, NoReasons
             As :meth:`score`.
         """
-        typical, rows = self._typical(), frame_codes(frame, self.domain)
+        typical, rows = self._typical(), frame_codes(frame, self._source)
         found = [field_effects(codes, typical, self._many) for codes in rows]
         both = np.array(found).reshape(-1, 2, rows.shape[1])
         return both[:, 0], both[:, 1]
 
-    def _with_reasons(self, applications: list[Json] | Json | pd.DataFrame) -> list[Decision]:
-        self._typical()  # raises if the model has no reasons
-        decisions = self.score(applications)
-        if isinstance(applications, pd.DataFrame):
-            rows = frame_codes(applications, self.domain)
-        else:
-            records = [applications] if isinstance(applications, dict) else applications
-            rows = np.array([self.domain.codes(record) for record in records])
-        return [replace(each, reasons=why) for each, why in zip(decisions, self.reasons(rows))]
+    @cached_property
+    def _source(self) -> Domain:
+        """The codes for applications in the coding of the model's data."""
+        return self.domain.taking_blanks()
+
+    @cached_property
+    def _worst(self) -> bool:
+        return bool(worst_fields(self.domain))
+
+    def _record_codes(self, applications: list[Json] | Json) -> list[list[int]]:
+        records = [applications] if isinstance(applications, dict) else applications
+        found = [self.domain.codes(record) for record in records]
+        codes = [each for each in found if each is not None]
+        if len(codes) < len(found):
+            raise InvalidRecords(
+                [
+                    RecordProblem(number, *problem)
+                    for number, (record, each) in enumerate(zip(records, found), 1)
+                    if each is None
+                    for problem in record_problems(record, self.contract)
+                ]
+            )
+        return codes
+
+    def _in_full(self, sent: list[list[int]] | np.ndarray, reasons: bool) -> list[Decision]:
+        """Decisions that also hold what blanks were scored as, and reasons if asked."""
+        codes, blank = self.worst_case(np.array(sent))
+        why = self.reasons(codes, blank) if reasons else [None] * len(codes)
+        scored = [assumed(each, left_out, self.domain) for each, left_out in zip(codes, blank)]
+        answers = self._answers(codes.tolist() if isinstance(sent, list) else codes)
+        return [
+            replace(self._decision(p), reasons=each, assumed=values)
+            for p, each, values in zip(answers, why, scored)
+        ]
+
+    def _answers(self, codes: list[list[int]] | np.ndarray) -> list[float]:
+        if self.tables is not None and isinstance(codes, list) and len(codes) <= FEW:
+            return [self.tables.one(each) for each in codes]
+        found: list[float] = self._many(np.array(codes)).tolist()
+        return found
 
     def _typical(self) -> np.ndarray:
         if self.reference is None:
@@ -161,7 +222,7 @@ class Scorer:
                 "the model was saved without a reference application, so it has no reasons; "
                 "register it again"
             )
-        return np.array(self.domain.codes(self.reference))
+        return np.array(self._source.codes(self.reference))
 
     def _many(self, codes: np.ndarray) -> np.ndarray:
         if not len(codes):

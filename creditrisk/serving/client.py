@@ -114,7 +114,7 @@ def post(
 
 
 def table(outcomes: list[Outcome]) -> str:
-    """The decisions as lines of text, each with its reasons below it if there are any."""
+    """The decisions as lines of text, each with what it assumes and its reasons below it."""
     lines = [f"{'record':>6}  {'prediction':<12}  {'decision':<8}  {'P(good risk)':>12}"]
     for outcome in outcomes:
         for number, decision in enumerate(outcome.decisions, outcome.first):
@@ -123,7 +123,8 @@ def table(outcomes: list[Outcome]) -> str:
                 f"{number:>6}  {prediction:<12}  {decision['decision']:<8}"
                 f"  {decision['probability']:>12.4f}"
             )
-            lines += [f"{'':8}- {reason['words']}" for reason in decision.get("reasons", ())]
+            notes = [*(decision.get("assumed") or ()), *decision.get("reasons", ())]
+            lines += [f"{'':8}- {note['words']}" for note in notes]
     return "\n".join(lines)
 
 
@@ -134,6 +135,7 @@ def predict(
     contract: str | None,
     token: str | None = None,
     reasons: bool = False,
+    blank_is_level: bool = False,
 ) -> int:
     """Send a file's applications, print the decisions, and return the exit code.
 
@@ -143,12 +145,17 @@ def predict(
         JSON or CSV, ``-`` for standard input; None sends three made-up applications.
     contract
         A ``manifest.json`` or ``datapackage.json``, needed for CSV and made-up applications.
+    blank_is_level
+        Whether a blank in the file stands for the level that the contract names; the server is
+        sent that name.
 
     Raises
     ------
     Unreadable, NoAnswer
     """
     records = applications(find_contract(contract)) if path is None else read(path, contract)
+    if blank_is_level:
+        records = _labelled(records, find_contract(contract))
     outcomes = list(post(records, url, endpoint, token, reasons))
     if any(outcome.decisions for outcome in outcomes):
         print(table(outcomes))
@@ -225,6 +232,17 @@ def _csv_records(text: str, path: str, contract: Contract) -> list[Json]:
             }
         )
     return records
+
+
+def _labelled(records: list[Any], contract: Contract) -> list[Any]:
+    """Applications in which blanks have the label that the contract gives them."""
+    labels = {f.name: f.missing_label for f in contract.fields if f.missing_label is not None}
+    return [
+        {k: labels.get(k) if value is None else value for k, value in record.items()}
+        if isinstance(record, dict)
+        else record
+        for record in records
+    ]
 
 
 def _cell(cell: str, integer: bool, missing: tuple[str, ...]) -> object:

@@ -80,11 +80,13 @@ def _property(field: Field) -> Json:
     if field.levels is None:
         schema |= {"minimum": field.minimum, "maximum": field.maximum}
     else:
-        schema["enum"] = list(field.levels)
-    if not field.required:
+        schema["enum"] = list(field.choices)
+    if field.missing_label is not None and field.type != "string":
+        schema["type"] = [field.type, "string"]
+    if field.takes_blank:
         schema["type"] = [field.type, "null"]
-        if field.levels is not None:
-            schema["enum"].append(None)
+        schema["enum"].append(None)
+        schema["description"] += " null is scored as the value with the lowest probability."
     return schema
 
 
@@ -165,8 +167,15 @@ def _schemas(contract: Contract) -> Json:
         "items": _object(reason),
         "description": "What holds the score down, the strongest first; only if asked.",
     }
+    assumed = {"field": text, "value": value | {"description": "The worst one."}, "words": text}
     answer = _object(decision)
     answer["properties"]["reasons"] = reasons
+    if any(field.takes_blank for field in contract.fields):
+        answer["properties"]["assumed"] = {
+            "type": "array",
+            "items": _object(assumed),
+            "description": "What blanks were scored as; only if there are any.",
+        }
     fault = _object({"record": number | {"minimum": 1}, "field": text, "message": text})
     problem = {"type": text, "title": text, "status": number, "detail": text, "request_id": text}
     problems = {"type": "array", "items": fault}

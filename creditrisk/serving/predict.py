@@ -36,7 +36,7 @@ MAX_REASONED = 100  # in one request for reasons, each of which takes some hundr
 EXCHANGE = "creditrisk.exchange"
 
 #: The members of an answer that the decision log records.
-LOGGED = ("prediction", "decision", "probability", "cutoff", "reasons")
+LOGGED = ("prediction", "decision", "probability", "cutoff", "assumed", "reasons")
 
 encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
@@ -223,6 +223,8 @@ def _answers(
         for number, decision in enumerate(decisions, 1)
     ]
     for answer, decision in zip(answers, decisions, strict=True):
+        if decision.assumed:
+            answer["assumed"] = [asdict(each) for each in decision.assumed]
         if decision.reasons is not None:
             answer["reasons"] = [asdict(reason) for reason in decision.reasons]
     return answers

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from creditrisk.data.contract import Json
+from creditrisk.data.missing_values import LEVEL, REFUSE
 from creditrisk.data.record_checks import InvalidRecords
 from creditrisk.scoring.loading import load_scorer
 from creditrisk.scoring.scorer import ModelRefused
@@ -54,7 +55,8 @@ def replay(number: str, log: str, models: str | None = None) -> Replay:
         raise KeyError(number)
     wanted = logged["model"]["sha256"]
     source = models or _source(logged["model"])
-    scorer = load_scorer(source)
+    # A blank that is in the log was accepted: in columns where it is refused today, as a value.
+    scorer = load_scorer(source).taking_blanks(LEVEL, REFUSE)
     if scorer.sha256 != wanted:
         raise ModelRefused(
             f"{source} is another model (sha256 {scorer.sha256[:12]}...) than the one that decided "

@@ -11,6 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from creditrisk.data.contract import Field, Level
+from creditrisk.data.missing_values import MISSING
 from creditrisk.metrics.ranking import placements
 from creditrisk.scoring.scorer import Scorer
 
@@ -96,21 +97,26 @@ def dependence(scorer: Scorer, applications: pd.DataFrame, name: str) -> pd.Data
 def sensitivity(scorer: Scorer, applications: pd.DataFrame, share: float = 0.1) -> pd.DataFrame:
     """The effect of small errors in the input: quantities off by a share, ordered levels by one.
 
-    Values stay within the contract; an applicant whose value cannot move is not counted.
+    Where a value may be missing, that is tried as well. Values stay within the contract; an
+    applicant whose value cannot move is not counted.
 
     Returns
     -------
     DataFrame
-        One row a field and direction: field, change, applicants, mean_change and largest_change
-        of the probability, and flipped, the share of decisions that change.
+        One row a field and direction, or missing: field, change, applicants, mean_change and
+        largest_change of the probability, and flipped, the share of decisions that change.
     """
     rows = []
     for field in scorer.contract.fields:
+        values = applications[field.name]
+        if not field.required:
+            none = pd.Series(np.nan, values.index, dtype=object)
+            stated = values.notna().to_numpy()
+            rows.append((field.name, MISSING, *_moved(scorer, applications, field, none, stated)))
         if field.levels is not None and not field.ordered:
             continue
         for step in (-1, 1):
             change = f"{step * share:+.0%}" if field.levels is None else f"{step:+d} level"
-            values = applications[field.name]
             moved = pd.Series([_near(v, field, step, share) for v in values], values.index)
             inside = (moved != values) & values.notna()
             rows.append((field.name, change, *_moved(scorer, applications, field, moved, inside)))

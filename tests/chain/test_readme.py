@@ -24,8 +24,7 @@ def test_two_lines_install_what_they_need_and_ci_runs_the_second():
 def test_data_dictionary_is_the_contract():
     contract = read_contract(ROOT / "data/raw/datapackage.json")
     for field in contract.columns:
-        missing = "no" if field.required else "yes"
-        row = f"| {field.name} | {field.description} | {field.allowed} | {missing} |"
+        row = f"| {field.name} | {field.description} | {field.allowed} | {field.if_missing} |"
         assert row in README, row
 
 

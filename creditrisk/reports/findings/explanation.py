@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from creditrisk.data.missing_values import MISSING
 from creditrisk.metrics.intervals import Interval
 from creditrisk.scoring.scorer import Decision
+from creditrisk.validation.blanks import ALL
 
 Titles = Mapping[str, str]  # name of a field -> its title
 
@@ -43,7 +45,10 @@ def swings(curves: Mapping[str, pd.DataFrame]) -> "pd.Series[float]":
 
 def dependence(swing: "pd.Series[float]", titles: Titles) -> str:
     """Which field moves the mean probability most; ``swing`` from :func:`swings`."""
-    return f"{titles[swing.index[0]]} moves it most, by {100 * swing.iloc[0]:.0f} points"
+    points = f"{100 * swing.iloc[0]:.0f}"
+    if points == "0":
+        return "No field moves it by a point"
+    return f"{titles[swing.index[0]]} moves it most, by {points} points"
 
 
 def sensitivity(steady: pd.DataFrame, titles: Titles) -> str:
@@ -54,10 +59,72 @@ def sensitivity(steady: pd.DataFrame, titles: Titles) -> str:
     steady
         From :func:`~creditrisk.validation.inspection.sensitivity`.
     """
-    most = steady.loc[steady.flipped.idxmax()]
-    return (
-        f"The most sensitive field is {titles[most.field]}: moved by {most.change}, it turns over "
+    turned = steady.flipped.fillna(0)
+    if not turned.any():
+        return "No small error and no missing value turns over a decision."
+    most = steady.loc[turned.idxmax()]
+    missing = most.change == MISSING
+    how = "taken as missing" if missing else f"moved by {most.change}"
+    text = (
+        f"The most sensitive field is {titles[most.field]}: {how}, it turns over "
         f"{most.flipped:.1%} of the decisions."
+    )
+    errors = turned[steady.change != MISSING]
+    if not missing or not errors.any():
+        return text
+    error = steady.loc[errors.idxmax()]
+    return text + (
+        f" Of small errors, {titles[error.field]} moved by {error.change} turns over most, "
+        f"{error.flipped:.1%}."
+    )
+
+
+def blanks(found: pd.DataFrame, titles: Titles) -> str:
+    """What blanks would do if they were taken as missing values, and what becomes of them today.
+
+    Parameters
+    ----------
+    found
+        From :func:`~creditrisk.validation.blanks.blanks`.
+    """
+    if found.empty:
+        return "No field may be missing: a blank is refused wherever it is sent."
+    lines = [_blank(row, titles) for row in found.itertuples() if row.field != ALL]
+    together = found[found.field == ALL]
+    if len(together):
+        both = together.iloc[0]
+        lines.append(
+            f"With {ALL} blank, approvals would go from {both.approved:.1%} to "
+            f"{both.approved_if_blank:.1%}."
+        )
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _blank(row: Any, titles: Titles) -> str:
+    text = f"**{titles[row.field]}**, if a blank were taken as missing: "
+    if not row.declined:
+        text += "none of those who stated a value is declined."
+    elif not row.turned:
+        text += f"none of the {row.declined} declined who stated a value would be approved."
+    else:
+        text += (
+            f"of {row.declined} declined applicants who stated a value, {row.turned} would be "
+            f"approved ({row.turned / row.declined:.0%}); {row.bad} of these went bad "
+            f"({row.bad / row.turned:.0%})."
+        )
+    return f"{text} A blank is {row.today}."
+
+
+def worst_blank(found: pd.DataFrame, titles: Titles) -> str:
+    """The field in which a blank would buy most approvals, in one line; empty if none would."""
+    single = found[found.field != ALL]
+    if not single.turned.any():
+        return ""
+    most = single.loc[single.turned.idxmax()]
+    return (
+        f"**Blanks**: taken as missing, a blank in {titles[most.field]} would approve "
+        f"{most.turned} of {most.declined} declined applicants, {most.bad} of them bad; a blank "
+        f"is {most.today}."
     )
 
 
@@ -69,13 +136,15 @@ def extrapolation(edge: pd.DataFrame, titles: Titles) -> str:
     edge
         From :func:`~creditrisk.validation.inspection.extrapolation`.
     """
-    far = edge.loc[edge.mean_change.abs().idxmax()]
-    if abs(far.mean_change) < 1e-9:  # less is the rounding of a mean
-        return "Beyond what was seen the model stays as it is: no probability moves at all."
+    moved, turned = edge.mean_change.abs().fillna(0), edge.flipped.fillna(0)
+    points = f"{100 * moved.max():.1f}"
+    if points == "0.0" and not turned.any():  # what is less is rounding, and names no field
+        return "Beyond what was seen the model stays as it is: no probability or decision moves."
+    far = edge.loc[turned.idxmax() if points == "0.0" else moved.idxmax()]
     return (
-        f"Beyond what was seen the mean probability moves by at most "
-        f"{100 * abs(far.mean_change):.1f} points, at {titles[far.field]} {far.limit} (nearest "
-        f"seen: {far.seen}); {far.flipped:.1%} of the decisions turn over there."
+        f"Beyond what was seen the mean probability moves by at most {points} points, at "
+        f"{titles[far.field]} {far.limit} (nearest seen: {far.seen}); {far.flipped:.1%} of the "
+        "decisions turn over there."
     )
 
 
@@ -132,12 +201,21 @@ def scorecard(apart: float, applications: int, lead: Interval) -> str:
 def summary(
     worth: pd.DataFrame,
     steady: pd.DataFrame,
+    empty: pd.DataFrame,
     checked: pd.DataFrame,
     points: int,
     lead: Interval,
     titles: Titles,
 ) -> str:
-    """What the explanation found, one line a promise; ``points`` counts the scorecard's bins."""
+    """What the explanation found, one line a promise.
+
+    Parameters
+    ----------
+    worth, steady, empty, checked
+        From ``importance``, ``sensitivity``, ``blanks`` and ``top_reasons`` of the validation.
+    points
+        Bins of the scorecard.
+    """
     clear = ", ".join(titles[name] for name in worth.field[worth.low > 0]) or "no field"
     lines = [
         f"**{titles[worth.field[0]]}** is worth most to the model; {clear} beyond doubt something.",
@@ -147,6 +225,8 @@ def summary(
     if len(checked):
         rises = checked.rises.mean()
         lines.insert(2, f"**Reasons**: the strongest one holds for {rises:.1%} of the declined.")
+    if blank := worst_blank(empty, titles):
+        lines.insert(2, blank)
     return "\n".join(f"- {line}" for line in lines)
 
 

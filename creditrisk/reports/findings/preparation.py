@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from creditrisk.data.contract import MISSING, Contract
+from creditrisk.data.contract import Contract
+from creditrisk.data.missing_values import MISSING
 
 
 def gaps(missing: "pd.Series[int]") -> str:

@@ -26,6 +26,7 @@ from s3fs import S3FileSystem
 import work_units.dask_client
 from creditrisk import cli
 from creditrisk.data.contract import read_contract
+from creditrisk.data.frame_codes import as_stated
 from creditrisk.data.record_checks import record_problems
 from creditrisk.portfolio.job import Refused
 from creditrisk.portfolio.output import Hashed
@@ -56,7 +57,7 @@ def scorer(model) -> Scorer:
 @pytest.fixture(scope="module")
 def applications(scorer) -> pd.DataFrame:
     """Applications all over the contract, numbered."""
-    frame = scorer.domain.frame(golden_codes(scorer.domain))
+    frame = as_stated(scorer.domain.frame(golden_codes(scorer.domain)), CONTRACT)
     frame.insert(0, "id", np.arange(len(frame)) + 1000)
     return frame
 
@@ -150,6 +151,7 @@ BAD = [  # field, cell, whether a Parquet column holds such a value beside good 
     ("Job", 4),
     ("Saving accounts", "missing"),
     ("Checking account", "poor"),
+    ("Checking account", None),
 ]
 
 
@@ -157,8 +159,8 @@ BAD = [  # field, cell, whether a Parquet column holds such a value beside good 
 def test_rows_that_break_the_contract_are_rejected_in_the_apis_words(
     kind, tmp_path, model, applications
 ):
-    """12 bad rows and one without an id, 100 good ones."""
-    frame = applications[:113].astype({"Age": float, "id": "Int64"}).reset_index(drop=True)
+    """13 bad rows and one without an id, 100 good ones."""
+    frame = applications[:114].astype({"Age": float, "id": "Int64"}).reset_index(drop=True)
     given = {"csv": "id", "parquet": "loan"}[kind]
     fields = [field.name for field in CONTRACT.fields]
     for row, (name, value) in enumerate(BAD):
@@ -176,7 +178,7 @@ def test_rows_that_break_the_contract_are_rejected_in_the_apis_words(
 
     summary = score(str(file), str(tmp_path / "out"), model, id=given, workers=1)
 
-    assert [summary.total(name) for name in ("rows", "scored", "rejected")] == [113, 100, 13]
+    assert [summary.total(name) for name in ("rows", "scored", "rejected")] == [114, 100, 14]
     made = f"in{'.csv' * (kind == 'csv')}.parquet"
     rejected = pd.read_parquet(tmp_path / "out/_rejected" / made).set_index("row")
     assert rejected.file.unique().tolist() == [file.name]
@@ -194,9 +196,41 @@ def test_rows_that_break_the_contract_are_rejected_in_the_apis_words(
         assert rejected.loc[3 * row + 1, "reason"] == f"{name} {problem.message}"
         assert rejected.loc[3 * row + 1, "column"] == name
         assert rejected.loc[3 * row + 1, "id"] == str(frame.id[3 * row])
+    assert rejected.loc[37, "reason"] == (
+        "Checking account is null; allowed little, moderate, rich, 200 DM or more or salary "
+        "account; what the data record as missing is stated as '200 DM or more or salary "
+        "account', never by a blank"
+    )
     left = sorted(set(frame.id.dropna()) - {int(each) for each in rejected.id.dropna()})
     decided = pd.read_parquet(tmp_path / "out" / made)
     assert decided.id.astype("int64").tolist() == left
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv"])
+def test_a_blank_is_a_level_only_where_the_file_is_said_to_be_in_the_datas_coding(
+    kind, tmp_path, light, applications, capsys
+):
+    stated = applications[-100:].reset_index(drop=True)
+    labels = [field.missing_label for field in CONTRACT.fields if field.missing_label]
+    coded = stated.where(~stated.isin(labels))
+    blanks = int(coded.isna().any(axis=1).sum())
+    assert 0 < blanks < 100
+    for name, frame in (("stated", stated), ("coded", coded)):
+        if kind == "csv":
+            frame.to_csv(tmp_path / f"{name}.csv", index=False)
+        else:
+            write(frame, tmp_path / f"{name}.parquet")
+
+    def scored(name: str, *options: str) -> pd.DataFrame:
+        file, out = tmp_path / f"{name}.{kind}", tmp_path / f"{name}{len(options)}"
+        assert cli.main(["score", str(file), str(out), "--models", light, *options]) == 0
+        return pd.read_parquet(next(out.glob("*.parquet")))
+
+    by_label = scored("stated")
+    assert len(by_label) == 100
+    assert len(scored("coded")) == 100 - blanks
+    assert "never by a blank" in capsys.readouterr().out
+    pd.testing.assert_frame_equal(scored("coded", "--blank-is-level"), by_label)
 
 
 def test_a_broken_file_fails_alone_and_is_all_that_a_resumed_run_does(

@@ -368,6 +368,44 @@ STEADY = pd.DataFrame(
 )
 
 
+BLANKS = pd.DataFrame(
+    [
+        ["age", "refused", 0.4, 0.5, 9, 0, 0],
+        ["job", "scored as the worst value", 0.4, 0.7, 8, 6, 3],
+        ["all of these", "", 0.4, 0.9, 10, 8, 4],
+    ],
+    columns=["field", "today", "approved", "approved_if_blank", "declined", "turned", "bad"],
+)
+
+
+def test_blanks():
+    assert explanation.blanks(BLANKS, TITLES) == (
+        "- **Age**, if a blank were taken as missing: none of the 9 declined who stated a value "
+        "would be approved. A blank is refused.\n"
+        "- **Job**, if a blank were taken as missing: of 8 declined applicants who stated a value, "
+        "6 would be approved (75%); 3 of these went bad (50%). A blank is scored as the worst "
+        "value.\n"
+        "- With all of these blank, approvals would go from 40.0% to 90.0%."
+    )
+    assert "is declined. A blank" in explanation.blanks(BLANKS[:1].assign(declined=0), TITLES)
+    assert explanation.blanks(BLANKS[:0], TITLES).startswith("No field may be missing")
+    assert explanation.worst_blank(BLANKS, TITLES) == (
+        "**Blanks**: taken as missing, a blank in Job would approve 6 of 8 declined applicants, "
+        "3 of them bad; a blank is scored as the worst value."
+    )
+    assert explanation.worst_blank(BLANKS[:1], TITLES) == ""
+    assert explanation.worst_blank(BLANKS[:0], TITLES) == ""
+
+
+def test_nothing_is_named_where_nothing_moves():
+    calm = STEADY.assign(flipped=[0.0, np.nan])
+    expected = "No small error and no missing value turns over a decision."
+    assert explanation.sensitivity(calm, TITLES) == expected
+    level = pd.DataFrame({"probability": [0.5, 0.5 + 3e-18]})
+    swing = explanation.swings({"age": level, "job": level})
+    assert explanation.dependence(swing, TITLES) == "No field moves it by a point"
+
+
 def test_explanation():
     text = explanation.importance(WORTH, TITLES)
     assert text == "Age is worth most; 1 of 2 fields beyond doubt something"
@@ -380,9 +418,18 @@ def test_explanation():
         == "Job moves it most, by 30 points"
     )
     assert explanation.sensitivity(STEADY, TITLES).endswith("it turns over 20.0% of the decisions.")
+    gap = pd.DataFrame({"field": ["job"], "change": ["missing"], "flipped": [0.6]})
+    assert explanation.sensitivity(pd.concat([gap, STEADY], ignore_index=True), TITLES) == (
+        "The most sensitive field is Job: taken as missing, it turns over 60.0% of the decisions. "
+        "Of small errors, Job moved by -1 level turns over most, 20.0%."
+    )
     limits = {"field": ["age", "job"], "limit": [90, 3], "seen": [75, 2], "flipped": [0.1, 0.0]}
-    still = pd.DataFrame(limits | {"mean_change": [3e-18, 0.0]})  # the rounding of a mean
-    assert "no probability moves at all" in explanation.extrapolation(still, TITLES)
+    for small in ([3e-18, 0.0], [4e-4, -3e-4]):  # the rounding of a mean, and of what is shown
+        still = pd.DataFrame(limits | {"mean_change": small, "flipped": 0.0})
+        text = explanation.extrapolation(still, TITLES)
+        assert text.endswith("no probability or decision moves.")
+    evened = pd.DataFrame(limits | {"mean_change": [0.0, 1e-4]})
+    assert "at Age 90" in explanation.extrapolation(evened, TITLES)
     moved = pd.DataFrame(limits | {"mean_change": [-0.05, 0.01]})
     assert "at most 5.0 points, at Age 90 (nearest seen: 75);" in explanation.extrapolation(
         moved, TITLES
@@ -398,8 +445,8 @@ def test_reasons():
     nobody = checked[:0]
     assert explanation.reasons(nobody, TITLES).startswith("Nobody is declined")
     lead = Interval(-0.005, -0.025, 0.016)
-    assert "**Reasons**" in explanation.summary(WORTH, STEADY, checked, 38, lead, TITLES)
-    assert "**Reasons**" not in explanation.summary(WORTH, STEADY, nobody, 38, lead, TITLES)
+    assert "**Reasons**" in explanation.summary(WORTH, STEADY, BLANKS, checked, 38, lead, TITLES)
+    assert "**Reasons**" not in explanation.summary(WORTH, STEADY, BLANKS, nobody, 38, lead, TITLES)
     assert explanation.headline(WORTH, nobody, TITLES) == "Age decides most"
     assert explanation.headline(WORTH, checked, TITLES).endswith("holds for 67% of the declined")
 

@@ -13,18 +13,21 @@ from sklearn.metrics import roc_auc_score
 
 from creditrisk.data.contract import read_contract
 from creditrisk.data.encoding import encoder, target
+from creditrisk.data.frame_codes import as_stated
 from creditrisk.data.raw import read_raw
 from creditrisk.data.record_checks import record_problems
 from creditrisk.modelling import candidates
 from creditrisk.scoring import reasons
 from creditrisk.scoring.fast_path import make_scorer
-from creditrisk.validation import inspection
+from creditrisk.validation import blanks, inspection
 
 CONTRACT = read_contract(ROOT / "data/raw/datapackage.json")
 TABLE = read_raw(ROOT / "data/raw/german_credit_data.csv", CONTRACT)
 RAW, Y = TABLE[[field.name for field in CONTRACT.fields]], target(TABLE, CONTRACT)
 TRAIN, TEST = RAW.index[::5].symmetric_difference(RAW.index), RAW.index[::5]
 NAMES = list(RAW)
+
+MOST = "200 DM or more or salary account"  # what the data record as no checking account
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +71,7 @@ def test_contributions_of_two_fields_worked_out_by_hand():
 
 @pytest.mark.parametrize("name", ["Logistic Regression", "WoE Scorecard"])
 def test_a_linear_models_contributions_are_differences_of_its_weights(scorer, name):
-    additive = scorer(name)
+    additive = scorer(name).taking_blanks()
     shares, places = additive.tables.members[0].shares, additive.domain.codes
     typical = shares[places(additive.reference)]
     expected = shares[[places(record) for record in as_records(RAW.head(60))]] - typical
@@ -76,6 +79,10 @@ def test_a_linear_models_contributions_are_differences_of_its_weights(scorer, na
     assert np.abs(found - expected).max() < 1e-9
     assert np.abs(gains + expected).max() < 1e-9
     assert (found[expected == 0] == 0).all()
+
+
+def as_stated_records(frame):
+    return as_records(as_stated(frame, CONTRACT))
 
 
 def as_records(frame):
@@ -91,7 +98,7 @@ def test_contributions_are_those_of_a_library(scorer, name):
         from shap import maskers
         from shap.explainers import Exact
 
-        model = scorer(name)
+        model = scorer(name).taking_blanks()
         typical = np.array(model.domain.codes(model.reference))
         rows = np.array([model.domain.codes(r) for r in as_records(RAW.head(12))])
 
@@ -139,7 +146,7 @@ def test_a_walk_through_all_orders_gives_the_same(scorer):
         for name in (None, *order):
             if name is not None:
                 record[name] = as_records(row)[0][name]
-            scores.append(logit(model.score(record)[0].probability))
+            scores.append(logit(model.taking_blanks().score(record)[0].probability))
         walks.append(dict(zip(order, np.diff(scores))))
     expected = pd.DataFrame(walks).mean().reindex(NAMES, fill_value=0)
     assert np.abs(model.effects(row)[0][0] - expected).max() < 1e-9
@@ -161,31 +168,34 @@ def test_the_top_reason_keeps_its_word_for_declined_test_applicants(scorer, name
 def test_every_reason_that_is_told_is_true(scorer):
     model = scorer("Soft-Voting Blend")
     rows = declined(model).head(60)
-    decisions = model.score(rows, reasons=True)
-    assert decisions == model.score(as_records(rows), reasons=True)
-    assert [replace(d, reasons=None) for d in decisions] == model.score(rows)
+    stated = as_stated(rows, CONTRACT)
+    decisions = model.score(stated, reasons=True)
+    assert decisions == model.taking_blanks().score(rows, reasons=True)
+    assert decisions == model.score(as_records(stated), reasons=True)
+    assert [replace(d, reasons=None) for d in decisions] == model.score(stated)
     assert 0 < max(len(d.reasons) for d in decisions) <= 4
-    for record, decision in zip(as_records(rows), decisions):
+    [usual] = as_stated_records(pd.DataFrame([model.reference]))
+    for record, decision in zip(as_records(stated), decisions):
         effects = [reason.effect for reason in decision.reasons]
         assert effects == sorted(effects) and all(effect < 0 for effect in effects)
         for reason in decision.reasons:
             assert record[reason.field] == reason.value != reason.better
-            assert reason.better == model.reference[reason.field]
+            assert reason.better == usual[reason.field]
             changed = model.score(record | {reason.field: reason.better})[0]
             assert changed.probability > decision.probability
-    assert model.score(model.reference, reasons=True)[0].reasons == ()
+    assert model.score(usual, reasons=True)[0].reasons == ()
 
 
 def test_reasons_in_words(scorer):
     model = scorer("WoE Scorecard")
-    usual = dict(zip(NAMES, (35, "male", 2, "own", "little", None, 2000, 12, "car")))
-    model = replace(model, reference=usual)
+    usual = dict(zip(NAMES, (35, "male", 2, "own", "little", MOST, 2000, 12, "car")))
+    model = replace(model, reference=usual | {"Checking account": None})
     poor = usual | {"Checking account": "little", "Duration": 36, "Age": 22}
     [decision] = model.score(poor, reasons=True)
     assert [reason.words for reason in decision.reasons] == [
         (
-            "Checking account is little; no value given, as is usual among approved applicants, "
-            "would score higher"
+            "Checking account is little; 200 DM or more or salary account, as is usual among "
+            "approved applicants, would score higher"
         ),
         (
             "Duration is 36 months; 12 months, as is usual among approved applicants, would score "
@@ -197,7 +207,7 @@ def test_reasons_in_words(scorer):
     )
     assert other.reasons[0].words.startswith("Savings is little; rich, as is usual")
     gap = replace(model, reference=usual | {"Checking account": "little"})
-    [better] = gap.score(usual, reasons=True)  # a gap scores higher here, so nothing hurts
+    [better] = gap.score(usual, reasons=True)  # the most scores higher here, so nothing hurts
     assert better.reasons == ()
 
 
@@ -208,7 +218,7 @@ def test_the_reference_is_what_is_usual():
     usual = reasons.reference(rows, np.array([1, 1, 1, 1, 0, 0]), CONTRACT)
     # Of 20, 30, 40, 50 the lower median; two gaps of four; own and free tie, free stands first.
     assert (usual["Age"], usual["Checking account"], usual["Housing"]) == (30, None, "free")
-    assert not record_problems(usual, CONTRACT)
+    assert not record_problems(usual, CONTRACT.taking_blanks())
     assert reasons.reference(rows, np.zeros(6), CONTRACT) is None
 
 
@@ -246,7 +256,23 @@ def test_dependence_sensitivity_and_edges(scorer):
     # Up from little and moderate; rich has no better level, a gap none beside it.
     movable = rows["Checking account"].isin(["little", "moderate"]).sum()
     assert steady.applicants[("Checking account", "+1 level")] == movable
+    # As missing, all who stated it; that it is tried shows what a blank would be worth.
+    stated = rows["Checking account"].notna()
+    gone, whole = model.probabilities(nobody), model.probabilities(rows)
+    turned = ((gone >= 0.75) != (whole >= 0.75))[stated]
+    row = steady.loc[("Checking account", "missing")]
+    assert row.applicants == stated.sum() and row.flipped == pytest.approx(turned.mean())
     assert not {"Sex", "Housing", "Purpose"} & set(steady.index.get_level_values(0))
+
+    empty = blanks.blanks(model, rows, Y[TEST]).set_index("field")
+    asked = ((whole < 0.75) & stated).to_numpy()
+    assert empty.index.tolist() == ["Saving accounts", "Checking account", "all of these"]
+    row, turned = empty.loc["Checking account"], asked & (gone >= 0.75)
+    assert (row.declined, row.turned) == (asked.sum(), turned.sum()) and row.turned > 0
+    assert row.bad == (np.asarray(Y[TEST])[turned] == 0).sum() > 0
+    assert (row.approved, row.approved_if_blank) == ((whole >= 0.75).mean(), (gone >= 0.75).mean())
+    assert row.today == "refused; missing is stated as “200 DM or more or salary account”"
+    assert empty.approved_if_blank["all of these"] > row.approved_if_blank
 
     ends = inspection.extrapolation(model, rows, RAW.loc[TRAIN]).set_index(["field", "limit"])
     end = ends.loc[("Duration", 120)]

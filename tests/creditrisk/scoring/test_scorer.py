@@ -27,6 +27,7 @@ from threadpoolctl import threadpool_limits
 
 from creditrisk.data.contract import read_contract
 from creditrisk.data.encoding import encoder, target
+from creditrisk.data.frame_codes import as_stated
 from creditrisk.data.raw import read_raw
 from creditrisk.data.record_checks import InvalidRecords, record_problems
 from creditrisk.modelling import candidates
@@ -55,14 +56,20 @@ APPLICATION = {
     "Sex": "male",
     "Job": 2,
     "Housing": "own",
-    "Saving accounts": None,
+    "Saving accounts": "1000 DM or more",
     "Checking account": "little",
     "Credit amount": 3000,
     "Duration": 24,
     "Purpose": "car",
 }
 USUAL = APPLICATION | {"Saving accounts": "little", "Checking account": None, "Duration": 12}
-AGES, SAVINGS = "allowed 18 to 120 years", "allowed little, moderate, quite rich, rich, or null"
+AGES, SAVINGS = (
+    "allowed 18 to 120 years",
+    "allowed little, moderate, quite rich, rich, 1000 DM or more",
+)
+UNSAID = (
+    f"{SAVINGS}; what the data record as missing is stated as '1000 DM or more', never by a blank"
+)
 REFUSED = [  # field, value as JSON, words
     ("Age", '"35"', f"Age is not a whole number; {AGES}"),
     ("Age", "35.5", f"Age is not a whole number; {AGES}"),
@@ -86,6 +93,8 @@ REFUSED = [  # field, value as JSON, words
     ("Housing", "null", "Housing is null; allowed free, rent, own"),
     ("Saving accounts", '"missing"', f"Saving accounts is not an allowed value; {SAVINGS}"),
     ("Saving accounts", '"NA"', f"Saving accounts is not an allowed value; {SAVINGS}"),
+    ("Saving accounts", "null", f"Saving accounts is null; {UNSAID}"),
+    ("Saving accounts", '""', f"Saving accounts is empty; {UNSAID}"),
     ("Saving accounts", "false", f"Saving accounts is not text; {SAVINGS}"),
     ("Saving accounts", "NaN", f"Saving accounts is not a finite number; {SAVINGS}"),
     (
@@ -120,6 +129,8 @@ def blend(fitted):
 
 
 def as_json_gives_it(frame):
+    """Applications in the coding of the data, as their applicants state them."""
+    frame = as_stated(frame, CONTRACT)
     columns = {name: [None if pd.isna(v) else v for v in frame[name].tolist()] for name in frame}
     return [dict(zip(columns, row)) for row in zip(*columns.values())]
 
@@ -138,7 +149,8 @@ def test_fast_answers_are_the_pipelines_all_over_the_contract(name, fitted):
         records = as_json_gives_it(frame)
         together = scorer.score(records)
         assert together == [scorer.score(record)[0] for record in records]
-        assert together == scorer.score(frame)
+        assert together == scorer.score(as_stated(frame, CONTRACT))
+        assert together == scorer.taking_blanks().score(frame)
         assert np.abs(np.array([d.probability for d in together]) - expected).max() <= bound
         assert [d.prediction for d in together] == pipeline.predict(frame).tolist()
 
@@ -261,14 +273,20 @@ def test_missing_values_of_every_kind_are_one(blend):
         dict(r, **{"Saving accounts": None, "Checking account": None})
         for r in as_json_gives_it(rows)
     ]
-    assert [d.probability for d in blend.score(none)] == blend.probabilities(nothing).tolist()
+    expected = blend.probabilities(nothing).tolist()
+    assert [d.probability for d in blend.taking_blanks().score(none)] == expected
+    assert [d.probability for d in blend.score(as_json_gives_it(nothing))] == expected
+    for blanks in (none, nothing):
+        with pytest.raises(InvalidRecords) as refused:
+            blend.score(blanks)
+        assert len(refused.value.problems) == 100
 
 
 allowed_records = st.fixed_dictionaries(
     {
         field.name: st.integers(field.minimum, field.maximum)
         if field.levels is None
-        else st.sampled_from([*field.levels, *([] if field.required else [None])])
+        else st.sampled_from(field.choices)
         for field in CONTRACT.fields
     }
 )
@@ -423,7 +441,7 @@ def test_the_registry_gives_the_same_answers_through_every_loader(registered, bl
     pipeline = mlflow.sklearn.load_model(f"models:/Credit_Risk_Model/{version.version}")
     assert (pipeline.predict_proba(RAW) == blend.pipeline.predict_proba(RAW)).all()
     served = mlflow.pyfunc.load_model(URI)
-    answers = served.predict(RAW)
+    answers = served.predict(as_stated(RAW, CONTRACT))
     assert list(answers) == ["prediction", "decision", "probability"]
     assert (answers.index == RAW.index).all() and (answers.probability == expected).all()
     assert (answers.decision.eq("approve") == (expected >= 0.72)).all()
@@ -616,7 +634,7 @@ def test_mlflow_serves_the_same_answers(mlflow_server, blend):
     split = {"columns": list(RAW), "data": [list(record.values()) for record in records]}
     for body in ({"inputs": records}, {"dataframe_records": records}, {"dataframe_split": split}):
         assert mlflow_server(json.dumps(body)) == (200, {"predictions": expected})
-    csv = RAW.head(200).to_csv(index=False, na_rep="NA")
+    csv = as_stated(RAW.head(200), CONTRACT).to_csv(index=False)
     assert mlflow_server(csv, "text/csv") == (200, {"predictions": expected})
     assert mlflow_server(json.dumps({"inputs": APPLICATION}))[0] == 200
 
@@ -624,6 +642,8 @@ def test_mlflow_serves_the_same_answers(mlflow_server, blend):
 @mlflow_warns
 def test_mlflow_tells_the_same_reasons_if_asked(mlflow_server, registered, blend):
     import mlflow
+
+    from creditrisk.registry.mlflow_flavor import RefusedApplications
 
     records = as_json_gives_it(RAW.head(20))
     expected = [asdict(decision) for decision in blend.score(records, reasons=True)]
@@ -640,7 +660,9 @@ def test_mlflow_tells_the_same_reasons_if_asked(mlflow_server, registered, blend
     assert "reasons" not in plain[1]["predictions"][0]
     assert mlflow_server(json.dumps({"inputs": records, "params": {"reasons": "yes"}}))[0] == 400
     served = mlflow.pyfunc.load_model(URI)
-    frame = served.predict(RAW.head(20), params={"reasons": True})
+    with pytest.raises(RefusedApplications, match="stated as '1000 DM or more', never by a blank"):
+        served.predict(RAW.head(20))
+    frame = served.predict(as_stated(RAW.head(20), CONTRACT), params={"reasons": True})
     assert frame.reasons.tolist() == [each["reasons"] for each in told]
 
 
@@ -667,7 +689,7 @@ def test_mlflow_refuses_in_the_same_words_and_repeats_no_value(field, value, wor
     assert "stack_trace" not in answer
     status, answer = mlflow_server(f'{{"dataframe_records": [{bad}]}}')
     if value == "NaN":  # to pandas the same as null
-        assert status == (400 if field == "Age" else 200)
+        assert status == 400 and f"record 1: {field} is null; " in answer["message"]
     else:
         assert (status, answer["message"]) == (400, f"record 1: {words}")
 

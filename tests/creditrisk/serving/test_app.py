@@ -193,7 +193,8 @@ def test_the_description_is_what_the_contract_says(server):
     schema = api["components"]["schemas"]["Application"]
     assert schema["required"] == list(schema["properties"]) == list(ONE)
     assert schema["properties"]["Age"]["maximum"] == 120
-    assert schema["properties"]["Saving accounts"]["enum"][-1] is None
+    assert schema["properties"]["Saving accounts"]["enum"][-1] == "1000 DM or more"
+    assert schema["properties"]["Saving accounts"]["type"] == "string"
     example = api["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]
     assert server.post(example["examples"]["one"]["value"])[0] == 200
     assert server.post(example["examples"]["several"]["value"])[0] == 200
@@ -265,9 +266,16 @@ def test_the_form_is_used_in_a_browser(server, first, tmp_path):
         while js("return document.forms.length && document.readyState") != "complete":
             assert time.monotonic() < deadline
             time.sleep(0.05)
+        first_choices = js("""
+            return [...document.querySelectorAll("select")].map(e =>
+                [e.required, e.selectedOptions[0].text, e.options[e.length - 1].text]);""")
+        assert all(choice[:2] == [True, "choose"] for choice in first_choices)
+        assert [True, "choose", "200 DM or more or salary account"] in first_choices
         words, focused, faults = decide(ONE | {"Age": 17, "Purpose": None})
         assert "Please correct" in words and focused == "Age"
         assert "is out of range; allowed 18 to 120 years" in faults and "is null" in faults
+        words, _, faults = decide(ONE | {"Checking account": None})
+        assert "Please correct" in words and "is null; allowed little, moderate, rich" in faults
         words, _, faults = decide(THREE)
         expected = load_scorer(first).score([THREE], reasons=True)[0]
         assert words.startswith(expected.decision.capitalize()) and faults == ""
@@ -310,6 +318,8 @@ REFUSED = {
     "unknown level": (posted(changed(Purpose="zz-secret")), 422),
     "null where none may be": (posted(changed(Age=None)), 422),
     "nested value": (posted(changed(Age={"a": [1]})), 422),
+    "null where it would be a state": (posted(changed(Checking_account=None)), 422),
+    "nothing where it would be a state": (posted(changed(Saving_accounts="")), 422),
     "field missing": (posted(b'{"Age": 35}'), 422),
     "a number alone": (posted(b"17"), 422),
     "list of text": (posted(b'["zz-secret"]'), 422),
@@ -412,8 +422,6 @@ def nonsense(dice: random.Random) -> bytes:
             record[name + dice.choice(["x", " ", "\u00e9", "\n"])] = record.pop(name)
         else:
             record[name] = dice.choice(values)
-            if name.endswith(("accounts", "account")) and record[name] is None:
-                record[name] = 0
     return json.dumps([ONE] * dice.randrange(3) + [record] if kind == 7 else record).encode()
 
 
@@ -830,7 +838,10 @@ def test_the_client_reads_json_and_csv_and_shows_the_same_decisions(server, firs
 
 
 def test_the_client_sends_the_raw_file_in_parts(server):
-    done = creditrisk("predict", "--url", server.url, str(RAW_FILE), cwd=ROOT)
+    ask = "predict", "--url", server.url, str(RAW_FILE)
+    refused = creditrisk(*ask, cwd=ROOT)
+    assert refused.returncode == 1 and "as '1000 DM or more', never by a blank" in refused.stderr
+    done = creditrisk(*ask, "--blank-is-level", cwd=ROOT)
     assert done.returncode == 0 and len(done.stdout.splitlines()) == 1001
     assert done.stdout.splitlines()[-1].split()[0] == "1000"
 

@@ -49,14 +49,17 @@ function showDecision(answer) {
   meter.optimum = 1;
   meter.setAttribute("aria-label", "Probability of good risk");
   result.append(meter);
-  if (answer.reasons && answer.reasons.length) showReasons(answer.reasons);
+  if (answer.assumed) showList("What was not given", answer.assumed);
+  if (answer.reasons && answer.reasons.length) {
+    showList("What holds the score down", answer.reasons);
+  }
 }
 
-function showReasons(reasons) {
+function showList(title, notes) {
   const heading = document.createElement("h3");
-  heading.textContent = "What holds the score down";
+  heading.textContent = title;
   const list = document.createElement("ol");
-  list.append(...reasons.map(({ words }) => {
+  list.append(...notes.map(({ words }) => {
     const item = document.createElement("li");
     item.textContent = words + ".";
     return item;
