@@ -31,6 +31,8 @@ BESIDE = {
 }
 REGISTRATION = {"registration_path": "experiments/registration.json"}
 
+EXPLORATION = {"exploration_path": "experiments/exploration.json"}
+PREPARATION = {"preparation_path": "experiments/preparation.json"}
 VALIDATION = {"validation_path": "experiments/validation.json"}
 CARD = {"model_card_path": "models/model_card.md", "model_card_html_path": "models/model_card.html"}
 EXPLANATION = {"explanation_path": "experiments/explanation.json"}
@@ -130,9 +132,19 @@ MLFLOW = (
 
 # The order follows from who reads what. The test set goes to nobody who could learn from it.
 CHAIN = [
-    Stage("01_eda", reads=RAW | CONTRACT),
-    Stage("02_preparation", reads=RAW | CONTRACT, writes=TRAIN | TEST),
-    Stage("03_comparison", reads=TRAIN | CONTRACT, writes=COMPARISON),
+    Stage("01_eda", reads=RAW | CONTRACT, writes=EXPLORATION, kept=[*EXPLORATION]),
+    Stage(
+        "02_preparation",
+        reads=RAW | CONTRACT,
+        writes=TRAIN | TEST | PREPARATION,
+        kept=[*PREPARATION],
+    ),
+    Stage(
+        "03_comparison",
+        reads=TRAIN | CONTRACT,
+        writes=COMPARISON,
+        kept=["results_path", "pairs_path", "champion_path"],
+    ),
     Stage(
         "04_registration",
         reads=TRAIN | CONTRACT | COMPARISON,
@@ -145,7 +157,7 @@ CHAIN = [
         "05_validation",
         reads=TEST | TRAIN | OUT_OF_FOLD | CONTRACT | REGISTRATION | MODEL,
         writes=VALIDATION | CARD,
-        kept=[*VALIDATION],
+        kept=[*VALIDATION, "model_card_html_path"],
         imports=MLFLOW,
         external=External(check=what_validation_lacks),
     ),
@@ -153,7 +165,7 @@ CHAIN = [
         "06_explanation",
         reads=TEST | TRAIN | CONTRACT | REGISTRATION | MODEL,
         writes=EXPLANATION | SCORECARD | SCORES | LAB,
-        kept=[*SCORES, *LAB],
+        kept=[*EXPLANATION, *SCORES, *LAB],
     ),
 ]
 

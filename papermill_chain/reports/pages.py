@@ -69,7 +69,7 @@ def _markup(html: str) -> Markup:
 
 def _words(name: str) -> str:
     """The name of a parameter as a reader's words; a path is called by what lies there."""
-    return name.removesuffix("_path").replace("_", " ")
+    return name.removesuffix("_path").removesuffix("_html").replace("_", " ")
 
 
 def _rank(status: str) -> int:

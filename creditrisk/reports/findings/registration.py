@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from creditrisk.data.contract import Contract
-from creditrisk.modelling.refit_stability import UNSTEADY, RefitStability
+from creditrisk.modelling.refit_stability import RefitStability
 
 
 def champion(won: Mapping[str, Any]) -> str:
@@ -41,9 +41,9 @@ def refits(steady: RefitStability | None) -> str:
     return (
         f"In {steady.refits} refits on resampled training sets, an applicant's decision differs "
         f"from that of the majority {steady.turned:.1%} of the time; {steady.unsteady:.1%} of "
-        f"{steady.judged} applicants are decided otherwise by {UNSTEADY:.0%} of the refits or "
-        f"more. The middle 90% of an applicant's probabilities span {steady.spread:.3f} at the "
-        "median."
+        f"{steady.judged} applicants are decided otherwise by a fifth of the refits or more. "
+        f"The 5th to 95th percentiles of an applicant's probabilities span {steady.spread:.3f} at "
+        "the median."
     )
 
 
