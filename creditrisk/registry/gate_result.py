@@ -13,7 +13,7 @@ from creditrisk.registry.mlflow_store import MODEL_NAME
 GATE, RESULT = "gate", "gate_result"
 
 #: Results of the gate that keep a version out of production until a named person approves it.
-HELD = {"stopped": "is stopped by the gate", "waits for approval": "waits for approval"}
+HELD = ("stopped", "waits for approval")
 
 
 def record_validation(
@@ -56,7 +56,7 @@ def result_of(version: ModelVersion) -> str | None:
 
 def why_held(version: ModelVersion) -> str:
     """Why a version needs somebody's approval, in one sentence; empty if it needs none."""
-    result = result_of(version) or ""
-    if result not in HELD:
+    if result_of(version) not in HELD:
         return ""
-    return f"{version.name} version {version.version} {HELD[result]} ({version.tags.get(GATE)})"
+    name = f"{version.name} version {version.version}"
+    return f"the gate does not let {name} into production ({version.tags.get(GATE)})"

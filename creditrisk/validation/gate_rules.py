@@ -52,8 +52,8 @@ def better_than_base_rate(gain: Interval) -> Rule:
         "predicts better than the base rate",
         f"Brier score lower by {gain}",
         passes_or(gain.low > 0),
-        "Probabilities that predict no better than the share of good risks hold nothing about an "
-        "applicant.",
+        "Probabilities that predict no better than the share of good risks carry no information "
+        "about an applicant.",
     )
 
 
@@ -93,7 +93,9 @@ def calibrated(line: CalibrationLine, within: float) -> Rule:
         return Rule(name, text + allowed, Verdict.PASSED, why)
     if slope.high < low or slope.low > high:
         return Rule(name, f"{text}{allowed}, beyond doubt outside", Verdict.STOP, why)
-    return Rule(name, f"{text}{allowed}, not shown: sample too small", Verdict.WARNING, why)
+    inside = low <= slope.estimate <= high
+    doubt = "not shown: sample too small" if inside else "outside, though not beyond doubt"
+    return Rule(name, f"{text}{allowed}, {doubt}", Verdict.WARNING, why)
 
 
 def same_data(registered: str, found: str) -> Rule:

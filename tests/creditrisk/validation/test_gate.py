@@ -146,6 +146,14 @@ def test_rules_at_their_edges(rule, verdict):
     assert rule.why.endswith(".") and rule.why.count(". ") == 0  # one sentence
 
 
+def test_a_slope_that_is_not_shown_says_on_which_side_it_lies():
+    small = gate_rules.calibrated(slope(0.6, 1.4), 1.25).figure
+    assert small.startswith(
+        "slope 1.00, 90 % interval 0.66 to 1.34; allowed 0.80 to 1.25, not shown"
+    )
+    assert gate_rules.calibrated(slope(0.4, 0.9), 1.25).figure.endswith("not beyond doubt")
+
+
 def test_a_model_that_lends_to_next_to_nobody_is_stopped():
     # 200 applicants, 60 bad; two are approved, both good: cost (140 - 2) / 200 = .69, and .70 if
     # nobody is approved. A bad loan costs 30, so approving everybody would cost 9.
