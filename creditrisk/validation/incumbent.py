@@ -74,10 +74,6 @@ def against_production(
     if holder is None or int(holder.version) == challenger.version:
         return []
     number = int(holder.version)
-    why_not = new if isinstance(new, str) else _too_few(y[new])
-    if why_not:
-        return [_not_compared(number, f"cannot be compared: {why_not}", Verdict.NOT_JUDGED)]
-    applicants, y = applicants[new], y[new]
     try:
         other = load_scorer(f"models:/{holder.name}/{number}")
         theirs = other.probabilities(applicants)
@@ -87,7 +83,11 @@ def against_production(
         first = error.problems[0]
         why = f"it was made for other applications: {first.field} {first.message}"
         return [_not_compared(number, why, Verdict.WARNING)]
-    own = challenger.probabilities(applicants)
+    if isinstance(new, str):
+        return [_not_compared(number, f"cannot be compared: {new}", Verdict.NOT_JUDGED)]
+    if too_few := _too_few(y[new]):
+        return [_not_compared(number, f"cannot be compared: {too_few}", Verdict.NOT_JUDGED)]
+    own, theirs, y = challenger.probabilities(applicants)[new], theirs[new], y[new]
 
     def added(y: np.ndarray, approve: np.ndarray, other_approve: np.ndarray) -> float:
         costs = [

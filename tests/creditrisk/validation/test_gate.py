@@ -524,9 +524,10 @@ def test_challenger_meets_production_on_the_same_applicants(store):
     for holder in (None, versions[2]):
         same = incumbent.against_production(holder, challenger, raw, y, (5, 1), all_new, **how)
         assert same == []
-    # production was made for other columns: a warning in words, and no comparison
+    # production was made for other columns: a warning in words, and no comparison, even if nobody
+    # knows whom it has learned from
     [rule] = incumbent.against_production(
-        versions[3], challenger, raw, y, (5, 1), new_rows(client, versions[3], raw), **how
+        versions[3], challenger, raw, y, (5, 1), "whom is not known", **how
     )
     assert (
         rule.verdict == "warning"
