@@ -1,14 +1,17 @@
 """Kill the runner at random points, many times, and look at what is left.
 
-    uv run --group dev python benchmarks/faults.py              # 200 kills, some 20 minutes
+    uv run --group dev python benchmarks/faults.py              # 200 kills, some 25 minutes
     uv run --group dev python benchmarks/faults.py --kills 20
-    uv run --group dev python benchmarks/faults.py --kills 0 --real    # MLflow too, 10 minutes
+    uv run --group dev python benchmarks/faults.py --kills 0 --real    # MLflow too, 30 minutes
+    uv run --group dev python benchmarks/faults.py --kills 0 --step 0.5    # outputs, and 3 kills
 
 A small chain is killed. After each kill the exit code has to be right, each stage's files have to
 be the last good set or a complete new one, no process may be left after five seconds, and one plain
-rerun has to succeed. With `--real`, the real chain: two checkouts that share one MLflow store, a
-runner killed while a model is registered, a registry that is locked, and one from which the version
-is deleted.
+rerun has to succeed. Then the process that kernels are forked from is killed at each tenth of a
+second of its start, and cells show, print and raise more than anybody reads. With `--real`, the
+real chain: two checkouts that share one MLflow store, a runner killed while a model is registered,
+a registry that is locked, one from which the version is deleted, and the process that kernels are
+forked from killed during its much longer start.
 """
 
 import argparse
@@ -21,7 +24,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -86,9 +91,14 @@ NOTEBOOKS = {
 }
 
 
-def start(root: Path, seed: int) -> subprocess.Popen:
-    """The chain as a program, in a process group of its own."""
-    command = [sys.executable, __file__, "--run", str(root), "--set", f"seed={seed}", "--quiet"]
+HUNG = "it did not end"
+SECONDS_TO_END = 60
+
+
+def start(root: Path, seed: int, *arguments: str, alone: bool = False) -> subprocess.Popen:
+    """The chain, or its first notebook alone, as a program in a process group of its own."""
+    command = [sys.executable, __file__, "--look" if alone else "--run", str(root)]
+    command += ["--set", f"seed={seed}", "--quiet", *arguments]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(command, start_new_session=True, **pipes)
 
@@ -128,20 +138,45 @@ RIGHT = {
 }
 
 
+@dataclass
+class Tally:
+    """What became of some faults of one kind."""
+
+    faults: int = 0
+    hung: int = 0  # it had to be ended
+    survived: int = 0  # the run came to a good end all the same
+    repaired: int = 0  # by a plain rerun, of those that did not
+    bad: int = 0  # something was not as it has to be
+
+    def count(self, code: int | None, repaired: bool, wrong: list[str]) -> None:
+        """One more; `code` is the exit code, None if the run had to be ended."""
+        self.faults += 1
+        self.hung += code is None
+        self.survived += code == 0
+        self.repaired += code != 0 and repaired
+        self.bad += bool(wrong)
+
+
+def print_table(tallies: dict[str, Tally]) -> None:
+    """One line for each kind of fault."""
+    names = ["faults", "hung", "survived", "repaired", "bad"]
+    width = max(map(len, tallies))
+    print(f"\n{'':{width}}" + "".join(f"{name:>10}" for name in names))
+    for kind, tally in tallies.items():
+        print(f"{kind:{width}}" + "".join(f"{vars(tally)[name]:>10}" for name in names))
+
+
 def wrong_after(kind: str, root: Path, runner: subprocess.Popen, seeds: set[str]) -> list[str]:
     """What is not as it has to be after a kill; `seeds` are those that good sets may be from."""
     wrong = []
     try:
-        _, errors = runner.communicate(timeout=30)
+        _, errors = runner.communicate(timeout=SECONDS_TO_END)
     except subprocess.TimeoutExpired:
         runner.kill()
-        return ["it did not end"]
+        return [HUNG]
     if runner.returncode not in RIGHT[kind]:
         wrong.append(f"exit code {runner.returncode}: {errors[-500:]}")
-    end = time.monotonic() + 5
-    while (left := toy.family(root)) and time.monotonic() < end:
-        time.sleep(0.05)
-    if left:
+    if left := left_after(root):
         wrong.append(f"processes left: {left}")
     for paths in SETS:
         found = {(root / path).read_text() if (root / path).exists() else "none" for path in paths}
@@ -150,45 +185,174 @@ def wrong_after(kind: str, root: Path, runner: subprocess.Popen, seeds: set[str]
     return wrong
 
 
-def kill_many(times: int) -> int:
-    """Kill at random points; how often something was wrong."""
-    bad, kinds, codes = 0, Counter(), Counter()
+def left_after(root: Path, seconds: float = 5) -> list[int]:
+    """The processes of a run that are left when they have had some seconds to go."""
+    end = time.monotonic() + seconds
+    while (left := toy.family(root)) and time.monotonic() < end:
+        time.sleep(0.05)
+    return left
+
+
+def make(root: Path) -> None:
+    """The small chain's notebooks, and one undisturbed run."""
+    for name, cells in NOTEBOOKS.items():
+        toy.write_notebook(root / "notebooks" / f"{name}.ipynb", *cells)
+    toy.registry_of(root).mkdir()
+    if start(root, 0).wait():
+        sys.exit("the chain does not even run undisturbed")
+
+
+def rerun(root: Path, seed: int) -> list[str]:
+    """Run the small chain again after a fault; what is not as it has to be then."""
+    again = start(root, seed)
+    wrong = [f"rerun: {told}" for told in wrong_after("kernel", root, again, {str(seed)})]
+    if again.returncode:
+        wrong.append(f"rerun: exit code {again.returncode}")
+    if left := list(toy.registry_of(root).iterdir()):
+        wrong.append(f"left open: {left}")
+    if left := [*root.glob("experiments/runs/*/staged"), *root.rglob(".*.old")]:
+        wrong.append(f"left over: {left}")
+    return wrong
+
+
+def kill_many(times: int) -> Tally:
+    """Kill at random points."""
+    tally, kinds, codes = Tally(), Counter(), Counter()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "project"
-        for name, cells in NOTEBOOKS.items():
-            toy.write_notebook(root / "notebooks" / f"{name}.ipynb", *cells)
-        toy.registry_of(root).mkdir()
+        make(root)
         began = time.monotonic()
-        if start(root, 0).wait():
-            sys.exit("the chain does not even run undisturbed")
-        usual, good = time.monotonic() - began, "0"
+        start(root, -1).wait()
+        usual, good = time.monotonic() - began, "-1"
         for number in range(1, times + 1):
             kind = random.choices(list(RIGHT), weights=[3, 3, 2, 1, 1, 1])[0]
             runner, point = start(root, number), random.uniform(0, usual)
             time.sleep(point)
             strike(kind, runner)
             wrong = wrong_after(kind, root, runner, {good, str(number)})
-            again = start(root, number)
-            wrong += [
-                f"rerun: {told}" for told in wrong_after("kernel", root, again, {str(number)})
-            ]
-            if again.returncode:
-                wrong.append(f"rerun: exit code {again.returncode}")
-            if left := list(toy.registry_of(root).iterdir()):
-                wrong.append(f"left open: {left}")
-            if left := [*root.glob("experiments/runs/*/staged"), *root.rglob(".*.old")]:
-                wrong.append(f"left over: {left}")
-            good, kinds[kind], bad = str(number), kinds[kind] + 1, bad + bool(wrong)
+            code = None if HUNG in wrong else runner.returncode
+            left = rerun(root, number)
+            tally.count(code, not left, wrong + left)
+            good, kinds[kind] = str(number), kinds[kind] + 1
             codes[f"{kind} {runner.returncode}"] += 1
+            told = "; ".join(wrong + left) or "well"
+            print(f"{number:4}  {kind:<13} at {point:4.1f} s: {told}", flush=True)
+    print(f"\nKills: {dict(kinds)}; exit codes: {dict(codes)}")
+    return tally
+
+
+def warm_process(runner: subprocess.Popen) -> psutil.Process | None:
+    """The process that kernels are forked from, as soon as it is there."""
+    while runner.poll() is None:
+        with suppress(psutil.Error):
+            for process in psutil.Process(runner.pid).children():
+                if "fork_process" in " ".join(process.cmdline()):
+                    return process
+        time.sleep(0.005)
+    return None
+
+
+def seconds_to_first_fork(runner: subprocess.Popen) -> float:
+    """How long the start of that process takes: until it has a child beside the watcher."""
+    warm, began = warm_process(runner), time.monotonic()
+    with suppress(psutil.Error):
+        while warm and len(warm.children()) < 2:
+            time.sleep(0.02)
+    return time.monotonic() - began
+
+
+def kill_warm(
+    step: float, begin: Callable[[int], subprocess.Popen], again: Callable[[int], list[str]]
+) -> Tally:
+    """Kill the process that kernels are forked from at each step of its start, and a bit later.
+
+    Parameters
+    ----------
+    begin : starts a run with a seed.
+    again : runs once more after a run that failed; what is wrong then.
+    """
+    tally = Tally()
+    runner = begin(1000)
+    end = seconds_to_first_fork(runner) + 3 * step
+    runner.communicate()
+    for number in range(int(end / step) + 1):
+        runner = begin(number)
+        warm = warm_process(runner)
+        time.sleep(number * step)
+        with suppress(psutil.Error):
+            if warm:
+                warm.kill()
+        code, wrong, errors = None, [], ""
+        try:
+            _, errors = runner.communicate(timeout=SECONDS_TO_END)
+            code = runner.returncode
+        except subprocess.TimeoutExpired:
+            runner.kill()
+            wrong = [HUNG]
+        if "Traceback" in errors or "NoFork" in errors:
+            wrong.append(errors[-500:])
+        left = again(number) if code else []
+        tally.count(code, not left, wrong + left)
+        told = "; ".join(wrong + left) or f"well, exit code {code}"
+        print(f"      warm process  at {number * step:4.1f} s: {told}", flush=True)
+    return tally
+
+
+# What a cell does, and the options of the run.
+SHOW = "from IPython.display import HTML, display\n"
+OUTPUTS = {
+    "33 MB of HTML": (f"{SHOW}display(HTML('<p>some row</p>' * 2_200_000))", []),
+    "100 MB of text": ("print('a line of text\\n' * 6_250_000)", []),
+    "a table of 6 MB": (f"{SHOW}display(HTML('<table>' + '<tr><td>1</td></tr>' * 300_000))", []),
+    "an error of 5 MB": ("raise ValueError('v' * 5_000_000)", []),
+    "prints for ever": ("while True: print('for ever ' * 1000)", ["--cell-timeout", "10"]),
+    "flushes for ever": ("while True: print('x', flush=True)", ["--cell-timeout", "10"]),
+    "stops itself": (
+        "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)",
+        ["--cell-timeout", "5"],
+    ),
+}
+
+
+def show_too_much() -> Tally:
+    """Cells that show, print and raise too much, or never end: time, sizes, and what is said."""
+    tally = Tally()
+    print(f"\n{'':18}{'seconds':>8}{'cell':>7}{'notebook':>10}{'page':>9}  exit code")
+    for name, (cell, arguments) in OUTPUTS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder) / "project"
+            toy.write_notebook(root / "notebooks/1_look.ipynb", "seed: int = 0", cell)
+            began, code, wrong, errors = time.monotonic(), None, [], ""
+            runner = start(root, 0, "--only", "1", *arguments, alone=True)
+            try:
+                _, errors = runner.communicate(timeout=2 * SECONDS_TO_END)
+                code = runner.returncode
+            except subprocess.TimeoutExpired:
+                runner.kill()
+                runner.communicate()
+                wrong = [HUNG]
+            took = time.monotonic() - began
+            sizes = {
+                path.suffix: path.stat().st_size / 1e6
+                for path in root.glob("experiments/runs/*/1_look.*")
+            }
+            (told,) = toy.manifests(root)
+            seconds = told["stages"][0]["seconds"] or 0.0
+            limit = int(arguments[1]) if arguments else None
+            if limit and seconds > limit + 4:  # two for its end, two for the start of the kernel
+                wrong.append(f"ended {seconds - limit:.0f} s after its time was up")
+            if max(sizes.values(), default=0) > 33:
+                wrong.append("a file is too large")
+            if any(word in errors for word in ("Task ", "asyncio", "Exception ignored")):
+                wrong.append(f"noise: {errors[-300:]}")
+            tally.count(code, False, wrong)
+            page, notebook = sizes.get(".html", 0.0), sizes.get(".ipynb", 0.0)
             print(
-                f"{number:4}  {kind:<13} at {point:4.1f} s: {'; '.join(wrong) or 'well'}",
+                f"{name:18}{took:8.1f}{seconds:7.1f}{notebook:7.1f} MB{page:6.1f} MB  {code}"
+                f" {'; '.join(wrong)}",
                 flush=True,
             )
-    print(
-        f"\n{times - bad} of {times} kills left all well. Kills: {dict(kinds)};"
-        f" exit codes: {dict(codes)}"
-    )
-    return bad
+    return tally
 
 
 def rivals(rounds: int) -> int:
@@ -306,17 +470,52 @@ def _statuses(project: Path, status: str) -> list[str]:
     return []
 
 
+def kill_real_warm(step: float) -> Tally:
+    """The real chain, from which the process that kernels are forked from is taken at its start."""
+    plain = {name: value for name, value in os.environ.items() if "MLFLOW" not in name}
+    light = ["--set", "repeats=1", "--set", "folds=2", "--set", "shuffles=2"]
+    with tempfile.TemporaryDirectory() as folder:
+        project = copy_project(Path(folder) / "project")
+
+        def begin(number: int) -> subprocess.Popen:
+            command = [sys.executable, "run_all.py", "--quiet", "--force", *light]
+            pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+            return subprocess.Popen(command, cwd=project, env=plain, **pipes)
+
+        def again(number: int) -> list[str]:
+            command = [sys.executable, "run_all.py", "--quiet", *light]
+            code = subprocess.run(command, cwd=project, env=plain, check=False).returncode
+            return [f"rerun: exit code {code}"] if code else []
+
+        return kill_warm(step, begin, again)
+
+
+def kill_small_warm(step: float) -> Tally:
+    """The small chain, likewise."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "project"
+        make(root)
+        return kill_warm(step, lambda number: start(root, number), lambda n: rerun(root, n))
+
+
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--run"]:
+    if sys.argv[1:2] in (["--run"], ["--look"]):
         place = Path(sys.argv[2])
         os.environ["TOY_REGISTRY"] = str(toy.registry_of(place))
-        sys.exit(main(CHAIN, place, "Toy", argv=sys.argv[3:]))
+        chain = CHAIN[:1] if sys.argv[1] == "--look" else CHAIN
+        sys.exit(main(chain, place, "Toy", argv=sys.argv[3:]))
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=7, help="of the points and kinds of kills")
+    parser.add_argument("--step", type=float, default=0.1, help="seconds between kills of a start")
     parser.add_argument("--real", action="store_true")
     asked = parser.parse_args()
     random.seed(asked.seed)
-    failures = kill_many(asked.kills) if asked.kills else 0
-    failures += real() if asked.real else rivals(5)
-    sys.exit(bool(failures))
+    tallies = {"runner, kernels, signals": kill_many(asked.kills)} if asked.kills else {}
+    tallies["warm process at its start"] = kill_small_warm(asked.step)
+    tallies["cells without end or measure"] = show_too_much()
+    if asked.real:
+        tallies["warm process, real chain"] = kill_real_warm(asked.step)
+    failures = real() if asked.real else rivals(5)
+    print_table(tallies)
+    sys.exit(bool(failures or any(tally.bad or tally.hung for tally in tallies.values())))

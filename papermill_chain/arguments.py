@@ -6,6 +6,7 @@ from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormat
 from collections.abc import Sequence
 from pathlib import Path
 
+from papermill_chain.chain.output_limits import MB, Limits
 from papermill_chain.chain.stages import Stage
 
 SCHEDULER = "DASK_SCHEDULER_ADDRESS"  # the environment variable by which processes find the cluster
@@ -47,6 +48,15 @@ def argument_parser(title: str, chain: Sequence[Stage], can_compare: bool) -> Ar
         "--grid or --compare its page; with --debug the copy, in JupyterLab",
     )
     add("--cell-timeout", type=_count, metavar="SECONDS", help="longest a cell may take")
+    for name, most in vars(Limits()).items():
+        what = {"output": "one output", "notebook": "a notebook's outputs", "page": "a report"}
+        add(
+            f"--max-{name}",
+            type=_count,
+            metavar="MB",
+            help=f"most of {what[name]} that is stored; the rest is cut off, with a note"
+            f" (default: {most // MB})",
+        )
     way = parser.add_mutually_exclusive_group()
     way.add_argument(
         "--debug",

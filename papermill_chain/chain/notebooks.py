@@ -52,6 +52,8 @@ def read_notebook(path: Path) -> Notebook:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ChainError(f"{name} does not exist") from None
+    except IsADirectoryError:
+        raise ChainError(f"{name} is a folder: move it away, a notebook belongs there") from None
     except ValueError:
         raise ChainError(f"{name} is not a notebook that can be read") from None
     return notebook_in(text, name, path.stem)

@@ -3,13 +3,14 @@
 import os
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from posixpath import normpath
 from typing import Any
 
 from papermill_chain.chain.notebooks import ChainError, Notebook, value_of
+from papermill_chain.chain.output_limits import Limits, limits_of
 from papermill_chain.chain.stages import Stage, find_stage, notebook_path, refuse_missing, writers
 from papermill_chain.chain.staleness import stale_reasons
 from papermill_chain.runs.files import relative
@@ -31,6 +32,7 @@ class Plan:
     asked_for: frozenset[str]  # stages to run whether they are up to date or not
     jobs: int = 2
     cell_timeout: int | None = None
+    limits: Limits = field(default_factory=Limits)
     after: Callable[[Run], None] | None = None
     compare: str | None = None  # the command that compares the runs {a} and {b}
 
@@ -110,6 +112,7 @@ def plan_of(
         asked_for=frozenset(stage.name for stage in selected if named),
         jobs=asked.jobs,
         cell_timeout=asked.cell_timeout,
+        limits=limits_of(vars(asked)),
         after=after,
         compare=compare,
     )

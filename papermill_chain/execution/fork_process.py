@@ -51,18 +51,25 @@ KERNEL_MODULES = [  # what every kernel imports when it starts
 ]
 
 
-def lower_priority(pid: int, niceness: int) -> None:
+def lower_priority(pid: int, niceness: int) -> bool:
     """Have a process leave the processor to other sessions, if it leads one, or soon will.
 
     Where Linux shares the processor out by sessions, a niceness counts within a session only.
+
+    Returns
+    -------
+    bool
+        Whether that is settled; if not, try again: on a busy machine it may take its time.
     """
     with suppress(OSError, AttributeError):  # other systems have no sessions to weigh
         for _ in range(50):  # a second: of all processes, the system takes one change in 0.1 s
             with suppress(BlockingIOError):
                 if os.getsid(pid) == pid:
                     Path(f"/proc/{pid}/autogroup").write_text(str(niceness))
-                    return
+                    return True
             time.sleep(0.02)
+        return False
+    return True
 
 
 def kill_family(variables: Mapping[str, str], session: int | None = None) -> int:

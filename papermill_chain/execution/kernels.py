@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -20,10 +20,11 @@ from jupyter_core.utils import ensure_event_loop
 from nbclient import NotebookClient
 from nbclient.exceptions import DeadKernelError
 from nbformat import NotebookNode
-from nbformat.v4 import new_notebook
+from nbformat.v4 import new_notebook, new_output
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 
+from papermill_chain.chain.output_limits import OutputBudget
 from papermill_chain.execution.fork_server import NoFork
 from papermill_chain.execution.outcome import failure_of, heading_of, outcome_of, runnable
 from papermill_chain.execution.session import Outcome, Session
@@ -32,6 +33,12 @@ for name in NEEDLESS:
     del sys.modules[name]
 
 SECONDS_TO_START = 60
+LIMITED = {  # messages of a kernel that a notebook keeps
+    *("stream", "display_data", "execute_result", "update_display_data", "error"),
+    *("comm_open", "comm_msg"),
+}
+NOTE = "chain_note"  # in the metadata of an output
+SECONDS_FOR_OUTPUT = 60  # to arrive, once a cell has ended
 
 
 class ChainProvisioner(LocalProvisioner):
@@ -56,7 +63,7 @@ class ChainProvisioner(LocalProvisioner):
         else:
             await super().launch_kernel(cmd, **kwargs)
         session.kernel = self.process
-        session.lower_priority()
+        session.share_processor()
         return self.connection_info
 
     async def shutdown_requested(self, restart: bool = False) -> None:
@@ -65,6 +72,24 @@ class ChainProvisioner(LocalProvisioner):
             if await self.poll() is not None:
                 return
             await asyncio.sleep(0.01)
+
+
+class ChainClient(PapermillNotebookClient):  # type: ignore[misc]  # papermill has no types
+    """Papermill's client, which keeps no more of the outputs than the limits of the run admit."""
+
+    budget: OutputBudget
+
+    def process_message(
+        self, message: dict[str, Any], cell: NotebookNode, cell_index: int
+    ) -> NotebookNode | None:
+        kind, content = message["msg_type"], message["content"]
+        if kind == "clear_output":
+            self.budget.cleared(cell_index)
+        admitted = kind not in LIMITED or self.budget.admits(kind, content, cell_index)
+        output = super().process_message(message, cell, cell_index) if admitted else None
+        if kind in LIMITED and (note := self.budget.note(cell_index)):
+            _put_note(cell.outputs, note)
+        return output
 
 
 class ChainEngine(NBClientEngine):  # type: ignore[misc]  # papermill has no types
@@ -82,7 +107,7 @@ class ChainEngine(NBClientEngine):  # type: ignore[misc]  # papermill has no typ
     ) -> None:
         cells = nb_man.nb.cells
         total = len(runnable(cells))
-        _take_secrets_from_environment(cells, session)
+        session.fetch_secrets_in(cells)
         nb_man.save = partial(_save_masked, nb_man, session, nb_man.save)
 
         def on_cell_execute(cell: NotebookNode, cell_index: int) -> None:
@@ -90,18 +115,20 @@ class ChainEngine(NBClientEngine):  # type: ignore[misc]  # papermill has no typ
             session.at_cell(number, total, heading_of(cells, cell_index))
             session.cell_begins()
 
-        client = PapermillNotebookClient(
+        client = ChainClient(
             nb_man,
             km=ahead.km if ahead else _manager(kernel_name, session),
             kernel_name=kernel_name,
             startup_timeout=SECONDS_TO_START,
-            timeout=session.timeout,
+            iopub_timeout=SECONDS_FOR_OUTPUT,
             on_cell_execute=on_cell_execute,
             on_cell_executed=lambda cell, cell_index, execute_reply: session.cell_ends(cell_index),
         )
+        client.budget = OutputBudget(session.limits)
         client.owns_km = True  # else nobody would shut the kernel down
         client.kc = ahead and ahead.kc
-        client.execute(**_launch_options(session))
+        with session.watched():
+            client.execute(**_launch_options(session))
 
 
 @contextmanager
@@ -110,7 +137,7 @@ def at_its_turn(kernel: str, session: Session) -> Iterator[NotebookClient | None
 
     A kernel that is not taken, since its turn never came or it has died meanwhile, is ended.
     """
-    with session.log, closing(ensure_event_loop()):  # of this thread; nobody else would close it
+    with session.log, _event_loop():
         ahead = None
         if not session.turn.is_set():
             with suppress(Exception):  # what is wrong with a kernel, it shows again at its turn
@@ -162,6 +189,35 @@ def execute(
             session.kill()
 
 
+@contextmanager
+def _event_loop() -> Iterator[None]:
+    """The event loop of this thread, which nobody else would close; what waits in it is ended.
+
+    A killed kernel leaves waits behind, of which asyncio would complain on the terminal later on.
+    """
+    loop = ensure_event_loop()
+    try:
+        yield
+    finally:
+        loop.set_exception_handler(lambda loop, context: None)
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        loop.close()
+
+
+def _put_note(outputs: list[NotebookNode], note: str) -> None:
+    """Have a note, whose text changes as more is cut, stand once below the outputs of a cell."""
+    noted = next(
+        (output for output in reversed(outputs) if NOTE in output.get("metadata", {})), None
+    )
+    if noted is None:
+        noted = new_output("display_data", metadata={NOTE: True})
+        outputs.append(noted)
+    noted.data = {"text/plain": note}
+
+
 def _started(kernel: str, session: Session) -> NotebookClient:
     """A kernel that waits for its first cell, and the connection to it."""
     client = NotebookClient(
@@ -193,13 +249,6 @@ def _launch_options(session: Session) -> dict[str, Any]:
     }
 
 
-def _take_secrets_from_environment(cells: list[NotebookNode], session: Session) -> None:
-    """Have the notebook itself fetch its secrets, so that their values are in no file."""
-    tagged = [c for c in cells if {"parameters", "injected-parameters"} & set(c.metadata.tags)]
-    for name, variable in session.secrets.items():
-        tagged[-1].source += f'\n{name} = __import__("os").environ["{variable}"]'
-
-
 def _save_masked(nb_man: Any, session: Session, save: Callable[..., None], **options: Any) -> None:
     """Write the notebook as papermill does, without the secrets that outputs may have repeated.
 
@@ -211,20 +260,8 @@ def _save_masked(nb_man: Any, session: Session, save: Callable[..., None], **opt
     if session.secrets:
         for cell in nb_man.nb.cells:
             if "outputs" in cell:
-                cell.outputs = _masked(cell.outputs, session)
+                cell.outputs = session.masked_in(cell.outputs)
     save(**options)
-
-
-def _masked(value: Any, session: Session) -> Any:
-    """A part of a notebook with the secrets masked in all its texts."""
-    match value:
-        case str():
-            return session.masked(value)
-        case list():
-            return [_masked(item, session) for item in value]
-        case dict():
-            return type(value)({key: _masked(item, session) for key, item in value.items()})
-    return value
 
 
 def _literally(path: Path) -> str:

@@ -19,6 +19,7 @@ from papermill_chain.runs.files import PNG, os_error_text
 from papermill_chain.runs.manifest import Failure
 
 LINES_OF_TRACEBACK = 8
+LONGEST_LINE = 500  # characters
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -47,8 +48,10 @@ def outcome_of(executed: Path, session: Session, broken: Exception | None) -> Ou
 def failure_of(broken: Exception | None, session: Session, file: Path | None = None) -> Failure:
     """The failure of a kernel or of a file, as a sentence."""
     match broken:
-        case CellTimeoutError():
+        case _ if session.timed_out:
             return Failure("Timeout", f"the cell took longer than {session.timeout} s")
+        case CellTimeoutError():
+            return Failure("Timeout", "the cell ended, but its output did not arrive in time")
         case NoSuchKernel(name=name):
             return Failure(
                 "NoSuchKernel", f"there is no kernel {name} here; choose another in the notebook"
@@ -92,7 +95,7 @@ def _stop(
         error = next((out for out in cells[at].outputs if out.output_type == "error"), None)
         if at in session.done and error is None:
             continue
-        if not session.done and broken and not isinstance(broken, CellTimeoutError):
+        if not session.done and broken and not session.timed_out:
             break  # the kernel never got to work
         failure = (
             _failure_in(error) if error and at in session.done else failure_of(broken, session)
@@ -110,7 +113,8 @@ def _failure_in(error: NotebookNode) -> Failure:
     if error.ename == "SystemExit":
         return Failure(error.ename, f"{value}, so the cells below did not run")
     lines = ANSI.sub("", "\n".join(error.traceback)).strip().splitlines()
-    return Failure(error.ename, value, traceback="\n".join(lines[-LINES_OF_TRACEBACK:]))
+    last = [line[:LONGEST_LINE] for line in lines[-LINES_OF_TRACEBACK:]]
+    return Failure(error.ename, value, traceback="\n".join(last))
 
 
 def _end_of(session: Session) -> str:

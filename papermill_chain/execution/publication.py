@@ -96,6 +96,7 @@ def write_report(plan: Plan, run: Run, stage_run: StageRun, last: Mapping[str, S
         pages=browser_pages(kept),
         figures=stage_run.figures,
         error=asdict(stage_run.error) if stage_run.error else None,
+        limit=plan.limits.page,
     )
 
 

@@ -158,6 +158,7 @@ class ChainRun:
             at_cell=lambda *cell: self.events.put(partial(self.view.at_cell, stage.name, *cell)),
             secrets=stage.secrets,
             timeout=self.plan.cell_timeout,
+            limits=self.plan.limits,
             fork_server=self.processes.fork_server,
         )
         stage_run = self.run.records[stage.name]
@@ -231,7 +232,7 @@ class ChainRun:
         self.run.save()
         for other in self.plan.stages:
             if other.name in self.sessions and not self._can_wait(other):
-                self.sessions[other.name].restore_priority()
+                self.sessions[other.name].yields = False
 
     def _can_wait(self, stage: Stage) -> bool:
         return can_wait(stage, self.plan.stages, self._status)

@@ -5,14 +5,15 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
 
+from papermill_chain.chain.output_limits import Limits
 from papermill_chain.execution.fork_process import (
     NICE_LAST,
     NICE_SOON,
@@ -21,7 +22,7 @@ from papermill_chain.execution.fork_process import (
     kill_family,
     lower_priority,
 )
-from papermill_chain.execution.fork_server import Fork, ForkServer
+from papermill_chain.execution.fork_server import SECONDS_BETWEEN_LOOKS, Fork, ForkServer
 from papermill_chain.runs.figures import Figure
 from papermill_chain.runs.manifest import Failure
 
@@ -55,19 +56,22 @@ class Session:
     at_cell: Callable[[int, int, str | None], None]  # called with number, total and heading
     secrets: Mapping[str, str] = field(default_factory=dict)  # parameter: environment variable
     timeout: int | None = None  # seconds for one cell
+    limits: Limits = field(default_factory=Limits)
     fork_server: ForkServer | None = None
     log: IO[bytes] = field(default_factory=tempfile.TemporaryFile)  # what the kernel itself prints
     turn: threading.Event = field(default_factory=threading.Event)  # it can begin with the cells
-    yields: bool = False  # the processor, to others of the run
+    yields: bool = False  # it is to leave the processor to others of the run
+    yielding: bool = False  # it does
     kernel: Any = None  # its process, a Popen or a Fork, once there is one
-    began: float = 0.0  # when the cell that is running began
+    began: float | None = None  # when the cell that is running began
+    timed_out: bool = False  # a cell, whose kernel was killed for it
     done: dict[int, dict[str, float | None]] = field(default_factory=dict)  # cell: seconds, memory
     stopped: bool = False
 
     def begin(self, yields: bool) -> None:
         """Its turn has come."""
         self.yields = yields
-        self.lower_priority()
+        self.share_processor()
         self.turn.set()
 
     def dismiss(self) -> None:
@@ -75,23 +79,17 @@ class Session:
         self.stopped = True
         self.turn.set()
 
-    def lower_priority(self) -> None:
-        """Leave the processor to others, if it is to yield and its kernel has its imports done.
+    def share_processor(self) -> None:
+        """Leave the processor to others of the run as long as it is to yield, and no longer.
 
-        A plain kernel, which has yet to do them, might not even start on a busy machine.
+        A plain kernel, which has yet to do its imports, might not even start on a busy machine.
         """
-        if self.yields and isinstance(self.kernel, Fork):
-            with suppress(OSError, AttributeError):  # Windows has no such call
-                os.setpriority(os.PRIO_PROCESS, self.kernel.pid, NICE_SOON)
-            lower_priority(self.kernel.pid, NICE_LAST)
-
-    def restore_priority(self) -> None:
-        """Nobody is left to yield to: other programs must not keep the processor from it."""
-        if self.yields and isinstance(self.kernel, Fork):
+        if isinstance(self.kernel, Fork) and self.yielding != (yields := self.yields):
             with suppress(OSError, AttributeError):  # not everybody may take it back
-                os.setpriority(os.PRIO_PROCESS, self.kernel.pid, 0)
-            lower_priority(self.kernel.pid, 0)
-        self.yields = False
+                niceness = NICE_SOON if yields else 0
+                os.setpriority(os.PRIO_PROCESS, self.kernel.pid, niceness)
+            if lower_priority(self.kernel.pid, NICE_LAST if yields else 0):
+                self.yielding = yields
 
     def kill(self) -> None:
         """Kill the kernel and all that was started in it, also what has been orphaned since.
@@ -111,8 +109,38 @@ class Session:
 
     def cell_ends(self, index: int) -> None:
         """The kernel has answered for a cell."""
-        seconds = round(time.monotonic() - self.began, 3)
+        seconds = round(time.monotonic() - (self.began or 0.0), 3)
+        self.began = None
         self.done[index] = {"seconds": seconds, "peak_mb": self._peak()}
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Have a thread look, whatever the kernel is at, that it keeps to time and size."""
+        over = threading.Event()
+
+        def watch() -> None:
+            while not over.wait(SECONDS_BETWEEN_LOOKS):
+                self._kill_if_late()
+                self.share_processor()
+                with suppress(OSError):
+                    if os.fstat(self.log.fileno()).st_size > self.limits.output:
+                        os.lseek(self.log.fileno(), 0, os.SEEK_SET)  # the kernel writes on there
+                        os.ftruncate(self.log.fileno(), 0)
+
+        thread = threading.Thread(target=watch, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def _kill_if_late(self) -> None:
+        """Kill the kernel if a cell has had its time; stopped or swamped, it heeds nothing else."""
+        began = self.began
+        if self.timeout and began and time.monotonic() - began > self.timeout:
+            self.began, self.timed_out = None, True
+            self.kill()
 
     def masked(self, text: str) -> str:
         """A text without the secrets, however they are spelt in it."""
@@ -120,6 +148,23 @@ class Session:
             for spelling in _spellings(self.environment[variable]):
                 text = text.replace(spelling, f"[secret {name}]")
         return text
+
+    def masked_in(self, value: Any) -> Any:
+        """A part of a notebook with the secrets masked in all its texts."""
+        match value:
+            case str():
+                return self.masked(value)
+            case list():
+                return [self.masked_in(item) for item in value]
+            case dict():
+                return type(value)({key: self.masked_in(item) for key, item in value.items()})
+        return value
+
+    def fetch_secrets_in(self, cells: Sequence[Any]) -> None:
+        """Have the notebook itself fetch its secrets, so that their values are in no file."""
+        tagged = [c for c in cells if {"parameters", "injected-parameters"} & set(c.metadata.tags)]
+        for name, variable in self.secrets.items():
+            tagged[-1].source += f'\n{name} = __import__("os").environ["{variable}"]'
 
     def _peak(self) -> float | None:
         """The most memory that the kernel has had at one time during a cell, in MB."""

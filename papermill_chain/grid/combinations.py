@@ -22,6 +22,7 @@ from papermill_chain.runs.records import last_good
 
 MANY = 200  # combinations; more of them need --yes
 MOST = 100_000  # values of one range
+LIMITS = ("cell_timeout", "max_output", "max_notebook", "max_page")  # options of each chain
 RANGE = re.compile(r"([-+]?\d+)\.\.([-+]?\d+)(?:\.\.(\d+))?")
 
 
@@ -221,8 +222,10 @@ def _command(asked: Namespace) -> str:
 
 def _options(asked: Namespace) -> list[str]:
     """What each chain is asked besides its parameters."""
-    limit = ["--cell-timeout", str(asked.cell_timeout)] if asked.cell_timeout else []
-    return ["--jobs", str(asked.jobs), *limit, *(["--force"] if asked.force else [])]
+    named = {name: getattr(asked, name, None) for name in LIMITS}
+    limits = {name: str(value) for name, value in named.items() if value}
+    options = [part for k, v in limits.items() for part in (f"--{k.replace('_', '-')}", v)]
+    return ["--jobs", str(asked.jobs), *options, *(["--force"] if asked.force else [])]
 
 
 def _expected(plan: Plan) -> float | None:

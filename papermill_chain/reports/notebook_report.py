@@ -10,8 +10,10 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
+from papermill_chain.chain.output_limits import Limits
 from papermill_chain.reports.pages import TEMPLATES, _markup, filled
 from papermill_chain.reports.sanitize import picture, safe_html
+from papermill_chain.reports.size_limits import fit_page
 from papermill_chain.runs.figures import HEADLINE, Figure
 from papermill_chain.runs.files import write_whole
 
@@ -25,6 +27,16 @@ _POINTER = (
     '<p class="moved"><a href="#result">What was found stands at the top of this page.</a></p>'
 )
 NOTEBOOK = re.compile(r"(?:\./)?([\w-]+)\.ipynb(#.*)?")
+# Best picture first; scripts and widgets are not on the list, so they are never shown.
+FORMS = [
+    "image/png",
+    "image/jpeg",
+    "image/svg+xml",
+    "text/html",
+    "text/markdown",
+    "text/latex",
+    "text/plain",
+]
 NUMBER = re.compile(
     r"[-−+]?[\d.,\s]*\d(e[-+]?\d+)?(\s*±\s*[\d.,]+)?\s*%?|[-−]?inf|nan|<NA>|NaT|", re.IGNORECASE
 )
@@ -44,6 +56,7 @@ def render(
     pages: dict[str, str],
     figures: dict[str, Figure],
     error: dict[str, Any] | None,
+    limit: int = Limits.page,
 ) -> None:
     """Write an executed notebook as one page that needs nothing but itself.
 
@@ -52,12 +65,13 @@ def render(
     `data` those of the files from which all of it was made; `pages` are the names and the files of
     what the run keeps for a browser beside its reports; `figures` are the notebook's key figures by
     name; `error` tells in which "cell", under which "heading" and why ("ename", "evalue") the
-    notebook stopped. What the cell with the headline shows stands first, since it is what a reader
-    has come for.
+    notebook stopped; `limit` is how many bytes of outputs the page may show. What the cell with the
+    headline shows stands first, since it is what a reader has come for.
     """
     import nbformat
 
     executed = nbformat.read(notebook, 4)
+    fit_page(executed, FORMS, limit, notebook.name)
     aside = Aside()
     body = _body(executed, aside)
     title, lead = _take_title(body, notebook.stem)
@@ -125,16 +139,7 @@ def _exporter() -> HTMLExporter:
         exclude_anchor_links=True,
         filters={"safe_html": safe_html, "picture": picture},
     )
-    # Best picture first; scripts and widgets are not on the list, so they are never shown.
-    exporter.config.NbConvertBase.display_data_priority = [
-        "image/png",
-        "image/jpeg",
-        "image/svg+xml",
-        "text/html",
-        "text/markdown",
-        "text/latex",
-        "text/plain",
-    ]
+    exporter.config.NbConvertBase.display_data_priority = FORMS
     return exporter
 
 

@@ -100,6 +100,8 @@ def take_back(journal: Path, places: Iterable[Path]) -> None:
 def os_error_text(error: OSError, file: Path | None = None) -> str:
     """An error of the file system with the path it is about, which a full disk leaves out."""
     path = error.filename2 or error.filename or file
+    if isinstance(error, IsADirectoryError):
+        return f"{path} is a folder: move it away, a file belongs there"
     reason = error.strerror or str(error)
     return f"{reason}: {path}" if path else reason
 

@@ -1,0 +1,132 @@
+"""Cells that print for ever, show too much or stop themselves: time and size keep to limits."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+from toy import REPOSITORY, family, write_notebook
+
+from papermill_chain.chain.output_limits import Limits, OutputBudget
+from papermill_chain.chain.stages import Stage
+from papermill_chain.cli import main
+
+PROGRAM = (
+    "import sys; from papermill_chain.chain.stages import Stage;"
+    " from papermill_chain.cli import main;"
+    " sys.exit(main([Stage('1')], sys.argv[1], 'Toy', argv=sys.argv[2:]))"
+)
+
+
+def run_program(root: Path, *arguments: str) -> subprocess.CompletedProcess:
+    """Run a chain of the one notebook 1, in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(root), *arguments],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+
+
+def files_of_run(root: Path) -> dict[str, Path]:
+    (folder,) = (root / "experiments/runs").iterdir()
+    return {path.name: path for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "while True: print('for ever ' * 1000)",
+        "while True: print('x', flush=True)",
+        "import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)",
+        "import time\ntry:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    time.sleep(60)",
+    ],
+    ids=["prints", "flushes", "stops", "ignores"],
+)
+@pytest.mark.skipif(os.name == "nt", reason="no such signal")
+def test_a_cell_ends_when_its_time_is_up_whatever_it_is_at(tmp_path, cell):
+    write_notebook(tmp_path / "notebooks/1.ipynb", "x: int = 1", cell, "print('not run')")
+    limits = ["--cell-timeout", "2", "--max-output", "1", "--max-notebook", "2"]
+    done = run_program(tmp_path, "--json", *limits)
+    said = " ".join(done.stderr.split())
+    assert done.returncode == 1
+    # nothing but the failure, where to read of it and what to do: no noise of asyncio
+    assert said.startswith(
+        "1 failed in cell 2, under “What it does”: Timeout: the cell took longer"
+    )
+    assert done.stderr.strip().count("\n") == 2
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    began = [event["time"] for event in events if event["event"] == "cell started"][1]
+    (ended,) = [event["time"] for event in events if event["event"] == "stage ended"]
+    assert 2 <= ended - began < 10  # four on an idle machine
+    files = files_of_run(tmp_path)
+    assert all(file.stat().st_size < 2_100_000 for file in files.values())
+    if "for ever" in cell:
+        assert "cut to" in files["1.html"].read_text()
+    assert not family(tmp_path)
+
+
+def test_what_is_cut_is_named_with_its_size(tmp_path):
+    cells = (
+        "from IPython.display import HTML, display\nrow = '<p>a row of a table</p>'",
+        "display(HTML(row * (33_000_000 // len(row) + 1)))",
+        "print('z' * 20_000_000)",
+        "display({'text/plain': 'in short', 'text/html': '<p>' + 'y' * 1_500_000}, raw=True)",
+        "raise ValueError('v' * 5_000_000)",
+    )
+    write_notebook(tmp_path / "notebooks/1.ipynb", "x: int = 1", *cells)
+    began = time.process_time()
+    arguments = ["--quiet", "--max-output", "2", "--max-page", "3"]
+    assert main([Stage("1")], tmp_path, "Toy", argv=arguments) == 1
+    assert time.process_time() - began < 20  # 33 MB of HTML alone would take five minutes
+    files = files_of_run(tmp_path)
+    page = files["1.html"].read_text()
+    # the 34 bytes are those of its text, <IPython.core.display.HTML object>
+    assert "[output of 33 MB cut to 34 bytes: --max-output is 2 MB]" in page
+    assert "[output of 20 MB cut to 2 MB: --max-output is 2 MB]" in page
+    # 1.5 MB of HTML is kept in the notebook, and would weigh 12 MB on the page
+    told = "[output of 1.5 MB cut to 8 bytes: --max-page is 3 MB; 1.ipynb has all of it]"
+    assert f"{told}\nin short" in page
+    executed = nbformat.read(files["1.ipynb"], 4)
+    shown = [output for cell in executed.cells for output in cell.get("outputs", [])]
+    assert any(len(output.get("data", {}).get("text/html", "")) == 1_500_003 for output in shown)
+    assert files["1.html"].stat().st_size < 3_200_000
+    assert files["1.ipynb"].stat().st_size < 4_000_000
+    assert files["manifest.json"].stat().st_size < 40_000
+
+
+def test_a_notebook_as_a_whole_has_a_limit():
+    """Ten outputs of 100 bytes where 500 may be stored: counted by hand."""
+    budget = OutputBudget(Limits(output=1000, notebook=500))
+    stored = 100 + 2 + 14  # with its quotes, and what a notebook adds to a line
+    admitted = [
+        budget.admits("display_data", {"data": {"text/plain": "x" * 100}}, cell)
+        for cell in range(10)
+    ]
+    assert admitted == [True] * (500 // stored) + [False] * (10 - 500 // stored)
+    assert budget.note(3) == "" and budget.note(4) == (
+        "[output of 100 bytes cut to 0 bytes: --max-notebook is 500 bytes]"
+    )
+    budget.cleared(0)  # what is taken back makes room
+    assert budget.admits("stream", {"name": "stdout", "text": "y"}, 4)
+
+
+def test_a_folder_in_the_place_of_a_file_is_named_with_the_remedy(tmp_path, capsys):
+    write_notebook(tmp_path / "notebooks/1.ipynb", 'out: str = "x"', "open(out, 'w').write('1')")
+    (tmp_path / "model.txt").mkdir()
+    chain = [Stage("1", writes={"out": "model.txt"}), Stage("2")]
+    (tmp_path / "notebooks/2.ipynb").mkdir()
+    assert main(chain, tmp_path, "Toy", argv=["--quiet"]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "notebooks/2.ipynb is a folder: move it away, a notebook belongs there" in said
+    assert main(chain[:1], tmp_path, "Toy", argv=["--quiet"]) == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"{tmp_path}/model.txt is a folder: move it away, a file belongs there" in said
+    (tmp_path / "model.txt").rmdir()
+    assert main(chain[:1], tmp_path, "Toy", argv=["--quiet"]) == 0
