@@ -13,7 +13,7 @@ from sklearn.pipeline import Pipeline
 
 from creditrisk.data.contract import Contract, Field, Level
 from creditrisk.data.domain import Domain, domain
-from creditrisk.data.missing_values import MISSING
+from creditrisk.data.missing_values import MISSING, VALUE, WORST
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,8 @@ class Bin:
         """The values as text."""
         if self.field.levels is None:
             return "{} to {} {}".format(*self.values, self.field.unit).rstrip()
-        return MISSING if self.values[0] is None else str(self.values[0])
+        stated = self.field.stated(self.values[0])
+        return MISSING if stated is None else str(stated)
 
 
 @dataclass(frozen=True)
@@ -155,8 +156,9 @@ def to_sql(
 ) -> str:
     """A query that scores a table of raw applications as the model does.
 
-    It runs in SQLite (with its mathematical functions) and in PostgreSQL. NULL is a missing
-    value; what the contract does not allow gets NULL for a score.
+    It runs in SQLite (with its mathematical functions) and in PostgreSQL. What the contract does
+    not allow gets NULL for a score, and so does NULL where the contract refuses a blank; for a
+    table in the coding of the model's data, give ``contract.taking_blanks()``.
 
     Parameters
     ----------
@@ -207,17 +209,28 @@ def _bins(
 
 def _case(bins: list[Bin]) -> str:
     """A field's part of the log-odds."""
-    lines = [f"{_condition(each)} THEN {each.weight * each.woe!r}" for each in bins]
+    shares = [each.weight * each.woe for each in bins]
+    lines = [
+        f"WHEN {condition} THEN {share!r}"
+        for each, share in zip(bins, shares)
+        if (condition := _condition(each))
+    ]
+    if bins[0].field.missing_means == WORST:
+        lines.append(f"WHEN {_name(bins[0].field.name)} IS NULL THEN {min(shares)!r}")
     return "\n            ".join(["        + CASE", *lines, "END"])
 
 
 def _condition(bin: Bin) -> str:
-    name = _name(bin.field.name)
-    if bin.field.levels is None:
+    """When a value is in a bin; empty if nothing that the contract allows is."""
+    field, name = bin.field, _name(bin.field.name)
+    if field.levels is None:
         low, high = bin.values
-        return f"WHEN {name} BETWEEN {low} AND {high}"
-    [level] = bin.values
-    return f"WHEN {name} IS NULL" if level is None else f"WHEN {name} = {_literal(level)}"
+        return f"{name} BETWEEN {low} AND {high}"
+    stated = field.stated(bin.values[0])
+    conditions = [] if stated is None else [f"{name} = {_literal(stated)}"]
+    if bin.values[0] is None and field.missing_means == VALUE:
+        conditions.append(f"{name} IS NULL")
+    return " OR ".join(conditions)
 
 
 def _name(name: str) -> str:

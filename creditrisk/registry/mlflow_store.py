@@ -24,6 +24,7 @@ from mlflow.models import Model
 from sklearn.pipeline import Pipeline
 
 from creditrisk.data.contract import Contract, Json, Level
+from creditrisk.data.examples import applications
 from creditrisk.data.frame_codes import as_stated
 from creditrisk.registry import mlflow_flavor
 from creditrisk.scoring import mlflow_files
@@ -165,7 +166,7 @@ def register(
         model=model,
         contract=contract,
         libraries=libraries(),
-        input_example=as_stated(example, contract),
+        input_example=_allowed_example(example, contract),
         reference=reference,
         validate_serving_input=False,  # the notebook checks it on the whole training set
     )
@@ -188,6 +189,14 @@ def register(
     )
     client.set_registered_model_alias(MODEL_NAME, CHALLENGER, version.version)
     return version
+
+
+def _allowed_example(example: pd.DataFrame, contract: Contract) -> pd.DataFrame:
+    """The applications of an example as applicants may send them, made-up ones if none are."""
+    stated = as_stated(example, contract)
+    given = [field.name for field in contract.fields if not field.takes_blank]
+    stated = stated[stated[given].notna().all(axis=1)]
+    return stated if len(stated) else pd.DataFrame(applications(contract))
 
 
 def libraries() -> dict[str, str]:

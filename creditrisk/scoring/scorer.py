@@ -132,6 +132,8 @@ class Scorer:
         blank : ndarray of bool, shape (n, fields)
             Which values were blanks.
         """
+        if not self._worst:
+            return codes, np.zeros(codes.shape, bool)
         blank = blanks(codes, self.domain)
         return worst_case(codes, blank, self.domain, self._many), blank
 

@@ -81,8 +81,9 @@ def _property(field: Field) -> Json:
         schema |= {"minimum": field.minimum, "maximum": field.maximum}
     else:
         schema["enum"] = list(field.choices)
-    if field.missing_label is not None and field.type != "string":
-        schema["type"] = [field.type, "string"]
+    if field.missing_label is not None:
+        schema["type"] = "string" if field.type == "string" else [field.type, "string"]
+        schema["description"] += f" {field.missing_label!r} is what the data record as missing."
     if field.takes_blank:
         schema["type"] = [field.type, "null"]
         schema["enum"].append(None)

@@ -3,6 +3,7 @@
 import math
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from conftest import ROOT
 
 from creditrisk.data.contract import parse_contract, read_contract
 from creditrisk.data.encoding import encoder, target
+from creditrisk.data.frame_codes import as_stated
 from creditrisk.data.raw import read_raw
 from creditrisk.modelling import candidates, scorecard
 from creditrisk.scoring.fast_path import golden_codes, make_scorer
@@ -47,7 +49,8 @@ def test_sql_and_points_are_the_model_on_every_row():
     places = make_scorer(model, CONTRACT).domain
     drawn = places.frame(golden_codes(places))
     frame = pd.concat([X_raw, drawn], ignore_index=True)
-    answers = run_sql(scorecard.to_sql(model, CONTRACT), frame, "applications")
+    coded = scorecard.to_sql(model, CONTRACT.taking_blanks())
+    answers = run_sql(coded, frame, "applications")
     expected = model.predict_proba(frame)[:, 1]
     assert list(answers) == [*frame, "log_odds", "points", "probability_of_good"]
     assert np.abs(answers.probability_of_good - expected).max() < 1e-9
@@ -66,13 +69,32 @@ def test_sql_and_points_are_the_model_on_every_row():
         "little": 274,
         "moderate": 269,
         "rich": 63,
-        "missing": 394,
+        "200 DM or more or salary account": 394,
     }
     stored = skops.io.loads(skops.io.dumps(model), trusted=TRUSTED_TYPES)
     assert (stored.predict_proba(frame)[:, 1] == expected).all()
-    # What the contract does not allow gets no score.
+    # As applicants state it, missing is a level with a name, and a blank gets no score.
+    query, stated = scorecard.to_sql(model, CONTRACT), as_stated(frame, CONTRACT)
+    by_name = run_sql(query, stated, "applications")
+    pd.testing.assert_series_equal(by_name.log_odds, answers.log_odds)
+    unanswered = run_sql(query, frame, "applications").points.isna()
+    assert (unanswered == frame.isna().any(axis=1)).all() and 0 < unanswered.sum() < len(frame)
+    # What else the contract does not allow gets none either.
     odd = frame.head(3).assign(Age=[17, 35, 35], Purpose=["car", "yacht", None])
     assert run_sql(scorecard.to_sql(model, CONTRACT), odd, "applications").points.isna().all()
+
+
+def test_a_blank_that_counts_as_the_worst_gets_the_fewest_points():
+    X_raw, y = TABLE[[field.name for field in CONTRACT.fields]], target(TABLE, CONTRACT)
+    model, _ = fit(CONTRACT, X_raw, y)
+    fields = [
+        field if field.required else replace(field, missing_means="worst", missing_label=None)
+        for field in CONTRACT.fields
+    ]
+    query = scorecard.to_sql(model, replace(CONTRACT, fields=tuple(fields)))
+    found = run_sql(query, X_raw, "applications").probability_of_good
+    worst = X_raw.fillna({"Saving accounts": "little", "Checking account": "little"})
+    assert np.abs(found - model.predict_proba(worst)[:, 1]).max() < 1e-9
 
 
 @pytest.fixture(scope="module")
