@@ -35,8 +35,11 @@ def trained(estimator: BaseEstimator) -> Pipeline:
     return pipeline
 
 
-def put(folder: Path, pipeline: Pipeline, version: int) -> Path:
-    """Put a trained model into a folder, as the registration notebook does."""
+def put(folder: Path, pipeline: Pipeline, version: int, **changes) -> Path:
+    """Put a trained model into a folder, as the registration notebook does.
+
+    ``changes`` are to its manifest: another contract, another reference.
+    """
     folder.mkdir(exist_ok=True)
     columns = list(pipeline.named_steps["encode"].get_feature_names_out())
     manifest = {
@@ -49,6 +52,6 @@ def put(folder: Path, pipeline: Pipeline, version: int) -> Path:
         "libraries": {"scikit-learn": sklearn.__version__},
         "contract": CONTRACT.package,
         "reference": TWO,
-    }
+    } | changes
     (folder / "manifest.json").write_text(json.dumps(sealed(manifest)), "utf-8")
     return folder

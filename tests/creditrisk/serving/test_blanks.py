@@ -5,18 +5,16 @@ counts as the worst value, in a third nothing is said.
 """
 
 import copy
-import hashlib
 import json
-import pickle
 import re
 
 import pandas as pd
 import pytest
-import sklearn
 from conftest import ROOT
+from published import put
 
 from creditrisk.data.contract import parse_contract
-from creditrisk.data.encoding import encoder, matrix_columns
+from creditrisk.data.encoding import encoder
 from creditrisk.data.raw import read_raw
 from creditrisk.modelling import candidates
 from creditrisk.scoring.loading import load_scorer
@@ -49,23 +47,9 @@ def folder(tmp_path_factory):
     estimator = candidates.estimator("Logistic Regression", contract, 7)
     pipeline = candidates.decision_model(ready, estimator, 0.7)
     pipeline["decide"].fit(ready.transform(raw[[*APPLICATION]]), raw.Risk == "good")
-    content = [pickle.dumps(pipeline), pickle.dumps(matrix_columns(contract))]
-    hashes = [hashlib.sha256(each).hexdigest() for each in content]
-    manifest = {
-        "model": "Credit_Risk_Model",
-        "version": 1,
-        "cutoff": 0.7,
-        "model_sha256": hashes[0],
-        "model_columns_sha256": hashes[1],
-        "libraries": {"scikit-learn": sklearn.__version__},
-        "contract": package,
-        "reference": APPLICATION | {"Checking account": None, "Saving accounts": "rich"},
-    }
+    reference = APPLICATION | {"Checking account": None, "Saving accounts": "rich"}
     place = tmp_path_factory.mktemp("blanks")
-    (place / "credit_risk_model.pkl").write_bytes(content[0])
-    (place / "model_columns.pkl").write_bytes(content[1])
-    (place / "manifest.json").write_text(json.dumps(manifest))
-    return place
+    return put(place, pipeline, 1, contract=package, reference=reference)
 
 
 @pytest.fixture
