@@ -24,11 +24,15 @@ def subject(version: Mapping[str, Any], applicants: int, declined: int) -> str:
 
 def importance(worth: pd.DataFrame, titles: Titles) -> str:
     """Which field matters most; ``worth`` is from ``inspection.importance``."""
-    clear = int((worth.low > 0).sum())
-    return (
-        f"{titles[worth.field[0]]} is worth most; {clear} of {len(worth)} fields beyond doubt "
-        "something"
-    )
+    clear, first = int((worth.low > 0).sum()), _first(worth, titles)
+    if first is None:
+        return "No field is worth anything on its own"
+    return f"{first} is worth most; {clear} of {len(worth)} fields beyond doubt something"
+
+
+def _first(worth: pd.DataFrame, titles: Titles) -> str | None:
+    """The field worth most, None if it is worth less than is shown."""
+    return titles[worth.field[0]] if worth.loss[0] >= 0.0005 else None
 
 
 def swings(curves: Mapping[str, pd.DataFrame]) -> "pd.Series[float]":
@@ -217,8 +221,11 @@ def summary(
         Bins of the scorecard.
     """
     clear = ", ".join(titles[name] for name in worth.field[worth.low > 0]) or "no field"
+    first = _first(worth, titles)
     lines = [
-        f"**{titles[worth.field[0]]}** is worth most to the model; {clear} beyond doubt something.",
+        f"**{first}** is worth most to the model; {clear} beyond doubt something."
+        if first
+        else "**No field** is worth anything to the model on its own.",
         f"**Sensitivity**: {sensitivity(steady, titles)}",
         f"**The scorecard** has {points} bins; its ROC-AUC and the champion's differ by {lead}.",
     ]
@@ -232,7 +239,8 @@ def summary(
 
 def headline(worth: pd.DataFrame, checked: pd.DataFrame, titles: Titles) -> str:
     """The explanation in one sentence."""
-    text = f"{titles[worth.field[0]]} decides most"
+    first = _first(worth, titles)
+    text = f"{first} decides most" if first else "No field decides on its own"
     if checked.empty:
         return text
     return f"{text}; the strongest reason holds for {checked.rises.mean():.0%} of the declined"

@@ -5,7 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from creditrisk.data.contract import Contract
+from creditrisk.data.contract import Contract, Level
+from creditrisk.data.missing_values import MISSING
 from creditrisk.modelling.refit_stability import RefitStability
 
 
@@ -23,12 +24,14 @@ def champion(won: Mapping[str, Any]) -> str:
     return text
 
 
-def training(rows: int, seconds: float, reference: Mapping[str, object] | None) -> str:
+def training(
+    rows: int, seconds: float, reference: Mapping[str, Level | None] | None, contract: Contract
+) -> str:
     """How long training took, and what is usual among good applicants who are approved."""
     usual = "nobody is approved, so the model cannot give reasons"
     if reference:
-        values = {k: "missing" if value is None else value for k, value in reference.items()}
-        usual = ", ".join(f"{name} {value}" for name, value in values.items())
+        stated = {name: contract[name].stated(value) for name, value in reference.items()}
+        usual = ", ".join(f"{k} {MISSING if v is None else v}" for k, v in stated.items())
     return (
         f"Trained on {rows} applicants in {seconds:.1f} s. Usual among good ones approved: {usual}."
     )

@@ -251,9 +251,9 @@ WON = {
 def test_registration():
     assert registration.champion(WON).endswith("a good applicant turned away 1.")
     assert "a search of 20 chose" in registration.champion(WON | {"search_trials": 20})
-    assert "nobody is approved" in registration.training(800, 0.4, None)
-    usual = registration.training(800, 0.4, {"Age": 35, "Savings": None})
-    assert usual.endswith("Usual among good ones approved: Age 35, Savings missing.")
+    assert "nobody is approved" in registration.training(800, 0.4, None, CONTRACT)
+    usual = registration.training(800, 0.4, {"Age": 35, "Saving accounts": None}, CONTRACT)
+    assert usual.endswith("good ones approved: Age 35, Saving accounts 1000 DM or more.")
     steady = RefitStability(refits=50, judged=800, turned=0.046, unsteady=0.095, spread=0.102)
     assert "majority 4.6% of the time; 9.5% of 800 applicants" in registration.refits(steady)
     assert registration.refits(None).startswith("Too few refits")
@@ -404,6 +404,12 @@ def test_nothing_is_named_where_nothing_moves():
     level = pd.DataFrame({"probability": [0.5, 0.5 + 3e-18]})
     swing = explanation.swings({"age": level, "job": level})
     assert explanation.dependence(swing, TITLES) == "No field moves it by a point"
+    nothing = WORTH.assign(loss=[3e-18, 0.0], low=0.0)
+    assert explanation.importance(nothing, TITLES) == "No field is worth anything on its own"
+    assert explanation.headline(nothing, BLANKS[:0], TITLES) == "No field decides on its own"
+    lead = Interval(0.0, -0.1, 0.1)
+    text = explanation.summary(nothing, calm, BLANKS[:0], BLANKS[:0], 3, lead, TITLES)
+    assert text.startswith("- **No field** is worth anything") and "Blanks" not in text
 
 
 def test_explanation():
