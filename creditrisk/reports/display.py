@@ -70,14 +70,18 @@ def headline(
     figures: Mapping[str, float | str | Interval] | None = None,
     picture: Figure | None = None,
     alt: str = "",
+    verdict: str = "",
 ) -> None:
     """Show the sentence a reader should take away, and name key figures for the run's record.
 
     The figures keep their order; an interval is recorded with its ends. A small picture, with a
-    text for those who cannot see it, stands beside them in the list of runs, and not here.
+    text for those who cannot see it, stands beside them in the list of runs, and not here. A
+    verdict, "passed", "warning" or "stop", colours the sentence wherever it is shown.
     """
     recorded = [[name, _figure(each)] for name, each in (figures or {}).items()]
     record: dict[str, Any] = {"text": sentence, "figures": recorded}
+    if verdict:
+        record["verdict"] = verdict
     if picture is not None:
         record["picture"] = {"png": b64encode(_png(picture)).decode(), "alt": alt}
     _show({"text/markdown": sentence, HEADLINE: record}, raw=True)

@@ -62,6 +62,14 @@ class Decision:
         return self.result in (Result.PASSED, Result.APPROVED)
 
     @property
+    def verdict(self) -> str:
+        """In one word, how the result is to look: passed, warning or stop."""
+        if not self.promotes:
+            return "stop"
+        doubted = self._names(Verdict.WARNING) or self.result == Result.APPROVED
+        return "warning" if doubted else "passed"
+
+    @property
     def outcome(self) -> str:
         """The result and the number of warnings, as a short text."""
         stops, warnings = len(self._names(Verdict.STOP)), len(self._names(Verdict.WARNING))

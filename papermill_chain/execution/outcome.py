@@ -14,9 +14,9 @@ from nbformat import NotebookNode
 from papermill.execute import ERROR_MARKER_TAG
 
 from papermill_chain.execution.session import Outcome, Picture, Session
-from papermill_chain.runs.figures import HEADLINE, Figure, read_figures
+from papermill_chain.runs.figures import HEADLINE, read_figures
 from papermill_chain.runs.files import PNG, os_error_text
-from papermill_chain.runs.manifest import Failure
+from papermill_chain.runs.manifest import Failure, read_verdict
 
 LINES_OF_TRACEBACK = 8
 LONGEST_LINE = 500  # characters
@@ -41,8 +41,9 @@ def outcome_of(executed: Path, session: Session, broken: Exception | None) -> Ou
         nb.cells[index].metadata["chain"] = measured
         cells.append({"cell": index, "heading": heading_of(nb.cells, index), **measured})
     nbformat.write(nb, executed)
-    headline, figures, picture = _headline(nb.cells)
-    return Outcome(failure, headline, figures, picture, cells)
+    outcome = Outcome(failure, cells=cells)
+    _read_headlines(nb.cells, outcome)
+    return outcome
 
 
 def failure_of(broken: Exception | None, session: Session, file: Path | None = None) -> Failure:
@@ -156,17 +157,16 @@ def _mark_stopped(cells: list[NotebookNode], at: int | None) -> None:
             cell.execution_count, cell.outputs = None, []
 
 
-def _headline(cells: list[NotebookNode]) -> tuple[str, dict[str, Figure], Picture | None]:
-    """The last headline and picture of a notebook, and all its key figures."""
-    text, figures, picture = "", dict[str, Figure](), None
+def _read_headlines(cells: list[NotebookNode], outcome: Outcome) -> None:
+    """Add the last headline, verdict and picture of a notebook, and all its key figures."""
     for cell in cells:
         for output in cell.get("outputs", []):
             headline = output.get("data", {}).get(HEADLINE)
             if isinstance(headline, dict):
-                text = str(headline.get("text") or text)
-                figures |= read_figures(headline.get("figures"))
-                picture = _picture(headline.get("picture")) or picture
-    return text, figures, picture
+                outcome.headline = str(headline.get("text") or outcome.headline)
+                outcome.verdict = read_verdict(headline.get("verdict")) or outcome.verdict
+                outcome.figures |= read_figures(headline.get("figures"))
+                outcome.picture = _picture(headline.get("picture")) or outcome.picture
 
 
 def _picture(recorded: Any) -> Picture | None:

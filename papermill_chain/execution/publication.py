@@ -95,6 +95,7 @@ def write_report(plan: Plan, run: Run, stage_run: StageRun, last: Mapping[str, S
         reads=stage_run.reads,
         pages=browser_pages(kept),
         figures=stage_run.figures,
+        verdict=stage_run.verdict,
         error=asdict(stage_run.error) if stage_run.error else None,
         limit=plan.limits.page,
     )

@@ -207,7 +207,7 @@ class ChainRun:
             result = {}, Outcome(failure_from(result))
         stage_run.reads, outcome = result
         stage_run.headline, stage_run.figures = outcome.headline, outcome.figures
-        stage_run.cells = outcome.cells
+        stage_run.verdict, stage_run.cells = outcome.verdict, outcome.cells
         stage_run.picture = save_picture(self.run, stage.name, outcome.picture)
         stage_run.seconds = self._seconds_since_start(stage.name)
         if self.stopped_by:

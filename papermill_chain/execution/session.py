@@ -41,6 +41,7 @@ class Outcome:
 
     error: Failure | None
     headline: str = ""
+    verdict: str = ""
     figures: dict[str, Figure] = field(default_factory=dict)
     picture: Picture | None = None
     cells: list[dict[str, Any]] = field(default_factory=list)

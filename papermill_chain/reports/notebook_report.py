@@ -55,6 +55,7 @@ def render(
     reads: dict[str, str],
     pages: dict[str, str],
     figures: dict[str, Figure],
+    verdict: str,
     error: dict[str, Any] | None,
     limit: int = Limits.page,
 ) -> None:
@@ -64,9 +65,10 @@ def render(
     parameters that differ from the notebook's own; `reads` are the sha256 of the files it has read,
     `data` those of the files from which all of it was made; `pages` are the names and the files of
     what the run keeps for a browser beside its reports; `figures` are the notebook's key figures by
-    name; `error` tells in which "cell", under which "heading" and why ("ename", "evalue") the
-    notebook stopped; `limit` is how many bytes of outputs the page may show. What the cell with the
-    headline shows stands first, since it is what a reader has come for.
+    name, `verdict` is what it says of its result; `error` tells in which "cell", under which
+    "heading" and why ("ename", "evalue") the notebook stopped; `limit` is how many bytes of outputs
+    the page may show. What the cell with the headline shows stands first, since it is what a reader
+    has come for.
     """
     import nbformat
 
@@ -86,6 +88,7 @@ def render(
         sections=sections,
         result=result,
         figures=figures,
+        verdict=verdict,
         body=_markup(aside.put_back(str(body))),
         title_of_run=title_of_run,
         run_id=run_id,

@@ -74,8 +74,8 @@ class Screen:
             except OSError:
                 self.quiet = True
 
-    def paragraph(self, text: str) -> None:
-        """Print a longer text, indented and in lines that fit."""
+    def paragraph(self, text: str, style: str = "") -> None:
+        """Print a longer text, indented and in lines that fit, in the colour of a status."""
         self.line(indent(fill(text, max(get_terminal_size().columns, 40) - 5), "    "))
 
     def close(self) -> None:

@@ -17,6 +17,8 @@ STYLES = {
     "up to date": "green",
     "failed": "bold red",
     "interrupted": "yellow",
+    "warning": "yellow",
+    "stop": "bold red",
     "not run": "dim",
     "name": "bold",
     "path": "cyan",
@@ -87,10 +89,10 @@ class Terminal(Screen):
         with self._until_it_is_gone():
             self.console.print(Text.assemble(*styled), soft_wrap=True)
 
-    def paragraph(self, text: str) -> None:
-        """Print a longer text, indented and in lines that fit."""
+    def paragraph(self, text: str, style: str = "") -> None:
+        """Print a longer text, indented and in lines that fit, in the colour of a status."""
         with self._until_it_is_gone():
-            self.console.print(Padding(Text(text), (0, 1, 0, 4)))
+            self.console.print(Padding(Text(text, STYLES.get(style, "")), (0, 1, 0, 4)))
 
     def close(self) -> None:
         """Nothing is running any more."""

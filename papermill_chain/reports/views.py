@@ -60,7 +60,7 @@ class Events:
 
     def ended(self, stage: StageRun) -> None:
         record = asdict(stage)
-        shown = "status", "why", "seconds", "headline", "figures", "error", "run"
+        shown = "status", "why", "seconds", "headline", "verdict", "figures", "error", "run"
         print_event("stage ended", stage=stage.name, **{name: record[name] for name in shown})
 
     def noted(self, note: str) -> None:
@@ -121,6 +121,10 @@ class Lines:
             f" after {duration(run.seconds or 0)}; all runs: ",
             (shown_path(run.folder.parent.parent / "index.html"), "path"),
         )
+        stops = [stage for stage in run.stages if stage.verdict == "stop"]
+        for stage in stops if run.status == "succeeded" else ():
+            report = shown_path(run.folder / (stage.report or ""))
+            self.screen.line((f"{stage.name} says stop", "stop"), "; why: ", (report, "path"))
         for number, step in enumerate(next_steps if run.status == "succeeded" else ()):
             self.screen.line("      " if number else "Next: ", step)
 
@@ -142,7 +146,7 @@ class Lines:
                 f"{seconds:>9}   {', '.join(stage.why)}",
             )
             if stage.headline:
-                self.screen.paragraph(stage.headline)
+                self.screen.paragraph(stage.headline, stage.verdict)
             if stage.report and not stage.error:
                 self.screen.line("    ", (shown_path(folder / stage.report), "path"))
         self.screen.line()

@@ -17,6 +17,8 @@ from work_units.regular_files import Damaged
 
 GOOD = ("succeeded", "up to date")
 CUT = ("running", "interrupted", "failed")
+#: What a notebook may say of its result beside its headline, the gravest last.
+VERDICTS = ("", "passed", "warning", "stop")
 
 
 class UnreadableManifest(ValueError):
@@ -54,6 +56,7 @@ class StageRun:
     writes: dict[str, str] = field(default_factory=dict)
     kept: dict[str, str] = field(default_factory=dict)  # parameter: file in the run's folder
     headline: str = ""
+    verdict: str = ""  # one of VERDICTS
     figures: dict[str, Figure] = field(default_factory=dict)
     picture: dict[str, str] | None = None  # "file" in the run's folder, and "alt"
     cells: list[dict[str, Any]] = field(default_factory=list)  # time and peak memory of each
@@ -92,6 +95,11 @@ class Run:
     def headlines(self) -> dict[str, str]:
         """The sentence to remember of each stage that has one."""
         return {stage.name: stage.headline for stage in self.stages if stage.headline}
+
+    @property
+    def verdict(self) -> str:
+        """The gravest verdict of a stage; empty if none has given one."""
+        return max((stage.verdict for stage in self.stages), key=VERDICTS.index, default="")
 
     @property
     def figures(self) -> dict[str, Figure]:
@@ -208,6 +216,7 @@ def read_stage(recorded: Mapping[str, Any]) -> StageRun:
             name: file_name(Path(file).name) for name, file in _texts(recorded.get("kept")).items()
         },
         headline=str(recorded.get("headline") or ""),
+        verdict=read_verdict(recorded.get("verdict")),
         figures=read_figures(recorded.get("figures")),
         picture=picture and {"file": Path(picture["file"]).name, "alt": str(picture["alt"])},
         cells=[dict(cell) for cell in recorded.get("cells") or []],
@@ -215,6 +224,11 @@ def read_stage(recorded: Mapping[str, Any]) -> StageRun:
         notebook=_file_name(recorded.get("notebook")),
         report=_file_name(recorded.get("report")),
     )
+
+
+def read_verdict(recorded: object) -> str:
+    """A verdict as a notebook or a manifest has it; empty if it is none."""
+    return recorded if isinstance(recorded, str) and recorded in VERDICTS else ""
 
 
 def write_json(path: Path, recorded: Mapping[str, Any]) -> None:

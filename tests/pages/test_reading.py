@@ -211,6 +211,7 @@ def test_the_banner_of_a_failed_report_leads_to_the_cell(browser, tmp_path):
         reads={},
         pages={},
         figures={},
+        verdict="",
         error=told,
     )
     with visit(browser, made, color_scheme="dark") as page:

@@ -136,6 +136,7 @@ def report(tmp_path):
             "reads": {},
             "pages": {},
             "figures": {},
+            "verdict": "",
             "error": None,
         }
         nbformat.write(nb, tmp_path / "02_preparation.ipynb")
@@ -205,6 +206,24 @@ def test_a_report_shows_its_cells_as_a_reader_wants_them(a_report):
     assert "ConvergenceWarning" in page and "\x1b" not in page
     assert "<p>AUC <strong>0.766</strong></p>" in page and "secret twin" not in page
     assert "$x_1 * x_2$" in page
+
+
+def test_the_result_stands_first_and_once(report):
+    said = {"application/vnd.chain.headline+json": {"text": "twin", "figures": {}}}
+    shown = [markdown_output("- a detail"), markdown_output("It holds.", **said)]
+    cells = [
+        new_markdown_cell("# Does it hold?\n\n## Reading"),
+        new_code_cell("read()", outputs=[markdown_output("Rows are read.")]),
+        new_markdown_cell("## What we found"),
+        new_code_cell("headline()", outputs=shown),
+    ]
+    figures = {"roc_auc": Figure(0.738, 0.661, 0.815)}
+    page = report(notebook(*cells), figures=figures, verdict="warning").source
+    order = ['class="result warning"', "roc auc", "0.738 (0.661 to 0.815)", "It holds.", "a detail"]
+    order += ["Rows are read.", "What we found</h2>", "stands at the top of this page"]
+    places = [page.index(text) for text in order]
+    assert places == sorted(places) and page.count("It holds.") == page.count("a detail") == 1
+    assert 'id="result"' not in report(notebook(*cells[:2])).source
 
 
 def test_a_reader_finds_the_way_around(a_report):
@@ -702,7 +721,7 @@ SHOW = f"""
 from IPython.display import display
 picture = {{"png": "{PIXEL}", "alt": "a <dot>"}}
 figures = [["z", 1], ["a", 0.5]]
-told = {{"text": "It is so.", "figures": figures, "picture": picture}}
+told = {{"text": "It is so.", "figures": figures, "picture": picture, "verdict": "stop"}}
 display({{"{HEADLINE}": told, "text/plain": ""}}, raw=True)
 """
 SMALL = [
@@ -744,6 +763,8 @@ def test_a_run_shows_its_picture_its_pages_and_its_data(tmp_path, monkeypatch, c
     (told,) = manifests(tmp_path)
     assert told["stages"][1]["picture"] == {"file": "2_show.headline.png", "alt": "a <dot>"}
     assert list(told["figures"]) == ["z", "a"]  # in the order in which they were named
+    assert [stage["verdict"] for stage in told["stages"]] == ["", "stop"]
+    assert '<p class="verdict stop">It is so.</p>' in index.read_text("utf-8")
     folder = tmp_path / "experiments/runs" / told["id"]
     assert (folder / "2_show.headline.png").read_bytes() == base64.b64decode(PIXEL)
     shown = {"src": f"data:image/png;base64,{PIXEL}", "alt": "a <dot>"}
