@@ -189,7 +189,8 @@ class ForkServer:
         """End the server and all other processes of the run; on return none is left."""
         self.closing = True
         self.process.kill()
-        self.process.wait()
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(SECONDS_TO_CLEAN)
         cleaned = b""
         with suppress(OSError):
             self.life.shutdown(socket.SHUT_WR)
