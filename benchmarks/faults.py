@@ -11,10 +11,12 @@ rerun has to succeed. Then the process that kernels are forked from is killed at
 second of its start, and cells show, print and raise more than anybody reads. With `--real`, the
 real chain: two checkouts that share one MLflow store, a runner killed while a model is registered,
 a registry that is locked, one from which the version is deleted, and the process that kernels are
-forked from killed during its much longer start.
+forked from killed during its much longer start. A cell has two seconds to end when its time is up,
+which a machine with other work to do may not keep.
 """
 
 import argparse
+import json
 import os
 import random
 import signal
@@ -98,7 +100,7 @@ SECONDS_TO_END = 60
 def start(root: Path, seed: int, *arguments: str, alone: bool = False) -> subprocess.Popen:
     """The chain, or its first notebook alone, as a program in a process group of its own."""
     command = [sys.executable, __file__, "--look" if alone else "--run", str(root)]
-    command += ["--set", f"seed={seed}", "--quiet", *arguments]
+    command += ["--set", f"seed={seed}", "--json" if alone else "--quiet", *arguments]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(command, start_new_session=True, **pipes)
 
@@ -262,7 +264,10 @@ def seconds_to_first_fork(runner: subprocess.Popen) -> float:
 
 
 def kill_warm(
-    step: float, begin: Callable[[int], subprocess.Popen], again: Callable[[int], list[str]]
+    step: float,
+    begin: Callable[[int], subprocess.Popen],
+    again: Callable[[int], list[str]],
+    patience: float = SECONDS_TO_END,
 ) -> Tally:
     """Kill the process that kernels are forked from at each step of its start, and a bit later.
 
@@ -270,6 +275,7 @@ def kill_warm(
     ----------
     begin : starts a run with a seed.
     again : runs once more after a run that failed; what is wrong then.
+    patience : seconds after which a run counts as hung.
     """
     tally = Tally()
     runner = begin(1000)
@@ -284,7 +290,7 @@ def kill_warm(
                 warm.kill()
         code, wrong, errors = None, [], ""
         try:
-            _, errors = runner.communicate(timeout=SECONDS_TO_END)
+            _, errors = runner.communicate(timeout=patience)
             code = runner.returncode
         except subprocess.TimeoutExpired:
             runner.kill()
@@ -314,6 +320,13 @@ OUTPUTS = {
 }
 
 
+def seconds_of_last_cell(events: str) -> float:
+    """From the start of the last cell to the end of its notebook."""
+    told = [json.loads(line) for line in events.splitlines()]
+    times = {event["event"]: event["time"] for event in told}  # the last of each kind
+    return times.get("stage ended", 0.0) - times.get("cell started", 0.0)
+
+
 def show_too_much() -> Tally:
     """Cells that show, print and raise too much, or never end: time, sizes, and what is said."""
     tally = Tally()
@@ -322,10 +335,10 @@ def show_too_much() -> Tally:
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder) / "project"
             toy.write_notebook(root / "notebooks/1_look.ipynb", "seed: int = 0", cell)
-            began, code, wrong, errors = time.monotonic(), None, [], ""
+            began, code, wrong, events, errors = time.monotonic(), None, [], "", ""
             runner = start(root, 0, "--only", "1", *arguments, alone=True)
             try:
-                _, errors = runner.communicate(timeout=2 * SECONDS_TO_END)
+                events, errors = runner.communicate(timeout=2 * SECONDS_TO_END)
                 code = runner.returncode
             except subprocess.TimeoutExpired:
                 runner.kill()
@@ -336,11 +349,10 @@ def show_too_much() -> Tally:
                 path.suffix: path.stat().st_size / 1e6
                 for path in root.glob("experiments/runs/*/1_look.*")
             }
-            (told,) = toy.manifests(root)
-            seconds = told["stages"][0]["seconds"] or 0.0
+            seconds = seconds_of_last_cell(events)
             limit = int(arguments[1]) if arguments else None
-            if limit and seconds > limit + 4:  # two for its end, two for the start of the kernel
-                wrong.append(f"ended {seconds - limit:.0f} s after its time was up")
+            if limit and seconds > limit + 2:
+                wrong.append(f"ended {seconds - limit:.1f} s after its time was up")
             if max(sizes.values(), default=0) > 33:
                 wrong.append("a file is too large")
             if any(word in errors for word in ("Task ", "asyncio", "Exception ignored")):
@@ -487,7 +499,7 @@ def kill_real_warm(step: float) -> Tally:
             code = subprocess.run(command, cwd=project, env=plain, check=False).returncode
             return [f"rerun: exit code {code}"] if code else []
 
-        return kill_warm(step, begin, again)
+        return kill_warm(step, begin, again, patience=5 * SECONDS_TO_END)
 
 
 def kill_small_warm(step: float) -> Tally:

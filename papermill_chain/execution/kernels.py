@@ -37,6 +37,7 @@ LIMITED = {  # messages of a kernel that a notebook keeps
     *("stream", "display_data", "execute_result", "update_display_data", "error"),
     *("comm_open", "comm_msg"),
 }
+LONGEST_JOINED = 50_000  # characters
 NOTE = "chain_note"  # in the metadata of an output
 SECONDS_FOR_OUTPUT = 60  # to arrive, once a cell has ended
 
@@ -87,6 +88,8 @@ class ChainClient(PapermillNotebookClient):  # type: ignore[misc]  # papermill h
             self.budget.cleared(cell_index)
         admitted = kind not in LIMITED or self.budget.admits(kind, content, cell_index)
         output = super().process_message(message, cell, cell_index) if admitted else None
+        if kind == "stream":
+            _join_last_two(cell.outputs)
         if kind in LIMITED and (note := self.budget.note(cell_index)):
             _put_note(cell.outputs, note)
         return output
@@ -205,6 +208,16 @@ def _event_loop() -> Iterator[None]:
             task.cancel()
         loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         loop.close()
+
+
+def _join_last_two(outputs: list[NotebookNode]) -> None:
+    """Have what is printed bit by bit in few outputs: ten thousand take seconds to be checked."""
+    if len(outputs) < 2 or {output.output_type for output in outputs[-2:]} != {"stream"}:
+        return
+    before, last = outputs[-2:]
+    if before.name == last.name and len(before.text) < LONGEST_JOINED:
+        before.text += last.text
+        outputs.pop()
 
 
 def _put_note(outputs: list[NotebookNode], note: str) -> None:
