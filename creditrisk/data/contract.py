@@ -14,12 +14,16 @@ from typing import Any
 
 from creditrisk.data import missing_values
 from creditrisk.data.missing_values import LEVEL, MISSING, REFUSE, VALUE
+from work_units.regular_files import open_regular
 
 #: A value that a category may take.
 Level = int | str
 
 #: A record or descriptor as it comes out of JSON.
 Json = dict[str, Any]
+
+#: Of a descriptor; what is longer is cut off, and then no JSON.
+MOST_BYTES = 10_000_000
 
 _REMEDY = "restore it with `git checkout data/raw/datapackage.json`, or mend the part named"
 
@@ -245,10 +249,11 @@ def read_contract(path: str | Path) -> Contract:
         If the descriptor is missing, is no JSON, or lacks a part the project needs.
     """
     try:
-        package = json.loads(Path(path).read_text("utf-8"))
+        with open_regular(path) as file:
+            package = json.loads(file.read(MOST_BYTES).decode("utf-8"))
     except OSError as error:
         raise ContractError(str(path), [f"cannot be read ({error.strerror})"], _REMEDY) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ContractError(str(path), [f"is no JSON ({error})"], _REMEDY) from error
     return parse_contract(package, str(path))
 

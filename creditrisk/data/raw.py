@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,18 +12,25 @@ import pandas as pd
 
 from creditrisk.data.contract import Contract, ContractError, Field, did_you_mean
 from creditrisk.data.encoding import column_dtype
+from creditrisk.data.limits import Content, check_table, read_content
+from work_units.regular_files import open_regular
+
+#: A file of so many times the rows that are recorded is another file, whatever its cells hold.
+MANY_TIMES = 10
 
 
 def read_raw(path: str | Path, contract: Contract, sample: int = 0, seed: int = 0) -> pd.DataFrame:
     """Read a raw file, refusing whatever the contract does not describe.
 
-    A byte order mark, other line ends and another order of the columns are accepted; they
-    give the same frame.
+    A byte order mark, other line ends, empty lines at the end and another order of the columns
+    are accepted; they give the same frame. A file beyond the limits in
+    :mod:`creditrisk.data.limits` is refused before it is parsed.
 
     Parameters
     ----------
     path
-        A comma-separated UTF-8 file with a header, or one that ends in ``.parquet``.
+        A comma-separated UTF-8 file with a header, or one that ends in ``.parquet``; or a link to
+        one. What could be read without end, as a pipe or a device, is no file.
     sample, seed
         How many rows to draw at random, the same ones for the same seed; 0 takes all. Of a Parquet
         file only these are loaded, and only these are checked cell by cell.
@@ -46,42 +54,49 @@ def read_raw(path: str | Path, contract: Contract, sample: int = 0, seed: int = 
     try:
         if path.suffix == ".parquet":
             return _from_parquet(path, contract, sample, seed)
-        content = path.read_bytes()
+        applications = _from_csv(path, read_content(path), contract)
     except OSError as error:
-        raise ContractError(
-            str(path), [f"cannot be read ({error.strerror or error})"], _restore(path)
-        ) from error
-    applications = _from_csv(path, content, contract)
+        problem = f"cannot be read ({error.strerror or error})"
+        raise ContractError(_printable(path), [problem], _restore(path)) from error
     return applications.iloc[_drawn(len(applications), sample, seed)] if sample else applications
 
 
-def _from_csv(path: Path, content: bytes, contract: Contract) -> pd.DataFrame:
-    header, rows = _cells(path, content, contract)
+def _from_csv(path: Path, content: Content, contract: Contract) -> pd.DataFrame:
+    table = _table(path, content.bytes)
+    header = next(table, [])
+    _check_delimiter(path, header)
     _check_header(path, header, contract, "line 1: ")
+    if contract.rows and content.lines > MANY_TIMES * contract.rows:  # and not worth the parsing
+        _check_content(path, content.lines - 1, content.sha256, contract)
+    rows = list(table)
+    while rows and not rows[-1]:  # empty lines at the end
+        rows.pop()
     _check_rows(path, header, rows, contract)
     cells = pd.DataFrame(rows, columns=header, dtype=object)
     _check_cells(path, cells, contract)
-    _check_content(path, len(cells), _sha256(content), contract, cells)
+    _check_content(path, len(cells), content.sha256, contract, cells)
     return _typed(cells, contract)
 
 
 def _from_parquet(path: Path, contract: Contract, sample: int, seed: int) -> pd.DataFrame:
     from creditrisk.data import parquet
 
-    try:
-        with parquet.opened(path) as file:
+    with open_regular(path) as content:
+        try:
+            file = parquet.opened(path, content)
             header = parquet.columns(file)
             _check_header(path, header, contract)
-            rows = file.metadata.num_rows
+            rows = parquet.rows(file)
             if not rows:
                 raise ContractError(str(path), ["there is no row"], _restore(path))
+            check_table(path, min(sample or rows, rows), len(header))
             drawn = _drawn(rows, sample, seed) if sample else np.arange(rows)
             missing = next(iter(contract.missing_values), "")
             cells = parquet.text(file, header, drawn, missing)
-    except parquet.Broken as error:
-        raise ContractError(str(path), [f"is no Parquet file ({error})"], _restore(path)) from error
-    _check_cells(path, cells, contract)
-    with path.open("rb") as content:
+        except parquet.Broken as error:
+            raise ContractError(str(path), [str(error)], _restore(path)) from error
+        _check_cells(path, cells, contract)
+        content.seek(0)
         sha256 = hashlib.file_digest(content, "sha256").hexdigest()
     _check_content(path, rows, sha256, contract)
     return _typed(cells, contract)
@@ -93,34 +108,34 @@ def _drawn(rows: int, sample: int, seed: int) -> np.ndarray:
     return np.sort(generator.choice(rows, min(sample, rows), replace=False, shuffle=False))
 
 
+def _printable(path: Path) -> str:
+    """A path whose every character can be printed."""
+    return str(path) if str(path).isprintable() else ascii(str(path))[1:-1]
+
+
 def _restore(path: Path) -> str:
-    return f"restore the file (`git checkout -- {path.name}` in its folder)"
+    return f"restore the file (`git checkout -- {_printable(Path(path.name))}` in its folder)"
 
 
-def _cells(path: Path, content: bytes, contract: Contract) -> tuple[list[str], list[list[str]]]:
-    """Header and rows as text; a ContractError if the bytes are no such table."""
-    if not content.strip():
-        raise ContractError(str(path), ["the file is empty"], _restore(path))
+def _table(path: Path, content: io.BytesIO) -> Iterator[list[str]]:
+    """Header and rows as text; a ContractError where the text is no such table."""
+    text = io.TextIOWrapper(content, encoding="utf-8-sig", newline="")
+    table = csv.reader(text, strict=True)
     try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
+        yield from table
+    except csv.Error as error:
+        problem = f"line {table.line_num}: is no CSV ({error})"
+        raise ContractError(str(path), [problem], _restore(path)) from error
+
+
+def _check_delimiter(path: Path, header: list[str]) -> None:
+    """Refuse a file whose cells are separated by something else than commas."""
+    if len(header) == 1 and (other := next((mark for mark in ";\t|" if mark in header[0]), None)):
         raise ContractError(
             str(path),
-            [f"line {line}: byte 0x{content[error.start]:02x} is not UTF-8"],
-            "save the file as UTF-8 (for latin-1: `iconv -f latin1 -t utf-8`)",
-        ) from error
-    try:
-        header, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
-    except csv.Error as error:
-        raise ContractError(str(path), [f"is no CSV ({error})"], _restore(path)) from error
-    if len(header) == 1:
-        other = next((mark for mark in ";\t|" if mark in header[0]), None)
-        if other:
-            remedy = "save the file with commas between the columns"
-            problem = f"line 1: columns are separated by {other!r}, expected ','"
-            raise ContractError(str(path), [problem], remedy)
-    return header, rows
+            [f"line 1: columns are separated by {other!r}, expected ','"],
+            "save the file with commas between the columns",
+        )
 
 
 def _check_header(path: Path, header: list[str], contract: Contract, where: str = "") -> None:
