@@ -68,7 +68,8 @@ def _add_serve(parsers: Parsers) -> None:
         help="answer applications over HTTP",
         description="Serve decisions over HTTP. SIGHUP looks for a newer model at once; SIGTERM "
         "stops once every request that has come is answered. If CREDITRISK_TOKEN is set, decisions "
-        "and metrics need it as a bearer token.",
+        "and metrics need it as a bearer token. If CREDITRISK_MANIFEST_KEY is set, only a model "
+        "signed with it is served.",
     )
     serve.add_argument(
         "--models",

@@ -30,7 +30,8 @@ def test_data_dictionary_is_the_contract():
 
 def test_links_lead_somewhere():
     made = ("experiments/",)  # by a run
-    pages = ("README.md", "CONTRIBUTING.md", "data/README.md", "data/raw/README.md")
+    pages = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "data/README.md", "models/README.md")
+    pages = (*pages, "data/raw/README.md")
     for page in [*(ROOT / name for name in pages), *ROOT.glob("docs/*.md")]:
         for link in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text("utf-8")):
             if "://" not in link and not link.startswith(made):
