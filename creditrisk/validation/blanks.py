@@ -30,7 +30,8 @@ def blanks(scorer: Scorer, applications: pd.DataFrame, y: np.ndarray) -> pd.Data
         One row a field that may be missing, and one, :data:`ALL`, if there are several: field,
         today (what becomes of a blank), approved and approved_if_blank (shares of all applicants),
         declined (applicants who stated a value and are declined), turned (those of them who would
-        be approved) and bad (those of these who went bad).
+        be approved) and bad (those of these who went bad), with the shares turned_share of the
+        declined and bad_share of the turned, NaN of nobody.
     """
     fields = [field for field in scorer.contract.fields if not field.required]
     rows = [(field.name, _today(field), [field.name]) for field in fields]
@@ -46,7 +47,11 @@ def blanks(scorer: Scorer, applications: pd.DataFrame, y: np.ndarray) -> pd.Data
         bad = int((np.asarray(y)[turned] == 0).sum())
         shares = approved.mean(), if_blank.mean()
         found.append((name, today, *shares, int(declined.sum()), int(turned.sum()), bad))
-    return pd.DataFrame(found, columns=COLUMNS)
+    table = pd.DataFrame(found, columns=COLUMNS)
+    return table.assign(
+        turned_share=table.turned / table.declined.where(table.declined > 0),
+        bad_share=table.bad / table.turned.where(table.turned > 0),
+    )
 
 
 COLUMNS = ["field", "today", "approved", "approved_if_blank", "declined", "turned", "bad"]

@@ -113,8 +113,8 @@ def _blank(row: Any, titles: Titles) -> str:
     else:
         text += (
             f"of {row.declined} declined applicants who stated a value, {row.turned} would be "
-            f"approved ({row.turned / row.declined:.0%}); {row.bad} of these went bad "
-            f"({row.bad / row.turned:.0%})."
+            f"approved ({row.turned_share:.0%}); {row.bad} of these went bad "
+            f"({row.bad_share:.0%})."
         )
     return f"{text} A blank is {row.today}."
 

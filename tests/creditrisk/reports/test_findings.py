@@ -21,6 +21,7 @@ from creditrisk.reports.findings import (
     registration,
     validation,
 )
+from creditrisk.validation import blanks
 from creditrisk.validation.looks import Looks
 
 AGE, AMOUNT = CONTRACT["Age"], CONTRACT["Credit amount"]
@@ -370,11 +371,11 @@ STEADY = pd.DataFrame(
 
 BLANKS = pd.DataFrame(
     [
-        ["age", "refused", 0.4, 0.5, 9, 0, 0],
-        ["job", "scored as the worst value", 0.4, 0.7, 8, 6, 3],
-        ["all of these", "", 0.4, 0.9, 10, 8, 4],
+        ["age", "refused", 0.4, 0.5, 9, 0, 0, 0.0, np.nan],
+        ["job", "scored as the worst value", 0.4, 0.7, 8, 6, 3, 0.75, 0.5],
+        ["all of these", "", 0.4, 0.9, 10, 8, 4, 0.8, 0.5],
     ],
-    columns=["field", "today", "approved", "approved_if_blank", "declined", "turned", "bad"],
+    columns=[*blanks.COLUMNS, "turned_share", "bad_share"],
 )
 
 

@@ -270,6 +270,7 @@ def test_dependence_sensitivity_and_edges(scorer):
     row, turned = empty.loc["Checking account"], asked & (gone >= 0.75)
     assert (row.declined, row.turned) == (asked.sum(), turned.sum()) and row.turned > 0
     assert row.bad == (np.asarray(Y[TEST])[turned] == 0).sum() > 0
+    assert (row.turned_share, row.bad_share) == (row.turned / row.declined, row.bad / row.turned)
     assert (row.approved, row.approved_if_blank) == ((whole >= 0.75).mean(), (gone >= 0.75).mean())
     assert row.today == "refused; missing is stated as “200 DM or more or salary account”"
     assert empty.approved_if_blank["all of these"] > row.approved_if_blank
