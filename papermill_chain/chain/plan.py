@@ -15,6 +15,7 @@ from papermill_chain.chain.stages import Stage, find_stage, notebook_path, refus
 from papermill_chain.chain.staleness import stale_reasons
 from papermill_chain.runs.files import relative
 from papermill_chain.runs.manifest import Run, StageRun
+from work_units.regular_files import kind_of
 
 SHORTEST_SECRET = 6  # characters; a shorter one looks like ordinary text
 
@@ -167,6 +168,8 @@ def _settings(
 def _input_file(name: str, text: str, root: Path) -> str:
     """The path of a file the user names from the current folder, as a notebook names it."""
     file = Path(text).absolute()
+    if kind := kind_of(file, links=True):
+        raise ChainError(f"{name}={text}: this is {kind}; give the path of a file")
     if not file.is_file():
         raise ChainError(f"{name}={text}: there is no such file")
     return relative(file, root / "notebooks")

@@ -7,6 +7,7 @@ from pathlib import Path
 from posixpath import isabs, normpath
 
 from papermill_chain.chain.notebooks import ChainError, Notebook, read_notebook
+from work_units.regular_files import kind_of
 
 
 @dataclass(frozen=True)
@@ -109,12 +110,19 @@ def nearest_name(asked: str, names: Sequence[str]) -> str:
 def refuse_missing(
     selected: Sequence[Stage], stages: Sequence[Stage], root: Path, command: str
 ) -> None:
-    """Raise ChainError if a selected stage reads a file that is not there and will not be."""
+    """Raise ChainError if a selected stage reads a file that is not there and will not be.
+
+    The same if what lies in its place is no file: a pipe would be waited for.
+    """
     names = {stage.name for stage in selected}
     for stage in selected:
         writer = writers(stages)
         for path in stage.reads.values():
             source = writer.get(normpath(path))
+            if kind := kind_of(root / path, links=True):
+                raise ChainError(
+                    f"{stage.name} reads {path}, and in its place lies {kind}; put the file there"
+                )
             if source in names or (root / path).exists():
                 continue
             if source is None:

@@ -84,7 +84,7 @@ def test_whatever_befalls_a_result_it_is_made_again(tmp_path, capsys):
     units = [(2, 3), (3, 2)]
     assert run_units(pow, units, 1, kept) == [8, 9]
     whole = {file: file.read_bytes() for file in kept.iterdir()}
-    with no_longer_than(300):
+    with no_longer_than(900):
         for number in range(300):
             outside.write_text("outside")
             what = damage(list(whole)[number % 2], luck, outside)

@@ -116,7 +116,7 @@ def test_a_run_gets_over_whatever_befalls_its_records(project, monkeypatch, caps
     toy, luck = Project(project, monkeypatch), random.Random(21)
     killed, names = toy.killed_while_publishing(), [*RECORDS, *LEFTOVERS]
     assert (toy.root / "models/model.txt").read_text() == "new"
-    with no_longer_than(300):
+    with no_longer_than(900):
         for number in range(1_000):
             name = names[number % len(names)]
             toy.restore(killed if name in RECORDS and luck.random() < 0.5 else toy.before)
@@ -149,7 +149,7 @@ def test_a_grid_gets_over_whatever_befalls_its_records(tmp_path, capsys):
     workspace, results = grid.folder / "1", grid.folder / "grid.json"
     places = [results, grid.folder / "grid.csv", grid.page, workspace / ".source"]
     places += [grid.source / "chain.py", workspace / "chain.py"]
-    with no_longer_than(300):
+    with no_longer_than(900):
         for number in range(400):
             for old in grid.folder.rglob("*.damaged-*"):
                 remove(old)
@@ -196,3 +196,23 @@ def test_no_run_starts_in_a_link_that_leads_nowhere(tmp_path):
     (root / "experiments/runs").symlink_to("/no/where")
     with no_longer_than(60), pytest.raises(FileExistsError):
         new_run(root, "Toy", {}, [])
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (os.mkfifo, "a named pipe"),
+        (os.mkdir, "a folder"),
+        (lambda path: path.symlink_to("/dev/zero"), "a device"),
+    ],
+)
+def test_an_input_that_is_no_file_is_refused_before_a_run(tmp_path, capsys, kind, words):
+    root = make(tmp_path / "project")
+    (root / "data/raw.csv").unlink()
+    kind(root / "data/raw.csv")
+    with no_longer_than(60):
+        for more in [], ["--set", f"raw={root}/data/raw.csv"]:
+            assert run(root, *more) == 2
+            said = capsys.readouterr().err
+            assert "raw.csv" in said and f"{words}; " in said and said.count("\n") == 1
+    assert not list(root.glob("experiments/runs/*"))
