@@ -41,6 +41,10 @@ class Scale:
         """Points at odds of 1:1."""
         return self.score - self.factor * math.log(self.odds)
 
+    def points_of(self, probability: float) -> float:
+        """The points at which the probability of good is the one given, between 0 and 1."""
+        return self.offset + self.factor * float(logit(probability))
+
 
 @dataclass(frozen=True)
 class Bin:
@@ -144,6 +148,21 @@ def scorecard(
     bad = [int((rows & (np.asarray(y) == 0)).sum()) for rows in inside]
     table.insert(3, "bad_rate", bad / table.applicants.where(table.applicants > 0))
     return table
+
+
+def reversed_fields(table: pd.DataFrame) -> list[str]:
+    """The fields whose points fall where their weight of evidence rises, in the table's order.
+
+    Parameters
+    ----------
+    table
+        From :func:`scorecard`.
+    """
+    together = {
+        name: float(((bins.woe - bins.woe.mean()) * (bins.points - bins.points.mean())).sum())
+        for name, bins in table.groupby("field", sort=False)
+    }
+    return [str(name) for name, product in together.items() if product < -1e-9]
 
 
 def write_csv(table: pd.DataFrame, path: str | Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy import stats
+from scipy.special import expit, logit
 
 from creditrisk.data.contract import Field, Level
 from creditrisk.data.missing_values import MISSING
@@ -163,12 +164,14 @@ def top_reasons(scorer: Scorer, applications: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         Indexed as the declined applications: field, effect (its contribution), gain (of the
-        log-odds, if that field alone had the reference's value) and rises, whether that is > 0.
+        log-odds, if that field alone had the reference's value), rises, whether that is > 0, and
+        turns, whether that change alone would have the application approved.
     """
-    columns = ["field", "effect", "gain", "rises"]
+    columns = ["field", "effect", "gain", "rises", "turns"]
     if applications.empty:
         return pd.DataFrame(columns=columns)
-    declined = applications[scorer.probabilities(applications) < scorer.cutoff]
+    scores = scorer.probabilities(applications)
+    declined, scores = applications[scores < scorer.cutoff], scores[scores < scorer.cutoff]
     found, gains = scorer.effects(declined)
     top, row = found.argmin(axis=1), np.arange(len(declined))
     names = np.array([field.name for field in scorer.contract.fields], dtype=object)
@@ -178,6 +181,7 @@ def top_reasons(scorer: Scorer, applications: pd.DataFrame) -> pd.DataFrame:
             "effect": found[row, top],
             "gain": gains[row, top],
             "rises": gains[row, top] > 0,
+            "turns": expit(logit(scores) + gains[row, top]) >= scorer.cutoff,
         },
         index=declined.index,
     )

@@ -99,7 +99,7 @@ def test_figures_stand_where_they_belong(finished):
         ],
         "06_explanation": [
             (
-                f"For {why['strongest_reason_keeps_its_word']:.1%} "
+                f"For {why['raised_by_strongest_reason']:.1%} "
                 f"of the {why['declined']} declined applicants the"
             ),
             *(f"probability of good {probability:.3f}, decline" for probability in why["examples"]),
@@ -138,7 +138,7 @@ def test_the_scorecards_query_is_on_record_and_scores_like_the_card(finished):
     card = pd.read_csv(project / "models/scorecard.csv")
     explained = json.loads((project / "experiments/explanation.json").read_text("utf-8"))
     assert explained["scorecard"]["sql_apart"] <= 1e-9
-    assert explained["strongest_reason_keeps_its_word"] >= 0.95
+    assert explained["raised_by_strongest_reason"] >= 0.95
     assert {"field", "bin", "woe", "points", "applicants", "bad_rate"} <= set(card)
     # every applicant of the training set stands in one bin of each of nine fields
     assert card.groupby("field").applicants.sum().to_dict() == dict.fromkeys(

@@ -1,6 +1,6 @@
 """What the explanation found: figures in, one sentence or list out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -177,8 +177,8 @@ def reasons(checked: pd.DataFrame, titles: Titles) -> str:
     named = ", ".join(f"{name} {count}" for name, count in first.items())
     return (
         f"For {checked.rises.mean():.1%} of the {len(checked)} declined applicants the score rises "
-        "if the field of the strongest reason has the usual value and nothing else changes. "
-        f"First named: {named}."
+        "if the field of the strongest reason has the usual value and nothing else changes; that "
+        f"alone would approve {checked.turns.sum()} of them. First named: {named}."
     )
 
 
@@ -192,13 +192,42 @@ def scorecard(apart: float, applications: int, lead: Interval) -> str:
     lead
         ROC-AUC of the champion less that of the scorecard.
     """
+    return (
+        f"SQL and Python agree to {apart:.0e} on {applications} applications. "
+        f"{_lead_over_scorecard(lead)}"
+    )
+
+
+def _lead_over_scorecard(lead: Interval) -> str:
     if lead.low <= 0 <= lead.high:
         verdict = "not distinguishably better or worse"
     else:
         verdict = "better" if lead.low > 0 else "worse"
     return (
-        f"SQL and Python agree to {apart:.0e} on {applications} applications. On the unseen ones "
-        f"the champion ranks {verdict} than the scorecard: ROC-AUC gained {lead}."
+        f"On the unseen applicants the champion ranks {verdict} than the scorecard: ROC-AUC "
+        f"gained {lead}."
+    )
+
+
+def scorecard_rule(cutoff: float, points: float, reversed_titles: Sequence[str]) -> str:
+    """From how many points on the scorecard approves, and which field's sign is reversed.
+
+    Parameters
+    ----------
+    cutoff
+        Probability of good from which on to approve.
+    points
+        The same on the scale of points.
+    reversed_titles
+        Of the fields whose points run against their weight of evidence.
+    """
+    rule = f"**Approve from {points:.0f} points on**, a probability of good of {cutoff:.2f}."
+    if not reversed_titles:
+        return f"{rule} Every field's points rise with its weight of evidence."
+    todo = "review or drop it" if len(reversed_titles) == 1 else "review or drop them"
+    return (
+        f"{rule} The sign of {' and '.join(reversed_titles)} is reversed, points fall where the "
+        f"weight of evidence rises: {todo}."
     )
 
 
@@ -227,11 +256,16 @@ def summary(
         if first
         else "**No field** is worth anything to the model on its own.",
         f"**Sensitivity**: {sensitivity(steady, titles)}",
-        f"**The scorecard** has {points} bins; its ROC-AUC and the champion's differ by {lead}.",
+        f"**The scorecard** has {points} bins. {_lead_over_scorecard(lead)}",
     ]
     if len(checked):
         rises = checked.rises.mean()
-        lines.insert(2, f"**Reasons**: the strongest one holds for {rises:.1%} of the declined.")
+        lines.insert(
+            2,
+            f"**Reasons**: the usual value in the strongest reason's field alone raises "
+            f"{rises:.1%} of the declined scores and approves {checked.turns.sum()} of "
+            f"{len(checked)}.",
+        )
     if blank := worst_blank(empty, titles):
         lines.insert(2, blank)
     return "\n".join(f"- {line}" for line in lines)
@@ -243,7 +277,8 @@ def headline(worth: pd.DataFrame, checked: pd.DataFrame, titles: Titles) -> str:
     text = f"{first} decides most" if first else "No field decides on its own"
     if checked.empty:
         return text
-    return f"{text}; the strongest reason holds for {checked.rises.mean():.0%} of the declined"
+    turned = f"{checked.turns.sum()} of {len(checked)} declined would be approved"
+    return f"{text}; {turned} with the usual value in their strongest reason's field"
 
 
 def spread_out(declined: pd.DataFrame, number: int) -> pd.DataFrame:

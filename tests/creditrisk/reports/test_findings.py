@@ -12,6 +12,7 @@ from creditrisk.metrics.costs import CutoffChoice, CutoffOptimism
 from creditrisk.metrics.intervals import Interval
 from creditrisk.modelling.optimism import Selection
 from creditrisk.modelling.refit_stability import RefitStability
+from creditrisk.modelling.scorecard import Scale, reversed_fields
 from creditrisk.modelling.significance import SimplestChoice
 from creditrisk.reports.findings import (
     comparison,
@@ -444,10 +445,11 @@ def test_explanation():
 
 
 def test_reasons():
-    checked = pd.DataFrame({"field": ["age", "age", "job"], "rises": [True, True, False]})
+    rises = {"rises": [True, True, False], "turns": [True, False, False]}
+    checked = pd.DataFrame({"field": ["age", "age", "job"]} | rises)
     text = explanation.reasons(checked, TITLES)
     assert text.startswith("For 66.7% of the 3 declined") and text.endswith(
-        "First named: Age 2, Job 1."
+        "that alone would approve 1 of them. First named: Age 2, Job 1."
     )
     nobody = checked[:0]
     assert explanation.reasons(nobody, TITLES).startswith("Nobody is declined")
@@ -455,7 +457,9 @@ def test_reasons():
     assert "**Reasons**" in explanation.summary(WORTH, STEADY, BLANKS, checked, 38, lead, TITLES)
     assert "**Reasons**" not in explanation.summary(WORTH, STEADY, BLANKS, nobody, 38, lead, TITLES)
     assert explanation.headline(WORTH, nobody, TITLES) == "Age decides most"
-    assert explanation.headline(WORTH, checked, TITLES).endswith("holds for 67% of the declined")
+    assert explanation.headline(WORTH, checked, TITLES).endswith(
+        "; 1 of 3 declined would be approved with the usual value in their strongest reason's field"
+    )
 
 
 @pytest.mark.parametrize(
@@ -468,6 +472,19 @@ def test_reasons():
 )
 def test_scorecard(lead, verdict):
     assert verdict in explanation.scorecard(3e-16, 1000, lead)
+
+
+def test_a_clerk_can_decide_by_the_scorecard():
+    # 600 points are odds of 50 : 1, and 20 points double them: 25 : 1, or 25/26, is 580 points
+    assert Scale().points_of(25 / 26) == pytest.approx(580)
+    rows = [("job", -0.1, 60.0), ("job", 0.2, 50.0), ("age", -0.1, 40.0), ("age", 0.3, 45.0)]
+    card = pd.DataFrame(rows, columns=["field", "woe", "points"])
+    assert reversed_fields(card) == ["job"]
+    text = explanation.scorecard_rule(0.82, 528.4, ["Job"])
+    assert text.startswith("**Approve from 528 points on**, a probability of good of 0.82.")
+    assert "The sign of Job is reversed" in text and text.endswith("review or drop it.")
+    assert explanation.scorecard_rule(0.8, 5, ["A", "B"]).endswith("review or drop them.")
+    assert explanation.scorecard_rule(0.8, 5, []).endswith("rise with its weight of evidence.")
 
 
 def test_spread_out():

@@ -163,6 +163,7 @@ def test_the_top_reason_keeps_its_word_for_declined_test_applicants(scorer, name
     after = before.assign(**{row.field: model.reference[row.field]})
     change = logit(model.probabilities(after)) - logit(model.probabilities(before))
     assert change[0] == pytest.approx(row.gain)
+    assert row.turns == (model.probabilities(after)[0] >= model.cutoff)
 
 
 def test_every_reason_that_is_told_is_true(scorer):
