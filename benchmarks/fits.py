@@ -21,9 +21,9 @@ import numpy as np
 from joblib import Parallel, delayed, parallel_config
 from sklearn.model_selection import RepeatedStratifiedKFold
 
-from creditrisk.data.contract import read_contract
+from creditrisk.data.descriptor import read_contract
 from creditrisk.data.encoding import encoder, target
-from creditrisk.data.raw import read_raw
+from creditrisk.data.raw_files.reading import read_raw
 from creditrisk.modelling import candidates
 from creditrisk.modelling.cross_validation import _fold_scores
 from work_units import units

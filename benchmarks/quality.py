@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from creditrisk.data.contract import read_contract
+from creditrisk.data.descriptor import read_contract
 from creditrisk.data.encoding import encoder, target
-from creditrisk.data.raw import read_raw
+from creditrisk.data.raw_files.reading import read_raw
 from creditrisk.metrics.calibration import calibration_line
 from creditrisk.modelling import candidates, cross_validation, significance
 

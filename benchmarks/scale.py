@@ -357,8 +357,8 @@ def train(place: Path, sizes: list[int]) -> None:
     """The chain on samples of a Parquet file of a million rows, with the light comparison."""
     from chain import LIGHT, copy_project
 
-    from creditrisk.data.contract import read_contract
-    from creditrisk.data.raw import read_raw
+    from creditrisk.data.descriptor import read_contract
+    from creditrisk.data.raw_files.reading import read_raw
 
     contract = read_contract(ROOT / "data/raw/datapackage.json")
     raw = read_raw(ROOT / "data/raw/german_credit_data.csv", contract)

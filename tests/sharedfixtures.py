@@ -4,9 +4,9 @@ import pytest
 from conftest import ROOT
 from gridproject import grid_project, nothing_left
 
-from creditrisk.data.contract import read_contract
+from creditrisk.data.descriptor import read_contract
 from creditrisk.data.encoding import encoder, target
-from creditrisk.data.raw import read_raw
+from creditrisk.data.raw_files.reading import read_raw
 
 __all__ = ["grid_project", "nothing_left", "real"]
 

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import sklearn
 
-from creditrisk.data.contract import Contract, ContractError, Json, parse_contract
+from creditrisk.data.contract import Contract, ContractError, Json
+from creditrisk.data.descriptor import parse_contract
 from creditrisk.scoring.scorer import ModelRefused
 
 #: The environment variable with the key; where it is set, an unsigned manifest is refused.

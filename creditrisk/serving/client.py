@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from creditrisk.data.contract import Contract, Json, parse_contract, read_contract
+from creditrisk.data.contract import Contract, Json
+from creditrisk.data.descriptor import parse_contract, read_contract
 from creditrisk.data.examples import applications
 
 BATCH = 500  # applications in one request

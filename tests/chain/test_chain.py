@@ -16,9 +16,9 @@ import pandas as pd
 import pytest
 from conftest import ROOT, copy_project, run_all
 
-from creditrisk.data.contract import read_contract
+from creditrisk.data.descriptor import read_contract
 from creditrisk.data.encoding import encoded_columns
-from creditrisk.data.raw import read_raw
+from creditrisk.data.raw_files.reading import read_raw
 
 STAGES = [
     "01_eda",
@@ -159,7 +159,7 @@ def test_pickle_registry_and_stored_columns_agree(finished):
         project,
         """
 import json, pickle, mlflow, pandas as pd
-from creditrisk.data.contract import read_contract
+from creditrisk.data.descriptor import read_contract
 from creditrisk.data.encoding import decode
 model = pickle.load(open("models/credit_risk_model.pkl", "rb"))
 columns = pickle.load(open("models/model_columns.pkl", "rb"))

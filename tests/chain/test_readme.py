@@ -6,7 +6,7 @@ from pathlib import Path
 
 from conftest import ROOT
 
-from creditrisk.data.contract import read_contract
+from creditrisk.data.descriptor import read_contract
 from run_all import CHAIN
 
 README = (ROOT / "README.md").read_text("utf-8")

@@ -151,7 +151,7 @@ def test_chain_runs_unchanged_against_a_server(on_server, record_property):
     registration = json.loads((project / "experiments/registration.json").read_text("utf-8"))
     code = f"""
 import json, pickle, mlflow, pandas as pd
-from creditrisk.data.contract import read_contract
+from creditrisk.data.descriptor import read_contract
 from creditrisk.data.encoding import decode
 client = mlflow.MlflowClient()
 raw = decode(pd.read_csv("data/training/X_test.csv"), read_contract("data/raw/datapackage.json"))

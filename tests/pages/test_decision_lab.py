@@ -9,7 +9,8 @@ from browser import barriers, visit
 from conftest import ROOT
 from playwright.sync_api import expect
 
-from creditrisk.data.contract import ContractError, read_contract
+from creditrisk.data.contract import ContractError
+from creditrisk.data.descriptor import read_contract
 from creditrisk.metrics import costs
 from creditrisk.reports.decision_lab import shown, write_lab
 from creditrisk.reports.decision_rule import figures_at

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from creditrisk.data.contract import Contract, ContractError, read_contract
+from creditrisk.data.contract import Contract, ContractError
+from creditrisk.data.descriptor import read_contract
 from creditrisk.reports.test_scores import EFFECT, SCORE, read_scores
 
 Read = TypeVar("Read")

@@ -16,9 +16,10 @@ import pytest
 from conftest import ROOT
 from damage import no_longer_than
 
-from creditrisk.data import limits
-from creditrisk.data.contract import ContractError, read_contract
-from creditrisk.data.raw import read_raw
+from creditrisk.data.contract import ContractError
+from creditrisk.data.descriptor import read_contract
+from creditrisk.data.raw_files import limits
+from creditrisk.data.raw_files.reading import read_raw
 
 DATA = ROOT / "data" / "raw"
 CONTRACT = read_contract(DATA / "datapackage.json")
@@ -31,9 +32,10 @@ READER = """
 import json, sys, time
 from dataclasses import replace
 from pathlib import Path
-from creditrisk.data import parquet
-from creditrisk.data.contract import ContractError, read_contract
-from creditrisk.data.raw import read_raw
+from creditrisk.data.raw_files import parquet
+from creditrisk.data.contract import ContractError
+from creditrisk.data.descriptor import read_contract
+from creditrisk.data.raw_files.reading import read_raw
 
 def peak():
     status = Path("/proc/self/status")  # on Linux

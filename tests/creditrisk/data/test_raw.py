@@ -10,9 +10,10 @@ from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from creditrisk.data.contract import ContractError, read_contract
+from creditrisk.data.contract import ContractError
+from creditrisk.data.descriptor import read_contract
 from creditrisk.data.encoding import decode, encoded_columns, encoder, target
-from creditrisk.data.raw import read_raw
+from creditrisk.data.raw_files.reading import read_raw
 
 DATA = ROOT / "data" / "raw"
 CONTRACT = read_contract(DATA / "datapackage.json")

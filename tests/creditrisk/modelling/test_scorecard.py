@@ -11,13 +11,13 @@ import pytest
 import skops.io
 from conftest import ROOT
 
-from creditrisk.data.contract import parse_contract, read_contract
+from creditrisk.data.descriptor import parse_contract, read_contract
 from creditrisk.data.encoding import encoder, target
 from creditrisk.data.frame_codes import as_stated
-from creditrisk.data.raw import read_raw
+from creditrisk.data.raw_files.reading import read_raw
 from creditrisk.modelling import candidates, scorecard
 from creditrisk.scoring.fast_path import golden_codes, make_scorer
-from creditrisk.scoring.loading import TRUSTED_TYPES
+from creditrisk.scoring.model_files import TRUSTED_TYPES
 
 CONTRACT = read_contract(ROOT / "data/raw/datapackage.json")
 TABLE = read_raw(ROOT / "data/raw/german_credit_data.csv", CONTRACT)

@@ -13,7 +13,7 @@ from conftest import run_all
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, ParameterSampler, StratifiedKFold, cross_val_score
 
-from creditrisk.data.contract import read_contract
+from creditrisk.data.descriptor import read_contract
 from creditrisk.data.encoding import decode, encoder
 from creditrisk.modelling import candidates, cross_validation, significance
 from creditrisk.scoring.fast_path import make_scorer

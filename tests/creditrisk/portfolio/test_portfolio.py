@@ -25,7 +25,7 @@ from s3fs import S3FileSystem
 
 import work_units.dask_client
 from creditrisk import cli
-from creditrisk.data.contract import read_contract
+from creditrisk.data.descriptor import read_contract
 from creditrisk.data.frame_codes import as_stated
 from creditrisk.data.record_checks import record_problems
 from creditrisk.portfolio.job import Refused

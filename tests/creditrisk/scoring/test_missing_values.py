@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
-from creditrisk.data.contract import ContractError, parse_contract, read_contract
+from creditrisk.data.contract import ContractError
+from creditrisk.data.descriptor import parse_contract, read_contract
 from creditrisk.data.encoding import encoder
 from creditrisk.data.frame_codes import as_stated
 from creditrisk.data.record_checks import InvalidRecords

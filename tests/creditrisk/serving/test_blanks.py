@@ -13,9 +13,9 @@ import pytest
 from conftest import ROOT
 from published import put
 
-from creditrisk.data.contract import parse_contract
+from creditrisk.data.descriptor import parse_contract
 from creditrisk.data.encoding import encoder
-from creditrisk.data.raw import read_raw
+from creditrisk.data.raw_files.reading import read_raw
 from creditrisk.modelling import candidates
 from creditrisk.scoring.loading import load_scorer
 from creditrisk.serving.app import create_app

@@ -11,9 +11,9 @@ import pytest
 from conftest import ROOT
 
 from creditrisk import cli
-from creditrisk.data.contract import read_contract
+from creditrisk.data.descriptor import read_contract
 from creditrisk.data.encoding import encoder, target
-from creditrisk.data.raw import read_raw
+from creditrisk.data.raw_files.reading import read_raw
 from creditrisk.metrics.calibration import CalibrationLine
 from creditrisk.metrics.intervals import Interval, share_interval
 from creditrisk.metrics.savings import Saving, saving_interval

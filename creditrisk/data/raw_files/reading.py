@@ -12,7 +12,7 @@ import pandas as pd
 
 from creditrisk.data.contract import Contract, ContractError, Field, did_you_mean
 from creditrisk.data.encoding import column_dtype
-from creditrisk.data.limits import Content, check_table, read_content
+from creditrisk.data.raw_files.limits import Content, check_table, read_content
 from work_units.regular_files import open_regular
 
 #: A file of so many times the rows that are recorded is another file, whatever its cells hold.
@@ -24,7 +24,7 @@ def read_raw(path: str | Path, contract: Contract, sample: int = 0, seed: int = 
 
     A byte order mark, other line ends, empty lines at the end and another order of the columns
     are accepted; they give the same frame. A file beyond the limits in
-    :mod:`creditrisk.data.limits` is refused before it is parsed.
+    :mod:`creditrisk.data.raw_files.limits` is refused before it is parsed.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def _from_csv(path: Path, content: Content, contract: Contract) -> pd.DataFrame:
 
 
 def _from_parquet(path: Path, contract: Contract, sample: int, seed: int) -> pd.DataFrame:
-    from creditrisk.data import parquet
+    from creditrisk.data.raw_files import parquet
 
     with open_regular(path) as content:
         try:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from creditrisk.data.contract import ContractError
-from creditrisk.data.limits import MOST_BYTES, MOST_FOOTER, check_bytes, check_table
+from creditrisk.data.raw_files.limits import MOST_BYTES, MOST_FOOTER, check_bytes, check_table
 
 #: What Arrow and the reading of its metadata raise for a file in which a single bit is another.
 _FAULTS = (
