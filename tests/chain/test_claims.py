@@ -56,7 +56,8 @@ def test_prose_does_not_speak_of_the_defaults(odd):
             "nine tenths",
             "a thousand loan",
             "1,000",
-            "1000 ",
+            "1000 appl",
+            "1000 loans",
             "30 held-out",
             "ten folds",
         ):

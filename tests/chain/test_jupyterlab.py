@@ -132,7 +132,8 @@ def test_a_notebook_runs_from_the_menu_as_in_the_chain(lab, finished, browser):
         listed.get_by_text("What we found").click()
         page.get_by_role("heading", name="What we found").wait_for()
         assert elsewhere == []
-    # neither the notebook nor anything else is touched but JupyterLab's own copy to go back to
+    # The notebook writes its figures; nothing else is touched but JupyterLab's copy to go back to.
     after = content(project)
+    assert after.pop("experiments/exploration.json")
     assert after.pop("notebooks/.ipynb_checkpoints/01_eda-checkpoint.ipynb")
     assert after == before
