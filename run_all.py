@@ -179,6 +179,7 @@ if __name__ == "__main__":
             after=follow_up,
             compare=compare_runs,
             shared=["MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"],
+            refusals=["ContractError"],
             next_steps=[
                 "uv run mlflow ui --workers 1    # runs, reports and the registered model",
                 "uv run jupyter lab notebooks    # change a notebook, then run the chain again",

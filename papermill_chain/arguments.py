@@ -1,13 +1,12 @@
 """The arguments of a chain's command line, and its help."""
 
 import os
-import sys
 from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Sequence
-from pathlib import Path
 
 from papermill_chain.chain.output_limits import MB, Limits
 from papermill_chain.chain.stages import Stage
+from papermill_chain.started import command
 
 SCHEDULER = "DASK_SCHEDULER_ADDRESS"  # the environment variable by which processes find the cluster
 
@@ -107,27 +106,25 @@ def argument_parser(title: str, chain: Sequence[Stage], can_compare: bool) -> Ar
 
 def _examples(chain: Sequence[Stage], can_compare: bool) -> str:
     """Commands to begin with, with names of this chain's stages."""
-    command = f"python {Path(sys.argv[0]).name}"
+    typed = command()
     middle, last = chain[len(chain) // 2].name, chain[-1].name
     word, number = middle.partition("_")[2] or middle, last.partition("_")[0]
     examples = {
-        command: "all that is not up to date",
-        f"{command} --dry-run": "what that would be, and why",
-        f"{command} --list": "the stages and the parameters that can be set",
-        f"{command} --set NAME=VALUE": "another value wherever a notebook has that parameter",
-        f"{command} --from {word}": f"{middle} and all stages after it, changed or not",
-        f"{command} --only {number}": f"{last} alone, changed or not",
-        f"{command} --open": "then read the index of all runs in a browser",
-        f"{command} --debug {word}": f"a copy of {middle} where it failed, to find out why",
-        f"{command} --fixed {word}": "take the changes of that copy over, and run on from there",
-        f"{command} --grid NAME=1..10": "the chain for each value, apart from all else; compared",
-        f"{command} --grid A=1..3 --grid B=.2,.3": "for each of the six combinations",
-        f"{command} --scheduler tcp://host:8786": "with the workers of a Dask cluster",
+        typed: "all that is not up to date",
+        f"{typed} --dry-run": "what that would be, and why",
+        f"{typed} --list": "the stages and the parameters that can be set",
+        f"{typed} --set NAME=VALUE": "another value wherever a notebook has that parameter",
+        f"{typed} --from {word}": f"{middle} and all stages after it, changed or not",
+        f"{typed} --only {number}": f"{last} alone, changed or not",
+        f"{typed} --open": "then read the index of all runs in a browser",
+        f"{typed} --debug {word}": f"a copy of {middle} where it failed, to find out why",
+        f"{typed} --fixed {word}": "take the changes of that copy over, and run on from there",
+        f"{typed} --grid NAME=1..10": "the chain for each value, apart from all else; compared",
+        f"{typed} --grid A=1..3 --grid B=.2,.3": "for each of the six combinations",
+        f"{typed} --scheduler tcp://host:8786": "with the workers of a Dask cluster",
     }
     if can_compare:
-        examples[f"{command} --compare previous latest"] = (
-            "what differs between two runs, on a page"
-        )
+        examples[f"{typed} --compare previous latest"] = "what differs between two runs, on a page"
     width = max(map(len, examples))
     return "\n".join(f"  {example:<{width}}  {meaning}" for example, meaning in examples.items())
 

@@ -5,6 +5,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from papermill_chain.runs.lock import Busy, only_run
 from papermill_chain.runs.lookup import NoRun, named_run
 from papermill_chain.runs.manifest import Run
 from papermill_chain.runs.records import last_good
+from papermill_chain.started import command, refuse_incomplete_python
 from work_units.errors import NoCluster
 
 #: Compares two runs: the page that it has written, and some lines for the terminal.
@@ -39,6 +41,7 @@ def main(
     next_steps: Iterable[str] = (),
     compare: Comparer | None = None,
     shared: Sequence[str] = (),
+    refusals: Iterable[str] = (),
     argv: Sequence[str] | None = None,
 ) -> int:
     """Run a chain of notebooks as the command line asks.
@@ -56,6 +59,8 @@ def main(
         lines of what it comes to. With it the chain has the option --compare.
     shared : variables of the environment that point to stores which others share, such as a
         registry's address; the runs of a grid, which only explore, do not see them.
+    refusals : names of exceptions that say themselves what is wrong and what to do, as for a broken
+        file; they are printed once a run, however many stages raise them, without a traceback.
     argv : the arguments, if not those of the process.
 
     Returns
@@ -72,6 +77,8 @@ def main(
         if compare and asked.compare:
             return _compare(asked, compare, root / "experiments")
         stages = in_order(chain)
+        if asked.fixed or asked.debug:
+            refuse_incomplete_python()
         if asked.fixed:
             _take_over(asked, stages, root)
         notebooks = read_notebooks(stages, root)
@@ -81,10 +88,9 @@ def main(
         end_with_input()
 
         def plan_for(asked: Namespace) -> Plan:
-            command = f"python {sys.argv[0]}"
-            comparing = f"python {Path(sys.argv[0]).name} --compare {{a}} {{b}}"
-            offered = comparing if compare else None
-            return plan_of(asked, stages, notebooks, root, title, command, after, offered)
+            offered = f"{command()} --compare {{a}} {{b}}" if compare else None
+            plan = plan_of(asked, stages, notebooks, root, title, command(), after, offered)
+            return replace(plan, refusals=frozenset(refusals))
 
         if asked.grid:
             return _run_grid(asked, plan_for, shared)
@@ -116,6 +122,8 @@ def _run(plan: Plan, asked: Namespace, next_steps: Iterable[str]) -> int:
     repair(plan)
     last = last_good(plan.experiments, clear=True)
     to_run = [stage.name for stage in plan.stages if plan.why(stage, last.get(stage.name))]
+    if to_run:
+        refuse_incomplete_python()
     if to_run and os.environ.get(SCHEDULER):
         with _cluster(asked):  # it is only asked whether it is there; a notebook goes by itself
             pass
@@ -184,6 +192,7 @@ def _run_grid(
     if asked.dry_run:
         show_grid(grid)
         return 0
+    refuse_incomplete_python()
     with (
         only_run(grid.folder.parent, f"grid {grid.id}"),
         grid_view_for(quiet=asked.quiet, json=asked.json) as view,

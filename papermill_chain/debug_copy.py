@@ -28,6 +28,7 @@ from papermill_chain.reports.screen import shown_path
 from papermill_chain.reports.views import place_of
 from papermill_chain.runs.files import write_whole
 from papermill_chain.runs.manifest import StageRun, read_runs
+from papermill_chain.started import command
 
 INJECTED_TAG = "injected-parameters"  # papermill's, of the cell that sets parameters
 ERROR_TAG = "papermill-error-cell-tag"  # papermill's, of the cells that point to an error
@@ -84,7 +85,7 @@ def take_over(asked: str, stages: Sequence[Stage], root: Path) -> str:
     place, file = notebook_path(root, stage.name), copy_path(root, stage.name)
     now, original, copy = read_notebook(place), shown_path(place), shown_path(file)
     if not file.is_file():
-        make_one = _command("--debug", asked)
+        make_one = command("--debug", asked)
         raise ChainError(f"there is no copy of {stage.name} to take over; make one: {make_one}")
     try:
         edited = nbformat.read(file, as_version=4)
@@ -128,9 +129,9 @@ def show_copy(copy: DebugCopy) -> None:
     settings = [part for setting in copy.settings for part in ("--set", setting)]
     print(
         f"Next: uv run jupyter lab {file}    # find the cause, change the cells\n"
-        f"      {_command('--fixed', name, *settings)}    # take the changes over and run on\n"
+        f"      {command('--fixed', name, *settings)}    # take the changes over and run on\n"
         "If the cause was not in the notebook but in data or a package, a plain rerun goes on "
-        f"from there:\n      {_command(*settings)}"
+        f"from there:\n      {command(*settings)}"
     )
 
 
@@ -241,7 +242,7 @@ def _refuse_to_overwrite(file: Path, stage: str) -> None:
         if copy.metadata["chain"]["copied"] != _digest(copy.cells):
             raise ChainError(
                 f"{shown_path(file)} holds changes that are not taken over; take them over with "
-                f"{_command('--fixed', stage)}, or delete the file"
+                f"{command('--fixed', stage)}, or delete the file"
             )
 
 
@@ -257,7 +258,3 @@ def _added_by_papermill(cell: NotebookNode) -> bool:
 
 def _tags(cell: NotebookNode) -> list[str]:
     return list(cell.metadata.get("tags", []))
-
-
-def _command(*arguments: str) -> str:
-    return shlex.join(["python", Path(sys.argv[0]).name, *arguments])

@@ -17,6 +17,9 @@ ROOT = Path(__file__).resolve().parent.parent
 # takes longer than what most of them are started for.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+# Hints repeat how the program was started; how the tests are is no part of what they expect.
+os.environ.pop("UV", None)
+sys.orig_argv = ["python", *sys.orig_argv[1:]]
 # A shell that starts the tests in the background has them ignore Ctrl-C, nohup a lost terminal, and
 # all they start as well.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:

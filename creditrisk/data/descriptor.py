@@ -9,12 +9,13 @@ from pathlib import Path
 from creditrisk.data import missing_values
 from creditrisk.data.contract import Contract, ContractError, Field, Json
 from creditrisk.data.missing_values import MISSING, REFUSE
+from creditrisk.data.remedies import restore
 from work_units.regular_files import open_regular
 
 #: Of a descriptor; what is longer is cut off, and then no JSON.
 MOST_BYTES = 10_000_000
 
-_REMEDY = "restore it with `git checkout data/raw/datapackage.json`, or mend the part named"
+_REMEDY = "mend the part that is named"
 
 
 def read_contract(path: str | Path) -> Contract:
@@ -33,11 +34,15 @@ def read_contract(path: str | Path) -> Contract:
     try:
         with open_regular(path) as file:
             package = json.loads(file.read(MOST_BYTES).decode("utf-8"))
+        return parse_contract(package, str(path))
     except OSError as error:
-        raise ContractError(str(path), [f"cannot be read ({error.strerror})"], _REMEDY) from error
+        cause: Exception = error
+        problems = [f"cannot be read ({error.strerror})"]
+    except ContractError as error:
+        problems, cause = error.problems, error
     except (ValueError, RecursionError) as error:
-        raise ContractError(str(path), [f"is no JSON ({error})"], _REMEDY) from error
-    return parse_contract(package, str(path))
+        problems, cause = [f"is no JSON ({error})"], error
+    raise ContractError(str(path), problems, f"{_REMEDY}, or {restore(Path(path))}") from cause
 
 
 def parse_contract(package: Json, subject: str = "the contract") -> Contract:

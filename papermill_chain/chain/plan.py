@@ -36,6 +36,8 @@ class Plan:
     limits: Limits = field(default_factory=Limits)
     after: Callable[[Run], None] | None = None
     compare: str | None = None  # the command that compares the runs {a} and {b}
+    typed: dict[str, str] = field(default_factory=dict)  # files as the user has named them
+    refusals: frozenset[str] = frozenset()  # exceptions that say all that is to be said
 
     @property
     def experiments(self) -> Path:
@@ -116,6 +118,7 @@ def plan_of(
         limits=limits_of(vars(asked)),
         after=after,
         compare=compare,
+        typed={k: v for k, v in given.items() if any(k in stage.reads for stage in selected)},
     )
 
 

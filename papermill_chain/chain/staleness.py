@@ -42,7 +42,7 @@ def stale_reasons(
     last : the record of its last success.
     """
     if last is None:
-        return ["no result yet"]
+        return ["first run"]
     basis = last.basis
     reasons = [
         *(["notebook changed"] if notebook.sha256 != basis["notebook"] else []),

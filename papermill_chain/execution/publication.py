@@ -1,5 +1,6 @@
 """What a run does with what a stage has made: publish its files, render its report, reuse it."""
 
+import re
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
@@ -11,6 +12,7 @@ from papermill_chain.chain.plan import Plan
 from papermill_chain.chain.stages import Stage
 from papermill_chain.chain.staleness import report_of
 from papermill_chain.execution.session import Picture
+from papermill_chain.reports.screen import shown_path
 from papermill_chain.runs.files import browser_pages, link, os_error_text, publish, sha256
 from papermill_chain.runs.manifest import Failure, Run, StageRun
 from papermill_chain.runs.records import remember, sources
@@ -115,6 +117,21 @@ def failure_from(error: BaseException, file: Path | None = None) -> Failure:
     """An exception as it is recorded; of the file system with its path, or else with `file`."""
     text = os_error_text(error, file) if isinstance(error, OSError) else str(error)
     return Failure(type(error).__name__, text)
+
+
+def as_user_sees(plan: Plan, stage: Stage, failure: Failure) -> Failure:
+    """A failure that names files as the user has, without a traceback if it says all itself."""
+    text, traceback = failure.evalue, failure.traceback
+    parameters = plan.planned(stage).parameters
+    for name, path in stage.reads.items():
+        in_place = shown_path((plan.root / path).absolute())
+        typed = plan.typed.get(name, in_place)
+        whole = rf"(?<![\w./-]){re.escape(str(parameters[name]))}(?![\w/])"
+        named = typed.replace("\\", r"\\")
+        text, traceback = (re.sub(whole, named, each) for each in (text, traceback))
+    if failure.ename in plan.refusals:
+        return replace(failure, evalue=text, traceback="", is_refusal=True)
+    return replace(failure, evalue=text, traceback=traceback)
 
 
 def _is_missing_or_empty(file: Path) -> bool:

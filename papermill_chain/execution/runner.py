@@ -16,6 +16,7 @@ from papermill_chain.chain.staleness import basis_of
 from papermill_chain.execution.events import Events, Interrupted, quiet_libraries, signals_put_into
 from papermill_chain.execution.processes import Processes
 from papermill_chain.execution.publication import (
+    as_user_sees,
     failure_from,
     import_report_libraries,
     publish_stage,
@@ -80,6 +81,7 @@ class ChainRun:
         code = 1
         try:
             run.save()
+            self.view.opened(run.stages)
             self.processes.open()
             for stage_run in run.stages:  # before the code that is recorded is imported
                 stage_run.basis = basis_of(self.plan.notebooks[stage_run.name], self.plan.root)
@@ -220,6 +222,7 @@ class ChainRun:
             )
         else:
             failure = outcome.error or publish_stage(self.plan, self.run, stage, stage_run)
+            failure = failure and as_user_sees(self.plan, stage, failure)
             stage_run.error, stage_run.status = failure, "failed" if failure else "succeeded"
         if stage_run.status == "failed":  # then nothing more is started
             self._dismiss(*self.ahead)

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,6 +18,7 @@ from papermill_chain.chain.stages import notebook_path, writers
 from papermill_chain.runs.figures import Figure
 from papermill_chain.runs.files import relative
 from papermill_chain.runs.records import last_good
+from papermill_chain.started import command
 
 MANY = 200  # combinations; more of them need --yes
 MOST = 100_000  # values of one range
@@ -217,7 +217,7 @@ def _command(asked: Namespace) -> str:
     options = [part for each in asked.grid for part in ("--grid", each)]
     options += [part for each in asked.set for part in ("--set", each)]
     options += ["--scheduler", asked.scheduler] if asked.scheduler else []
-    return shlex.join(["python", Path(sys.argv[0]).name, *options])
+    return command(*options)
 
 
 def _options(asked: Namespace) -> list[str]:

@@ -6,7 +6,7 @@ from posixpath import normpath
 from papermill_chain.chain.notebooks import Notebook
 from papermill_chain.chain.plan import Plan
 from papermill_chain.chain.stages import Stage, upstream, writers
-from papermill_chain.reports.screen import duration
+from papermill_chain.reports.screen import duration, in_words
 from papermill_chain.runs.records import last_good
 
 
@@ -26,7 +26,7 @@ def show_plan(plan: Plan) -> None:
             outlook = f"would run if {' or '.join(before)} changes its files"
         else:
             outlook = "up to date"
-        print(f"{stage.name:<{width}}  {outlook}")
+        print(in_words(f"{stage.name:<{width}}  {outlook}", width + 2))
         if why or before:
             would_run.add(stage.name)
 
@@ -47,5 +47,5 @@ def show_stages(stages: Sequence[Stage], notebooks: dict[str, Notebook]) -> None
                 setting = f"{parameter.name}: {parameter.type} = {parameter.default!r}{comment}"
                 lines.append(("set", setting))
         for label, text in lines:
-            print(f"  {label:<6}  {text}")
+            print(in_words(f"  {label:<6}  {text}", 12))
         print()

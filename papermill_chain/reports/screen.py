@@ -5,7 +5,9 @@ for it, which draws with rich.
 """
 
 import io
+import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import get_terminal_size
@@ -43,6 +45,9 @@ class Screen:
         self.quiet = quiet
         self.running: dict[str, Running] = {}
 
+    def expect(self, names: Sequence[str]) -> None:
+        """All of this is to run; a terminal shows what waits and what is done, too."""
+
     def start(self, name: str, why: str, expected: float | None) -> None:
         """Something starts that is expected to take so many seconds."""
         self.running[name] = Running(expected)
@@ -54,9 +59,11 @@ class Screen:
         if name in self.running:
             self.running[name].step = step
 
-    def end(self, name: str) -> None:
-        """Something runs no more."""
+    def end(self, name: str, status: str = "", seconds: str = "") -> None:
+        """Something runs no more; with a status it is printed how it ended."""
         self.running.pop(name, None)
+        if status:
+            self.line((name, "name"), "  ", (status, status), f" {seconds}")
 
     def tick(self) -> None:
         """Time passes."""
@@ -74,6 +81,14 @@ class Screen:
             except OSError:
                 self.quiet = True
 
+    def sentence(self, *parts: Part) -> None:
+        """Print a line that a terminal may break between words."""
+        self.line(*parts)
+
+    def command(self, before: str, command: str) -> None:
+        """Print a command, which is to be pasted; a remark after it may stand below."""
+        self.line(before, command)
+
     def paragraph(self, text: str, style: str = "") -> None:
         """Print a longer text, indented and in lines that fit, in the colour of a status."""
         self.line(indent(fill(text, max(get_terminal_size().columns, 40) - 5), "    "))
@@ -81,6 +96,21 @@ class Screen:
     def close(self) -> None:
         """Nothing is running any more."""
         self.running.clear()
+
+
+def in_words(text: str, hanging: int = 4) -> str:
+    """A text for a terminal in lines that fit, broken between words; elsewhere as it is."""
+    if not sys.stdout.isatty():
+        return text
+    return fill(
+        text,
+        max(get_terminal_size().columns, 40) - 1,
+        subsequent_indent=" " * hanging,
+        break_long_words=False,
+        break_on_hyphens=False,
+        drop_whitespace=True,
+        replace_whitespace=False,
+    )
 
 
 def shown_path(path: Path) -> str:

@@ -12,11 +12,13 @@ from typing import Any, Protocol, TextIO
 
 from papermill_chain.reports.screen import Screen, duration, shown_path
 from papermill_chain.runs.manifest import Failure, Run, StageRun
+from papermill_chain.started import command
 
 
 class View(Protocol):
     """What the runner calls as a run goes on."""
 
+    def opened(self, stages: Sequence[StageRun]) -> None: ...
     def started(self, stage: StageRun, expected: float | None) -> None: ...
     def at_cell(self, stage: str, number: int, total: int, heading: str | None) -> None: ...
     def ended(self, stage: StageRun) -> None: ...
@@ -51,6 +53,9 @@ def view_for(quiet: bool, json: bool) -> Iterator[View]:
 
 class Events:
     """A run as JSON, one object a line, for a program to read."""
+
+    def opened(self, stages: Sequence[StageRun]) -> None:
+        """Nothing: each stage is an event of its own."""
 
     def started(self, stage: StageRun, expected: float | None) -> None:
         print_event("stage started", stage=stage.name, why=stage.why, expected_seconds=expected)
@@ -92,6 +97,9 @@ class Lines:
     def __init__(self, screen: Screen) -> None:
         self.screen = screen
 
+    def opened(self, stages: Sequence[StageRun]) -> None:
+        self.screen.expect([stage.name for stage in stages])
+
     def started(self, stage: StageRun, expected: float | None) -> None:
         self.screen.start(stage.name, ", ".join(stage.why), expected)
 
@@ -100,10 +108,9 @@ class Lines:
         self.screen.step(stage, f"cell {number}/{total}{below}", number, total)
 
     def ended(self, stage: StageRun) -> None:
-        self.screen.end(stage.name)
         took = stage.status != "up to date" and stage.seconds is not None
-        seconds = f" after {duration(stage.seconds or 0)}" if took else ""
-        self.screen.line((stage.name, "name"), "  ", (stage.status, stage.status), seconds)
+        seconds = f"after {duration(stage.seconds or 0)}" if took else ""
+        self.screen.end(stage.name, stage.status, seconds)
 
     def noted(self, note: str) -> None:
         self.screen.paragraph(note)
@@ -115,7 +122,7 @@ class Lines:
         self.screen.close()
         self.screen.line()
         self._summary([(stage, run.folder) for stage in run.stages])
-        self.screen.line(
+        self.screen.sentence(
             f"Run {run.id} ",
             (run.status, run.status),
             f" after {duration(run.seconds or 0)}; all runs: ",
@@ -124,9 +131,9 @@ class Lines:
         stops = [stage for stage in run.stages if stage.verdict == "stop"]
         for stage in stops if run.status == "succeeded" else ():
             report = shown_path(run.folder / (stage.report or ""))
-            self.screen.line((f"{stage.name} says stop", "stop"), "; why: ", (report, "path"))
+            self.screen.sentence((f"{stage.name} says stop", "stop"), "; why: ", (report, "path"))
         for number, step in enumerate(next_steps if run.status == "succeeded" else ()):
-            self.screen.line("      " if number else "Next: ", step)
+            self.screen.command("      " if number else "Next: ", step)
 
     def nothing_to_do(self, stages: Sequence[StageRun], experiments: Path) -> None:
         folders = experiments / "runs"
@@ -139,7 +146,7 @@ class Lines:
         width = max(len(stage.name) for stage, _ in stages)
         for stage, folder in stages:
             seconds = "" if stage.seconds is None or not stage.why else duration(stage.seconds)
-            self.screen.line(
+            self.screen.sentence(
                 (f"{stage.name:<{width}}", "name"),
                 "  ",
                 (f"{stage.status:<11}", stage.status),
@@ -162,22 +169,38 @@ def print_event(event: str, **facts: Any) -> None:
 def show_failures(run: Run) -> None:
     """Print on stderr what went wrong, also when all else is to be quiet."""
     screen = screen_for(sys.stderr)
+    failed: dict[str, list[StageRun]] = {}
     for stage in run.stages:
         if stage.error and stage.status == "failed":
-            screen.line()
-            screen.line(
-                (f"{stage.name} failed", "failed"), f"{place_of(stage.error)}: {stage.error}"
-            )
-            for line in stage.error.traceback.splitlines():
-                screen.line("    ", (line, "detail"))
-            if stage.report:
-                screen.line("    ", (shown_path(run.folder / stage.report), "path"))
-            debug = f"python {Path(sys.argv[0]).name} --debug {stage.name}"
-            screen.line(f"    to look into it: {debug}")
+            same = str(stage.error) if stage.error.is_refusal else stage.name
+            failed.setdefault(same, []).append(stage)
+    for stages in failed.values():
+        screen.line()
+        _show_failure(screen, run, stages)
     for trouble in run.troubles:
         screen.line(trouble)
     if run.after:
         screen.line(f"what follows the last stage failed: {run.after}")
+
+
+def _show_failure(screen: Screen, run: Run, stages: Sequence[StageRun]) -> None:
+    """Print why a stage has failed, or several for one reason, and where to read more."""
+    names, error = " and ".join(stage.name for stage in stages), stages[0].error
+    if error is None:
+        return
+    said = f": {error.evalue}" if error.is_refusal else f"{place_of(error)}: {error}"
+    screen.sentence((f"{names} failed", "failed"), said)
+    for line in _without_last(error.traceback, str(error)).splitlines():
+        screen.line("    ", (line, "detail"))
+    for report in filter(None, (stage.report for stage in stages)):
+        screen.line("    ", (shown_path(run.folder / report), "path"))
+    if not error.is_refusal:
+        screen.command("    to look into it: ", command("--debug", stages[0].name))
+
+
+def _without_last(traceback: str, error: str) -> str:
+    """A traceback without the error at its end, which has been printed."""
+    return traceback.removesuffix(error).rstrip()
 
 
 def place_of(error: Failure) -> str:

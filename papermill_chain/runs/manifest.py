@@ -35,6 +35,7 @@ class Failure:
     number: int | None = None
     heading: str | None = None
     traceback: str = ""
+    is_refusal: bool = False  # it says itself what is wrong and what to do
 
     def __str__(self) -> str:
         return f"{self.ename}: {self.evalue}" if self.evalue else self.ename
@@ -248,6 +249,7 @@ def _read_failure(recorded: Any) -> Failure | None:
         number=recorded.get("number"),
         heading=_text(recorded.get("heading")),
         traceback=str(recorded.get("traceback") or ""),
+        is_refusal=bool(recorded.get("is_refusal")),
     )
 
 

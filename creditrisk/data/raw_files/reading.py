@@ -13,6 +13,7 @@ import pandas as pd
 from creditrisk.data.contract import Contract, ContractError, Field, did_you_mean
 from creditrisk.data.encoding import column_dtype
 from creditrisk.data.raw_files.limits import Content, check_table, read_content
+from creditrisk.data.remedies import restore
 from work_units.regular_files import open_regular
 
 #: A file of so many times the rows that are recorded is another file, whatever its cells hold.
@@ -57,7 +58,7 @@ def read_raw(path: str | Path, contract: Contract, sample: int = 0, seed: int = 
         applications = _from_csv(path, read_content(path), contract)
     except OSError as error:
         problem = f"cannot be read ({error.strerror or error})"
-        raise ContractError(_printable(path), [problem], _restore(path)) from error
+        raise ContractError(_printable(path), [problem], restore(path)) from error
     return applications.iloc[_drawn(len(applications), sample, seed)] if sample else applications
 
 
@@ -88,13 +89,13 @@ def _from_parquet(path: Path, contract: Contract, sample: int, seed: int) -> pd.
             _check_header(path, header, contract)
             rows = parquet.rows(file)
             if not rows:
-                raise ContractError(str(path), ["there is no row"], _restore(path))
+                raise ContractError(str(path), ["there is no row"], restore(path))
             check_table(path, min(sample or rows, rows), len(header))
             drawn = _drawn(rows, sample, seed) if sample else np.arange(rows)
             missing = next(iter(contract.missing_values), "")
             cells = parquet.text(file, header, drawn, missing)
         except parquet.Broken as error:
-            raise ContractError(str(path), [str(error)], _restore(path)) from error
+            raise ContractError(str(path), [str(error)], restore(path)) from error
         _check_cells(path, cells, contract)
         content.seek(0)
         sha256 = hashlib.file_digest(content, "sha256").hexdigest()
@@ -113,10 +114,6 @@ def _printable(path: Path) -> str:
     return str(path) if str(path).isprintable() else ascii(str(path))[1:-1]
 
 
-def _restore(path: Path) -> str:
-    return f"restore the file (`git checkout -- {_printable(Path(path.name))}` in its folder)"
-
-
 def _table(path: Path, content: io.BytesIO) -> Iterator[list[str]]:
     """Header and rows as text; a ContractError where the text is no such table."""
     text = io.TextIOWrapper(content, encoding="utf-8-sig", newline="")
@@ -125,7 +122,7 @@ def _table(path: Path, content: io.BytesIO) -> Iterator[list[str]]:
         yield from table
     except csv.Error as error:
         problem = f"line {table.line_num}: is no CSV ({error})"
-        raise ContractError(str(path), [problem], _restore(path)) from error
+        raise ContractError(str(path), [problem], restore(path)) from error
 
 
 def _check_delimiter(path: Path, header: list[str]) -> None:
@@ -166,7 +163,7 @@ def _check_rows(path: Path, header: list[str], rows: list[list[str]], contract: 
         elif len(row) != len(header):
             problems.append(f"{_row(number)}: {len(row)} cells, the header has {len(header)}")
     if problems:
-        raise ContractError(str(path), problems, "remove or mend these rows, or " + _restore(path))
+        raise ContractError(str(path), problems, "remove or mend these rows, or " + restore(path))
 
 
 def _row(number: int) -> str:
@@ -220,7 +217,7 @@ def _check_cells(path: Path, cells: pd.DataFrame, contract: Contract) -> None:
     problems = [line for field in contract.columns for line in _bad_cells(cells, field, contract)]
     problems += _bad_row_numbers(cells, contract)
     if problems:
-        raise ContractError(str(path), problems, "correct these cells, or " + _restore(path))
+        raise ContractError(str(path), problems, "correct these cells, or " + restore(path))
 
 
 def _check_content(
@@ -243,8 +240,8 @@ def _check_content(
     raise ContractError(
         str(path),
         [problem],
-        _restore(path) + f"; if the change is meant, record it in datapackage.json: "
-        f'"hash": "sha256:{sha256}", "rows": {rows}',
+        f'if the change is meant, record it in datapackage.json: "hash": "sha256:{sha256}",'
+        f' "rows": {rows}; if not, {restore(path)}',
     )
 
 

@@ -207,7 +207,7 @@ def test_time_and_memory_of_each_cell_are_kept_and_shown(tmp_path, capsys):
     assert f"{slow['seconds']:.1f} s" in report and f"{large['peak_mb']:.0f} MB" in report
     # where lines cannot move, each is complete in itself, and a second run knows how long it takes
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "1  started: no result yet" and "\x1b" not in "".join(lines)
+    assert lines[0] == "1  started: first run" and "\x1b" not in "".join(lines)
     assert main([Stage("1")], tmp_path, "Toy", argv=["--force", "--json"]) == 0
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [event["event"] for event in events] == [

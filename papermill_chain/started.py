@@ -1,0 +1,52 @@
+"""How the user has started the program, and whether this Python has what a run needs."""
+
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Iterable
+from importlib.util import find_spec
+from pathlib import Path
+
+from papermill_chain.chain.notebooks import ChainError
+
+UV = "UV"  # the variable by which `uv run` says to what it runs that it does
+NEEDED = ("papermill", "nbclient", "nbformat", "nbconvert", "jupyter_client", "bs4", "nh3")
+
+
+def command(*arguments: str) -> str:
+    """A command line that starts the program as the user has, with other arguments."""
+    return shlex.join([*_launcher(), _from_here(sys.argv[0]), *arguments])
+
+
+def refuse_incomplete_python(modules: Iterable[str] = NEEDED) -> None:
+    """Raise ChainError if this Python lacks what runs notebooks; nothing is recorded then."""
+    missing = [module for module in modules if find_spec(module) is None]
+    if missing:
+        words = shlex.join(["run", _from_here(sys.argv[0]), *sys.argv[1:]])
+        raise ChainError(
+            f"{sys.executable} has no {', '.join(missing)}; run the chain in its own"
+            f" environment: {_uv()} {words}"
+        )
+
+
+def _launcher() -> list[str]:
+    """What was typed before the program's name."""
+    if UV in os.environ:
+        return [*shlex.split(_uv()), "run"]
+    python = sys.orig_argv[0] if sys.orig_argv else "python"
+    return [_from_here(python) if os.path.dirname(python) else python]
+
+
+def _from_here(typed: str) -> str:
+    """A path as it was typed; an absolute one as short as it can be typed here."""
+    path = Path(typed)
+    if not path.is_absolute():
+        return typed
+    if path.is_relative_to(Path.cwd()):
+        return str(path.relative_to(Path.cwd()))
+    return path.name if shutil.which(path.name) else typed
+
+
+def _uv() -> str:
+    return "uv" if shutil.which("uv") else "python3 -m uv"
