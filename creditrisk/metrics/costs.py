@@ -64,7 +64,10 @@ def cheapest_cutoff(
     prices, bad_rate = (bad_accepted, good_rejected), float((np.asarray(y) == 0).mean())
     cost = np.mean([expected_cost(y, once, CUTOFFS, *prices) for once in scores], axis=0)
     cheapest = int(cost.argmin())
-    near = CUTOFFS[cost <= cost[cheapest] + ABOUT_AS_CHEAP]
+    far = np.flatnonzero(cost > cost[cheapest] + ABOUT_AS_CHEAP)
+    first = max(far[far < cheapest], default=-1) + 1
+    last = min(far[far > cheapest], default=len(CUTOFFS))
+    near = CUTOFFS[first:last]  # the stretch around the cheapest, without a dearer one between
     table = decisions_by_cutoff(np.tile(y, len(scores)), np.ravel(scores), CUTOFFS)
     approved, bad = map(float, table.iloc[cheapest][["approved", "bad_among_approved"]])
     most, least = (float(table.approved[end]) for end in (near.min(), near.max()))

@@ -147,9 +147,10 @@ def by_segment(y: np.ndarray, score: np.ndarray, segment: pd.Series) -> pd.DataF
     Returns
     -------
     DataFrame
-        Indexed by segment: applicants, bad, roc_auc with DeLong bounds low and high, predicted
-        and observed share of good, and note, the reason if a segment is not judged: fewer
-        than :data:`FEW` good or bad applicants.
+        Indexed by segment: applicants, bad, roc_auc with DeLong bounds low and high, implied, the
+        ROC-AUC to expect there if the scores are right (:func:`implied_auc`), predicted and
+        observed share of good, and note, the reason if a segment is not judged: fewer than
+        :data:`FEW` good or bad applicants.
     """
     y, score, rows = np.asarray(y), np.asarray(score), {}
     for name, inside in segment.groupby(segment, observed=True).indices.items():
@@ -160,9 +161,37 @@ def by_segment(y: np.ndarray, score: np.ndarray, segment: pd.Series) -> pd.DataF
             auc = auc_interval(y[inside], score[inside])
             figures = (auc.estimate, auc.low, auc.high)
         shares = (float(score[inside].mean()), float(y[inside].mean()))
-        rows[name] = (len(inside), bad, *figures, *shares, note)
-    names = ["applicants", "bad", "roc_auc", "low", "high", "predicted", "observed", "note"]
+        rows[name] = (len(inside), bad, *figures, implied_auc(score[inside]), *shares, note)
+    names = ["applicants", "bad", "roc_auc", "low", "high", "implied", "predicted", "observed"]
+    names.append("note")
     return pd.DataFrame.from_dict(rows, orient="index", columns=names)
+
+
+def implied_auc(score: np.ndarray) -> float:
+    """The ROC-AUC to expect of applicants with these probabilities of good, if those are right.
+
+    Where applicants are alike, as in a segment, even the right probabilities rank them less well
+    than a mixed sample. NaN if all are 0 or all are 1.
+
+    Parameters
+    ----------
+    score
+        Shape (n,).
+
+    Notes
+    -----
+    The share of ordered pairs, each weighted by the probability that its first is good and its
+    second bad, that the scores rank rightly: the model-based concordance of van Klaveren and others
+    (2016), Statistics in Medicine 35, with two outcomes.
+    """
+    score = np.sort(np.asarray(score, dtype=float))
+    bad_up_to = np.cumsum(1 - score)
+    below = np.searchsorted(score, score, side="left")
+    up_to = np.searchsorted(score, score, side="right")
+    padded = np.concatenate([[0.0], bad_up_to])
+    right = score * (padded[below] + (padded[up_to] - padded[below] - (1 - score)) / 2)
+    pairs = score.sum() * (1 - score).sum() - (score * (1 - score)).sum()
+    return float(right.sum() / pairs) if pairs > 0 else np.nan
 
 
 def too_few_to_judge(good: int, bad: int) -> str:

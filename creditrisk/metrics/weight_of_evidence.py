@@ -50,6 +50,30 @@ def information_values(
     return pd.Series(found).sort_values(ascending=False)
 
 
+def chance_values(
+    applications: pd.DataFrame, y: pd.Series, fields: list[Field], groups: int
+) -> pd.Series:
+    """The information value to expect of each variable if it said nothing about the outcome.
+
+    Parameters
+    ----------
+    applications, y, fields, groups
+        As :func:`information_values` takes them.
+
+    Returns
+    -------
+    Series
+        Indexed by the title of the field: (levels - 1) · (1 / good + 1 / bad), which is the mean of
+        the information value's approximate chi-squared distribution.
+    """
+    good, bad = int((y == 1).sum()), int((y == 0).sum())
+    levels = {
+        field.title: as_levels(applications[field.name], field, groups).nunique()
+        for field in fields
+    }
+    return (pd.Series(levels) - 1) * (1 / good + 1 / bad)
+
+
 def risk_by_level(levels: pd.Series, y: pd.Series) -> pd.DataFrame:
     """Bad rate, weight of evidence and information value of each level of a variable.
 

@@ -66,7 +66,8 @@ class Decision:
         """In one word, how the result is to look: passed, warning or stop."""
         if not self.promotes:
             return "stop"
-        doubted = self._names(Verdict.WARNING) or self.result == Result.APPROVED
+        open_ = self._names(Verdict.WARNING) + self._names(Verdict.NOT_JUDGED)
+        doubted = open_ or self.result == Result.APPROVED
         return "warning" if doubted else "passed"
 
     @property
@@ -86,7 +87,8 @@ class Decision:
         parts = [self._first_sentence()]
         warnings, open_ = self._names(Verdict.WARNING), self._names(Verdict.NOT_JUDGED)
         if warnings:
-            parts.append(f"{_count(len(warnings), 'warning').capitalize()}: {_quoted(warnings)}.")
+            count = _count(len(warnings), "warning").capitalize()
+            parts.append(f"{count}, for what is not kept or not shown: {_quoted(warnings)}.")
         if open_:
             parts.append(f"Not judged: {_quoted(open_)}.")
         return " ".join(parts)
@@ -94,7 +96,10 @@ class Decision:
     @property
     def reason(self) -> str:
         """Why the version goes into production, as the record of promotions has it."""
-        return self.approval_reason if self.result == Result.APPROVED else "passed the gate"
+        if self.result == Result.APPROVED:
+            return self.approval_reason
+        warnings = len(self._names(Verdict.WARNING))
+        return "passed the gate" + (f" with {_count(warnings, 'warning')}" if warnings else "")
 
     @property
     def record(self) -> Json:

@@ -37,7 +37,7 @@ def better_than_chance(auc: Interval, held_out: Interval) -> list[Rule]:
             "A model that ranks no better than a coin decides by luck.",
         ),
         Rule(
-            "did so in training, on those held out",
+            "ranks better than chance in cross-validation",
             f"ROC-AUC {held_out}",
             passes_or(held_out.low > 0.5),
             "Where nothing can be learned, one test set in forty still looks as if something "
@@ -94,7 +94,7 @@ def calibrated(line: CalibrationLine, within: float) -> Rule:
     if slope.high < low or slope.low > high:
         return Rule(name, f"{text}{allowed}, beyond doubt outside", Verdict.STOP, why)
     inside = low <= slope.estimate <= high
-    doubt = "not shown: sample too small" if inside else "outside, though not beyond doubt"
+    doubt = "not shown: sample too small" if inside else "outside, but its 95 % interval overlaps"
     return Rule(name, f"{text}{allowed}, {doubt}", Verdict.WARNING, why)
 
 
@@ -136,7 +136,7 @@ def saves(saving: Saving, require: bool) -> Rule:
     if interval.high < 0:
         verdict, figure = Verdict.STOP, f"{figure}: dearer beyond doubt"
     elif verdict != Verdict.PASSED:
-        figure = f"{figure}: not distinguishable, a named person should approve it"
+        figure = f"{figure}: not distinguishable"
     return Rule(
         "costs less than approving everybody or nobody",
         figure,

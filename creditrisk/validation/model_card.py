@@ -53,7 +53,8 @@ def write_card(contract: Contract, registration: Json, validation: Json, owner: 
     return f"""# {registration["model"]} version {registration["version"]}
 
 {registration["champion"]}, trained on {registration["training_rows"]} loan applications.
-{_RESULTS[validation["result"]]}; the registry says what is in production.
+{_RESULTS[validation["result"]]}{_warned(validation["rules"])}; the registry says what is in
+production.
 
 Answers for it: {answers}
 
@@ -99,11 +100,11 @@ Cross-validated ROC-AUC on the training set: {registration["roc_auc"]:.3f}
 
 ## Limits
 
-{test["rows"]} applicants, {test["bad"]} of them bad, separate good models from useless ones, not
-good ones from each other. They had no part in any fit, in the choice of the model or in its
-cut-off, and were looked at {_times(validation["looks"])}. The recipe as such was developed on the
-file that comes with the project, so its figures there are a little flattered. Where another share
-of applicants is bad, probabilities have to be corrected before they are used as such.
+{test["rows"]} applicants, {test["bad"]} of them bad, judge it; intervals say how well. They had no
+part in any fit, in the choice of the model or in its cut-off, and were used to validate
+{_times(validation["looks"])}. The recipe as such was developed on the file that comes with the
+project, so its figures there are flattered by an unknown amount. Where another share of applicants
+is bad, probabilities have to be corrected before they are used as such.
 
 {_listed(validation["limitations"])}
 """
@@ -123,6 +124,11 @@ def as_html(card: str) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{_STYLE}</style></head>\n<body>\n{text}</body></html>\n"
     )
+
+
+def _warned(rules: list[Json]) -> str:
+    warnings = sum(rule["verdict"] == "warning" for rule in rules)
+    return f" with {warnings} warning{'s' * (warnings > 1)}" if warnings else ""
 
 
 def _risks(risks: list[Json]) -> str:

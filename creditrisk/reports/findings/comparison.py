@@ -113,13 +113,16 @@ def champion(best: pd.Series, mean: Interval, verdict: str, picked: Selection, m
         From :func:`~creditrisk.modelling.significance.mean_interval`.
     """
     share = picked.shares.get(best.model, 0)
+    worth = f"makes about {picked.optimism:.3f} too high"
+    if picked.optimism <= 0:
+        worth = "is not shown to make too high"
     return (
         f"**Champion: {best.model}**, by the highest mean ROC-AUC, {mean}. "
         f"{verdict}\n\n"
         f"It is the best of {models}, picked by the figure that is quoted, which choosing among "
-        f"them makes about {picked.optimism:.3f} too high: the winner's scores of a whole repeat "
-        f"rank with {picked.picked:.3f} where they took part in the choice and with "
-        f"{picked.corrected} where they did not. What designing the recipe adds is not known. On "
+        f"them {worth}: scores of a whole repeat rank with {picked.picked:.3f} where the best is "
+        f"picked by them and with {picked.corrected} where they took no part in that. What "
+        "designing the recipe adds is not known. On "
         f"other draws of these applicants the same model would win {share:.0%} of the time."
     )
 

@@ -63,15 +63,15 @@ def sensitivity(steady: pd.DataFrame, titles: Titles) -> str:
     steady
         From :func:`~creditrisk.validation.inspection.sensitivity`.
     """
-    turned = steady.flipped.fillna(0)
+    turned = (steady.flipped * steady.applicants).fillna(0)
     if not turned.any():
         return "No small error and no missing value turns over a decision."
     most = steady.loc[turned.idxmax()]
     missing = most.change == MISSING
     how = "taken as missing" if missing else f"moved by {most.change}"
     text = (
-        f"The most sensitive field is {titles[most.field]}: {how}, it turns over "
-        f"{most.flipped:.1%} of the decisions."
+        f"The most sensitive field is {titles[most.field]}: {how}, it turns over the decision of "
+        f"{_share_turned(most)} applicants."
     )
     errors = turned[steady.change != MISSING]
     if not missing or not errors.any():
@@ -79,8 +79,13 @@ def sensitivity(steady: pd.DataFrame, titles: Titles) -> str:
     error = steady.loc[errors.idxmax()]
     return text + (
         f" Of small errors, {titles[error.field]} moved by {error.change} turns over most, "
-        f"{error.flipped:.1%}."
+        f"{_share_turned(error)}."
     )
+
+
+def _share_turned(row: Any) -> str:
+    """How many decisions turn of those of applicants whose value could move."""
+    return f"{row.flipped * row.applicants:.0f} of {row.applicants:.0f}"
 
 
 def blanks(found: pd.DataFrame, titles: Titles) -> str:
@@ -140,13 +145,13 @@ def extrapolation(edge: pd.DataFrame, titles: Titles) -> str:
     edge
         From :func:`~creditrisk.validation.inspection.extrapolation`.
     """
-    moved, turned = edge.mean_change.abs().fillna(0), edge.flipped.fillna(0)
+    moved, turned = edge.largest_change.abs().fillna(0), edge.flipped.fillna(0)
     points = f"{100 * moved.max():.1f}"
     if points == "0.0" and not turned.any():  # what is less is rounding, and names no field
         return "Beyond what was seen the model stays as it is: no probability or decision moves."
     far = edge.loc[turned.idxmax() if points == "0.0" else moved.idxmax()]
     return (
-        f"Beyond what was seen the mean probability moves by at most {points} points, at "
+        f"Beyond what was seen a probability moves by at most {points} points, at "
         f"{titles[far.field]} {far.limit} (nearest seen: {far.seen}); {far.flipped:.1%} of the "
         "decisions turn over there."
     )
@@ -221,7 +226,10 @@ def scorecard_rule(cutoff: float, points: float, reversed_titles: Sequence[str])
     reversed_titles
         Of the fields whose points run against their weight of evidence.
     """
-    rule = f"**Approve from {points:.0f} points on**, a probability of good of {cutoff:.2f}."
+    rule = (
+        f"**Approve from {points:.0f} points on**, a probability of good of {cutoff:.2f}, which is "
+        "the champion's cut-off; rounded points may turn a decision close to it."
+    )
     if not reversed_titles:
         return f"{rule} Every field's points rise with its weight of evidence."
     todo = "review or drop it" if len(reversed_titles) == 1 else "review or drop them"

@@ -105,7 +105,9 @@ def strongest_pair(strength: pd.DataFrame) -> str:
     return f"No pair of categories exceeds {pairs[a, b]:.2f}: {a} and {b}"
 
 
-def summary(bad_rate: Interval, gaps: dict[str, pd.DataFrame], values: pd.Series) -> str:
+def summary(
+    bad_rate: Interval, gaps: dict[str, pd.DataFrame], values: pd.Series, chance: pd.Series
+) -> str:
     """What the exploration found, one line a promise.
 
     Parameters
@@ -114,8 +116,11 @@ def summary(bad_rate: Interval, gaps: dict[str, pd.DataFrame], values: pd.Series
         By column with missing values, what :func:`missing_risk` takes.
     values
         Information values by title, the strongest first.
+    chance
+        The values to expect of variables that say nothing, by title.
     """
-    strong = values.index[values >= STRENGTHS["medium"]]
+    beyond = values - chance.reindex(values.index)
+    strong = values.index[beyond >= STRENGTHS["medium"]]
     ends = f"95 % interval {bad_rate.low:.1%} to {bad_rate.high:.1%}"
     lines = [f"**{bad_rate.estimate:.1%} of the loans went bad** ({ends})."]
     rates = "; ".join(
@@ -131,7 +136,8 @@ def summary(bad_rate: Interval, gaps: dict[str, pd.DataFrame], values: pd.Series
         lines.append("**No value is missing.**")
     named = f": {', '.join(strong)}" if len(strong) else ""
     lines.append(
-        f"**{len(strong)} of {len(values)} variables carry medium or strong evidence**{named}."
+        f"**{len(strong)} of {len(values)} variables carry medium or strong evidence** beyond what "
+        f"chance gives{named}."
     )
     lines.append(f"**Least evidence**: {', '.join(values.index[-2:])}.")
     return "\n".join(f"- {line}" for line in lines)

@@ -1,6 +1,6 @@
 """What training and registration found: figures in, one sentence or list out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -68,11 +68,20 @@ def agreement(largest: float) -> str:
     return f"to {largest:.0e}" if largest else "to the last digit"
 
 
-def summary(champion: str, contract: Contract, agree: str, version: str, alias: str) -> str:
-    """What was registered, one line a promise."""
+def summary(
+    champion: str,
+    contract: Contract,
+    left_out: Sequence[str],
+    agree: str,
+    version: str,
+    alias: str,
+) -> str:
+    """What was registered, one line a promise; ``left_out`` are columns that no model uses."""
+    columns = len(contract.fields)
+    without = f"; it does not look at {' and '.join(left_out)}" if left_out else ""
     return (
-        f"- **{champion}** decides from the {len(contract.fields)} columns of a raw application; "
-        "nothing has to be encoded by hand.\n"
+        f"- **{champion}** takes the {columns} columns of a raw application and decides from "
+        f"{columns - len(left_out)} of them{without}. Nothing has to be encoded by hand.\n"
         f"- **File, registry and memory agree** {agree}.\n"
         f"- **Version {version}** waits as `{alias}`. `mlflow ui` in the project's folder shows "
         "it, the runs of the comparison and these reports."

@@ -14,9 +14,9 @@ from creditrisk.reports.findings.validation import cost
 HIGH, MEDIUM, LOW = 3, 2, 1
 #: What each weight means.
 WEIGHTS = {
-    HIGH: "a whole interval lies beyond its limit, or the model is not shown to be of use",
-    MEDIUM: "a limit is passed, or two samples agree",
-    LOW: "this data cannot exclude it",
+    HIGH: "beyond doubt past a limit, not shown to be of use, or against the contract",
+    MEDIUM: "past a limit, though not beyond doubt, or shown by two samples",
+    LOW: "shown by one sample of many looked at, or not excluded by this data",
 }
 
 
@@ -34,14 +34,14 @@ def of_cost(paid: Interval, simple: Mapping[str, float]) -> list[Risk]:
     flat = simple[name]
     if paid.high < flat:
         return []
-    figure = f"it costs {cost(paid)} per applicant, {name} {flat:.2f}"
+    figure = f"it costs {cost(paid)} per applicant, {name} {flat:.3f}"
     if paid.low > flat:
         return [Risk(HIGH, f"It is dearer than {name}: {figure}.")]
     return [Risk(HIGH, f"It is not shown to be cheaper than {name}: {figure}.")]
 
 
 def of_groups(test: pd.DataFrame, training: pd.DataFrame, floor: float) -> list[Risk]:
-    """A group is approved far less often than another, on the test set or in training.
+    """A group of one column is approved far less often, on the test set or for sure in training.
 
     Parameters
     ----------
@@ -51,46 +51,49 @@ def of_groups(test: pd.DataFrame, training: pd.DataFrame, floor: float) -> list[
     floor
         The lowest ratio that is acceptable.
     """
-    low = sorted(
-        (row.ratio, str(name), row)
-        for name, row in test.iterrows()
-        if row.ratio < floor and " and " not in str(name) and "," not in str(name)
-    )
-    if not low:
-        return []
-    _, name, row = low[0]
-    figure = f"{row.ratio:.2f} ({row.low:.2f} to {row.high:.2f})"
-    again = ""
-    if name in training.index:
-        other = training.loc[name]
-        again = f"; in training {other.ratio:.2f} ({other.low:.2f} to {other.high:.2f})"
-    weight = HIGH if row.high < floor else MEDIUM
-    text = f"Approval of “{name}” is {figure} of that of “{row.against}”{again}."
-    return [Risk(weight, text)]
+    single = [name for name in training.index.union(test.index) if ", " not in str(name)]
+    found = []
+    for name in single:
+        here = test.loc[name] if name in test.index else None
+        there = training.loc[name] if name in training.index else None
+        low_here = here is not None and here.ratio < floor
+        if not low_here and (there is None or there.high >= floor):
+            continue
+        known = [row for row in (here, there) if row is not None]
+        sure = any(row.high < floor for row in known)
+        told = [
+            f"{place} {row.ratio:.2f} ({row.low:.2f} to {row.high:.2f}) of that of “{row.against}”"
+            for place, row in (("on the test set", here), ("in training", there))
+            if row is not None
+        ]
+        text = f"Approval of “{name}” is {' and '.join(told)}."
+        found.append((min(row.ratio for row in known), Risk(HIGH if sure else MEDIUM, text)))
+    return [risk for _, risk in sorted(found, key=lambda pair: pair[0])]
 
 
-def of_segments(
-    test: pd.DataFrame, training: pd.DataFrame, auc: Interval, in_training: Interval
-) -> list[Risk]:
-    """A segment is ranked worse than the whole, both on the test set and in training.
+def of_segments(test: pd.DataFrame, training: pd.DataFrame) -> list[Risk]:
+    """In a segment it ranks worse than its own scores imply, in training or on the test set.
 
     Parameters
     ----------
     test, training
         From :func:`creditrisk.validation.segments.by_segments`, of the test set and of the
         held-out scores of the training set.
-    auc, in_training
-        ROC-AUC of the whole of each.
     """
-    weak, before = test[test.high < auc.estimate], training[training.high < in_training.estimate]
-    found = [
-        f"{column} {level} ({row.roc_auc:.3f}; in training {before.roc_auc[(column, level)]:.3f})"
-        for (column, level), row in weak.iterrows()
-        if (column, level) in before.index
-    ]
-    if not found:
-        return []
-    return [Risk(MEDIUM, f"It ranks worse than on the whole in {'; '.join(found)}.")]
+    found = []
+    for who, here, there in (("training", training, test), ("the test set", test, training)):
+        weak = here[here.high < here.implied]
+        for key, row in weak.iterrows():
+            other = there[there.high < there.implied].index
+            if who == "the test set" and key in other:
+                continue  # stands there already
+            both = " and on the test set" if key in other else ""
+            text = (
+                f"In {' '.join(map(str, key))} it ranks worse ({row.roc_auc:.3f}) than its scores "
+                f"imply ({row.implied:.3f}) in {who}{both}."
+            ).replace("in the test set", "on the test set")
+            found.append(Risk(MEDIUM if both else LOW, text))
+    return found
 
 
 def of_refits(refits: Mapping[str, float] | None) -> list[Risk]:
@@ -99,15 +102,16 @@ def of_refits(refits: Mapping[str, float] | None) -> list[Risk]:
         return []
     weight = MEDIUM if refits["unsteady"] >= 0.1 else LOW
     text = (
-        f"The draw of the training set decides about {refits['unsteady']:.1%} of the applicants: "
-        f"a fifth or more of {refits['refits']:.0f} refits decide otherwise."
+        f"{refits['unsteady']:.1%} of the training applicants are decided otherwise by a fifth or "
+        "more of the refits that had not drawn them."
     )
     return [Risk(weight, text)] if refits["unsteady"] > 0 else []
 
 
 def of_drop(auc: Interval, expected: Interval) -> list[Risk]:
     """It ranks worse than cross-validation expected, or a loss could not have been noticed."""
-    if auc.high < expected.estimate:
+    noise = ((auc.high - auc.low) ** 2 + (expected.high - expected.low) ** 2) ** 0.5 / 2
+    if auc.estimate + noise < expected.estimate:  # the interval of a difference of two samples
         text = f"It ranks worse than expected: {auc} on the test set, {expected} in training."
         return [Risk(HIGH, text)]
     unnoticed = expected.estimate - auc.low
@@ -141,7 +145,7 @@ def of_shift(psi: pd.DataFrame) -> list[Risk]:
         return []
     text = (
         f"{', '.join(shifted)} {'is' if len(shifted) == 1 else 'are'} spread otherwise than in "
-        f"training, which chance does in {FALSE_ALARMS:.0%} of splits."
+        f"training; in {FALSE_ALARMS:.0%} of random splits some column is."
     )
     return [Risk(LOW, text)]
 

@@ -19,7 +19,8 @@ def candidate(version: Mapping[str, Any], cutoff: float, y: np.ndarray) -> str:
         f"**{version['model']} version {version['version']}**: {version['champion']}, cut-off "
         f"{cutoff:.2f}. {len(y)} applicants who had no part in fitting, in the choice among the "
         f"models or in its cut-off, {(y == 0).sum()} of them bad. The recipe as such was developed "
-        "on the data that comes with this project, these applicants included."
+        "on the data that comes with this project; on that file the figures are flattered by an "
+        "unknown amount."
     )
 
 
@@ -40,8 +41,8 @@ def ranking(
         The same on the applicants that the model learned from.
     """
     if auc.low <= expected.estimate <= auc.high:
-        gap = auc.high - auc.low
-        verdict = f"no loss is shown, but within an interval {gap:.2f} wide one would go unnoticed"
+        gap = expected.estimate - auc.low
+        verdict = f"no loss is shown, though one of {gap:.2f} cannot be excluded"
     elif auc.low > expected.estimate:
         verdict = "these applicants were ranked better than expected"
     else:
@@ -49,16 +50,19 @@ def ranking(
     return (
         f"Gini {test['gini']:.3f}, KS {test['ks']:.3f}. Cross-validation expected a ROC-AUC of "
         f"{expected}: {verdict}. On the applicants it learned from the model reaches "
-        f"{in_training:.3f}, which it will not reach on others."
+        f"{in_training:.3f}, which is too high for having learned from them."
     )
 
 
 def looks(found: Looks) -> str:
     """How often this test set was looked at, the present time included."""
     if found.looks == 1:
-        return "This is the first look at this test set on record."
+        return (
+            "This is the first validation on this test set that is on record; 01 and 06 use these "
+            "outcomes as well."
+        )
     return (
-        f"This test set was looked at {found.looks} times, for {found.models} "
+        f"This test set was used {found.looks} times to validate, for {found.models} "
         f"model{'s' * (found.models > 1)}; each choice made after a look flatters the figures."
     )
 
@@ -101,12 +105,16 @@ def probabilities(
 
 
 def cost(interval: Interval) -> str:
-    """A cost per applicant with its interval, to the second digit."""
-    return f"{interval.estimate:.2f} ({interval.low:.2f} to {interval.high:.2f})"
+    """A cost per applicant with its interval."""
+    return str(interval)
 
 
 def decisions(
-    approved: float, bad_among: Interval | None, paid: Interval, simple: Mapping[str, float]
+    approved: float,
+    bad_among: Interval | None,
+    paid: Interval,
+    simple: Mapping[str, float],
+    before: Mapping[str, Any],
 ) -> str:
     """What the decisions cost, beside rules that look at nobody.
 
@@ -118,27 +126,44 @@ def decisions(
         Cost per applicant of the model's decisions.
     simple
         Cost per applicant of each simple rule, by name.
+    before
+        What cross-validation expected: ``expected_cost`` of applicants who had no part in choosing
+        the cut-off, and the share ``bad_among_approved``; as in ``registration.json``.
     """
     bad = f" and {bad_among.estimate:.0%} of those go bad" if bad_among else ""
-    rules = ", ".join(f"{name} {flat:.2f}" for name, flat in simple.items())
+    rules = ", ".join(f"{name} {flat:.3f}" for name, flat in simple.items())
     cheaper = [name for name, flat in simple.items() if paid.high < flat]
-    open_ = [name for name in simple if name not in cheaper]
+    dearer = [name for name, flat in simple.items() if paid.low > flat]
+    open_ = [name for name in simple if name not in (*cheaper, *dearer)]
     verdict = []
+    if dearer:
+        verdict.append(f"**That is dearer than {' and '.join(dearer)} beyond doubt.**")
     if cheaper:
         verdict.append(f"That is cheaper than {' and '.join(cheaper)} beyond doubt.")
     if open_:
         verdict.append(f"It is not shown to be cheaper than {' or '.join(open_)}.")
     return (
         f"{approved:.0%} are approved{bad}. The decisions cost **{cost(paid)}** per applicant; "
-        f"{rules}. {' '.join(verdict)}"
+        f"{rules}. {' '.join(verdict)} {_expected(paid, before)}"
     )
+
+
+def _expected(paid: Interval, before: Mapping[str, Any]) -> str:
+    """What cross-validation expected of the decisions, and whether that holds."""
+    expected, bad = before["expected_cost"], before["bad_among_approved"]
+    among = f", with {bad:.0%} bad among those approved" if bad is not None else ""
+    if paid.low <= expected <= paid.high:
+        verdict = "the difference is not shown to be more than chance"
+    else:
+        verdict = "**they cost more**" if paid.low > expected else "they cost less"
+    return f"Cross-validation expected a cost of {expected:.3f}{among}: {verdict}."
 
 
 def other_bad_rate(rate: float, there: float, in_sample: float) -> str:
     """What the mean probability would be where another share of applicants is bad."""
     return (
-        f"Where only {rate:.0%} are bad, the same applicants' mean probability of good is "
-        f"{there:.3f}, not {in_sample:.3f}."
+        f"At a share of {rate:.0%} bad, which is an assumption, the same applicants' mean "
+        f"probability of good is {there:.3f}, not {in_sample:.3f}."
     )
 
 
@@ -146,30 +171,30 @@ def stability(psi: pd.DataFrame) -> str:
     """Which columns differ more from the training set than chance explains."""
     shifted = list(psi.index[psi.psi > psi.by_chance])
     return (
-        f"Beyond its mark: {', '.join(shifted) or 'none'}. If nothing had changed, one or more of "
-        f"{len(psi)} would be in {FALSE_ALARMS:.0%} of all splits."
+        f"Beyond its mark: {', '.join(shifted) or 'none'}. One or more of {len(psi)} would be in "
+        f"{FALSE_ALARMS:.0%} of random splits, and this split was random: a mark that is passed "
+        "is the draw, not drift."
     )
 
 
-def weak_segments(segments: pd.DataFrame, auc: float, who: str) -> str:
-    """Segments in which the model ranks worse than on the whole.
+def weak_segments(segments: pd.DataFrame, who: str) -> str:
+    """Segments in which the model ranks worse than its own scores imply for their applicants.
 
     Parameters
     ----------
     segments
         From :func:`creditrisk.validation.segments.by_segments`.
-    auc
-        The ROC-AUC of the whole.
     who
         Which applicants these are, as the start of a sentence.
     """
-    judged, weak = segments[segments.note == ""], segments[segments.high < auc]
+    judged, weak = segments[segments.note == ""], segments[segments.high < segments.implied]
     named = "".join(
-        f"; {name} {level} ({row.roc_auc:.3f})" for (name, level), row in weak.iterrows()
+        f"; {name} {level} ({row.roc_auc:.3f}, implied {row.implied:.3f})"
+        for (name, level), row in weak.iterrows()
     )
     return (
-        f"**{who}**: of {len(judged)} segments, {len(weak)} have an interval wholly below the "
-        f"ROC-AUC of the whole, {auc:.3f}{named}. By luck alone it would be about "
+        f"**{who}**: {len(judged)} segments are judged. The interval lies wholly below what the "
+        f"scores imply in {len(weak)} of them{named}; by luck alone it would in about "
         f"{0.025 * len(judged):.1f}. {len(segments) - len(judged)} are too small to be judged."
     )
 

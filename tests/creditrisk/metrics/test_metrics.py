@@ -6,10 +6,11 @@ import pytest
 import statsmodels.api as sm
 from hypothesis import given
 from hypothesis import strategies as st
+from published import CONTRACT
 from scipy.stats import ks_2samp
 from sklearn.metrics import roc_auc_score
 
-from creditrisk.metrics import calibration, costs, intervals, ranking, stability
+from creditrisk.metrics import calibration, costs, intervals, ranking, stability, weight_of_evidence
 
 # Five applicants: good at .9 .8 .3, bad at .6 .2. Of 3 x 2 pairs, good leads in 5 (not .3 to .6).
 Y = np.array([1, 1, 1, 0, 0])
@@ -254,3 +255,36 @@ def test_auc_is_that_of_scikit_learn_and_inside_its_interval(rows):
     assert interval.estimate == pytest.approx(roc_auc_score(y, score))
     assert 0 <= interval.low <= interval.estimate + 1e-12
     assert interval.estimate <= interval.high + 1e-12 <= 1 + 2e-12
+
+
+def test_the_auc_that_scores_imply_of_alike_applicants_is_low():
+    # pairs (i good, j bad), each weighted p_i (1 - p_j): (.8, .4) .48 ranked rightly, (.4, .8) .08
+    # wrongly; .48 of .56
+    assert ranking.implied_auc(np.array([0.4, 0.8])) == pytest.approx(0.48 / 0.56)
+    # with a third applicant at .8: right .48 + .48, wrong .08 + .08, tied twice .16, half counted
+    assert ranking.implied_auc(np.array([0.8, 0.4, 0.8])) == pytest.approx(1.12 / 1.44)
+    assert ranking.implied_auc(np.full(50, 0.7)) == pytest.approx(0.5)
+    assert np.isnan(ranking.implied_auc(np.ones(3)))
+    generator = np.random.default_rng(5)
+    score = generator.uniform(size=400)
+    found = [
+        ranking.auc_interval(generator.random(400) < score, score).estimate for _ in range(200)
+    ]
+    assert ranking.implied_auc(score) == pytest.approx(np.mean(found), abs=0.005)
+
+
+def test_a_dearer_cutoff_between_ends_the_stretch_that_is_about_as_cheap():
+    # one bad at .5 among goods: from .51 on nothing bad is approved; from .61 on each good declined
+    # costs .1 of an applicant more, so the stretch is .51 to .60 though 1 of 10 is not within .02
+    y = np.array([0] + [1] * 9)
+    scores = np.array([[0.5, *np.linspace(0.6, 0.98, 9)]])
+    choice = costs.cheapest_cutoff(y, scores, 5.0, 1.0)
+    assert choice.about_as_cheap == pytest.approx((0.51, 0.60)) and choice.cost == 0
+
+
+def test_information_by_chance():
+    # 2 levels, 4 good and 4 bad: 1 · (1/4 + 1/4)
+    field = CONTRACT["Sex"]
+    frame = pd.DataFrame({"Sex": ["female", "male"] * 4})
+    y = pd.Series([1, 1, 1, 1, 0, 0, 0, 0])
+    assert weight_of_evidence.chance_values(frame, y, [field], 5)[field.title] == pytest.approx(0.5)

@@ -68,12 +68,15 @@ def test_risk_of_a_gap(table, sentence):
 )
 def test_summary_of_the_exploration(gaps, line):
     values = pd.Series({"Duration": 0.3, "Age": 0.1, "Job": 0.01})  # .1 and more are medium
-    text = exploration.summary(Interval(0.3, 0.27, 0.33), gaps, values)
+    chance = pd.Series({"Age": 0.01, "Duration": 0.05, "Job": 0.02})  # Age is left with .09
+    text = exploration.summary(Interval(0.3, 0.27, 0.33), gaps, values, chance)
     assert (
         f"- {line}\n" in text
         and "30.0% of the loans went bad** (95 % interval 27.0% to 33.0%)" in text
     )
-    assert "**2 of 3 variables carry medium or strong evidence**: Duration, Age." in text
+    assert (
+        "**1 of 3 variables carry medium or strong evidence** beyond what chance gives: Dur" in text
+    )
     assert text.endswith("**Least evidence**: Age, Job.")
 
 
@@ -259,6 +262,11 @@ def test_registration():
     steady = RefitStability(refits=50, judged=800, turned=0.046, unsteady=0.095, spread=0.102)
     assert "majority 4.6% of the time; 9.5% of 800 applicants" in registration.refits(steady)
     assert registration.refits(None).startswith("Too few refits")
+    text = registration.summary("Blend", CONTRACT, ["Age", "Sex"], "to 1e-16", "3", "challenger")
+    assert "takes the 9 columns of a raw application and decides from 7 of them" in text
+    assert "it does not look at Age and Sex." in text
+    text = registration.summary("Blend", CONTRACT, [], "to 1e-16", "3", "challenger")
+    assert "decides from 9 of them. Nothing" in text
     assert registration.agreement(0.0) == "to the last digit"
     assert registration.agreement(2e-16) == "to 2e-16"
     text = registration.description(WON, pd.Series([1, 0, 0]), "20260101-000000", "a" * 64)
@@ -269,7 +277,7 @@ def test_registration():
 @pytest.mark.parametrize(
     ("expected", "verdict"),
     [
-        (0.75, "no loss is shown, but within an interval 0.15 wide one would go unnoticed"),
+        (0.75, "no loss is shown, though one of 0.07 cannot be excluded"),
         (0.60, "these applicants were ranked better than expected"),
         (0.90, "**these applicants were ranked worse than expected**"),
     ],
@@ -284,9 +292,9 @@ def test_discrimination(expected, verdict):
 
 
 def test_looks():
-    assert validation.looks(Looks(1, 1)) == "This is the first look at this test set on record."
-    assert "at 3 times, for 1 model;" in validation.looks(Looks(3, 1))
-    assert "at 3 times, for 2 models;" in validation.looks(Looks(3, 2))
+    assert validation.looks(Looks(1, 1)).startswith("This is the first validation on this test set")
+    assert "used 3 times to validate, for 1 model;" in validation.looks(Looks(3, 1))
+    assert "used 3 times to validate, for 2 models;" in validation.looks(Looks(3, 2))
 
 
 @pytest.mark.parametrize(
@@ -306,30 +314,39 @@ def test_looks():
 def test_decisions(high, ends):
     simple = {"approving everybody": 1.5, "approving nobody": 0.7}
     bad_among = Interval(0.14, 0.08, 0.23)
-    text = validation.decisions(0.46, bad_among, Interval(0.5, 0.4, high), simple)
+    before = {"expected_cost": 0.45, "bad_among_approved": 0.1}
+    text = validation.decisions(0.46, bad_among, Interval(0.5, 0.4, high), simple, before)
     assert all(end in text for end in ends) and "46% are approved and 14% of those go bad." in text
-    assert "0% are approved. The" in validation.decisions(
-        0.0, None, Interval(0.7, 0.6, 0.8), simple
+    assert text.endswith(
+        "expected a cost of 0.450, with 10% bad among those approved: the difference is not shown "
+        "to be more than chance."
     )
+    nobody = {"expected_cost": 0.5, "bad_among_approved": None}
+    text = validation.decisions(0.0, None, Interval(0.8, 0.75, 0.9), simple, nobody)
+    assert "0% are approved. The" in text
+    assert "**That is dearer than approving nobody beyond doubt.**" in text
+    assert text.endswith("expected a cost of 0.500: **they cost more**.")
 
 
 def test_stability_and_segments():
     psi = pd.DataFrame({"psi": [0.2, 0.1], "by_chance": [0.1, 0.1]}, ["Job", "Age"])
     assert (
-        validation.stability(psi) == "Beyond its mark: Job. If nothing had changed, one or more of "
-        "2 would be in 5% of all splits."
+        validation.stability(psi) == "Beyond its mark: Job. One or more of 2 would be in 5% of "
+        "random splits, and this split was random: a mark that is passed is the draw, not drift."
     )
     assert validation.stability(psi[1:]).startswith("Beyond its mark: none.")
     index = pd.MultiIndex.from_tuples([("Job", "2"), ("Job", "0"), ("Age", "old")])
     columns = {
         "roc_auc": [0.6, np.nan, 0.8],
         "high": [0.7, np.nan, 0.9],
+        "implied": [0.75, 0.7, 0.75],
         "note": ["", "too few", ""],
     }
-    text = validation.weak_segments(pd.DataFrame(columns, index), 0.75, "Test set")
+    text = validation.weak_segments(pd.DataFrame(columns, index), "Test set")
     assert text == (
-        "**Test set**: of 2 segments, 1 have an interval wholly below the ROC-AUC of the whole, "
-        "0.750; Job 2 (0.600). By luck alone it would be about 0.1. 1 are too small to be judged."
+        "**Test set**: 2 segments are judged. The interval lies wholly below what the scores imply "
+        "in 1 of them; Job 2 (0.600, implied 0.750); by luck alone it would in about 0.1. 1 are "
+        "too small to be judged."
     )
 
 
@@ -360,13 +377,18 @@ def test_calibration():
         Interval(0.6, 0.5, 0.7),
         np.array([True, False]),
     )
-    assert "1 of 2 bins agree." in text and "50% approved, cost 0.60 (0.50 to 0.70)" in text
+    assert "1 of 2 bins agree." in text and "50% approved, cost 0.600 (0.500 to 0.700)" in text
 
 
 TITLES = {"age": "Age", "job": "Job"}
 WORTH = pd.DataFrame({"field": ["age", "job"], "loss": [0.1, 0.0], "low": [0.05, -0.01]})
 STEADY = pd.DataFrame(
-    {"field": ["age", "job"], "change": ["+10%", "-1 level"], "flipped": [0.1, 0.2]}
+    {
+        "field": ["age", "job"],
+        "change": ["+10%", "-1 level"],
+        "applicants": [100, 50],
+        "flipped": [0.1, 0.2],
+    }
 )
 
 
@@ -425,20 +447,24 @@ def test_explanation():
         explanation.dependence(explanation.swings(curves), TITLES)
         == "Job moves it most, by 30 points"
     )
-    assert explanation.sensitivity(STEADY, TITLES).endswith("it turns over 20.0% of the decisions.")
-    gap = pd.DataFrame({"field": ["job"], "change": ["missing"], "flipped": [0.6]})
-    assert explanation.sensitivity(pd.concat([gap, STEADY], ignore_index=True), TITLES) == (
-        "The most sensitive field is Job: taken as missing, it turns over 60.0% of the decisions. "
-        "Of small errors, Job moved by -1 level turns over most, 20.0%."
+    # 10 of 100 by age, and 10 of 50 by job; the first of equals is named
+    assert explanation.sensitivity(STEADY, TITLES).endswith(
+        "Age: moved by +10%, it turns over the decision of 10 of 100 applicants."
+    )
+    gap = {"field": ["job"], "change": ["missing"], "applicants": [20], "flipped": [0.6]}
+    both = pd.concat([pd.DataFrame(gap), STEADY.assign(flipped=[0.05, 0.2])], ignore_index=True)
+    assert explanation.sensitivity(both, TITLES) == (
+        "The most sensitive field is Job: taken as missing, it turns over the decision of 12 of 20 "
+        "applicants. Of small errors, Job moved by -1 level turns over most, 10 of 50."
     )
     limits = {"field": ["age", "job"], "limit": [90, 3], "seen": [75, 2], "flipped": [0.1, 0.0]}
     for small in ([3e-18, 0.0], [4e-4, -3e-4]):  # the rounding of a mean, and of what is shown
-        still = pd.DataFrame(limits | {"mean_change": small, "flipped": 0.0})
+        still = pd.DataFrame(limits | {"largest_change": small, "flipped": 0.0})
         text = explanation.extrapolation(still, TITLES)
         assert text.endswith("no probability or decision moves.")
-    evened = pd.DataFrame(limits | {"mean_change": [0.0, 1e-4]})
+    evened = pd.DataFrame(limits | {"largest_change": [0.0, 1e-4]})
     assert "at Age 90" in explanation.extrapolation(evened, TITLES)
-    moved = pd.DataFrame(limits | {"mean_change": [-0.05, 0.01]})
+    moved = pd.DataFrame(limits | {"largest_change": [-0.05, 0.01]})
     assert "at most 5.0 points, at Age 90 (nearest seen: 75);" in explanation.extrapolation(
         moved, TITLES
     )
@@ -481,7 +507,7 @@ def test_a_clerk_can_decide_by_the_scorecard():
     card = pd.DataFrame(rows, columns=["field", "woe", "points"])
     assert reversed_fields(card) == ["job"]
     text = explanation.scorecard_rule(0.82, 528.4, ["Job"])
-    assert text.startswith("**Approve from 528 points on**, a probability of good of 0.82.")
+    assert text.startswith("**Approve from 528 points on**, a probability of good of 0.82, which")
     assert "The sign of Job is reversed" in text and text.endswith("review or drop it.")
     assert explanation.scorecard_rule(0.8, 5, ["A", "B"]).endswith("review or drop them.")
     assert explanation.scorecard_rule(0.8, 5, []).endswith("rise with its weight of evidence.")

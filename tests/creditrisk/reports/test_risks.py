@@ -36,27 +36,32 @@ def ratios(ratio, low, high, name="young"):
 def test_groups():
     (likely,) = risks.of_groups(ratios(0.58, 0.32, 1.06), ratios(0.68, 0.52, 0.9), 0.8)
     assert likely.weight == MEDIUM and likely.text == (
-        "Approval of “young” is 0.58 (0.32 to 1.06) of that of “old”; in training "
-        "0.68 (0.52 to 0.90)."
+        "Approval of “young” is on the test set 0.58 (0.32 to 1.06) of that of “old” and in "
+        "training 0.68 (0.52 to 0.90) of that of “old”."
     )
     (shown,) = risks.of_groups(ratios(0.28, 0.13, 0.6), ratios(0.9, 0.8, 1.0, "poor"), 0.8)
     assert shown.weight == HIGH and "training" not in shown.text
-    assert risks.of_groups(ratios(0.85, 0.6, 1.0), ratios(0.5, 0.4, 0.6), 0.8) == []
+    # the test set shows nothing, training does beyond doubt
+    (known,) = risks.of_groups(ratios(0.85, 0.6, 1.0), ratios(0.5, 0.4, 0.6), 0.8)
+    assert known.weight == HIGH and "in training 0.50 (0.40 to 0.60)" in known.text
+    assert risks.of_groups(ratios(0.85, 0.6, 1.0), ratios(0.7, 0.5, 0.9), 0.8) == []
     assert risks.of_groups(pd.DataFrame(), pd.DataFrame(), 0.8) == []
 
 
-def segments(high, roc_auc):
+def segments(high):
     index = pd.MultiIndex.from_tuples([("Job", "2"), ("Age", "old")], names=["column", "segment"])
-    return pd.DataFrame({"roc_auc": roc_auc, "high": high}, index)
+    return pd.DataFrame({"roc_auc": [0.6, 0.61], "high": high, "implied": [0.74, 0.75]}, index)
 
 
-def test_a_segment_counts_where_both_samples_show_it():
-    whole, before = Interval(0.74, 0.66, 0.82), Interval(0.76, 0.72, 0.8)
-    both = segments([0.7, 0.7], [0.6, 0.61])
-    # training shows one of the two: the interval of the other reaches over .76
-    (found,) = risks.of_segments(both, segments([0.75, 0.78], [0.7, 0.7]), whole, before)
-    assert found.text == "It ranks worse than on the whole in Job 2 (0.600; in training 0.700)."
-    assert not risks.of_segments(both, segments([0.8, 0.8], [0.7, 0.7]), whole, before)
+def test_a_segment_is_held_against_what_its_scores_imply():
+    # training: Job 2 alone, since .75 reaches what is implied for the old; the test set: both
+    both, old = risks.of_segments(segments([0.7, 0.7]), segments([0.73, 0.75]))
+    assert both.weight == MEDIUM and both.text == (
+        "In Job 2 it ranks worse (0.600) than its scores imply (0.740) in training and on the test "
+        "set."
+    )
+    assert old.weight == LOW and old.text.endswith("imply (0.750) on the test set.")
+    assert not risks.of_segments(segments([0.8, 0.8]), segments([0.8, 0.8]))
 
 
 def test_figures_that_are_bad_for_sure_weigh_more_than_those_that_may_be():

@@ -151,7 +151,7 @@ def test_a_slope_that_is_not_shown_says_on_which_side_it_lies():
     assert small.startswith(
         "slope 1.00, 90 % interval 0.66 to 1.34; allowed 0.80 to 1.25, not shown"
     )
-    assert gate_rules.calibrated(slope(0.4, 0.9), 1.25).figure.endswith("not beyond doubt")
+    assert gate_rules.calibrated(slope(0.4, 0.9), 1.25).figure.endswith("95 % interval overlaps")
 
 
 def test_a_model_that_lends_to_next_to_nobody_is_stopped():
@@ -216,7 +216,7 @@ def test_decision_names_what_stops_and_what_stays():
     decided = gate.decide([warn, stop, open_], 4)
     assert not decided.promotes and decided.sentence == (
         "Version 4 did not pass the gate: it breaks the rule “is good”. "
-        "1 warning: “is kind”. Not judged: “is old”."
+        "1 warning, for what is not kept or not shown: “is kind”. Not judged: “is old”."
     )
     assert gate.decide([open_, rule("is new", "passed")], 4).promotes
     assert gate.decide([], 4).sentence == "Version 4 passed the gate."
