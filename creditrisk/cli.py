@@ -14,8 +14,9 @@ from creditrisk import commands
 Parsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 EXAMPLES = """examples:
-  creditrisk serve                                          the model in models/, on port 8000
-  creditrisk serve --models models:/Credit_Risk_Model@production --decision-log decisions.jsonl
+  creditrisk serve                                          what is in production, on port 8000
+  creditrisk serve --models models                          the last model, whatever the gate says
+  creditrisk serve --decision-log decisions.jsonl
   creditrisk predict                                        three made-up applicants
   creditrisk predict --reasons --blank-is-level data/raw/german_credit_data.csv
   echo '{"Age": 35, ...}' | creditrisk predict -
@@ -73,9 +74,9 @@ def _add_serve(parsers: Parsers) -> None:
     )
     serve.add_argument(
         "--models",
-        default="models",
         metavar="SOURCE",
-        help="folder, or models:/NAME@ALIAS of the registry (default: models)",
+        help="folder, or models:/NAME@ALIAS of the registry (default: what is in production, from "
+        "models/ if that is the same)",
     )
     serve.add_argument("--host", default="127.0.0.1", help="address (default: 127.0.0.1)")
     serve.add_argument(
@@ -163,9 +164,9 @@ def _add_score(parsers: Parsers) -> None:
     score.add_argument("out", metavar="OUT", help="the folder for the decisions; may be a URL too")
     score.add_argument(
         "--models",
-        default="models",
         metavar="SOURCE",
-        help="folder, or models:/NAME@ALIAS of the registry (default: models)",
+        help="folder, or models:/NAME@ALIAS of the registry (default: what is in production, from "
+        "models/ if that is the same)",
     )
     score.add_argument(
         "--id",

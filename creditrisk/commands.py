@@ -54,17 +54,21 @@ def score_portfolio(chosen: argparse.Namespace) -> int:
     from creditrisk.portfolio.job import Refused, Stopped
     from creditrisk.portfolio.scoring import score
     from creditrisk.portfolio.storage import NoStorage
+    from creditrisk.scoring.production import in_use
     from creditrisk.scoring.scorer import ModelRefused, NoReasons
     from work_units.errors import NoCluster
     from work_units.units import ADDRESS
 
     scheduler = chosen.scheduler or (None if chosen.workers else os.environ.get(ADDRESS))
     try:
+        use = in_use(chosen.models)
+        if use.by_default or use.notice:
+            print(f"creditrisk: {use.why}", file=sys.stderr)
         with progress.progress_bar() as notify:
             summary = score(
                 chosen.source,
                 chosen.out,
-                chosen.models,
+                use.source,
                 id=chosen.id,
                 reasons=chosen.reasons,
                 blank_is_level=chosen.blank_is_level,

@@ -8,12 +8,13 @@ from mlflow.entities.model_registry import ModelVersion
 
 from creditrisk.data.contract import Json
 from creditrisk.registry.mlflow_store import MODEL_NAME
+from creditrisk.scoring import production
 
 #: Tags of a version: the decision in words, and the decision as one of the names below.
-GATE, RESULT = "gate", "gate_result"
+GATE, RESULT = "gate", production.RESULT
 
 #: Results of the gate that keep a version out of production until a named person approves it.
-HELD = ("stopped", "waits for approval")
+HELD = (production.STOPPED, production.WAITS)
 
 
 def record_validation(

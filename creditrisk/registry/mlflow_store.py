@@ -27,12 +27,12 @@ from creditrisk.data.contract import Contract, Json, Level
 from creditrisk.data.examples import applications
 from creditrisk.data.frame_codes import as_stated
 from creditrisk.registry import mlflow_flavor
-from creditrisk.scoring import mlflow_files
+from creditrisk.scoring import mlflow_files, production
 from creditrisk.scoring.loading import load_scorer
 
-MODEL_NAME = "Credit_Risk_Model"
+MODEL_NAME = production.MODEL_NAME
 EXPERIMENT = "Credit risk"
-CHALLENGER, PRODUCTION, PREVIOUS = "challenger", "production", "previous"
+CHALLENGER, PRODUCTION, PREVIOUS = "challenger", production.PRODUCTION, "previous"
 
 #: What the saved model needs to run; pinned to what it was trained with.
 REQUIREMENTS = ["scikit-learn", "pandas", "numpy", "scipy", "skops"]

@@ -92,6 +92,25 @@ def _within_reach(registry: str) -> bool:
     return True
 
 
+def known_of(model: str) -> tuple[dict[str, int], dict[int, dict[str, str]]]:
+    """The aliases of a model, and the tags of its versions; nothing if it is not registered.
+
+    Raises
+    ------
+    MlflowException, OSError, ValueError
+        If the registry is out of reach or does not answer.
+    """
+    if not _within_reach(mlflow.get_registry_uri()):
+        return {}, {}
+    client = MlflowClient()
+    found = client.search_model_versions(f"name='{model}'")
+    if not found:
+        return {}, {}
+    aliases = client.get_registered_model(model).aliases
+    versions = {int(version.version): dict(version.tags) for version in found}
+    return {alias: int(version) for alias, version in aliases.items()}, versions
+
+
 def check(version: ModelVersion, files: dict[str, bytes], source: str) -> str:
     """The hash of a version's files, which has to be the one that was registered.
 

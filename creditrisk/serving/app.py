@@ -141,11 +141,13 @@ def create_app(
 
     @app.get("/docs")
     def docs() -> Response:
-        return _page("docs.html", api=description(), contract=served.scorer.contract)
+        contract, use = served.scorer.contract, served.use
+        return _page("docs.html", api=description(), contract=contract, use=use)
 
     @app.get("/")
     def home() -> Response:
-        return _page("form.html", scorer=served.scorer, needs_token=wanted is not None)
+        scorer, use = served.scorer, served.use
+        return _page("form.html", scorer=scorer, use=use, needs_token=wanted is not None)
 
     return app
 
@@ -182,7 +184,9 @@ def _state(served: Served, decision_log: DecisionLog | None) -> dict[str, Any]:
         "model": describe(scorer) | {"sha256": scorer.sha256},
         "cutoff": scorer.cutoff,
         "fast": scorer.fast,
-        "source": served.source,
+        "source": served.use.source,
+        "in_production": served.use.in_production,
+        "why": served.use.why,
         "refused_swap": {"time": refused.time, "reason": refused.reason} if refused else None,
     }
     if decision_log is not None:

@@ -31,7 +31,7 @@ from waitress.server import BaseWSGIServer
 from creditrisk.serving.app import LOCAL, create_app, token_from_environment
 from creditrisk.serving.connections import SENT_AT_ONCE, Channel, SameThread
 from creditrisk.serving.decision_log import open_log
-from creditrisk.serving.model_reload import Served, serve_from, watch
+from creditrisk.serving.model_reload import Served, log_standing, serve_from, watch
 from creditrisk.serving.predict import MAX_BODY
 
 log = logging.getLogger("creditrisk")
@@ -48,7 +48,7 @@ _OWN = set(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskNam
 
 
 def serve(
-    source: str = "models",
+    source: str | None = None,
     host: str = "127.0.0.1",
     port: int = 8000,
     *,
@@ -60,6 +60,8 @@ def serve(
 
     Parameters
     ----------
+    source
+        Folder or registry URI of the model; by default what is in production.
     hosts
         Further names under which the server may be addressed, beside the local ones.
     watch_seconds
@@ -89,6 +91,7 @@ def serve(
         listener.task_dispatcher = same_thread
         listener.pull_trigger = lambda: None  # nobody to wake: it is the same thread
     watch(served, watch_seconds)
+    log_standing(served.use)
     _announce(listeners, served, host, token)
     gc.freeze()  # what has been loaded stays: no need to look through it again and again
 
@@ -200,7 +203,7 @@ def _announce(
             "listening",
             extra={
                 "url": f"http://{name}:{listener.effective_port}",
-                "source": served.source,
+                "source": served.use.source,
                 "model": served.scorer.name,
                 "version": served.scorer.version,
                 "sha256": served.scorer.sha256,

@@ -3,13 +3,13 @@
 import logging
 import threading
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from creditrisk.data.examples import applications
-from creditrisk.scoring.loading import load_scorer
 from creditrisk.scoring.model_files import HASHES
+from creditrisk.scoring.production import InUse, in_use
 from creditrisk.scoring.scorer import Scorer
 
 log = logging.getLogger("creditrisk")
@@ -30,7 +30,8 @@ class Refusal:
 class Served:
     """The scorer that answers now. Read ``scorer`` once a request: it may change in between."""
 
-    source: str
+    asked: str | None  # the source that was named; by default it is what is in production
+    use: InUse
     scorer: Scorer
     mark: object
     refused: Refusal | None = None
@@ -42,10 +43,12 @@ class Served:
         """Take the source's model if it has changed; keep the present one if that fails."""
         found = None  # if the source cannot even be looked at, it counts as changed next time
         try:
-            found = mark(self.source)
+            use = in_use(self.asked)
+            found = mark(use)
             if found == self.mark:
+                self._note(replace(use, source=self.use.source))
                 return
-            scorer = checked(load_scorer(self.source))
+            scorer = checked(use.load())
         # Whatever is wrong with the new one, the old one goes on.
         except Exception as error:  # noqa: BLE001  # the reason is under /ready
             self._refuse(f"{type(error).__name__}: {error}")
@@ -58,6 +61,13 @@ class Served:
             "model swapped",
             extra={"from": before.version, "to": scorer.version, "sha256": scorer.sha256},
         )
+        self._note(use)
+
+    def _note(self, use: InUse) -> None:
+        """Keep how the model stands, and log it if that has changed."""
+        before, self.use = self.use, use
+        if use.why != before.why:
+            log_standing(use)
 
     def _refuse(self, reason: str) -> None:
         if self.refused is not None and self.refused.reason == reason:
@@ -67,18 +77,26 @@ class Served:
         log.error("model refused", extra={"reason": reason, "kept": self.scorer.version})
 
 
-def serve_from(source: str) -> Served:
-    """Load the model of a folder or registry URI for serving.
+def serve_from(asked: str | None = None) -> Served:
+    """Load the model of a folder or registry URI for serving; by default what is in production.
 
     Raises
     ------
     ModelRefused
         If there is none, or none that can be trusted.
     """
-    found = None
+    use, found = in_use(asked), None
     with suppress(Exception):  # loading has the words for what is wrong
-        found = mark(source)  # before loading: what changes while we load is seen by the next look
-    return Served(source, checked(load_scorer(source)), found)
+        found = mark(use)  # before loading: what changes while we load is seen by the next look
+    return Served(asked, use, checked(use.load()), found)
+
+
+def log_standing(use: InUse) -> None:
+    """Log why this model is served, as a warning if it is not in production."""
+    if use.notice:
+        log.warning("not in production", extra={"why": use.why})
+    else:
+        log.info("model in use", extra={"why": use.why})
 
 
 def watch(served: Served, seconds: float) -> threading.Thread:
@@ -105,8 +123,11 @@ def checked(scorer: Scorer) -> Scorer:
     return scorer
 
 
-def mark(source: str) -> object:
+def mark(use: InUse) -> object:
     """What tells one state of a source from the next: an alias' version, or the files' dates."""
+    if use.mark is not None:
+        return use.mark
+    source = use.source
     if source.startswith("models:/"):
         if "@" not in source:
             return source  # a version by number never changes

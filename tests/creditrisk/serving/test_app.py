@@ -639,7 +639,7 @@ def test_no_model_no_server(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(http_server, "_log_lines", lambda: None)
     monkeypatch.chdir(tmp_path)
     assert cli.main(["serve", "--port", "0"]) == 2
-    assert "models/manifest.json cannot be read" in capsys.readouterr().err
+    assert "run the chain first: uv run run_all.py" in capsys.readouterr().err
     for never in ("-1", "0", "nan"):
         with pytest.raises(SystemExit):
             cli.main(["serve", "--watch", never])
