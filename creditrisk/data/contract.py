@@ -52,6 +52,13 @@ class Field:
     groups_up_to: tuple[int, ...] = ()  # upper ends of a quantity's groups in that audit
     missing_means: str = REFUSE  # what a blank in an application means, see missing_values
     missing_label: str | None = None  # the name by which an applicant states it, if it is a level
+    labels: tuple[str, ...] = ()  # the levels in words, in their order, if they are codes
+
+    def worded(self, level: Level) -> str:
+        """A level with its words, if it is a code."""
+        if level in (self.levels or ()) and self.labels:
+            return f"{level}: {self.labels[(self.levels or ()).index(level)]}"
+        return str(level)
 
     @property
     def takes_blank(self) -> bool:

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from creditrisk.data import missing_values
-from creditrisk.data.contract import Contract, ContractError, Field, Json
+from creditrisk.data.contract import Contract, ContractError, Field, Json, Level
 from creditrisk.data.missing_values import MISSING, REFUSE
 from creditrisk.data.remedies import restore
 from work_units.regular_files import open_regular
@@ -101,7 +101,26 @@ def _field(entry: Json) -> Field:
         groups_up_to=tuple(entry.get("groupsUpTo", ())),
         missing_means=entry.get("missingMeans", REFUSE),
         missing_label=entry.get("missingLabel"),
+        labels=_labels(entry, rules.get("enum", [])),
     )
+
+
+def _labels(entry: Json, levels: list[Level]) -> tuple[str, ...]:
+    """The levels in words, as Frictionless' ``categories`` give them; none if it gives none.
+
+    Raises
+    ------
+    ValueError
+        If it gives words for some levels only.
+    """
+    given = {
+        each["value"]: each["label"]
+        for each in entry.get("categories", [])
+        if isinstance(each, dict) and "label" in each
+    }
+    if given and set(given) != set(levels):
+        raise ValueError(f"{entry['name']}: categories need a label for each level of the enum")
+    return tuple(str(given[level]) for level in levels) if given else ()
 
 
 def _contradictions(contract: Contract) -> list[str]:

@@ -19,6 +19,7 @@ from markupsafe import Markup
 from creditrisk.data.contract import Json
 from creditrisk.metrics.costs import CUTOFFS
 from creditrisk.metrics.ranking import FEW
+from creditrisk.pages.style import house_style
 from creditrisk.reports.decision_rule import LEAST, WITHIN, figures_at, wrong_decisions
 
 PAGES = Path(__file__).with_name("pages")
@@ -116,8 +117,8 @@ def page(template: str, script: str, **content: object) -> str:
         loader=FileSystemLoader(PAGES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     pages.filters["shown"] = shown
-    style, code = ((PAGES / name).read_text("utf-8") for name in ("house.css", script))
+    code = (PAGES / script).read_text("utf-8")
     digest = b64encode(hashlib.sha256(code.encode()).digest()).decode()
     return pages.get_template(template).render(
-        style=Markup(style), script=Markup(code), script_hash=f"sha256-{digest}", **content
+        style=Markup(house_style()), script=Markup(code), script_hash=f"sha256-{digest}", **content
     )

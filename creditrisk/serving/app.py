@@ -24,6 +24,8 @@ from prometheus_client import (
     generate_latest,
 )
 
+from creditrisk.data.examples import applications
+from creditrisk.pages.style import house_style
 from creditrisk.serving.decision_log import DecisionLog
 from creditrisk.serving.model_reload import Served
 from creditrisk.serving.openapi import document
@@ -35,6 +37,7 @@ from creditrisk.serving.predict import (
     Exchange,
     Predict,
     Refused,
+    answers,
     describe,
     encode,
     problem,
@@ -47,7 +50,7 @@ TOKEN = "CREDITRISK_TOKEN"  # environment variable that holds the bearer token, 
 LOCAL = ("localhost", "127.0.0.1", "[::1]")
 
 #: What answers without a token: whether the server lives, and how to use it.
-OPEN = {"home", "docs", "openapi", "health", "ready", "static"}
+OPEN = {"home", "docs", "openapi", "health", "ready", "static", "style"}
 
 HEADERS = [
     ("X-Content-Type-Options", "nosniff"),
@@ -141,13 +144,22 @@ def create_app(
 
     @app.get("/docs")
     def docs() -> Response:
-        contract, use = served.scorer.contract, served.use
-        return _page("docs.html", api=description(), contract=contract, use=use)
+        scorer, use = served.scorer, served.use
+        example = applications(scorer.contract)[0]
+        (answer,) = answers(scorer, scorer.score([example]), "5f0c31a2b4d96e7788a0c1d2", False)
+        return _page("docs.html", api=description(), scorer=scorer, use=use, answer=answer)
 
     @app.get("/")
     def home() -> Response:
-        scorer, use = served.scorer, served.use
-        return _page("form.html", scorer=scorer, use=use, needs_token=wanted is not None)
+        scorer, needs_token = served.scorer, wanted is not None
+        examples = applications(scorer.contract)
+        return _page(
+            "form.html", scorer=scorer, use=served.use, examples=examples, needs_token=needs_token
+        )
+
+    @app.get("/static/house.css", endpoint="style")
+    def style() -> Response:
+        return Response(house_style(), content_type="text/css; charset=utf-8")
 
     return app
 

@@ -92,12 +92,12 @@ class Predict:
         sent = _content(environ, MAX_REASONED if reasons else MAX_RECORDS)
         records = sent if isinstance(sent, list) else [sent]
         decisions = _decide(scorer, records, reasons)
-        answers = _answers(scorer, decisions, exchange.id, several=records is sent)
+        answered = answers(scorer, decisions, exchange.id, several=records is sent)
         if self.decision_log is not None:
-            _record(self.decision_log, scorer, records, answers)
+            _record(self.decision_log, scorer, records, answered)
         exchange.approved = sum(decision.prediction for decision in decisions)
         exchange.declined = len(decisions) - exchange.approved
-        return encode(answers if records is sent else answers[0])
+        return encode(answered if records is sent else answered[0])
 
 
 def problem(error: Exception, environ: WSGIEnvironment) -> Response:
@@ -205,12 +205,12 @@ def _decide(scorer: Scorer, records: list[Any], reasons: bool) -> list[Decision]
         ) from None
 
 
-def _answers(
+def answers(
     scorer: Scorer, decisions: list[Decision], request_id: str, several: bool
 ) -> list[dict[str, Any]]:
     """What is answered for each decision, in the order of the applications."""
     model = describe(scorer)
-    answers = [
+    answered: list[dict[str, Any]] = [
         {
             "id": f"{request_id}-{number}" if several else request_id,
             "prediction": decision.prediction,
@@ -222,12 +222,12 @@ def _answers(
         }
         for number, decision in enumerate(decisions, 1)
     ]
-    for answer, decision in zip(answers, decisions, strict=True):
+    for answer, decision in zip(answered, decisions, strict=True):
         if decision.assumed:
             answer["assumed"] = [asdict(each) for each in decision.assumed]
         if decision.reasons is not None:
             answer["reasons"] = [asdict(reason) for reason in decision.reasons]
-    return answers
+    return answered
 
 
 def _record(

@@ -6,17 +6,11 @@ from html import escape
 from markdown_it import MarkdownIt
 
 from creditrisk.data.contract import Contract, Json
+from creditrisk.pages.style import house_style
 
-_STYLE = """body{max-width:46rem;margin:2rem auto;padding:0 1rem;font:16px/1.5 system-ui,sans-serif;
-color:#1d2733;background:#fff}.table{overflow-x:auto}
-table{border-collapse:collapse;margin:1rem 0}
-th,td{padding:.3rem .8rem;border-bottom:1px solid #d5dbe1;text-align:left}
-h1,h2{line-height:1.2}code{font-size:.85em;overflow-wrap:anywhere}
-@media (prefers-color-scheme:dark){body{color:#e4e8ec;background:#14181d}
-th,td{border-color:#3a434d}}
+_STYLE = """.layout{max-width:54rem}.table{overflow-x:auto}
 @media screen and (max-width:700px){td{min-width:7rem}}
-@media print{body{margin:0;max-width:none;color:#000;background:#fff;font-size:10pt}
-.table{overflow:visible}th,td{padding:.2rem .3rem;font-size:8pt}}"""
+@media print{th,td{padding:.2rem .3rem;font-size:8pt}}"""
 
 #: How the card begins, by the result of the gate.
 _RESULTS = {
@@ -122,7 +116,8 @@ def as_html(card: str) -> str:
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>\n<body>\n{text}</body></html>\n"
+        f"<title>{escape(title)}</title><style>{house_style()}{_STYLE}</style></head>\n"
+        f'<body><main class="layout prose">\n{text}</main></body></html>\n'
     )
 
 

@@ -13,12 +13,12 @@ from sklearn.metrics import roc_curve
 
 from creditrisk.metrics.calibration import calibration_table
 from creditrisk.metrics.ranking import too_few_to_judge
+from creditrisk.pages.style import house_style
 from creditrisk.reports.comparison.model_comparison import DRAWS, Comparison, signed
 from creditrisk.reports.comparison.run_results import RunRecord
 from creditrisk.reports.comparison.swap_set import ALONE, NAMED, title, value_text
 
 PAGES = Path(__file__).parent.parent / "pages"
-STYLES = ("house.css", "compare.css")
 
 #: At most so many turned decisions are listed one by one, and so many applicants drawn.
 LISTED, DRAWN = 100, 1000
@@ -66,7 +66,7 @@ def render(comparison: Comparison, folder: Path) -> str:
     contract = comparison.b.contract or comparison.a.contract
     return pages.get_template("compare.html.j2").render(
         it=comparison,
-        style=Markup("".join((PAGES / name).read_text("utf-8") for name in STYLES)),
+        style=Markup(house_style() + (PAGES / "compare.css").read_text("utf-8")),
         links=[_links(run.record, folder) for run in (comparison.a, comparison.b)],
         index=_link(comparison.b.record.folder.parent.parent / "index.html", folder),
         curves=_curves(comparison),

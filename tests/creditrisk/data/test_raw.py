@@ -238,6 +238,7 @@ def test_another_file_needs_only_another_descriptor(tmp_path):
         (lambda text: text.replace('"target"', '"goal"'), "has no 'target'"),
         (lambda text: text.replace('"positive": "good"', '"positive": "fine"'), "'fine'"),
         (lambda text: text.replace('"rent"', '"missing"'), "reserved for missing values"),
+        (lambda text: text.replace('"value": 3', '"value": 4'), "a label for each level"),
     ],
 )
 def test_broken_descriptor_is_refused(damage, words, tmp_path):

@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-import websocket
-from conftest import ROOT, install_on_build_machine
+from conftest import ROOT
 from published import CONTRACT, ONE, RAW_FILE, THREE, TWO, publish
 from servers import Running, creditrisk, load, read_answer, start
 from waitress import wasyncore
@@ -172,7 +171,7 @@ def test_pages_load_nothing_from_outside_and_name_every_field(server):
     form = server.ask("GET", "/").content.decode()
     assert form.count("<label for=") == len(CONTRACT.fields)
     assert 'min="18" max="120"' in form and "Age (years)" in form
-    for script in ("form.js", "page.css", "icon.svg"):
+    for script in ("form.js", "house.css", "page.css", "icon.svg"):
         assert server.ask("GET", f"/static/{script}").status == 200
 
 
@@ -198,95 +197,6 @@ def test_the_description_is_what_the_contract_says(server):
     example = api["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]
     assert server.post(example["examples"]["one"]["value"])[0] == 200
     assert server.post(example["examples"]["several"]["value"])[0] == 200
-
-
-def chromium() -> str | None:
-    """A browser that can be driven; a build machine may install Debian's."""
-    names = ("chromium", "google-chrome")
-    if not any(map(shutil.which, names)):
-        install_on_build_machine("chromium")
-    return next(filter(None, map(shutil.which, names)), None)
-
-
-def test_the_form_is_used_in_a_browser(server, first, tmp_path):
-    program = chromium()
-    if program is None:
-        pytest.skip("no Chromium on this machine")
-    browser = subprocess.Popen(
-        [
-            program,
-            "--headless=new",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--remote-debugging-port=0",
-            "--remote-allow-origins=*",
-            f"--user-data-dir={tmp_path}",
-            f"{server.url}/",
-        ],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    page = None
-    try:
-        found = next(line for line in browser.stderr if "DevTools listening on ws://" in line)
-        port = found.split("//")[1].split("/")[0].rpartition(":")[2]
-        debugger = Running(browser, int(port), tmp_path)
-        pages = debugger.until("/json/list", lambda all: any(server.url in p["url"] for p in all))
-        chosen = next(each for each in pages if server.url in each["url"])
-        page = websocket.create_connection(chosen["webSocketDebuggerUrl"], timeout=20)
-
-        def js(code: str) -> object:
-            page.send(
-                json.dumps(
-                    {
-                        "id": 1,
-                        "method": "Runtime.evaluate",
-                        "params": {
-                            "expression": f"(async () => {{ {code} }})()",
-                            "awaitPromise": True,
-                            "returnByValue": True,
-                        },
-                    }
-                )
-            )
-            answer = json.loads(page.recv())  # without a result if the page changed meanwhile
-            return answer.get("result", {}).get("result", {}).get("value")
-
-        def decide(record: dict) -> list:
-            return js(f"""
-                for (const [name, value] of Object.entries({json.dumps(record)}))
-                    document.querySelector(`[name="${{name}}"]`).value = value ?? "";
-                document.querySelector("button").click();
-                const result = document.getElementById("result");
-                while (!result.innerText) await new Promise(r => setTimeout(r, 20));
-                return [result.innerText, document.activeElement.name,
-                    [...document.querySelectorAll(".fault")].map(e => e.textContent).join("")];""")
-
-        deadline = time.monotonic() + 10
-        while js("return document.forms.length && document.readyState") != "complete":
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        first_choices = js("""
-            return [...document.querySelectorAll("select")].map(e =>
-                [e.required, e.selectedOptions[0].text, e.options[e.length - 1].text]);""")
-        assert all(choice[:2] == [True, "choose"] for choice in first_choices)
-        assert [True, "choose", "200 DM or more or salary account"] in first_choices
-        words, focused, faults = decide(ONE | {"Age": 17, "Purpose": None})
-        assert "Please correct" in words and focused == "Age"
-        assert "is out of range; allowed 18 to 120 years" in faults and "is null" in faults
-        words, _, faults = decide(ONE | {"Checking account": None})
-        assert "Please correct" in words and "is null; allowed little, moderate, rich" in faults
-        words, _, faults = decide(THREE)
-        expected = load_scorer(first).score([THREE], reasons=True)[0]
-        assert words.startswith(expected.decision.capitalize()) and faults == ""
-        assert f"good risk: {100 * expected.probability:.1f} %" in words
-        assert all(reason.words in words for reason in expected.reasons) and expected.reasons
-    finally:
-        if page is not None:
-            page.close()
-        browser.kill()
-        browser.wait()
-        browser.stderr.close()
 
 
 # What is refused

@@ -13,7 +13,7 @@ from conftest import ROOT
 from published import CONTRACT, ONE, RAW_FILE, put, trained
 
 from creditrisk import cli
-from creditrisk.data.raw import read_raw
+from creditrisk.data.raw_files.reading import read_raw
 from creditrisk.modelling import candidates
 from creditrisk.registry import mlflow_store, promotion
 from creditrisk.scoring.loading import load_scorer
@@ -70,13 +70,13 @@ def test_production_is_served_and_what_the_gate_stopped_only_if_it_is_named(plac
     assert answer["model"] == {"name": NAME, "version": 1, "alias": "production"}
     state = create_app(served).test_client().get("/ready").json
     assert (state["in_production"], state["why"]) == (True, BESIDE)
-    assert all(BESIDE in page and 'class="notice"' not in page for page in pages(served))
+    assert all(BESIDE in page and 'role="note"' not in page for page in pages(served))
 
     named = serve_from("models")
     assert named.scorer.version == 2
     state = create_app(named).test_client().get("/ready").json
     assert (state["in_production"], state["why"]) == (False, STOPPED)
-    assert all(STOPPED in page and 'class="notice"' in page for page in pages(named))
+    assert all(STOPPED in page and 'role="note"' in page for page in pages(named))
     by_number = serve_from(f"models:/{NAME}/2")
     assert (by_number.use.notice, by_number.scorer.version) == (STOPPED, 2)
 

@@ -2,6 +2,16 @@
 
 const form = document.getElementById("application");
 const result = document.getElementById("result");
+const example = document.getElementById("example");
+let shown = 0;
+
+// The next of the made-up applications.
+example.addEventListener("click", () => {
+  const examples = JSON.parse(example.dataset.examples);
+  const record = examples[shown++ % examples.length];
+  for (const input of form.querySelectorAll("[data-type]")) input.value = record[input.name] ?? "";
+  clear();
+});
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
@@ -41,18 +51,37 @@ function showDecision(answer) {
     answer.decision,
     answer.decision === "approve" ? "Approve" : "Decline",
     `Probability of good risk: ${percent} %. Approved from ${(100 * answer.cutoff).toFixed(1)} % on.`,
-    `${answer.model.name} version ${answer.model.version}, decision ${answer.id}`,
   );
-  const meter = document.createElement("meter");
-  meter.value = answer.probability;
-  meter.low = answer.cutoff;
-  meter.optimum = 1;
-  meter.setAttribute("aria-label", "Probability of good risk");
-  result.append(meter);
+  result.append(scale(answer.probability, answer.cutoff));
+  const notice = document.querySelector(".standing.notice");
+  if (notice) result.append(paragraph(notice.textContent, "notice"));
   if (answer.assumed) showList("What was not given", answer.assumed);
   if (answer.reasons && answer.reasons.length) {
     showList("What holds the score down", answer.reasons);
   }
+  const { name, version } = answer.model;
+  result.append(paragraph(`${name} version ${version}, decision ${answer.id}`, "by"));
+  result.scrollIntoView({ block: "nearest" });
+}
+
+// The probability as a bar, and a mark where approval begins.
+function scale(probability, cutoff) {
+  const [whole, bar, mark, name] = ["scale", "bar", "mark", "mark-name"].map((kind) => {
+    const part = document.createElement("div");
+    part.className = kind;
+    return part;
+  });
+  const from = `${100 * cutoff}%`;
+  whole.setAttribute("role", "img");
+  whole.setAttribute("aria-label", `${(100 * probability).toFixed(1)} % of 100; ` +
+    `approved from ${(100 * cutoff).toFixed(1)} % on`);
+  bar.style.width = `${100 * probability}%`;
+  mark.style.left = from;
+  name.style.left = from;
+  name.style.transform = `translateX(-${from})`;  // inside, wherever the mark stands
+  name.textContent = `approved from ${(100 * cutoff).toFixed(1)} %`;
+  whole.append(bar, mark, name);
+  return whole;
 }
 
 function showList(title, notes) {
@@ -74,8 +103,8 @@ function showProblem(problem) {
   for (const { field, message } of problem.problems || []) {
     const place = [...form.querySelectorAll(".fault")].find((each) => each.dataset.field === field);
     if (!place) continue;
-    place.textContent = message;
     const input = place.parentElement.querySelector("input, select");
+    place.textContent = input.value === "" ? input.dataset.empty : `This ${message}.`;
     input.setAttribute("aria-invalid", "true");
     first = first || input;
   }
@@ -86,11 +115,14 @@ function show(kind, title, ...lines) {
   result.className = kind;
   const heading = document.createElement("h2");
   heading.textContent = title;
-  result.replaceChildren(heading, ...lines.map((line) => {
-    const paragraph = document.createElement("p");
-    paragraph.textContent = line;
-    return paragraph;
-  }));
+  result.replaceChildren(heading, ...lines.map((line) => paragraph(line)));
+}
+
+function paragraph(text, kind = "") {
+  const made = document.createElement("p");
+  made.textContent = text;
+  made.className = kind;
+  return made;
 }
 
 function clear() {
