@@ -80,8 +80,7 @@ def write_report(plan: Plan, run: Run, stage_run: StageRun, last: Mapping[str, S
     """
     from papermill_chain.reports.notebook_report import render
 
-    name, names = stage_run.name, [stage.name for stage in run.stages]
-    at = names.index(name)
+    name = stage_run.name
     defaults = plan.notebooks[name].parameters
     written = {**last, **{other.name: other for other in run.stages if other.writes}}
     kept = {key: Path(stage.writes[key]).name for stage in plan.stages for key in stage.kept}
@@ -90,8 +89,7 @@ def write_report(plan: Plan, run: Run, stage_run: StageRun, last: Mapping[str, S
         run.folder / f"{name}.html",
         title_of_run=run.title,
         run_id=run.id,
-        previous=names[at - 1] if at else None,
-        next=names[at + 1] if at + 1 < len(names) else None,
+        reports={stage.name: stage.title for stage in run.stages},
         changed={k: v for k, v in stage_run.parameters.items() if v != defaults[k].default},
         data=sources(stage_run, written.values()),
         reads=stage_run.reads,

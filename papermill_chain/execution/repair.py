@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from papermill_chain.chain.plan import Plan
+from papermill_chain.reports.links import mend_links
 from papermill_chain.runs.files import take_back
 from papermill_chain.runs.manifest import CUT, UnreadableManifest, read_run
 
@@ -44,6 +45,7 @@ def _mark_interrupted(folder: Path) -> None:
             ended = datetime.fromtimestamp((folder / "manifest.json").stat().st_mtime, UTC)
             run.finished = ended.isoformat(timespec="seconds")
         run.save()
+        mend_links(folder, (report.name for report in run.reports))
     shutil.rmtree(folder / "staged", ignore_errors=True)
     with suppress(OSError):
         folder.rmdir()  # it was killed before there was anything to record

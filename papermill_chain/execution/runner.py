@@ -90,6 +90,7 @@ class ChainRun:
             self._handle_events(starting=True)
             if all(stage.status in GOOD for stage in run.stages) and not run.troubles:
                 run.status = "succeeded"
+                self._mend_links()
                 if self.plan.after:
                     after = partial(self.processes.call, self.plan.after, run)
                     self.events.in_background(after, self._followed)
@@ -103,6 +104,7 @@ class ChainRun:
             self._end(round(time.monotonic() - began, 1))
         try:
             self._write_index()
+            self._mend_links()
         except Exception as error:  # noqa: BLE001  a page that fails is a trouble, not a crash
             run.troubles.append(f"no index of all runs: {failure_from(error)}")
             code = code or 1
@@ -255,6 +257,11 @@ class ChainRun:
         self.run.save()
         with suppress(Exception):  # readers need not wait for the end, when it is written anyway
             self._write_index()
+
+    def _mend_links(self) -> None:
+        from papermill_chain.reports.links import mend_links
+
+        mend_links(self.run.folder, (report.name for report in self.run.reports))
 
     def _write_index(self) -> None:
         from papermill_chain.reports.index import write_index

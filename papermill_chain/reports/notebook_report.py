@@ -11,6 +11,7 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from papermill_chain.chain.output_limits import Limits
+from papermill_chain.reports.links import OF_RUN
 from papermill_chain.reports.pages import TEMPLATES, _markup, filled
 from papermill_chain.reports.sanitize import picture, safe_html
 from papermill_chain.reports.size_limits import fit_page
@@ -26,6 +27,7 @@ if TYPE_CHECKING:  # loaded when a report is written
 _POINTER = (
     '<p class="moved"><a href="#result">What was found stands at the top of this page.</a></p>'
 )
+RELATIVE = re.compile(r"(?!#|[a-zA-Z][\w+.-]*:)")  # an address in the same folder or near it
 NOTEBOOK = re.compile(r"(?:\./)?([\w-]+)\.ipynb(#.*)?")
 # Best picture first; scripts and widgets are not on the list, so they are never shown.
 FORMS = [
@@ -48,8 +50,7 @@ def render(
     *,
     title_of_run: str,
     run_id: str,
-    previous: str | None,
-    next: str | None,
+    reports: dict[str, str],
     changed: dict[str, object],
     data: dict[str, str],
     reads: dict[str, str],
@@ -61,14 +62,14 @@ def render(
 ) -> None:
     """Write an executed notebook as one page that needs nothing but itself.
 
-    `previous` and `next` name the stages whose reports lie beside this one; `changed` are the
-    parameters that differ from the notebook's own; `reads` are the sha256 of the files it has read,
-    `data` those of the files from which all of it was made; `pages` are the names and the files of
-    what the run keeps for a browser beside its reports; `figures` are the notebook's key figures by
-    name, `verdict` is what it says of its result; `error` tells in which "cell", under which
-    "heading" and why ("ename", "evalue") the notebook stopped; `limit` is how many bytes of outputs
-    the page may show. What the cell with the headline shows stands first, since it is what a reader
-    has come for.
+    `reports` are the names and titles of the stages whose reports lie beside this one, in order;
+    `changed` are the parameters that differ from the notebook's own; `reads` are the sha256 of the
+    files it has read, `data` those of the files from which all of it was made; `pages` are the
+    names and the files of what the run keeps for a browser beside its reports; `figures` are the
+    notebook's key figures by name, `verdict` is what it says of its result; `error` tells in which
+    "cell", under which "heading" and why ("ename", "evalue") the notebook stopped; `limit` is how
+    many bytes of outputs the page may show. What the cell with the headline shows stands first,
+    since it is what a reader has come for.
     """
     import nbformat
 
@@ -81,6 +82,9 @@ def render(
     _tidy_tables(body)
     result = _take_result(body, executed)
     sections = _anchor_headings(body)
+    names = [None, *reports, None]
+    at = names.index(notebook.stem) if notebook.stem in reports else 0
+    previous, next = (names[at - 1], names[at + 1]) if at else (None, None)
     page = filled(
         "report.html.j2",
         title=title,
@@ -92,6 +96,8 @@ def render(
         body=_markup(aside.put_back(str(body))),
         title_of_run=title_of_run,
         run_id=run_id,
+        name=notebook.stem,
+        reports=reports,
         previous=previous,
         next=next,
         changed=changed,
@@ -191,9 +197,10 @@ def _is_shown(part: Tag) -> bool:
 
 def _tidy_links(body: BeautifulSoup) -> None:
     """Let links between notebooks lead to their reports, and name pictures that are not here."""
-    for link in body("a", href=NOTEBOOK):
+    for link in body("a", href=RELATIVE):
         if match := NOTEBOOK.fullmatch(str(link["href"])):
             link["href"] = f"{match[1]}.html{match[2] or ''}"
+        link[OF_RUN] = link["href"]
     for absent in body("img", src=False):
         absent.replace_with(str(absent.get("alt") or ""))
 

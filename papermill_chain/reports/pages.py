@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from base64 import b64encode
 from datetime import datetime
 from functools import cache
@@ -48,6 +49,7 @@ def _templates() -> Environment:
         moment=_moment,
         duration=_duration,
         rank=_rank,
+        for_css=_for_css,
         json=json.dumps,
     )
     return templates
@@ -70,6 +72,11 @@ def _markup(html: str) -> Markup:
 def _words(name: str) -> str:
     """The name of a parameter as a reader's words; a path is called by what lies there."""
     return name.removesuffix("_path").removesuffix("_html").replace("_", " ")
+
+
+def _for_css(text: str) -> str:
+    """A name that may stand between the quotes of a style sheet; of any other, nothing."""
+    return text if re.fullmatch(r"[\w.-]*", text) else ""
 
 
 def _rank(status: str) -> int:

@@ -1,4 +1,12 @@
 (() => {
+  // A report that was sent alone has no other pages beside it: then their names are text.
+  const [, folder, above] = decodeURIComponent(location.pathname).split("/").reverse();
+  const inRun = /^\d{8}-\d{6}(-\d+)?$/.test(folder);
+  document.querySelectorAll("a[data-of-run]").forEach((link) => {
+    const upwards = link.dataset.ofRun.startsWith("../");
+    if (!inRun || (upwards && above !== "runs")) link.removeAttribute("href");
+  });
+
   const folds = document.querySelectorAll("details.code");
   const toggle = document.getElementById("toggle");
   // A page opened from disk may be refused its storage; it then forgets the choice, no more.

@@ -129,8 +129,7 @@ def report(tmp_path):
         defaults = {
             "title_of_run": "Base case",
             "run_id": "20260101-120000",
-            "previous": None,
-            "next": None,
+            "reports": {},
             "changed": {},
             "data": {},
             "reads": {},
@@ -181,8 +180,7 @@ def a_report(report):
                 " [doi](https://doi.org/10.24432/C5NC77)\n\n## Next"
             ),
         ),
-        previous="01_eda",
-        next="03_comparison",
+        reports={"01_eda": "Look", "02_preparation": "Split", "03_comparison": "Compare"},
         changed={"seed": 11},
     )
 
@@ -779,7 +777,7 @@ def test_a_run_shows_its_picture_its_pages_and_its_data(tmp_path, monkeypatch, c
     assert "train.csv, sha256" not in first
     assert f'title="data/train.csv, sha256 {hash}"' in second
     for page in first, second:
-        assert '<a href="map.html">Big map</a>' in page
+        assert '<a href="map.html" data-of-run="map.html">Big map</a>' in page
 
     index.unlink()
     assert run() == 0 and len(opened) == 2 and index.exists()  # nothing to do
