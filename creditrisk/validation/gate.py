@@ -82,6 +82,14 @@ class Decision:
         return text + (f", {_count(warnings, 'warning')}" if warnings else "")
 
     @property
+    def headline(self) -> str:
+        """The result in one sentence; warnings are counted, not named."""
+        first, warnings = self._first_sentence(), len(self._names(Verdict.WARNING))
+        if self.result == Result.STOPPED or not warnings:
+            return first
+        return f"{first[:-1]} with {_count(warnings, 'warning')}."
+
+    @property
     def sentence(self) -> str:
         """The result, and the rules that are the reason for it, in a few sentences."""
         parts = [self._first_sentence()]

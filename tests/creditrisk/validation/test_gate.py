@@ -220,6 +220,9 @@ def test_decision_names_what_stops_and_what_stays():
     )
     assert gate.decide([open_, rule("is new", "passed")], 4).promotes
     assert gate.decide([], 4).sentence == "Version 4 passed the gate."
+    assert gate.decide([warn, open_], 4).headline == "Version 4 passed the gate with 1 warning."
+    assert gate.decide([], 4).headline == "Version 4 passed the gate."
+    assert decided.headline.endswith("it breaks the rule “is good”.")
     assert gate.decide([warn, stop, stop], 4).outcome == "stopped by 2 rules, 1 warning"
     assert gate.decide([stop], 4).outcome == "stopped by 1 rule"
     assert gate.decide([warn, warn], 4).outcome == "passed, 2 warnings"
