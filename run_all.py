@@ -40,6 +40,9 @@ SCORECARD = {"scorecard_path": "models/scorecard.csv", "scorecard_sql_path": "mo
 SCORES = {"test_scores_path": "experiments/test_scores.csv"}
 LAB = {"decision_lab_path": "experiments/decision_lab.html"}
 
+#: Pages that are kept beside a run's reports, and that the reports link to.
+PAGES = ["decision_lab_path", "model_card_html_path"]
+
 
 # MLflow is imported when it is needed: `run_all.py --help` and an unchanged rerun need it not.
 def open_registry() -> None:
@@ -72,13 +75,16 @@ def what_validation_lacks() -> str:
 
 
 def attach_reports(run: Run) -> None:
-    """Store the reports of a run beside the model it has registered, if it has registered one."""
+    """Store reports, lab and card of a run with the model it has registered, if it has."""
     (path,) = REGISTRATION.values()
     if not (ROOT / path).exists() or (registered := _recorded(REGISTRATION))["chain_run"] != run.id:
         return
     from creditrisk.registry import mlflow_store
 
-    mlflow_store.attach_reports(mlflow_store.connect(STORE), registered["run_id"], run.reports)
+    made = [stage.kept for stage in run.stages if stage.run == run.id]
+    pages = [run.folder / kept[name] for kept in made for name in PAGES if name in kept]
+    client = mlflow_store.connect(STORE)
+    mlflow_store.attach_reports(client, registered["run_id"], [*run.reports, *pages])
 
 
 def follow_up(run: Run) -> None:

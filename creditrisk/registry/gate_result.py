@@ -13,6 +13,9 @@ from creditrisk.scoring import production
 #: Tags of a version: the decision in words, and the decision as one of the names below.
 GATE, RESULT = "gate", production.RESULT
 
+#: The tag that holds a run's description, and what a verdict begins with there.
+NOTE, VERDICT = "mlflow.note.content", "\n\n**Gate**: "
+
 #: Results of the gate that keep a version out of production until a named person approves it.
 HELD = (production.STOPPED, production.WAITS)
 
@@ -23,7 +26,9 @@ def record_validation(
     validation: Json,
     files: list[str],
 ) -> None:
-    """Add the figures of the test set to a version and to the run that trained it.
+    """Add verdict and figures of the test set to a version and to the run that trained it.
+
+    Both descriptions end with the verdict; a second validation replaces it.
 
     Parameters
     ----------
@@ -47,6 +52,16 @@ def record_validation(
     tags = {GATE: validation["verdict"], RESULT: validation["result"], "model_card": card}
     for tag, value in tags.items():
         client.set_model_version_tag(MODEL_NAME, str(registered["version"]), tag, value)
+    number, verdict = str(registered["version"]), validation["verdict"]
+    described = client.get_model_version(MODEL_NAME, number).description
+    client.update_model_version(MODEL_NAME, number, _with_verdict(described, verdict))
+    described = client.get_run(run).data.tags.get(NOTE)
+    client.set_tag(run, NOTE, _with_verdict(described, verdict))
+
+
+def _with_verdict(described: str | None, verdict: str) -> str:
+    """A description with its verdict, in the place of an earlier one."""
+    return (described or "").partition(VERDICT)[0] + VERDICT + verdict
 
 
 def result_of(version: ModelVersion) -> str | None:

@@ -1,13 +1,11 @@
-"""MLflow: tracked candidates and registered versions."""
+"""MLflow: the store in use, and registered versions."""
 
 import logging
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from importlib.metadata import version as installed
 from pathlib import Path
-from typing import Any
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nothing of a bank's runs leaves it
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -15,9 +13,6 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 import mlflow
 import pandas as pd
 from mlflow import MlflowClient
-from mlflow.data.code_dataset_source import CodeDatasetSource
-from mlflow.data.pandas_dataset import from_pandas
-from mlflow.entities import Metric, Param, RunTag
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
@@ -77,61 +72,6 @@ def _locked(folder: Path) -> Iterator[None]:
     with open(folder / ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # the system drops it with the process
         yield
-
-
-def track_training_data(X: pd.DataFrame, y: pd.Series, sha256: str) -> None:
-    """Log the training data to the active run: a digest, a profile and its sha256."""
-    rows = X.astype(float).assign(**{y.name: y.astype(float)})
-    source = CodeDatasetSource({"made by": "02_preparation", "sha256": sha256})
-    data = from_pandas(rows, source=source, targets=y.name, name="training set")
-    mlflow.log_input(data, context="training")
-
-
-def track_champion(won: dict[str, Any], measured: pd.Series) -> None:
-    """Log to the active run the champion, how it was compared, and its cross-validated measures.
-
-    Parameters
-    ----------
-    won
-        The content of ``experiments/champion.json``.
-    measured
-        The champion's row of the results.
-    """
-    keys = ("model", "cutoff", "folds", "repeats", "seed", "search_trials")
-    mlflow.log_params({f"champion_{key}": won[key] for key in keys})
-    measures = measured.drop(["model", "error"])
-    mlflow.log_metrics({str(name): float(value) for name, value in measures.items()})
-
-
-def track_candidates(
-    client: MlflowClient, parent: str, results: pd.DataFrame, settings: Json
-) -> None:
-    """Record each compared model as a run nested in the parent run.
-
-    Parameters
-    ----------
-    results
-        One row a model, as read by :func:`creditrisk.modelling.cross_validation.read_results`.
-    settings
-        Model name -> its parameters by name.
-    """
-    experiment = client.get_run(parent).info.experiment_id
-    for row in results.to_dict("records"):
-        name = row.pop("model")
-        tags = {"mlflow.parentRunId": parent, "mlflow.runName": name}
-        run = client.create_run(experiment, tags=tags).info
-        failed = row.pop("error")
-        metrics = [
-            Metric(key, float(value), run.start_time, 0)
-            for key, value in row.items()
-            if not pd.isna(value)
-        ]
-        # MLflow takes few signs in a name, and a model's parameters are named after columns
-        named = {re.sub(r"[^\w\-. :]", "_", key): value for key, value in settings[name].items()}
-        params = [Param(key, str(value)[:500]) for key, value in named.items()]
-        notes = [RunTag("error", failed)] if failed else []
-        client.log_batch(run.run_id, metrics=metrics, params=params[:100], tags=notes)
-        client.set_terminated(run.run_id, "FAILED" if failed else "FINISHED")
 
 
 def register(

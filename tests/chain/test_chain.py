@@ -180,6 +180,10 @@ print(json.dumps({
     "columns": columns == list(X),
     "aliases": entry.aliases,
     "children": [child.info.run_name for child in children],
+    "name": run.info.run_name,
+    "described": client.get_model_version("Credit_Risk_Model", 1).description,
+    "sources": sorted({each.data.tags["mlflow.source.name"] for each in [run, *children]}),
+    "unset": [k for child in children for k, v in child.data.params.items() if v == "None"],
     "reports": reports,
     "metrics": run.data.metrics,
     "datasets": len(run.inputs.dataset_inputs),
@@ -195,10 +199,15 @@ print(json.dumps({
     }
     results = pd.read_csv(project / "experiments/results.csv")
     assert set(found["children"]) == set(results.model)
-    assert sorted(found["reports"]) == [f"reports/{stage}.html" for stage in STAGES]
+    won = json.loads((project / "experiments/champion.json").read_text("utf-8"))
+    assert found["name"] == f"{won['model']}, ROC-AUC {won['roc_auc']:.3f}"
+    assert found["sources"] == ["04_registration.ipynb"] and found["unset"] == []
+    pages = [*STAGES, "decision_lab", "model_card"]
+    assert sorted(found["reports"]) == [f"reports/{page}.html" for page in pages]
     assert found["status"] == "FINISHED"
     validation = json.loads((project / "experiments/validation.json").read_text("utf-8"))
     assert found["metrics"]["test_roc_auc"] == validation["test"]["roc_auc"]
+    assert found["described"].endswith(f"**Gate**: {validation['verdict']}")
 
 
 def test_figures_of_the_validation_can_be_recomputed(finished):

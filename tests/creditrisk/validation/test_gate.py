@@ -652,5 +652,8 @@ def test_what_did_not_pass_is_promoted_only_on_a_named_persons_approval(
     assert cli.main(["rollback", "--reason", "x", *log]) == 0
     assert cli.main(["rollback", "--reason", "y", *log]) == 0 and aliases(client)["production"] == 2
     validated("passed", "Version 2 passed the gate.")
+    described = client.get_model_version("Credit_Risk_Model", "2").description
+    note = client.get_run(version.run_id).data.tags["mlflow.note.content"]
+    assert described == note == "\n\n**Gate**: Version 2 passed the gate.", "and no earlier verdict"
     assert cli.main(["promote", "1", "--reason", "back", *log]) == 0
     assert cli.main(["promote", "2", "--reason", "passed", *log]) == 0
