@@ -56,6 +56,7 @@ class Comparison:
 
     a: RunResults
     b: RunResults
+    stages: list[Fact]  # that only one of them was asked for
     parameters: list[Fact]
     data: list[Fact]  # rows, and the files that came from outside
     made: list[Fact]  # files that one stage wrote and another read
@@ -110,13 +111,25 @@ class Comparison:
         return f"{len(self.flips)} of {self.common} decisions turn: {', '.join(turned)}"
 
     @property
+    def _left_out(self) -> str:
+        """The stages that a run was not asked for, to stand at the end of a line."""
+        sides = [
+            (fact.a, fact.name) if fact.b == "run" else (fact.b, fact.name) for fact in self.stages
+        ]
+        lines = [
+            f"{where}: {', '.join(name for side, name in sides if side == where)}"
+            for where in dict.fromkeys(where for where, _ in sides)
+        ]
+        return "".join(f"; {line}" for line in lines)
+
+    @property
     def summary(self) -> list[str]:
         """Five lines for a terminal."""
         changed = [fact.name for fact in self.parameters if not fact.same]
         return [
             f"A: {_one_line(self.a)}",
             f"B: {_one_line(self.b)}",
-            "Parameters that differ: " + (", ".join(changed) or "none"),
+            "Parameters that differ: " + (", ".join(changed) or "none") + self._left_out,
             "; ".join(map(str, self.paired[:2])) or self.test_sets,
             self.decisions,
         ]
@@ -132,6 +145,7 @@ def compare(a: RunResults, b: RunResults) -> Comparison:
     return Comparison(
         a,
         b,
+        stages=run_differences.stages(*records),
         parameters=run_differences.parameters(*records),
         data=run_differences.rows(a, b) + run_differences.files(*records, made=False),
         made=run_differences.files(*records, made=True),

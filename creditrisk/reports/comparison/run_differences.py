@@ -5,7 +5,13 @@ from dataclasses import dataclass
 from posixpath import normpath
 from typing import Any
 
-from creditrisk.reports.comparison.run_results import KeyFigure, RunRecord, RunResults, number
+from creditrisk.reports.comparison.run_results import (
+    KeyFigure,
+    RunRecord,
+    RunResults,
+    StageRecord,
+    number,
+)
 
 
 @dataclass(frozen=True)
@@ -51,13 +57,27 @@ class MeasureFact(Fact):
         return None if a is None or b is None else b - a
 
 
+def stages(a: RunRecord, b: RunRecord) -> list[Fact]:
+    """The stages that only one of the runs was asked for; of them nothing can be compared."""
+    names = [{stage.name for stage in run.stages} for run in (a, b)]
+    return [
+        Fact(
+            name,
+            *(
+                "run" if name in known else f"not run in {letter}"
+                for known, letter in zip(names, "AB", strict=True)
+            ),
+        )
+        for name in sorted(names[0] ^ names[1])
+    ]
+
+
 def parameters(a: RunRecord, b: RunRecord) -> list[Fact]:
-    """What the notebooks were given, less the files they are wired to; what differs comes first."""
-    stages = [*a.stages, *b.stages]
-    wired = {path for stage in stages for path in (*stage.reads, *stage.writes)}
+    """What notebooks of both were given, less the files they are wired to; differences first."""
+    wired = {path for stage in (*a.stages, *b.stages) for path in (*stage.reads, *stage.writes)}
     values: dict[str, dict[str, list[Any]]] = {}  # parameter: stage: value in a, value in b
-    for place, run in enumerate((a, b)):
-        for stage in run.stages:
+    for place, run in enumerate(_stages_of_both(a, b)):
+        for stage in run:
             for name, value in stage.parameters.items():
                 if not (isinstance(value, str) and normpath(f"notebooks/{value}") in wired):
                     values.setdefault(name, {}).setdefault(stage.name, [None, None])[place] = value
@@ -84,11 +104,11 @@ def files(a: RunRecord, b: RunRecord, *, made: bool) -> list[Fact]:
     read = [
         {
             path: hash
-            for stage in run.stages
+            for stage in run
             for path, hash in stage.reads.items()
             if (path in written) is made
         }
-        for run in (a, b)
+        for run in _stages_of_both(a, b)
     ]
     return _side_by_side(*read)
 
@@ -100,7 +120,8 @@ def environment(a: RunRecord, b: RunRecord) -> list[Fact]:
 
 def code(a: RunRecord, b: RunRecord) -> list[Fact]:
     """The notebooks and modules that stages ran, by hash, those that differ."""
-    return [fact for fact in _side_by_side(_code(a), _code(b)) if not fact.same]
+    known = (_code(stages) for stages in _stages_of_both(a, b))
+    return [fact for fact in _side_by_side(*known) if not fact.same]
 
 
 def key_figures(a: RunRecord, b: RunRecord) -> list[KeyFigureFact]:
@@ -143,9 +164,15 @@ def _environment(run: RunRecord) -> dict[str, str]:
     }
 
 
-def _code(run: RunRecord) -> dict[str, object]:
-    hashes = {f"notebooks/{stage.name}.ipynb": stage.basis.get("notebook") for stage in run.stages}
-    for stage in run.stages:
+def _stages_of_both(a: RunRecord, b: RunRecord) -> list[list[StageRecord]]:
+    """The stages of each run that the other was asked for as well."""
+    both = {stage.name for stage in a.stages} & {stage.name for stage in b.stages}
+    return [[stage for stage in run.stages if stage.name in both] for run in (a, b)]
+
+
+def _code(stages: list[StageRecord]) -> dict[str, object]:
+    hashes = {f"notebooks/{stage.name}.ipynb": stage.basis.get("notebook") for stage in stages}
+    for stage in stages:
         hashes |= dict(stage.basis.get("code") or {})
     return hashes
 

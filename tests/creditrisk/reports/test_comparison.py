@@ -311,6 +311,30 @@ def test_runs_that_kept_less_are_compared_by_what_they_have(tmp_path, capsys):
     assert columns.common == 8 and "only 4-whole has Purpose" in columns.notes[0]
 
 
+def test_a_run_of_some_stages_differs_by_what_it_ran(two, tmp_path, capsys):
+    part, whole = two / "runs/20260502-100000", two / "runs/20260501-100000/manifest.json"
+    told = json.loads(whole.read_text("utf-8"))
+    names = {"seed": 5, "folds": 3, "draws": 100}
+    code = {"notebook": "d" * 64, "code": {"creditrisk/metrics/ranking.py": "e" * 64}}
+    more = {"status": "succeeded", "reads": {"data/raw/x.csv": "f" * 64}, "basis": code}
+    for stage in ("01_eda", "03_comparison"):
+        told["stages"].insert(0, more | {"name": stage, "parameters": names})
+    whole.write_text(json.dumps(told), "utf-8")
+    comparison = compare("20260501", "20260502", two)
+    assert [(fact.name, fact.a, fact.b) for fact in comparison.stages] == [
+        ("01_eda", "run", "not run in B"),
+        ("03_comparison", "run", "not run in B"),
+    ]
+    # of the stage that both ran only the seed differs, and one module
+    assert [fact.name for fact in comparison.parameters if not fact.same] == ["seed"]
+    assert [fact.name for fact in comparison.code] == ["creditrisk/data/raw.py"]
+    assert "data/raw/x.csv" not in [fact.name for fact in comparison.data]
+    assert typed(tmp_path, "--compare", "20260501", str(part)) == 0
+    page, *summary = capsys.readouterr().out.splitlines()
+    line = "Parameters that differ: seed; not run in B: 01_eda, 03_comparison"
+    assert line in summary and "not run in B" in Path(page).read_text("utf-8")
+
+
 def test_words_for_runs_that_cannot_be_meant_or_read(tmp_path, two, capsys):
     for wanted, words in [
         ("2026", "is the beginning of 20260501-100000, 20260502-100000: give more of it"),
