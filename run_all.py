@@ -186,6 +186,7 @@ if __name__ == "__main__":
             compare=compare_runs,
             shared=["MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"],
             refusals=["ContractError"],
+            columns=["gate", "ROC-AUC, test", "cost per applicant, test", "champion"],
             next_steps=[
                 "uv run mlflow ui --workers 1    # runs, reports and the registered model",
                 "uv run jupyter lab notebooks    # change a notebook, then run the chain again",

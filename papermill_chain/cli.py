@@ -6,6 +6,7 @@ from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ def main(
     compare: Comparer | None = None,
     shared: Sequence[str] = (),
     refusals: Iterable[str] = (),
+    columns: Iterable[str] = (),
     argv: Sequence[str] | None = None,
 ) -> int:
     """Run a chain of notebooks as the command line asks.
@@ -61,6 +63,7 @@ def main(
         registry's address; the runs of a grid, which only explore, do not see them.
     refusals : names of exceptions that say themselves what is wrong and what to do, as for a broken
         file; they are printed once a run, however many stages raise them, without a traceback.
+    columns : the key figures that have a column in the index of runs; all, if none is named.
     argv : the arguments, if not those of the process.
 
     Returns
@@ -87,13 +90,16 @@ def main(
             return 0
         end_with_input()
 
+        offered = f"{command()} --compare {{a}} {{b}}" if compare else None
+        columns = tuple(columns)
+
         def plan_for(asked: Namespace) -> Plan:
-            offered = f"{command()} --compare {{a}} {{b}}" if compare else None
             plan = plan_of(asked, stages, notebooks, root, title, command(), after, offered)
-            return replace(plan, refusals=frozenset(refusals))
+            return replace(plan, refusals=frozenset(refusals), columns=columns)
 
         if asked.grid:
-            return _run_grid(asked, plan_for, shared)
+            index = partial(_write_index, root / "experiments", title, offered, columns)
+            return _run_grid(asked, plan_for, shared, index)
         if asked.debug:
             return _make_debug_copy(asked, plan_for)
         plan = plan_for(asked)
@@ -165,10 +171,16 @@ def _on_one_line(text: str) -> str:
 
 def _open_index(plan: Plan) -> None:
     """Show the index of runs in a browser."""
+    # once more: comparisons may have been made since it was written
+    _open(_write_index(plan.experiments, plan.title, plan.compare, plan.columns))
+
+
+def _write_index(
+    experiments: Path, title: str, compare: str | None, columns: Sequence[str]
+) -> Path:
     from papermill_chain.reports.index import write_index
 
-    # once more: comparisons may have been made since it was written
-    _open(write_index(plan.experiments, plan.title, plan.compare))
+    return write_index(experiments, title, compare, columns)
 
 
 def _open(page: Path) -> None:
@@ -180,7 +192,10 @@ def _open(page: Path) -> None:
 
 
 def _run_grid(
-    asked: Namespace, plan_for: Callable[[Namespace], Plan], shared: Sequence[str]
+    asked: Namespace,
+    plan_for: Callable[[Namespace], Plan],
+    shared: Sequence[str],
+    index: Callable[[], Path],
 ) -> int:
     """Run the chain for each combination of some parameters, or show what that would be."""
     from papermill_chain.grid.combinations import grid_of
@@ -204,6 +219,7 @@ def _run_grid(
                 code = run_grid(grid, Workers(client, grid), view)
         else:
             code = run_grid(grid, LocalExecutor(grid), view)
+    index()
     show_failed_combinations(grid)
     if asked.open and code <= 1:
         _open(grid.page)

@@ -84,11 +84,13 @@ def ran(root: Path, *arguments: str, **environment: str) -> tuple[int, str, str]
 
 
 def state(root: Path) -> dict[str, bytes]:
-    """All files of a checkout but those of its grids."""
+    """All files of a checkout but those of its grids, and the index that lists them."""
     return {
         str(path): path.read_bytes()
         for path in root.rglob("*")
-        if path.is_file() and "grids" not in path.parts and "__pycache__" not in path.parts
+        if path.is_file()
+        and not {"grids", "__pycache__"} & set(path.parts)
+        and path != root / "experiments/index.html"
     }
 
 

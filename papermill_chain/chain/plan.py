@@ -37,6 +37,7 @@ class Plan:
     after: Callable[[Run], None] | None = None
     compare: str | None = None  # the command that compares the runs {a} and {b}
     typed: dict[str, str] = field(default_factory=dict)  # files as the user has named them
+    columns: tuple[str, ...] = ()  # the figures that the table of all runs has
     refusals: frozenset[str] = frozenset()  # exceptions that say all that is to be said
 
     @property

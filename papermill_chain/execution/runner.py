@@ -266,7 +266,7 @@ class ChainRun:
     def _write_index(self) -> None:
         from papermill_chain.reports.index import write_index
 
-        write_index(self.plan.experiments, self.plan.title, self.plan.compare)
+        write_index(self.plan.experiments, self.plan.title, self.plan.compare, self.plan.columns)
 
     def _followed(self, result: Failure | BaseException | None) -> None:
         if result is not None:

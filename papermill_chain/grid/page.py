@@ -45,7 +45,7 @@ class Bars:
 
     name: str
     count: int
-    bars: list[tuple[str, int, float]]  # the text, how often, its share of the most frequent
+    bars: list[tuple[str, int, float]]  # the text, how often, its share of all
 
 
 def page_of(grid: Grid, status: str) -> str:
@@ -85,8 +85,7 @@ def figures_of(
             strips.append(_strip(name, numbers))
         else:
             often = Counter(str(value) for value in values).most_common()
-            most = often[0][1]
-            bars.append(Bars(name, len(values), [(text, n, n / most) for text, n in often]))
+            bars.append(Bars(name, len(values), [(text, n, n / len(values)) for text, n in often]))
     return names, constant, strips, bars
 
 

@@ -2,8 +2,10 @@
 
 import json
 from base64 import b64encode
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -24,13 +26,17 @@ class Picture:
     alt: str
 
 
-def write_index(experiments: Path, title: str, compare: str | None = None) -> Path:
+def write_index(
+    experiments: Path, title: str, compare: str | None = None, columns: Sequence[str] = ()
+) -> Path:
     """Write the page that lists the runs kept under `experiments`, newest first.
 
     `compare` is the command that compares the runs {a} and {b}; the page offers it, or the page
-    that it has made before.
+    that it has made before. `columns` are the figures that have a column in the table of all runs;
+    all of them, if none is named.
     """
     runs = read_runs(experiments)
+    known = dict.fromkeys(name for run in runs for name in run.figures)
     latest = next((run for run in runs if not run.unreadable), None)
     good = next((run for run in runs if run.status == "succeeded"), None)
     comparisons = [page.stem for page in sorted(experiments.glob("comparisons/*_*.html"))]
@@ -45,12 +51,13 @@ def write_index(experiments: Path, title: str, compare: str | None = None) -> Pa
         latest=latest,
         good=good if good is not latest else None,
         changes=changes_by_run(runs),
-        figures=list(dict.fromkeys(name for run in runs for name in run.figures)),
-        pictures=pictures_of(latest) if latest else [],
+        figures=[name for name in columns or known if name in known],
+        pictures=pictures_of,
         link=link_to,
         pages=pages_of,
         compare=compare,
         comparisons=json.dumps(comparisons),
+        compared=partial(comparisons_of, comparisons=comparisons),
         grids=grids,
     )
     index = experiments / "index.html"
@@ -70,6 +77,15 @@ def pages_of(run: Run) -> dict[str, str]:
     kept = {name: file for stage in run.stages for name, file in stage.kept.items()}
     links = {name: link_to(run, file) for name, file in browser_pages(kept).items()}
     return {name: link for name, link in links.items() if link}
+
+
+def comparisons_of(run: Run, comparisons: Iterable[str]) -> dict[str, str]:
+    """The pages that compare a run with one before it: link, and the id of the other."""
+    return {
+        f"comparisons/{quote(name, safe='')}.html": name.removesuffix(f"_{run.id}")
+        for name in comparisons
+        if name.endswith(f"_{run.id}")
+    }
 
 
 def pictures_of(run: Run) -> list[Picture]:

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 import nbformat
 import pytest
-from browser import visit
+from browser import barriers, visit
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from toy import HEADLINE, manifests, write_notebook
 
@@ -601,16 +601,49 @@ def test_a_run_tells_what_it_changed(tmp_path):
     assert re.search(r"data raw.csv: <code [^>]*>d1</code> → <code [^>]*>d2</code>", row)
 
 
-def test_a_failed_newest_run_is_seen_first(tmp_path):
+def test_the_last_good_run_stands_above_a_newer_one_that_failed(tmp_path):
     keep_run(tmp_path, "good", "2026-01-01T12:00:00Z")
     stopped = A_STAGE | {"name": "1", "title": "Split", "status": "failed", "error": ERROR}
     told = {"stages": [stopped | {"report": "01_eda.html"}], "troubles": ["the disk is full"]}
     keep_run(tmp_path, "bad", "2026-01-02T12:00:00Z", status="failed", **told)
     page = write_index(tmp_path, "All runs").read_text("utf-8")
-    top = page[page.index("Latest run") : page.index("<ol")]
+    good, latest = page.index("Last good run"), page.index("Latest run")
+    assert good < page.index("runs/good/") < latest < page.index('id="all"')
+    top = page[latest : page.index("<ol", latest)]
     assert "<strong>Split</strong> failed." in top and "row 17: Age is -5" in top
     assert 'href="runs/bad/01_eda.html"' in top and 'href="#run-good"' in top
     assert "the disk is full" in top
+
+
+def test_the_index_fits_screen_and_phone_and_has_the_columns_that_were_asked_for(tmp_path, browser):
+    figures = {name: {"value": 0.7, "low": 0.61, "high": 0.79} for name in "abcdefgh"}
+    figures |= {"gate": "stopped, 2 warnings"}
+    stages = [
+        A_STAGE | {"name": name, "status": "not run"} for name in ("01_eda", "02_preparation")
+    ]
+    keep_run(tmp_path, "one", "2026-01-01T12:00:00Z", figures=figures)
+    keep_run(tmp_path, "two", "2026-01-02T12:00:00Z", figures=figures)
+    keep_run(tmp_path, "now", "2026-01-03T12:00:00Z", status="running", stages=stages, figures={})
+    (tmp_path / "comparisons").mkdir()
+    (tmp_path / "comparisons/one_two.html").write_text("<!doctype html>")
+    index = write_index(tmp_path, "Title of two", columns=["gate", "c", "a", "not there"])
+    with visit(browser, index) as page:
+        heads = [head.replace(" ↓", "") for head in page.locator("thead th").all_inner_texts()]
+        assert [head.split(" ↕")[0] for head in heads] == [
+            *("Started", "Status", "gate", "c", "a", "Changed since the run before", "Pages")
+        ]
+        assert page.get_by_text("Title of two", exact=True).count() == 1
+        assert page.locator("section.running .status", has_text="waiting").count() == 2
+        assert page.get_by_role("link", name="against one").get_attribute("href") == (
+            "comparisons/one_two.html"
+        )
+        table = page.locator(".table")
+        assert table.evaluate("each => each.scrollWidth - each.clientWidth") == 0
+        first = page.locator("tbody th").first
+        assert first.evaluate("each => getComputedStyle(each).position") == "sticky"
+        page.set_viewport_size({"width": 390, "height": 800})
+        assert table.evaluate("each => each.scrollWidth - each.clientWidth") == 0
+        assert not page.locator("thead").is_visible() and not barriers(page)
 
 
 def keep_many(experiments):
