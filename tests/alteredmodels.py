@@ -40,6 +40,7 @@ from creditrisk.registry import mlflow_flavor, mlflow_store
 from creditrisk.scoring import mlflow_files
 from creditrisk.scoring.loading import load_scorer
 from creditrisk.scoring.model_manifest import KEY
+from creditrisk.scoring.production import InUse
 from creditrisk.scoring.scorer import ModelRefused, Scorer
 from creditrisk.serving.decision_log import entry, open_log
 from creditrisk.serving.model_reload import Served
@@ -124,7 +125,7 @@ class Ways:
         load_scorer(model)
 
     def reload(self, model: str) -> None:
-        served = Served(model, self.scorer, "another state")
+        served = Served(model, InUse(model, "named"), self.scorer, "another state")
         served.renew()
         if served.refused is not None:
             assert served.scorer is self.scorer, "the present model goes on"

@@ -378,6 +378,7 @@ def test_same_seed_same_files_other_seed_other_files(finished, project, tmp_path
     for path in [*tables, "experiments/champion.json"]:
         shutil.copy2(first / path, project / path)
     light = {"05_validation": {"draws": 300}, "06_explanation": {"shuffles": 2}}
+    light["04_registration"] = {"refits": 5}
     others = [stage for stage in STAGES if stage not in ("01_eda", "03_comparison")]
     plainly(project, tmp_path, {stage: light.get(stage, {}) for stage in others})
     assert {path.suffix for path in (project / "notebooks").iterdir()} == {".ipynb"}

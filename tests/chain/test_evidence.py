@@ -153,7 +153,7 @@ def test_the_scorecards_query_is_on_record_and_scores_like_the_card(finished):
 
 # --- data that must not get through ------------------------------------------------------------
 
-LIGHT = ["repeats=1", "folds=3", "splits=2", "draws=300"]
+LIGHT = ["repeats=1", "folds=3", "splits=2", "draws=300", "refits=5"]
 
 
 def changed_data(project: Path, change) -> None:

@@ -137,7 +137,7 @@ def on_server(tmp_path_factory):
     folder = tmp_path_factory.mktemp("server")
     project = copy_project(tmp_path_factory.mktemp("chain") / "project")
     with database(folder) as store, tracking_server(folder, store) as address:
-        light = ["repeats=1", "folds=2", "splits=4", "draws=300", "shuffles=2"]
+        light = ["repeats=1", "folds=2", "splits=4", "draws=300", "shuffles=2", "refits=5"]
         typed = ["--from", "02", *(word for each in light for word in ("--set", each))]
         yield project, run_all(project, *typed, MLFLOW_TRACKING_URI=address), address, store
 

@@ -148,7 +148,11 @@ def test_the_description_shows_an_example_and_the_threshold(tab, server, folder)
     assert (answer["probability"], answer["cutoff"]) == (expected.probability, 0.7)
 
 
-def test_a_model_that_is_not_in_production_says_so_on_every_page(folder, tab, tmp_path):
+def test_a_model_that_is_not_in_production_says_so_on_every_page(
+    folder, tab, tmp_path, monkeypatch
+):
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):  # another test may have set them
+        monkeypatch.delenv(name, raising=False)
     shutil.copytree(folder, tmp_path / "models")
     store = sqlite3.connect(tmp_path / "mlflow.db")
     with store:

@@ -131,7 +131,7 @@ def test_the_chain_searches_trains_and_records_what_was_chosen(project):
         assert text.count(long) == 1
         text = text.replace(long, short)
     code.write_text(text, "utf-8")
-    light = ["repeats=1", "folds=2", "splits=2", "search_trials=2", "exclude=Sex,Age"]
+    light = ["repeats=1", "folds=2", "splits=2", "search_trials=2", "exclude=Sex,Age", "refits=5"]
     typed = [word for each in light for word in ("--set", each)]
     ran = run_all(project, *typed, "--only", "02", "--only", "03", "--only", "04")
     assert ran.returncode == 0, ran.stdout + ran.stderr
