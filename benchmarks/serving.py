@@ -203,7 +203,10 @@ def contestants() -> list[Contestant]:
         "-m",
     ]
     return [
-        Contestant("ours", [python, "-m", "creditrisk.cli", "serve", "--port", "{port}"]),
+        Contestant(
+            "ours",
+            [python, "-m", "creditrisk.cli", "serve", "--models", "models", "--port", "{port}"],
+        ),
         Contestant(
             "mlflow models serve", [python, *serve, "models:/Plain/1"], "/invocations", True
         ),

@@ -168,11 +168,11 @@ def _faults(result: str | None) -> str:
 
 
 def _approved(version: int, result: str | None) -> str:
-    """A version in production; it may be there by somebody's decision alone."""
+    """A version in production; it may be there by somebody's decision alone, or judged since."""
     against = {
-        STOPPED: ", approved by a person: it did not pass the gate",
-        WAITS: ", approved by a person: the gate left it to one",
-        None: ", put there by hand: it was never validated",
+        STOPPED: ", although it did not pass the gate when it was last validated",
+        WAITS: ", although the gate had it wait for approval when it was last validated",
+        None: ", although it was never validated",
     }
     return f"Version {version} is in production{against.get(result, '')}."
 

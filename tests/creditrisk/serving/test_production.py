@@ -90,7 +90,10 @@ def test_the_alias_is_followed_and_a_swap_needs_no_restart(place, monkeypatch):
         served.renew()
         named.renew()
         assert (served.scorer.version, served.use.source, served.swaps) == (2, "models", 1)
-        approved = "Version 2 is in production, approved by a person: it did not pass the gate."
+        approved = (
+            "Version 2 is in production, although it did not pass the gate when it was last "
+            "validated."
+        )
         assert served.use.why == named.use.why == approved
         assert (named.swaps, named.use.notice) == (0, "")
         client.delete_registered_model_alias(NAME, "production")
