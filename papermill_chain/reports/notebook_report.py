@@ -40,7 +40,9 @@ FORMS = [
     "text/plain",
 ]
 NUMBER = re.compile(
-    r"[-−+]?[\d.,\s]*\d(e[-+]?\d+)?(\s*±\s*[\d.,]+)?\s*%?|[-−]?inf|nan|<NA>|NaT|", re.IGNORECASE
+    r"[-−+]?[\d.,\s]*\d(e[-+]?\d+)?(\s*±\s*[\d.,]+)?\s*%?(\s*\([-−+\d.,%]+ to [-−+\d.,%]+\))?"
+    r"|[-−]?inf|nan|<NA>|NaT|",
+    re.IGNORECASE,
 )
 
 

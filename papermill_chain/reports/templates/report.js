@@ -7,6 +7,52 @@
     if (!inRun || (upwards && above !== "runs")) link.removeAttribute("href");
   });
 
+  const current = document.querySelector(".reports [aria-current=page]"); // on a phone the strip scrolls
+  if (current) current.closest("ol").scrollLeft = current.offsetLeft - current.closest("ol").offsetLeft;
+
+  // Tables of a report are sorted by a press on a head, and taken along as CSV.
+  const number = (text) => {
+    const found = text.replaceAll("−", "-").replaceAll(",", "").match(/^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?/i);
+    return found ? Number(found[0]) : null;
+  };
+  const letters = new Intl.Collator("en", { numeric: true });
+  const text = (cell) => cell.innerText.trim().replace(/\s+/g, " ");
+  const quoted = (value) => (/[",\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
+  document.querySelectorAll(".layout:not(.runs) .table > table").forEach((table, place) => {
+    const [body] = table.tBodies;
+    const heads = [...(table.tHead?.rows[0]?.cells ?? [])];
+    const regular = [...table.rows].every((row) => row.cells.length === heads.length);
+    if (!body || body.rows.length < 3 || table.tHead?.rows.length !== 1 || !regular) return;
+    const csv = [...table.rows].map((row) => [...row.cells].map((cell) => quoted(text(cell))).join(",")).join("\r\n");
+    const link = document.createElement("a");
+    const page = location.pathname.split("/").pop().replace(/\.html$/, "");
+    Object.assign(link, { download: `${page}-${place + 1}.csv`, textContent: "CSV", href: `data:text/csv;charset=utf-8,${encodeURIComponent(`${csv}\r\n`)}` });
+    link.setAttribute("aria-label", `Table ${place + 1} as CSV`);
+    link.className = "csv";
+    table.parentElement.after(link);
+    heads.forEach((head, column) => {
+      if (!text(head)) return;
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = "by";
+      button.append(...head.childNodes);
+      button.addEventListener("click", () => {
+        const up = head.getAttribute("aria-sort") !== "ascending";
+        const rows = [...body.rows].map((row) => [text(row.cells[column]), row]);
+        const numbers = rows.every(([value]) => !value || number(value) !== null);
+        rows.sort(([a], [b]) => {
+          if (!a || !b) return (a ? 0 : 1) - (b ? 0 : 1); // gaps last either way
+          const order = numbers ? number(a) - number(b) : letters.compare(a, b);
+          return up ? order : -order;
+        });
+        body.append(...rows.map(([, row]) => row));
+        heads.forEach((other) => other.removeAttribute("aria-sort"));
+        head.setAttribute("aria-sort", up ? "ascending" : "descending");
+      });
+      head.append(button);
+    });
+  });
+
   const folds = document.querySelectorAll("details.code");
   const toggle = document.getElementById("toggle");
   // A page opened from disk may be refused its storage; it then forgets the choice, no more.

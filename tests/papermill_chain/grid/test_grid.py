@@ -258,11 +258,14 @@ def test_the_summary_of_a_grid_by_hand():
         "seed": [("1", 0.3, 2), ("2", 0.8, 2)],  # (.2 + .4) / 2, (1.0 + .6) / 2
         "size": [(".2", 0.6, 2), (".3", 0.5, 2)],  # (.2 + 1.0) / 2, (.4 + .6) / 2
     }
-    assert [(word, count) for word, count, _ in best.bars] == [("line", 3), ("forest", 1)]
+    assert best.bars == [("line", 3, 0.75), ("forest", 1, 0.25)]  # 3 and 1 of 4
 
 
 def test_the_page_is_read_and_sorted_in_a_browser(explored, browser):
     folder = explored.folder
+    with visit(browser, folder.parent.parent / "index.html") as page:  # at once, without a run
+        page.get_by_role("link", name=folder.name).click()
+        assert page.title() == f"{folder.name} · Toy"
     with visit(browser, folder / "index.html", width=390, color_scheme="dark") as page:
         assert page.locator("b:text('luck')").count() == 0  # shown as it is, not as HTML
         assert not barriers(page)

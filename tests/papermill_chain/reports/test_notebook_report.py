@@ -206,6 +206,32 @@ def test_a_report_shows_its_cells_as_a_reader_wants_them(a_report):
     assert "$x_1 * x_2$" in page
 
 
+def test_a_table_is_sorted_by_its_heads_and_taken_along_as_csv(report, tmp_path, browser):
+    rows = [("a, b", "0.71 (0.61 to 0.81)"), ("c", "0.9 (0.8 to 1.0)"), ("d", ""), ("e", "−0.1")]
+    cells = "".join(f"<tr><td>{name}</td><td>{value}</td></tr>" for name, value in rows)
+    head = "<thead><tr><th>model</th><th>auc</th></tr></thead>"
+    table = html_output(f"<table>{head}<tbody>{cells}</tbody></table>")
+    page = report(notebook(new_code_cell("1", outputs=[table])))
+    assert page.source.count('<td class="number">') == 4  # an interval is not broken over lines
+    with visit(browser, tmp_path / "02_preparation.html") as shown:
+        names = lambda: shown.locator("tbody td:first-child").all_inner_texts()
+        auc = shown.get_by_role("button", name="auc")
+        auc.click()
+        assert names() == ["e", "a, b", "c", "d"]
+        auc.press("Enter")
+        assert names() == ["c", "a, b", "e", "d"]
+        with shown.expect_download() as download:
+            shown.get_by_role("link", name="Table 1 as CSV").click()
+        assert download.value.suggested_filename == "02_preparation-1.csv"
+        assert download.value.path().read_text("utf-8").splitlines() == [
+            "model,auc",
+            '"a, b",0.71 (0.61 to 0.81)',
+            "c,0.9 (0.8 to 1.0)",
+            "d,",
+            "e,−0.1",
+        ]
+
+
 def test_the_result_stands_first_and_once(report):
     said = {"application/vnd.chain.headline+json": {"text": "twin", "figures": {}}}
     shown = [markdown_output("- a detail"), markdown_output("It holds.", **said)]
