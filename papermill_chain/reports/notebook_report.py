@@ -29,6 +29,7 @@ _POINTER = (
 )
 RELATIVE = re.compile(r"(?!#|[a-zA-Z][\w+.-]*:)")  # an address in the same folder or near it
 NOTEBOOK = re.compile(r"(?:\./)?([\w-]+)\.ipynb(#.*)?")
+INTERVAL = re.compile(r"\([^()]*\d[^()]* to [^()]*\)")
 # Best picture first; scripts and widgets are not on the list, so they are never shown.
 FORMS = [
     "image/png",
@@ -40,7 +41,7 @@ FORMS = [
     "text/plain",
 ]
 NUMBER = re.compile(
-    r"[-−+]?[\d.,\s]*\d(e[-+]?\d+)?(\s*±\s*[\d.,]+)?\s*%?(\s*\([-−+\d.,%]+ to [-−+\d.,%]+\))?"
+    r"[-−+]?[\d.,\s]*\d(e[-+]?\d+)?(\s*±\s*[\d.,]+)?\s*%?(\s*\([-−+\d.,%]+\sto\s[-−+\d.,%]+\))?"
     r"|[-−]?inf|nan|<NA>|NaT|",
     re.IGNORECASE,
 )
@@ -214,14 +215,26 @@ def _tidy_tables(body: BeautifulSoup) -> None:
         frame = {"class": "table", "role": "region", "tabindex": "0", "aria-label": name}
         table.wrap(body.new_tag("div", attrs=frame))
         _join_headers(table)
+        _keep_intervals(table)
         rows = [row(["td", "th"], recursive=False) for row in table("tr")]
         width = max(map(len, rows), default=0)
         rows = [row for row in rows if len(row) == width]  # not headers that span columns
         for column in zip(*rows):
             data = [cell for cell in column if cell.find_parent("thead") is None]
             if data and all(NUMBER.fullmatch(cell.get_text(strip=True)) for cell in data):
+                kinds = (
+                    ["number", "interval"] if any("\xa0to" in str(c) for c in data) else ["number"]
+                )
                 for cell in column:
-                    cell["class"] = [*cell.get("class", []), "number"]
+                    cell["class"] = [*cell.get("class", []), *kinds]
+
+
+def _keep_intervals(table: Tag) -> None:
+    """Keep the ends of an interval on one line: it may follow its figure below, but not in two."""
+    for cell in table("td"):
+        if cell.string and INTERVAL.search(cell.string):
+            whole = INTERVAL.sub(lambda ends: ends[0].replace(" ", "\xa0"), cell.string)
+            cell.string = whole
 
 
 def _join_headers(table: Tag) -> None:

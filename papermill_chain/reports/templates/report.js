@@ -8,7 +8,7 @@
   });
 
   const current = document.querySelector(".reports [aria-current=page]"); // on a phone the strip scrolls
-  if (current) current.closest("ol").scrollLeft = current.offsetLeft - current.closest("ol").offsetLeft;
+  if (current) current.closest("ol").scrollLeft = current.offsetLeft - current.closest("ol").offsetLeft - 40;
 
   // Tables of a report are sorted by a press on a head, and taken along as CSV.
   const number = (text) => {

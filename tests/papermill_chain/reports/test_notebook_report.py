@@ -212,7 +212,8 @@ def test_a_table_is_sorted_by_its_heads_and_taken_along_as_csv(report, tmp_path,
     head = "<thead><tr><th>model</th><th>auc</th></tr></thead>"
     table = html_output(f"<table>{head}<tbody>{cells}</tbody></table>")
     page = report(notebook(new_code_cell("1", outputs=[table])))
-    assert page.source.count('<td class="number">') == 4  # an interval is not broken over lines
+    assert page.source.count('<td class="number interval">') == 4
+    assert "0.71 (0.61\xa0to\xa00.81)" in page.source  # an interval is not broken over lines
     with visit(browser, tmp_path / "02_preparation.html") as shown:
         names = lambda: shown.locator("tbody td:first-child").all_inner_texts()
         auc = shown.get_by_role("button", name="auc")
