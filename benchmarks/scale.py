@@ -31,8 +31,8 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from creditrisk.scoring.loading import load_scorer
 from creditrisk.scoring.scorer import Scorer
+from creditrisk.scoring.sources.loading import load_scorer
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "benchmarks")]

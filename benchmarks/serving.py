@@ -235,8 +235,8 @@ def prepare(place: Path, trees: int) -> None:
     from creditrisk.modelling import candidates
     from creditrisk.registry import mlflow_store, promotion
     from creditrisk.scoring.fast_path import golden_codes
-    from creditrisk.scoring.model_files import TRUSTED_TYPES, save_pickle, save_skops
-    from creditrisk.scoring.model_manifest import sealed
+    from creditrisk.scoring.sources.model_files import TRUSTED_TYPES, save_pickle, save_skops
+    from creditrisk.scoring.sources.model_manifest import sealed
 
     contract = read_contract(ROOT / "data/raw/datapackage.json")
     table = read_raw(ROOT / "data/raw/german_credit_data.csv", contract)
@@ -414,7 +414,7 @@ def in_process(place: Path, rounds: int, tables) -> None:
     """Put two tables: how far our answers are from the pickle's, and how much sooner they come."""
     import pandas as pd
 
-    from creditrisk.scoring.loading import load_scorer
+    from creditrisk.scoring.sources.loading import load_scorer
 
     records, stated, expected = json.loads((place / "sample.json").read_text())
     scorer = load_scorer(place / "models")

@@ -54,8 +54,8 @@ def score_portfolio(chosen: argparse.Namespace) -> int:
     from creditrisk.portfolio.job import Refused, Stopped
     from creditrisk.portfolio.scoring import score
     from creditrisk.portfolio.storage import NoStorage
-    from creditrisk.scoring.production import in_use
     from creditrisk.scoring.scorer import ModelRefused, NoReasons
+    from creditrisk.scoring.sources.production import in_use
     from work_units.errors import NoCluster
     from work_units.units import ADDRESS
 

@@ -16,7 +16,7 @@ import skops.io
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from creditrisk.scoring.model_manifest import KEY, sealed
+from creditrisk.scoring.sources.model_manifest import KEY, sealed
 
 MANIFEST, MLMODEL = "manifest.json", "MLmodel"
 

@@ -13,8 +13,8 @@ from creditrisk.data.encoding import encoder, target
 from creditrisk.data.examples import applications
 from creditrisk.data.raw_files.reading import read_raw
 from creditrisk.modelling import candidates
-from creditrisk.scoring.model_files import save_pickle, save_skops
-from creditrisk.scoring.model_manifest import sealed
+from creditrisk.scoring.sources.model_files import save_pickle, save_skops
+from creditrisk.scoring.sources.model_manifest import sealed
 
 RAW_FILE = ROOT / "data/raw/german_credit_data.csv"
 CONTRACT = read_contract(ROOT / "data/raw/datapackage.json")

@@ -22,8 +22,8 @@ from creditrisk.portfolio.job import (
 from creditrisk.portfolio.output import Files, Store
 from creditrisk.portfolio.reader import Batch, Unreadable, complaints, numbered_values, open_table
 from creditrisk.portfolio.storage import storage_of
-from creditrisk.scoring.loading import load_scorer
 from creditrisk.scoring.scorer import ModelRefused, Scorer
+from creditrisk.scoring.sources.loading import load_scorer
 from creditrisk.scoring.worst_case import assumed, worst_fields
 
 #: Rows that are read, scored and written at once, without and with reasons.

@@ -31,9 +31,9 @@ from creditrisk.portfolio.output import Store
 from creditrisk.portfolio.parts import find_parts
 from creditrisk.portfolio.run_folder import manifest, prepare
 from creditrisk.portfolio.storage import absolute, reaching
-from creditrisk.scoring.loading import load_scorer
 from creditrisk.scoring.lookup_tables import WORTH_COMPILED, compiled
 from creditrisk.scoring.scorer import NoReasons, Scorer
+from creditrisk.scoring.sources.loading import load_scorer
 from work_units.errors import MAX_WORKER_DEATHS, WorkersDied
 from work_units.local import run_local
 

@@ -8,7 +8,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from creditrisk.data.contract import Json
 from creditrisk.registry.mlflow_store import MODEL_NAME
-from creditrisk.scoring import production
+from creditrisk.scoring.sources import production
 
 #: Tags of a version: the decision in words, and the decision as one of the names below.
 GATE, RESULT = "gate", production.RESULT

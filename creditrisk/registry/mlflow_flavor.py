@@ -40,7 +40,8 @@ from sklearn.pipeline import Pipeline
 
 from creditrisk.data.contract import Contract, Json, Level
 from creditrisk.data.record_checks import InvalidRecords
-from creditrisk.scoring import loading, mlflow_files, model_files, model_manifest, scorer
+from creditrisk.scoring import scorer
+from creditrisk.scoring.sources import loading, mlflow_files, model_files, model_manifest
 from creditrisk.scoring.worst_case import worst_fields
 
 

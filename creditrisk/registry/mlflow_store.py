@@ -22,8 +22,8 @@ from creditrisk.data.contract import Contract, Json, Level
 from creditrisk.data.examples import applications
 from creditrisk.data.frame_codes import as_stated
 from creditrisk.registry import mlflow_flavor
-from creditrisk.scoring import mlflow_files, production
-from creditrisk.scoring.loading import load_scorer
+from creditrisk.scoring.sources import mlflow_files, production
+from creditrisk.scoring.sources.loading import load_scorer
 
 MODEL_NAME = production.MODEL_NAME
 EXPERIMENT = "Credit risk"
@@ -191,7 +191,7 @@ def load(version: str | int) -> Pipeline:
     Raises
     ------
     ModelRefused
-        As :func:`creditrisk.scoring.loading.load_scorer`.
+        As :func:`creditrisk.scoring.sources.loading.load_scorer`.
     """
     return load_scorer(f"models:/{MODEL_NAME}/{version}").pipeline
 

@@ -20,7 +20,7 @@ from creditrisk.registry.mlflow_store import (
     current,
 )
 from creditrisk.registry.sqlite_status import sqlite_file, why_not_a_store_of
-from creditrisk.scoring import mlflow_files
+from creditrisk.scoring.sources import mlflow_files
 
 ROLLBACK = "rollback: "  # how the reason of a rollback begins
 

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from creditrisk.data.examples import applications
-from creditrisk.scoring.model_files import HASHES
-from creditrisk.scoring.production import InUse, in_use
 from creditrisk.scoring.scorer import Scorer
+from creditrisk.scoring.sources.model_files import HASHES
+from creditrisk.scoring.sources.production import InUse, in_use
 
 log = logging.getLogger("creditrisk")
 
@@ -131,7 +131,7 @@ def mark(use: InUse) -> object:
     if source.startswith("models:/"):
         if "@" not in source:
             return source  # a version by number never changes
-        from creditrisk.scoring import mlflow_files
+        from creditrisk.scoring.sources import mlflow_files
 
         return mlflow_files.version_of(source)[0].version
     return tuple(_stamp(Path(source, name)) for name in FILES)

@@ -8,8 +8,8 @@ from pathlib import Path
 from creditrisk.data.contract import Json
 from creditrisk.data.missing_values import LEVEL, REFUSE
 from creditrisk.data.record_checks import InvalidRecords
-from creditrisk.scoring.loading import load_scorer
 from creditrisk.scoring.scorer import ModelRefused
+from creditrisk.scoring.sources.loading import load_scorer
 from creditrisk.serving.decision_log import Head, LogError, head_path, read_head, sealed
 from work_units.regular_files import open_regular
 

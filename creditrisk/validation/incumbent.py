@@ -8,8 +8,8 @@ from creditrisk.data.record_checks import InvalidRecords
 from creditrisk.metrics import intervals, ranking
 from creditrisk.metrics.costs import expected_cost
 from creditrisk.metrics.intervals import Interval
-from creditrisk.scoring.loading import load_scorer
 from creditrisk.scoring.scorer import ModelRefused, Scorer
+from creditrisk.scoring.sources.loading import load_scorer
 from creditrisk.validation.gate import Rule, Verdict
 from creditrisk.validation.gate_rules import passes_or
 

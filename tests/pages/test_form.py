@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from published import CONTRACT, ONE, THREE, publish
 from servers import start
 
-from creditrisk.scoring.loading import load_scorer
+from creditrisk.scoring.sources.loading import load_scorer
 
 STOPPED = "Version 1 did not pass the gate and is not in production; nothing is."
 

@@ -17,7 +17,7 @@ from creditrisk.data.frame_codes import as_stated
 from creditrisk.data.raw_files.reading import read_raw
 from creditrisk.modelling import candidates, scorecard
 from creditrisk.scoring.fast_path import golden_codes, make_scorer
-from creditrisk.scoring.model_files import TRUSTED_TYPES
+from creditrisk.scoring.sources.model_files import TRUSTED_TYPES
 
 CONTRACT = read_contract(ROOT / "data/raw/datapackage.json")
 TABLE = read_raw(ROOT / "data/raw/german_credit_data.csv", CONTRACT)

@@ -17,7 +17,7 @@ from creditrisk.data.descriptor import read_contract
 from creditrisk.data.encoding import decode, encoder
 from creditrisk.modelling import candidates, cross_validation, significance
 from creditrisk.scoring.fast_path import make_scorer
-from creditrisk.scoring.loading import load_scorer
+from creditrisk.scoring.sources.loading import load_scorer
 
 LOGISTIC = "Logistic Regression"
 

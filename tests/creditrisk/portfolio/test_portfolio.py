@@ -32,8 +32,8 @@ from creditrisk.portfolio.job import Refused
 from creditrisk.portfolio.output import Hashed
 from creditrisk.portfolio.scoring import score
 from creditrisk.scoring.fast_path import golden_codes
-from creditrisk.scoring.loading import load_scorer
 from creditrisk.scoring.scorer import Scorer
+from creditrisk.scoring.sources.loading import load_scorer
 
 CONTRACT = read_contract(ROOT / "data/raw/datapackage.json")
 

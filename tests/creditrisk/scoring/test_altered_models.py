@@ -13,9 +13,9 @@ import pytest
 from conftest import ROOT
 from published import ONE, publish
 
-from creditrisk.scoring.loading import load_scorer
-from creditrisk.scoring.model_manifest import KEY, sealed
 from creditrisk.scoring.scorer import ModelRefused
+from creditrisk.scoring.sources.loading import load_scorer
+from creditrisk.scoring.sources.model_manifest import KEY, sealed
 
 SECRET, OTHER = "only training and servers have it", "somebody else's idea of a key"
 

@@ -32,12 +32,13 @@ from creditrisk.data.raw_files.reading import read_raw
 from creditrisk.data.record_checks import InvalidRecords, record_problems
 from creditrisk.modelling import candidates
 from creditrisk.registry import mlflow_store, promotion
-from creditrisk.scoring import fast_path, mlflow_files
+from creditrisk.scoring import fast_path
 from creditrisk.scoring.fast_path import golden_codes, make_scorer
-from creditrisk.scoring.loading import load_scorer
-from creditrisk.scoring.model_files import save_pickle, save_skops
-from creditrisk.scoring.model_manifest import sealed
 from creditrisk.scoring.scorer import ModelRefused, NoReasons
+from creditrisk.scoring.sources import mlflow_files
+from creditrisk.scoring.sources.loading import load_scorer
+from creditrisk.scoring.sources.model_files import save_pickle, save_skops
+from creditrisk.scoring.sources.model_manifest import sealed
 from creditrisk.serving.model_reload import serve_from
 
 CONTRACT = read_contract(ROOT / "data/raw/datapackage.json")

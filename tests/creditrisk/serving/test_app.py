@@ -23,8 +23,8 @@ from servers import Running, creditrisk, load, read_answer, start
 from waitress import wasyncore
 
 from creditrisk import cli
-from creditrisk.scoring.loading import load_scorer
-from creditrisk.scoring.model_manifest import sealed
+from creditrisk.scoring.sources.loading import load_scorer
+from creditrisk.scoring.sources.model_manifest import sealed
 from creditrisk.serving import client, decision_log, http_server, replay
 from creditrisk.serving.app import create_app
 from creditrisk.serving.model_reload import serve_from

@@ -16,8 +16,8 @@ from creditrisk import cli
 from creditrisk.data.raw_files.reading import read_raw
 from creditrisk.modelling import candidates
 from creditrisk.registry import mlflow_store, promotion
-from creditrisk.scoring.loading import load_scorer
 from creditrisk.scoring.scorer import ModelRefused
+from creditrisk.scoring.sources.loading import load_scorer
 from creditrisk.serving import http_server
 from creditrisk.serving.app import create_app
 from creditrisk.serving.model_reload import serve_from

@@ -19,7 +19,7 @@ from creditrisk.metrics.intervals import Interval, share_interval
 from creditrisk.metrics.savings import Saving, saving_interval
 from creditrisk.modelling import candidates
 from creditrisk.registry import gate_result, mlflow_store, promotion, training_rows
-from creditrisk.scoring.loading import load_scorer
+from creditrisk.scoring.sources.loading import load_scorer
 from creditrisk.validation import fairness, gate, gate_rules, incumbent, model_card
 
 CONTRACT = read_contract(ROOT / "data/raw/datapackage.json")

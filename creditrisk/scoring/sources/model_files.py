@@ -10,8 +10,8 @@ from zipfile import ZIP_DEFLATED
 
 from sklearn.pipeline import Pipeline
 
-from creditrisk.scoring.model_manifest import EARLIER_LAYOUT
 from creditrisk.scoring.scorer import ModelRefused
+from creditrisk.scoring.sources.model_manifest import EARLIER_LAYOUT
 
 #: The files of a folder, and where its manifest has their sha256. Only the first is opened; the
 #: pickles are for people, and may be left off a server.

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from creditrisk.data.contract import Json
-from creditrisk.scoring.loading import load_scorer
 from creditrisk.scoring.scorer import ModelRefused, Scorer
+from creditrisk.scoring.sources.loading import load_scorer
 
 MODEL_NAME = "Credit_Risk_Model"
 PRODUCTION = "production"
@@ -76,7 +76,7 @@ class InUse:
         Raises
         ------
         ModelRefused
-            As :func:`creditrisk.scoring.loading.load_scorer`.
+            As :func:`creditrisk.scoring.sources.loading.load_scorer`.
         """
         scorer = load_scorer(self.source)
         named = self.by_default and self.in_production
@@ -260,7 +260,7 @@ def _from_sqlite(store: Path, model: str) -> Registry:
 def _from_mlflow(model: str) -> Registry:
     from mlflow.exceptions import MlflowException  # takes seconds
 
-    from creditrisk.scoring import mlflow_files
+    from creditrisk.scoring.sources import mlflow_files
 
     try:
         return Registry(*mlflow_files.known_of(model))

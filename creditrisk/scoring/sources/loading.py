@@ -10,9 +10,14 @@ from typing import Any
 
 from creditrisk.data.contract import Contract, Json
 from creditrisk.scoring.fast_path import make_scorer
-from creditrisk.scoring.model_files import HASHES, MODEL, open_skops, read
-from creditrisk.scoring.model_manifest import EARLIER_LAYOUT, check_files, compare, read_manifest
 from creditrisk.scoring.scorer import ModelRefused, Scorer
+from creditrisk.scoring.sources.model_files import HASHES, MODEL, open_skops, read
+from creditrisk.scoring.sources.model_manifest import (
+    EARLIER_LAYOUT,
+    check_files,
+    compare,
+    read_manifest,
+)
 
 #: The line of a registered model's MLmodel that names the module MLflow loads it with.
 LOADER = b"loader_module: creditrisk.registry.mlflow_flavor"
@@ -65,7 +70,7 @@ def _from_folder(folder: Path) -> Scorer:
 def _from_registry(uri: str) -> Scorer:
     from mlflow.exceptions import MlflowException  # takes seconds; a folder needs none of it
 
-    from creditrisk.scoring import mlflow_files
+    from creditrisk.scoring.sources import mlflow_files
 
     try:
         version, alias = mlflow_files.version_of(uri)
@@ -91,7 +96,7 @@ def scorer_of_artifact(files: dict[str, bytes], source: str) -> Scorer:
     Raises
     ------
     ModelRefused
-        As :func:`creditrisk.scoring.loading.load_scorer`.
+        As :func:`creditrisk.scoring.sources.loading.load_scorer`.
     """
     needed = {"manifest.json", "model.skops", "MLmodel"}
     if not needed <= set(files):
