@@ -126,8 +126,8 @@ def saves(saving: Saving, require: bool) -> Rule:
     Parameters
     ----------
     require
-        What cannot be told from the rule of thumb waits for a named person's approval; otherwise
-        it is a warning.
+        What is not distinguishable from the rule of thumb waits for a named person's approval;
+        otherwise it is a warning.
     """
     interval = saving.per_applicant
     figure = f"{interval} saved per applicant against {saving.over}"

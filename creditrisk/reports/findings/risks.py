@@ -61,12 +61,12 @@ def of_groups(test: pd.DataFrame, training: pd.DataFrame, floor: float) -> list[
             continue
         known = [row for row in (here, there) if row is not None]
         sure = any(row.high < floor for row in known)
-        told = [
+        places = [
             f"{place} {row.ratio:.2f} ({row.low:.2f} to {row.high:.2f}) of that of “{row.against}”"
             for place, row in (("on the test set", here), ("in training", there))
             if row is not None
         ]
-        text = f"Approval of “{name}” is {' and '.join(told)}."
+        text = f"Approval of “{name}” is {' and '.join(places)}."
         found.append((min(row.ratio for row in known), Risk(HIGH if sure else MEDIUM, text)))
     return [risk for _, risk in sorted(found, key=lambda pair: pair[0])]
 
