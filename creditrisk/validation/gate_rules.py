@@ -38,7 +38,7 @@ def better_than_chance(auc: Interval, held_out: Interval) -> list[Rule]:
         ),
         Rule(
             "ranks better than chance in cross-validation",
-            f"ROC-AUC {held_out}",
+            f"ROC-AUC {held_out}, the folds of one repeat taken together",
             passes_or(held_out.low > 0.5),
             "Where nothing can be learned, one test set in forty still looks as if something "
             "had been.",
