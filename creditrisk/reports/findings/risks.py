@@ -81,17 +81,20 @@ def of_segments(test: pd.DataFrame, training: pd.DataFrame) -> list[Risk]:
         held-out scores of the training set.
     """
     found = []
-    for who, here, there in (("training", training, test), ("the test set", test, training)):
+    for where, here, there in (
+        ("in training", training, test),
+        ("on the test set", test, training),
+    ):
         weak = here[here.high < here.implied]
         for key, row in weak.iterrows():
             other = there[there.high < there.implied].index
-            if who == "the test set" and key in other:
+            if here is test and key in other:
                 continue  # stands there already
             both = " and on the test set" if key in other else ""
             text = (
                 f"In {' '.join(map(str, key))} it ranks worse ({row.roc_auc:.3f}) than its scores "
-                f"imply ({row.implied:.3f}) in {who}{both}."
-            ).replace("in the test set", "on the test set")
+                f"imply ({row.implied:.3f}) {where}{both}."
+            )
             found.append(Risk(MEDIUM if both else LOW, text))
     return found
 
