@@ -10,11 +10,8 @@ from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from typing import Any
 
-from creditrisk.data import missing_values
-from creditrisk.data.missing_values import LEVEL, MISSING, REFUSE, VALUE
-
-#: A value that a category may take.
-Level = int | str
+from creditrisk.data.fields import AFTERWARDS, IGNORE, Field, Level
+from creditrisk.data.missing_values import VALUE
 
 #: A record or descriptor as it comes out of JSON.
 Json = dict[str, Any]
@@ -34,102 +31,29 @@ class ContractError(ValueError):
 
 
 @dataclass(frozen=True)
-class Field:
-    """One column: its type, unit and allowed values."""
+class Split:
+    """Which applications are kept to judge the model that is finished."""
 
-    name: str
-    title: str
-    description: str
-    type: str  # "integer" or "string"
-    unit: str
-    scale: str  # "log" for a quantity that spreads over orders of magnitude, else "linear"
-    required: bool
-    levels: tuple[Level, ...] | None  # allowed values in order, None for a plain number
-    ordered: bool
-    minimum: int | None
-    maximum: int | None
-    protected: bool = False  # decisions are audited by the groups of this column
-    groups_up_to: tuple[int, ...] = ()  # upper ends of a quantity's groups in that audit
-    missing_means: str = REFUSE  # what a blank in an application means, see missing_values
-    missing_label: str | None = None  # the name by which an applicant states it, if it is a level
-    labels: tuple[str, ...] = ()  # the levels in words, in their order, if they are codes
+    by: str = "random"  # or "date": the last part of the time; "group": whole groups
+    test_from: str = ""  # by date: the first day of the test set; empty for the last part
 
-    def worded(self, level: Level) -> str:
-        """A level with its words, if it is a code."""
-        if level in (self.levels or ()) and self.labels:
-            return f"{level}: {self.labels[(self.levels or ()).index(level)]}"
-        return str(level)
 
-    @property
-    def takes_blank(self) -> bool:
-        """Whether an application may leave this column blank."""
-        return not self.required and self.missing_means not in (LEVEL, REFUSE)
+@dataclass(frozen=True)
+class Costs:
+    """What wrong decisions cost, each in the same unit."""
 
-    @property
-    def choices(self) -> tuple[Level, ...]:
-        """The levels as an applicant states them: the label of a missing value is the last."""
-        return (self.levels or ()) + (() if self.missing_label is None else (self.missing_label,))
-
-    @property
-    def accepted(self) -> str:
-        """What an application may hold in this column, as text for a message."""
-        named = self.allowed if self.levels is None else ", ".join(map(str, self.choices))
-        return f"{named}, or null" if self.takes_blank else named
-
-    @property
-    def if_missing(self) -> str:
-        """Whether a value may be missing, and what a blank then means, for a data dictionary."""
-        if self.required:
-            return "no"
-        if self.missing_label is not None:
-            return f"yes, a known level, stated as “{self.missing_label}”"
-        worst = self.missing_means == missing_values.WORST
-        return f"yes; a blank {'counts as the worst value' if worst else 'is refused'}"
-
-    def stated(self, value: Level | None) -> Level | None:
-        """A value of the data as an applicant states it: a missing one by its label."""
-        return self.missing_label if value is None else value
-
-    @property
-    def all_levels(self) -> tuple[Level, ...]:
-        """The levels as a model uses them: a missing value is one more level, the last."""
-        return (self.levels or ()) + (() if self.required else (MISSING,))
-
-    @property
-    def bounds(self) -> tuple[int, int]:
-        """The smallest and the largest allowed value of a quantity.
-
-        Raises
-        ------
-        TypeError
-            If the column is a category.
-        """
-        if self.minimum is None or self.maximum is None:
-            raise TypeError(f"{self.name} is not a quantity")
-        return self.minimum, self.maximum
-
-    def takes(self, value: Level) -> bool:
-        """Whether a value of the right type is one of the levels, or lies within the bounds."""
-        if self.levels is not None:
-            return value in self.levels
-        low, high = self.bounds
-        return isinstance(value, int) and low <= value <= high
-
-    @property
-    def allowed(self) -> str:
-        """The levels, or the range with its unit, as text for a message."""
-        if self.levels is not None:
-            return ", ".join(map(str, self.levels))
-        return f"{self.minimum} to {self.maximum} {self.unit}".rstrip()
+    bad_accepted: float
+    good_rejected: float
 
 
 @dataclass(frozen=True)
 class Contract:
     """The raw file: its columns, its target, and its recorded size, hash and source."""
 
-    fields: tuple[Field, ...]  # the applicant's columns, without the target
+    fields: tuple[Field, ...]  # the applicant's columns that a model may use, without the target
     target: Field
-    positive: str  # the target's level that counts as 1
+    good: tuple[Level, ...]  # the target's spellings that count as 1
+    bad: tuple[Level, ...]  # those that count as 0
     row_number: str | None  # header of the column that numbers the rows
     missing_values: tuple[str, ...]
     sha256: str | None
@@ -140,8 +64,23 @@ class Contract:
     caveats: tuple[str, ...] = ()  # known errors of the data, shown with every figure
     period: str = ""  # when the applications were made, "1973 to 1975"
     default_definition: str = ""  # what makes an outcome bad, and observed for how long
+    excluded: tuple[Level, ...] = ()  # the target's spellings whose rows are left out
+    others: tuple[Field, ...] = ()  # columns with another role than to be learned from
+    population: str = ""  # whose applications these are
+    costs: Costs | None = None
+    real_bad_rate: float | None = None  # among those on whom the model will decide
+    model_name: str = ""  # in the registry
+    split: Split = Split()
+    paths: tuple[str, ...] = ()  # of the raw file, beside the descriptor; a pattern or a URL too
+    delimiter: str = ","
+    encoding: str = "utf-8"
     #: The descriptor that all this was read from; it is saved with a model.
     package: Json = dataclass_field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def positive(self) -> Level:
+        """The first of the target's spellings that count as 1."""
+        return self.good[0]
 
     @property
     def numbers(self) -> list[Field]:
@@ -160,8 +99,20 @@ class Contract:
 
     @property
     def columns(self) -> list[Field]:
-        """Every column of the raw file but the row number, the target last."""
-        return [*self.fields, self.target]
+        """Every column that is read from the raw file but the row number, the target last."""
+        return [*self.fields, *self.carried, self.target]
+
+    @property
+    def carried(self) -> list[Field]:
+        """The columns that go with an application and are never learned from: id, date and so on.
+
+        Those that are ignored, or known only after the outcome, are not even read.
+        """
+        return [field for field in self.others if field.role not in (IGNORE, AFTERWARDS)]
+
+    def of_role(self, role: str) -> Field | None:
+        """The column of one role, such as the date of application; None if there is none."""
+        return next((field for field in self.others if field.role == role), None)
 
     def without(self, names: Iterable[str]) -> "Contract":
         """The contract without some of the applicant's columns.

@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 
 from creditrisk.data import missing_values
-from creditrisk.data.contract import Contract, ContractError, Field, Json, Level
+from creditrisk.data.contract import Contract, ContractError, Json
+from creditrisk.data.fields import Field, Level
 from creditrisk.data.missing_values import MISSING, REFUSE
 from creditrisk.data.remedies import restore
 from work_units.regular_files import open_regular
@@ -60,7 +61,8 @@ def parse_contract(package: Json, subject: str = "the contract") -> Contract:
         contract = Contract(
             fields=tuple(field for field in fields if field.name != target["field"]),
             target=next(field for field in fields if field.name == target["field"]),
-            positive=target["positive"],
+            good=(target["positive"],),
+            bad=_other_levels(resource, target),
             row_number=resource.get("rowNumber"),
             missing_values=tuple(resource["schema"].get("missingValues", [""])),
             sha256=resource.get("hash", "").removeprefix("sha256:") or None,
@@ -81,6 +83,12 @@ def parse_contract(package: Json, subject: str = "the contract") -> Contract:
     if problems:
         raise ContractError(subject, problems, _REMEDY)
     return contract
+
+
+def _other_levels(resource: Json, target: Json) -> tuple[Level, ...]:
+    entry = next(each for each in resource["schema"]["fields"] if each["name"] == target["field"])
+    levels = entry.get("constraints", {}).get("enum", ())
+    return tuple(level for level in levels if level != target["positive"])
 
 
 def _field(entry: Json) -> Field:

@@ -7,8 +7,9 @@ from itertools import accumulate
 import numpy as np
 import pandas as pd
 
-from creditrisk.data.contract import Contract, Field, Level
+from creditrisk.data.contract import Contract
 from creditrisk.data.encoding import decode, encoded_columns, matrix_columns
+from creditrisk.data.fields import Field, Level
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,14 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from creditrisk.data.contract import Contract, ContractError, Field
+from creditrisk.data.contract import Contract, ContractError
+from creditrisk.data.fields import Field
 from creditrisk.data.missing_values import MISSING
 
 
 def target(frame: pd.DataFrame, contract: Contract) -> pd.Series:
     """The target of each row as int64: 1 = good risk, 0 = bad risk."""
-    return (frame[contract.target.name] == contract.positive).astype("int64")
+    return frame[contract.target.name].isin(contract.good).astype("int64")
 
 
 def levels_with_missing(values: pd.Series, field: Field) -> pd.Series:

@@ -2,7 +2,8 @@
 
 import math
 
-from creditrisk.data.contract import Contract, Field, Level
+from creditrisk.data.contract import Contract
+from creditrisk.data.fields import Field, Level
 
 #: Where in a quantity's range each example lies.
 _SHARES = (0.2, 0.35, 0.5)

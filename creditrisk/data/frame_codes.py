@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from creditrisk.data.contract import Contract, Field, Level
+from creditrisk.data.contract import Contract
 from creditrisk.data.domain import Domain
+from creditrisk.data.fields import Field, Level
 from creditrisk.data.record_checks import InvalidRecords, RecordProblem, record_problems
 
 

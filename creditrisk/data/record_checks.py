@@ -3,7 +3,8 @@
 import math
 from typing import NamedTuple
 
-from creditrisk.data.contract import Contract, Field, Json, did_you_mean
+from creditrisk.data.contract import Contract, Json, did_you_mean
+from creditrisk.data.fields import Field
 
 
 class Problem(NamedTuple):

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from creditrisk.data.contract import Contract, Field
+from creditrisk.data.contract import Contract
 from creditrisk.data.encoding import encoded_columns, levels_with_missing
+from creditrisk.data.fields import Field
 
 #: How often some limit of :func:`stability_table` is passed although nothing has changed.
 FALSE_ALARMS = 0.05

@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from creditrisk.data.contract import Field
 from creditrisk.data.encoding import levels_with_missing
+from creditrisk.data.fields import Field
 from creditrisk.metrics.intervals import share_interval
 
 #: The information value from which on a variable is called so (Siddiqi 2006).

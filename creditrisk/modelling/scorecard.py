@@ -11,8 +11,9 @@ import pandas as pd
 from scipy.special import logit
 from sklearn.pipeline import Pipeline
 
-from creditrisk.data.contract import Contract, Field, Level
+from creditrisk.data.contract import Contract
 from creditrisk.data.domain import Domain, domain
+from creditrisk.data.fields import Field, Level
 from creditrisk.data.missing_values import MISSING, VALUE, WORST
 
 

@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from creditrisk.data.contract import Contract, Field
+from creditrisk.data.contract import Contract
 from creditrisk.data.domain import Domain
+from creditrisk.data.fields import Field
 from creditrisk.data.record_checks import record_problems
 
 BLOCK = 8 * 2**20  # bytes of a CSV file read at once

@@ -38,7 +38,8 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 from sklearn.pipeline import Pipeline
 
-from creditrisk.data.contract import Contract, Json, Level
+from creditrisk.data.contract import Contract, Json
+from creditrisk.data.fields import Level
 from creditrisk.data.record_checks import InvalidRecords
 from creditrisk.scoring import scorer
 from creditrisk.scoring.sources import loading, mlflow_files, model_files, model_manifest

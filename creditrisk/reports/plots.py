@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.pyplot import subplots
 from matplotlib.ticker import LogLocator, NullLocator, PercentFormatter, StrMethodFormatter
 
-from creditrisk.data.contract import Field
+from creditrisk.data.fields import Field
 
 GOOD, BAD, QUIET = "#0173b2", "#de8f05", "#6b6b6b"
 HATCH = "///"

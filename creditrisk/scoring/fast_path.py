@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from creditrisk.data.contract import Contract, Level
+from creditrisk.data.contract import Contract
 from creditrisk.data.domain import Domain, domain
 from creditrisk.data.encoding import matrix_columns
+from creditrisk.data.fields import Level
 from creditrisk.data.record_checks import record_problems
 from creditrisk.scoring.lookup_tables import Forest
 from creditrisk.scoring.scorer import ModelRefused, Scorer, good_probability

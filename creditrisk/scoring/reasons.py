@@ -20,8 +20,9 @@ import numpy as np
 import pandas as pd
 from scipy.special import logit
 
-from creditrisk.data.contract import Contract, Field, Level
+from creditrisk.data.contract import Contract
 from creditrisk.data.domain import Domain
+from creditrisk.data.fields import Field, Level
 
 #: The largest number of reasons for one application.
 MOST = 4

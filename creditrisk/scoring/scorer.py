@@ -8,8 +8,9 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
-from creditrisk.data.contract import Contract, Json, Level
+from creditrisk.data.contract import Contract, Json
 from creditrisk.data.domain import Domain
+from creditrisk.data.fields import Level
 from creditrisk.data.frame_codes import frame_codes
 from creditrisk.data.record_checks import InvalidRecords, RecordProblem, record_problems
 from creditrisk.scoring.lookup_tables import LookupTables

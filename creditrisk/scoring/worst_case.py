@@ -10,8 +10,8 @@ from itertools import product
 
 import numpy as np
 
-from creditrisk.data.contract import Field, Level
 from creditrisk.data.domain import Domain
+from creditrisk.data.fields import Field, Level
 from creditrisk.data.missing_values import MISSING, WORST
 from creditrisk.scoring.reasons import Many
 

@@ -1,7 +1,8 @@
 """The API's description in OpenAPI 3.1, made from the contract of the model that is served."""
 
-from creditrisk.data.contract import Contract, Field, Json
+from creditrisk.data.contract import Contract, Json
 from creditrisk.data.examples import applications
+from creditrisk.data.fields import Field
 from creditrisk.scoring.reasons import MOST
 from creditrisk.scoring.scorer import Scorer
 

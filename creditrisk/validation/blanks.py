@@ -8,7 +8,7 @@ a field blank would pay, which is why the contract says what a blank means, see
 import numpy as np
 import pandas as pd
 
-from creditrisk.data.contract import Field
+from creditrisk.data.fields import Field
 from creditrisk.data.missing_values import LEVEL, WORST
 from creditrisk.scoring.scorer import Scorer
 

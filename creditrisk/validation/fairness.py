@@ -11,8 +11,9 @@ import pandas as pd
 from fairlearn.metrics import MetricFrame, false_positive_rate, selection_rate, true_positive_rate
 from scipy.stats.contingency import relative_risk
 
-from creditrisk.data.contract import Contract, Field
+from creditrisk.data.contract import Contract
 from creditrisk.data.encoding import levels_with_missing
+from creditrisk.data.fields import Field
 from creditrisk.metrics.intervals import Interval, share_interval
 from creditrisk.metrics.ranking import FEW, auc_interval, too_few_to_judge
 

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import stats
 from scipy.special import expit, logit
 
-from creditrisk.data.contract import Field, Level
+from creditrisk.data.fields import Field, Level
 from creditrisk.data.missing_values import MISSING
 from creditrisk.metrics.ranking import placements
 from creditrisk.scoring.scorer import Scorer

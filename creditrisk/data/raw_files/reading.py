@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from creditrisk.data.contract import Contract, ContractError, Field, did_you_mean
+from creditrisk.data.contract import Contract, ContractError, did_you_mean
 from creditrisk.data.encoding import column_dtype
+from creditrisk.data.fields import Field
 from creditrisk.data.raw_files.limits import Content, check_table, read_content
 from creditrisk.data.remedies import restore
 from work_units.regular_files import open_regular

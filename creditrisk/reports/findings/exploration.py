@@ -2,7 +2,8 @@
 
 import pandas as pd
 
-from creditrisk.data.contract import Contract, Field
+from creditrisk.data.contract import Contract
+from creditrisk.data.fields import Field
 from creditrisk.metrics.intervals import Interval
 from creditrisk.metrics.weight_of_evidence import STRENGTHS
 

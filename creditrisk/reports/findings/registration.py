@@ -5,7 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from creditrisk.data.contract import Contract, Level
+from creditrisk.data.contract import Contract
+from creditrisk.data.fields import Level
 from creditrisk.data.missing_values import MISSING
 from creditrisk.modelling.refit_stability import RefitStability
 
