@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
-from creditrisk.data import dates
 from creditrisk.data.contract import Json
 from creditrisk.data.fields import INPUT, QUANTITIES, TYPES, Field, Level, SpecialCode, TextFormat
 from creditrisk.data.missing_values import REFUSE
+from creditrisk.data.notation import dates
 from creditrisk.data.package.properties import CONSTRAINTS, FIELD, is_number, misused, shown
 
 _DATES = ("date", "yearmonth")
