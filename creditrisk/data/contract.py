@@ -74,6 +74,8 @@ class Contract:
     paths: tuple[str, ...] = ()  # of the raw file, beside the descriptor; a pattern or a URL too
     delimiter: str = ","
     encoding: str = "utf-8"
+    quote_char: str = '"'
+    skip_initial_space: bool = False  # whether blanks after a delimiter are no part of a cell
     #: The descriptor that all this was read from; it is saved with a model.
     package: Json = dataclass_field(default_factory=dict, repr=False, compare=False)
 

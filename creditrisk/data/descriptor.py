@@ -4,12 +4,16 @@ It is a Frictionless Data Package with a Table Schema, and a few properties of o
 """
 
 import json
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
-from creditrisk.data import missing_values
-from creditrisk.data.contract import Contract, ContractError, Json
-from creditrisk.data.fields import Field, Level
-from creditrisk.data.missing_values import MISSING, REFUSE
+from creditrisk.data.contract import Contract, ContractError, Costs, Json, Split
+from creditrisk.data.fields import INPUT, Field
+from creditrisk.data.notation import dates
+from creditrisk.data.package import contradictions, outcome, properties
+from creditrisk.data.package.columns import column
+from creditrisk.data.package.properties import misused
 from creditrisk.data.remedies import restore
 from work_units.regular_files import open_regular
 
@@ -17,28 +21,35 @@ from work_units.regular_files import open_regular
 MOST_BYTES = 10_000_000
 
 _REMEDY = "mend the part that is named"
+_ANSWER = "set the property that answers a question, and delete the question from its review"
 
 
-def read_contract(path: str | Path) -> Contract:
+def read_contract(path: str | Path, *, open_questions: bool = False) -> Contract:
     """Read the contract of the one table that a data package describes.
 
     Parameters
     ----------
     path
         A ``datapackage.json``.
+    open_questions
+        Whether the descriptor may hold questions (``review``) that nobody has answered yet.
 
     Raises
     ------
     ContractError
-        If the descriptor is missing, is no JSON, or lacks a part the project needs.
+        If the descriptor is missing, is no JSON, lacks a part the project needs, contradicts
+        itself, has a property that is unknown, or asks a question.
     """
     try:
         with open_regular(path) as file:
-            package = json.loads(file.read(MOST_BYTES).decode("utf-8"))
-        return parse_contract(package, str(path))
+            text = file.read(MOST_BYTES).decode("utf-8-sig")
+        package = json.loads(text, object_pairs_hook=_object)
+        return parse_contract(package, str(path), open_questions=open_questions)
     except OSError as error:
         cause: Exception = error
         problems = [f"cannot be read ({error.strerror})"]
+    except _OpenQuestions:
+        raise
     except ContractError as error:
         problems, cause = error.problems, error
     except (ValueError, RecursionError) as error:
@@ -46,134 +57,159 @@ def read_contract(path: str | Path) -> Contract:
     raise ContractError(str(path), problems, f"{_REMEDY}, or {restore(Path(path))}") from cause
 
 
-def parse_contract(package: Json, subject: str = "the contract") -> Contract:
+def parse_contract(
+    package: Json, subject: str = "the contract", *, open_questions: bool = False
+) -> Contract:
     """The contract that a data package's content describes; ``subject`` names it in errors.
 
     Raises
     ------
     ContractError
-        If the content lacks a part the project needs or contradicts itself.
+        As :func:`read_contract`.
     """
-    try:
-        resource = package["resources"][0]
-        fields = [_field(entry) for entry in resource["schema"]["fields"]]
-        target = resource["target"]
-        contract = Contract(
-            fields=tuple(field for field in fields if field.name != target["field"]),
-            target=next(field for field in fields if field.name == target["field"]),
-            good=(target["positive"],),
-            bad=_other_levels(resource, target),
-            row_number=resource.get("rowNumber"),
-            missing_values=tuple(resource["schema"].get("missingValues", [""])),
-            sha256=resource.get("hash", "").removeprefix("sha256:") or None,
-            rows=resource.get("rows"),
-            title=package["title"],
-            source=package["sources"][0]["title"],
-            licence=package["licenses"][0]["title"],
-            caveats=tuple(resource.get("caveats", ())),
-            period=resource.get("period", ""),
-            default_definition=resource.get("defaultDefinition", ""),
-            package=package,
-        )
-    except (KeyError, IndexError, StopIteration) as error:
-        raise ContractError(subject, [f"has no {error or 'target field'}"], _REMEDY) from error
-    except (ValueError, TypeError, AttributeError) as error:
-        raise ContractError(subject, [f"is no data package ({error})"], _REMEDY) from error
-    problems = _contradictions(contract)
+    problems = _misused(package)
     if problems:
         raise ContractError(subject, problems, _REMEDY)
+    resource = package["resources"][0]
+    fields: list[Field] = []
+    for entry in resource["schema"]["fields"]:
+        spellings = outcome.spellings(resource["target"]) if _is_target(entry, resource) else ()
+        try:
+            fields.append(column(entry, spellings))
+        except ValueError as error:
+            problems += error.args
+    if problems:
+        raise ContractError(subject, problems, _REMEDY)
+    problems = outcome.problems(resource["target"], fields)
+    if problems:
+        raise ContractError(subject, problems, _REMEDY)
+    contract = _contract(package, resource, fields)
+    for field, entry in zip(fields, resource["schema"]["fields"]):
+        found = contradictions.in_column(
+            field, entry, field is contract.target, contract.missing_values
+        )
+        problems += [f"{field.name}: {problem}" for problem in found]
+    problems += contradictions.in_table(contract, fields) + _test_from_problems(contract)
+    problems += _key_problems(resource["schema"], contract)
+    if problems:
+        raise ContractError(subject, problems, _REMEDY)
+    questions = [f"the table: {question}" for question in resource.get("review", ())]
+    for entry in resource["schema"]["fields"]:
+        questions += [f"{entry['name']}: {question}" for question in entry.get("review", ())]
+    if questions and not open_questions:
+        raise _OpenQuestions(subject, questions, _ANSWER)
     return contract
 
 
-def _other_levels(resource: Json, target: Json) -> tuple[Level, ...]:
-    entry = next(each for each in resource["schema"]["fields"] if each["name"] == target["field"])
-    levels = entry.get("constraints", {}).get("enum", ())
-    return tuple(level for level in levels if level != target["positive"])
+class _OpenQuestions(ContractError):
+    """A descriptor that is sound but for questions that are not answered."""
 
 
-def _field(entry: Json) -> Field:
-    rules = entry.get("constraints", {})
-    return Field(
-        name=entry["name"],
-        title=entry.get("title") or entry["name"],
-        description=entry.get("description", ""),
-        type=entry["type"],
-        unit=entry.get("unit", ""),
-        scale=entry.get("scale", "linear"),
-        required=rules.get("required", False),
-        levels=tuple(rules["enum"]) if "enum" in rules else None,
-        ordered=entry.get("categoriesOrdered", False),
-        minimum=rules.get("minimum"),
-        maximum=rules.get("maximum"),
-        protected=entry.get("protected", False),
-        groups_up_to=tuple(entry.get("groupsUpTo", ())),
-        missing_means=entry.get("missingMeans", REFUSE),
-        missing_label=entry.get("missingLabel"),
-        labels=_labels(entry, rules.get("enum", [])),
+def _object(pairs: list[tuple[str, object]]) -> Json:
+    """A JSON object, which names each of its properties once."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        doubled = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"an object names {doubled!r} twice")
+    return found
+
+
+def _misused(package: Json) -> list[str]:
+    """What is wrong with the properties of all parts but the columns."""
+    if not isinstance(package, dict):
+        return ["is no data package (it is no object)"]
+    problems = misused(package, properties.PACKAGE, "the package", "resources")
+    if "title" not in package and "name" not in package:
+        problems.append("the package has no 'title'")
+    resources = package.get("resources", [])
+    if not problems and len(resources) != 1:
+        problems.append(
+            f"the package has {len(resources)} resources; allowed exactly one, as a model reads"
+            " one table"
+        )
+    if problems:
+        return problems
+    resource = resources[0]
+    parts = [
+        ("dialect", properties.DIALECT, ""),
+        ("schema", properties.SCHEMA, "fields"),
+        ("target", properties.TARGET, "field"),
+        ("split", properties.SPLIT, ""),
+        ("costs", properties.COSTS, "badAccepted goodRejected"),
+    ]
+    problems = misused(resource, properties.RESOURCE, "the table", "schema target")
+    for name, known, needed in parts:
+        if isinstance(resource.get(name), dict):
+            problems += misused(resource[name], known, name, needed)
+    try:
+        "a,b\n".encode(resource.get("encoding", "utf-8")).decode("ascii", "ignore")
+    except (LookupError, UnicodeError, TypeError, ValueError):
+        problems.append(f"the table: encoding {resource['encoding']!r} is unknown; such as utf-8")
+    return problems
+
+
+def _is_target(entry: Json, resource: Json) -> bool:
+    return bool(entry.get("name") == resource["target"]["field"])
+
+
+def _test_from_problems(contract: Contract) -> list[str]:
+    text = contract.split.test_from
+    for type in ("date", "yearmonth") if text else ():
+        try:
+            dates.number_of(text, type)
+            return []
+        except ValueError:
+            pass
+    return [f"split: testFrom is {text!r}; allowed a date such as 2024-01-31"] if text else []
+
+
+def _key_problems(schema: Json, contract: Contract) -> list[str]:
+    key, id = schema.get("primaryKey"), contract.of_role("id")
+    if key is None or (id is not None and key in (id.name, [id.name])):
+        return []
+    return [f"primaryKey is {key!r}; allowed the column with the role 'id'"]
+
+
+def _contract(package: Json, resource: Json, fields: Sequence[Field]) -> Contract:
+    target, dialect = resource["target"], resource.get("dialect", {})
+    result = next(field for field in fields if field.name == target["field"])
+    others = [level for level in result.levels or () if level != target.get("positive")]
+    path, costs, split = resource.get("path", ()), resource.get("costs"), resource.get("split", {})
+    title = package.get("title") or package["name"]
+    name = re.sub("[^A-Za-z0-9_.-]", "_", package.get("name") or title)
+    return Contract(
+        fields=tuple(each for each in fields if each.role == INPUT and each is not result),
+        target=result,
+        good=(target["positive"],) if "positive" in target else tuple(target["good"]),
+        bad=tuple(others) if "positive" in target else tuple(target["bad"]),
+        row_number=resource.get("rowNumber"),
+        missing_values=tuple(resource["schema"].get("missingValues", [""])),
+        sha256=resource.get("hash", "").removeprefix("sha256:") or None,
+        rows=resource.get("rows"),
+        title=title,
+        source=_title(resource.get("sources") or package.get("sources")),
+        licence=_title(resource.get("licenses") or package.get("licenses")),
+        caveats=tuple(resource.get("caveats", ())),
+        period=resource.get("period", ""),
+        default_definition=resource.get("defaultDefinition", ""),
+        excluded=tuple(target.get("exclude", ())),
+        others=tuple(each for each in fields if each.role != INPUT),
+        population=resource.get("population", ""),
+        costs=Costs(costs["badAccepted"], costs["goodRejected"]) if costs else None,
+        real_bad_rate=resource.get("realBadRate"),
+        model_name=package.get("modelName") or f"Credit_Risk_Model_{name}",
+        split=Split(split.get("by", "random"), split.get("testFrom", "")),
+        paths=(path,) if isinstance(path, str) else tuple(path),
+        delimiter=dialect.get("delimiter", ","),
+        encoding=resource.get("encoding", "utf-8"),
+        quote_char=dialect.get("quoteChar", '"'),
+        skip_initial_space=dialect.get("skipInitialSpace", False),
+        package=package,
     )
 
 
-def _labels(entry: Json, levels: list[Level]) -> tuple[str, ...]:
-    """The levels in words, as Frictionless' ``categories`` give them; none if it gives none.
-
-    Raises
-    ------
-    ValueError
-        If it gives words for some levels only.
-    """
-    given = {
-        each["value"]: each["label"]
-        for each in entry.get("categories", [])
-        if isinstance(each, dict) and "label" in each
-    }
-    if given and set(given) != set(levels):
-        raise ValueError(f"{entry['name']}: categories need a label for each level of the enum")
-    return tuple(str(given[level]) for level in levels) if given else ()
-
-
-def _contradictions(contract: Contract) -> list[str]:
-    """One sentence for each part of the descriptor that the project does not support."""
-    problems = []
-    for field in contract.columns:
-        if field.scale not in ("linear", "log") or (
-            field.scale == "log" and (field.minimum or 0) < 1
-        ):
-            problems.append(f"{field.name}: scale is linear, or log with a minimum of at least 1")
-        if field.type not in ("integer", "string"):
-            problems.append(f"{field.name}: type {field.type!r}; allowed integer, string")
-        if field.levels is None:
-            if field.type != "integer" or field.minimum is None or field.maximum is None:
-                problems.append(f"{field.name}: give an enum, or type integer, minimum and maximum")
-            elif not field.required:
-                problems.append(f"{field.name}: a quantity must be required")
-        elif MISSING in field.levels:
-            problems.append(f"{field.name}: {MISSING!r} is reserved for missing values")
-        if field.protected and field.levels is None and not field.groups_up_to:
-            problems.append(f"{field.name}: a protected quantity needs groupsUpTo")
-    problems += _missing_values_contradictions(contract)
-    levels = contract.target.levels or ()
-    if contract.positive not in levels:
-        problems.append(f"positive class {contract.positive!r} is no level of the target")
-    elif len(levels) != 2:
-        problems.append("the target needs exactly two levels")
-    return problems
-
-
-def _missing_values_contradictions(contract: Contract) -> list[str]:
-    """What is wrong with the descriptor's ``missingMeans`` and ``missingLabel``."""
-    problems = []
-    entries = {e["name"]: e for e in contract.package["resources"][0]["schema"]["fields"]}
-    for field in contract.columns:
-        found = missing_values.problems(
-            entries[field.name], field.required, field.levels or (), contract.missing_values
-        )
-        problems += [f"{field.name}: {problem}" for problem in found]
-    if not problems:
-        problems += missing_values.too_many_combinations(
-            {
-                field.name: len(field.levels or ()) + 1
-                for field in contract.fields
-                if field.missing_means == missing_values.WORST
-            }
-        )
-    return problems
+def _title(listed: list[Json] | None) -> str:
+    """The title of the first source or licence."""
+    first = listed[0] if listed else {}
+    return str(first.get("title") or first.get("name") or first.get("path") or "not stated")

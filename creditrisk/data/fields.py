@@ -203,11 +203,17 @@ class Field:
     def takes(self, value: Value) -> bool:
         """Whether a typed value is one of the levels, or lies within the bounds."""
         if self.levels is not None:
-            return value in self.levels or (self.unlisted is not None and isinstance(value, str))
+            return value in self.levels or self._counts_as_unlisted(value)
         if isinstance(value, bool) or not isinstance(value, int | float):
             return False
         low, high = self.limits
         return value in self.special_values or low <= value <= high
+
+    def _counts_as_unlisted(self, value: Value) -> bool:
+        """Whether a text is another than the levels; one with blanks around a level is an error."""
+        if self.unlisted is None or not isinstance(value, str):
+            return False
+        return value.strip() not in ("", *(self.levels or ()))
 
     @property
     def allowed(self) -> str:

@@ -3,7 +3,7 @@
 In the raw data a missing value is what the source recorded, and a model learns from it as from any
 other value. An applicant who leaves a field blank is another matter: where missing happens to be a
 good sign, a blank would buy approval. So the descriptor gives a column that may be missing one of
-three meanings (``missingMeans``):
+four meanings (``missingMeans``):
 
 ``level``
     In the data, missing is the code of a known state, which has a name (``missingLabel``). Whoever
@@ -12,6 +12,8 @@ three meanings (``missingMeans``):
     A blank is refused. This holds where nothing is said.
 ``worst``
     A blank is scored as whatever gives that applicant the lowest probability.
+``value``
+    A blank is a value like any other, as in the data; for columns in which nobody gains by it.
 """
 
 from collections.abc import Collection, Mapping
@@ -21,10 +23,7 @@ from typing import Any
 #: The level that stands for "no value given"; no column may have a level of that name.
 MISSING = "missing"
 
-LEVEL, REFUSE, WORST = MEANINGS = ("level", "refuse", "worst")
-
-#: In applications that are in the coding of the data a blank is a value; no descriptor says so.
-VALUE = "value"
+LEVEL, REFUSE, WORST, VALUE = MEANINGS = ("level", "refuse", "worst", "value")
 
 #: The most combinations of values for which the blanks of one application may stand.
 MOST_COMBINATIONS = 4096
