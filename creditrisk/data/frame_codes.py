@@ -69,7 +69,7 @@ def as_stated(frame: pd.DataFrame, contract: Contract) -> pd.DataFrame:
 
 def _column_codes(column: pd.Series, field: Field, read: Reader, blank: float) -> np.ndarray:
     """The code of each value of a column, NaN for one that is not allowed."""
-    if field.levels is None and column.dtype.kind in "iuf":
+    if field.levels is None and column.dtype.kind in ("iuf" if _may_be_float(field) else "iu"):
         return _quantity_codes(column.to_numpy().astype(float), field, blank)
     if pd.api.types.is_integer_dtype(column) or isinstance(column.dtype, pd.StringDtype):
         # One type throughout: ask once for each distinct value.
@@ -88,6 +88,11 @@ def _column_codes(column: pd.Series, field: Field, read: Reader, blank: float) -
 
     found = [code(value) for value in (*distinct, None)]  # code -1, the last, is a missing value
     return np.asarray(np.array(found)[numbers])
+
+
+def _may_be_float(field: Field) -> bool:
+    """Whether floats are how pandas holds a quantity's values, and no other type sent."""
+    return not (field.whole and field.required)
 
 
 def _quantity_codes(values: np.ndarray, field: Field, blank: float) -> np.ndarray:
