@@ -41,27 +41,34 @@ def encoder(contract: Contract) -> ColumnTransformer:
     ColumnTransformer
         Ready to ``transform`` a frame of shape (n, columns) to one of shape (n, encoded columns).
     """
-    categories = [field.name for field in contract.categories]
-    levels = [np.array(field.all_levels, dtype=object) for field in contract.categories]
-    # Two imputers because pandas hands over NaN, and JSON's null arrives as None.
-    fill = {"strategy": "constant", "fill_value": MISSING, "keep_empty_features": True}
-    one_hot = Pipeline(
-        [
-            # Codes that are numbers, and true and false, are levels like any text.
-            ("object", _applied(np.asarray, dtype="O")),
-            ("nan", SimpleImputer(missing_values=np.nan, **fill)),
-            ("none", SimpleImputer(missing_values=None, **fill)),
-            ("levels", OneHotEncoder(categories=levels, sparse_output=False, dtype=np.int64)),
-        ]
-    )
     quantities = [
         part for number, field in enumerate(contract.numbers) for part in _quantity(number, field)
     ]
-    columns = ColumnTransformer(
-        [*quantities, *([("category", one_hot, categories)] if categories else [])],
-        verbose_feature_names_out=False,
-    ).set_output(transform="pandas")
-    return columns.fit(_any_application(contract))
+    categories = [
+        (f"category {number}", _category(field), [field.name])
+        for number, field in enumerate(contract.categories)
+    ]
+    columns = ColumnTransformer([*quantities, *categories], verbose_feature_names_out=False)
+    return columns.set_output(transform="pandas").fit(_any_application(contract))
+
+
+def _category(field: Field) -> BaseEstimator:
+    """The part of the encoder that takes a category."""
+    plain = field.required and field.type != "boolean"
+    # Beside a missing value, numbers and true and false count as text.
+    levels = field.all_levels if plain else tuple(map(str, field.all_levels))
+    kind = np.int64 if plain and field.type == "integer" else object
+    one_hot = OneHotEncoder(
+        categories=[np.array(levels, dtype=kind)], sparse_output=False, dtype=np.int64
+    )
+    as_text = [] if field.type == "string" else [("text", _applied(np.asarray, dtype="U"))]
+    # pandas hands over NaN, and JSON's null arrives as None; as text they are what they are called.
+    gaps = [np.nan, None] if field.type == "string" else ["nan", "None"]
+    fill = {"strategy": "constant", "fill_value": MISSING, "keep_empty_features": True}
+    filled = [(str(gap), SimpleImputer(missing_values=gap, **fill)) for gap in gaps]
+    if field.required:
+        filled = []
+    return one_hot if plain else Pipeline([*as_text, *filled, ("levels", one_hot)])
 
 
 def _quantity(number: int, field: Field) -> list[tuple[str, BaseEstimator | str, list[str]]]:
