@@ -75,11 +75,12 @@ def infer(name: str, cells: pd.Series, markers: Sequence[str], decimal: str) -> 
     present = cells.mask(cells.isin(list(markers)))
     counts = present.value_counts()
     texts = list(counts.index)
-    if len(texts) < 2:
+    if len(texts) + bool(present.isna().any()) < 2 or not texts:
         column = Column(name, {}, "", "", np.full(len(cells), np.nan))
         column.leave_out(f"every row has {texts[0]!r}" if texts else "it is empty")
         return column
-    found = notation(texts, decimal)
+    # A single value beside blanks is a mark, whatever is written: "x", 1, a date.
+    found = notation(texts, decimal) if len(texts) > 1 else None
     if found is None:
         column = _of_text(name, present, counts)
     elif found.type == "boolean":

@@ -111,13 +111,13 @@ def _decoded(path: Path, content: bytes) -> tuple[str, str]:
 def _delimiter(text: str) -> str:
     """The mark that cuts the first lines into the most columns, and all into as many."""
 
-    def columns(mark: str) -> int:
+    def columns(mark: str) -> tuple[int, int]:
         try:
             rows = list(islice(csv.reader(io.StringIO(text, newline=""), delimiter=mark), _TRIED))
         except csv.Error:
-            return 0
+            return 0, 0
         widths = {len(row) for row in rows if row}
-        return min(widths) if len(widths) == 1 else 0
+        return (min(widths) if len(widths) == 1 else 0), len(rows[0])
 
     return max(DELIMITERS, key=columns)
 
