@@ -14,10 +14,10 @@ import pandas as pd
 from creditrisk.data.contract import ContractError, Json, did_you_mean
 from creditrisk.data.draft import names, suspects
 from creditrisk.data.draft.inference import Column, infer, missing_spellings
-from creditrisk.data.draft.notation import needs_comma
 from creditrisk.data.draft.outcome import Outcome, outcome
 from creditrisk.data.draft.questions import NOT_STATED, about_the_data
 from creditrisk.data.draft.sniffing import Table, read_table
+from creditrisk.data.draft.spelling import needs_comma
 from creditrisk.data.fields import DATE, ID
 
 DESCRIPTOR = "datapackage.json"
@@ -154,6 +154,12 @@ def _date_of_decision(columns: Sequence[Column]) -> None:
     )
 
 
+def _orders_rows(column: Column) -> bool:
+    """Whether every row has a date of application, so that the last ones can be the test set."""
+    entry = column.entry
+    return entry.get("role") == DATE and bool(entry["constraints"]["required"])
+
+
 def _package(
     table: Table,
     columns: Sequence[Column],
@@ -176,7 +182,7 @@ def _package(
         "dialect": {"delimiter": table.delimiter},
         "rowNumber": row_number,
         "target": ending.target,
-        "split": {"by": "date"} if any(c.entry.get("role") == DATE for c in columns) else None,
+        "split": {"by": "date"} if any(map(_orders_rows, columns)) else None,
         "review": [*ending.review, *about_the_data(columns, ending)],
         "schema": {
             "missingValues": list(markers),

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.stats import skew
 
 from creditrisk.data.draft import names, special_codes
-from creditrisk.data.draft.notation import Notation, is_marker, notation
+from creditrisk.data.draft.spelling import Spelling, is_marker, spelling
 from creditrisk.data.fields import ID, IGNORE
 from creditrisk.data.missing_values import VALUE
 
@@ -80,7 +80,7 @@ def infer(name: str, cells: pd.Series, markers: Sequence[str], decimal: str) -> 
         column.leave_out(f"every row has {texts[0]!r}" if texts else "it is empty")
         return column
     # A single value beside blanks is a mark, whatever is written: "x", 1, a date.
-    found = notation(texts, decimal) if len(texts) > 1 else None
+    found = spelling(texts, decimal) if len(texts) > 1 else None
     if found is None:
         column = _of_text(name, present, counts)
     elif found.type == "boolean":
@@ -113,7 +113,7 @@ def _say_missing(
         column.checks.append("may an applicant leave it blank? missingMeans")
 
 
-def _quantity(name: str, cells: pd.Series, found: Notation) -> Column:
+def _quantity(name: str, cells: pd.Series, found: Spelling) -> Column:
     values = cells.map(found.values).to_numpy(float)
     entry: dict[str, Any] = {"name": name, "type": found.type, **found.properties}
     column = Column(name, entry, _KIND[found.type], found.said, values)
@@ -193,7 +193,7 @@ def _identifier(column: Column, why: str) -> Column:
     return column
 
 
-def _boolean(name: str, cells: pd.Series, found: Notation, counts: pd.Series) -> Column:
+def _boolean(name: str, cells: pd.Series, found: Spelling, counts: pd.Series) -> Column:
     values = cells.map(found.values).to_numpy(float)
     entry = {"name": name, "type": "boolean", **found.properties}
     entry["example"] = bool(found.values[counts.index[0]])
