@@ -77,6 +77,10 @@ def draft(
     columns = [infer(name, cells[name], markers, decimal) for name in inputs]
     _one_id(columns)
     _date_of_decision(columns)
+    if not any(column.is_input for column in columns):
+        problems = [f"{each.name!r} is {each.taken_for}: {each.why}" for each in columns]
+        remedy = "a model needs a column that is known of each application, beside the target"
+        raise ContractError(str(path), problems or ["has no column beside the target"], remedy)
     suspects.ask_about(columns, ending.is_bad)
     package = _package(table, columns, ending, row_number, markers, Path(folder or path.parent))
     return Draft(package, table, columns, ending, row_number)

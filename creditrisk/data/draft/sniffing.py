@@ -117,7 +117,8 @@ def _delimiter(text: str) -> str:
         except csv.Error:
             return 0, 0
         widths = {len(row) for row in rows if row}
-        return (min(widths) if len(widths) == 1 else 0), len(rows[0])
+        alike = len(widths) == 1 and min(widths) > 1
+        return (min(widths) if alike else 0), len(rows[0])
 
     return max(DELIMITERS, key=columns)
 

@@ -13,7 +13,7 @@ LEAST_ROWS = 3
 MOST_CODES = 4
 #: The least gap between a code and the rest, in widths of the rest; and that of nines in a row.
 GAP, GAP_OF_NINES = 1.0, 0.2
-#: How often a code occurs, in times of how often the other values do; and nines nearer by.
+#: How often codes occur together, in times of how often the other values do; and nines nearer by.
 OFTEN, OFTEN_OF_NINES = 2, 5
 
 _NINES = re.compile(r"9{2,}[0-9]?")
@@ -51,8 +51,8 @@ def _largest(found: np.ndarray, counts: np.ndarray) -> list[float]:
         usual = float(np.median(counts[:-size]))
         gap = (end[0] - rest[-1]) / max(rest[-1] - rest[0], 1.0)
         nines = all(_NINES.fullmatch(f"{abs(value):.15g}") for value in end)
-        often = counts[-size:].min()
-        if often >= LEAST_ROWS and (
+        often = counts[-size:].sum()
+        if counts[-size:].min() >= LEAST_ROWS and (
             (gap > GAP and (nines or often >= OFTEN * usual))
             or (gap > GAP_OF_NINES and nines and often >= OFTEN_OF_NINES * usual)
         ):
