@@ -90,12 +90,14 @@ def draft(chosen: argparse.Namespace) -> int:
     from creditrisk.data.draft import draft as drafting
     from creditrisk.data.draft.questions import open_questions
     from creditrisk.data.draft.table import show
+    from work_units.regular_files import open_regular
 
     folder = Path(chosen.out) if chosen.out else Path(chosen.file).parent
     path = folder / _DESCRIPTOR
     if os.path.lexists(path) and not chosen.force:
         return failed(f"{path} exists; give --force to replace it, or another folder with --out")
     try:
+        open_regular(chosen.file).close()
         drafted = drafting.draft(chosen.file, chosen.target, chosen.good, chosen.bad, folder)
     except ContractError as error:
         return _refused(error)

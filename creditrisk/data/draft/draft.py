@@ -59,9 +59,7 @@ def draft(
     Raises
     ------
     ContractError
-        If it is no table, or has no such column; with file, place and remedy.
-    OSError
-        If the file cannot be read.
+        If it cannot be read, is no table, or has no such column; with file, place and remedy.
     """
     path = Path(path)
     table = read_table(path)

@@ -5,34 +5,25 @@
 
 import codecs
 import csv
-import gzip
 import hashlib
 import io
-import zlib
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from creditrisk.data.contract import ContractError
+from creditrisk.data.notation.values import texts
+from creditrisk.data.raw_files.files import RawFile, Unpacked
 from creditrisk.data.raw_files.limits import LONGEST_LINE, MOST_BYTES, SMALLER, check_table
-from work_units.regular_files import open_regular
 
 #: Between the cells of a line, the likeliest first.
 DELIMITERS = (",", ";", "\t", "|")
-
-#: First bytes of files that look like a table in an office program and are none here.
-_OTHER_KINDS = {
-    b"PK\x03\x04": "a zip file or an Excel workbook",
-    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
-    b"%PDF": "a PDF",
-    b"SQLite format 3": "an SQLite database",
-    b"\xff\xfe": "text in UTF-16",
-    b"\xfe\xff": "text in UTF-16",
-}
 
 #: Lines on which the delimiter is tried.
 _TRIED = 200
@@ -43,7 +34,7 @@ class Table:
     """A loan file as it lies there."""
 
     path: Path
-    cells: pd.DataFrame  # text; None where a Parquet file has no value
+    cells: pd.DataFrame  # text; empty where a Parquet file has no value
     kind: str  # "csv" or "parquet"
     encoding: str
     delimiter: str
@@ -57,40 +48,36 @@ def read_table(path: Path) -> Table:
     Raises
     ------
     ContractError
-        If it is no such table, has no header, or is larger than what is read.
-    OSError
-        If there is no such file, or it may not be read.
+        If it cannot be read, is no such table, has no header, or is larger than what is read.
     """
-    with open_regular(path) as file:
-        start = file.read(16)
-        file.seek(0)
-        if kind := next((k for magic, k in _OTHER_KINDS.items() if start.startswith(magic)), ""):
-            raise _refused(path, f"is {kind}", "save it as CSV in UTF-8, or as Parquet")
-        sha256, size = hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
-        file.seek(0)
-        if start.startswith(b"PAR1"):
-            return Table(path, _parquet(path, file), "parquet", "utf-8", ",", sha256, size)
-        content = _content(path, file, start.startswith(b"\x1f\x8b"))
+    file = RawFile(str(path))
+    with file.opened() as stored:
+        sha256 = hashlib.file_digest(cast(io.BufferedReader, stored), "sha256").hexdigest()
+        size = stored.tell()
+        stored.seek(0)
+        if file.is_parquet(stored):
+            return Table(path, _parquet(path, stored), "parquet", "utf-8", ",", sha256, size)
+        content = _content(path, stored)
     text, encoding = _decoded(path, content)
     delimiter = _delimiter(text)
     cells = _cells(path, text, delimiter)
     return Table(path, cells, "csv", encoding, delimiter, sha256, size)
 
 
-def _content(path: Path, file: BinaryIO, compressed: bool) -> bytes:
+def _content(path: Path, stored: BinaryIO) -> bytes:
     """The bytes of a CSV file; no more than the limit is unpacked."""
-    if not compressed:
-        content = file.read(MOST_BYTES + 1)
-    else:
-        try:
-            with gzip.open(file) as unpacked:
-                content = unpacked.read(MOST_BYTES + 1)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise _refused(path, f"is no whole gzip file ({error})", "compress it again") from error
-    if len(content) > MOST_BYTES:
+    pieces, size, unpacked = [], 0, Unpacked(stored)
+    try:
+        while (piece := unpacked.piece(LONGEST_LINE)) and size <= MOST_BYTES:
+            pieces.append(piece)
+            size += len(piece)
+    except ValueError as error:
+        raise _refused(path, str(error), "compress it again") from error
+    if size > MOST_BYTES:
         raise _refused(path, f"more than {MOST_BYTES:,} bytes; no more are read", SMALLER)
-    if b"\0" in content:
-        raise _refused(path, "is no text: it holds zero bytes", "save it as CSV in UTF-8")
+    content = b"".join(pieces)
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content:
+        raise _refused(path, "is no text in UTF-8, or in UTF-16", "save it as CSV in UTF-8")
     if not content.strip():
         raise _refused(path, "the file is empty", "give one with a table")
     return content
@@ -134,7 +121,7 @@ def _cells(path: Path, text: str, delimiter: str) -> pd.DataFrame:
     while rows and not rows[-1]:  # empty lines at the end
         rows.pop()
     header, rows = rows[0], rows[1:]
-    check_table(path, len(rows), len(header))
+    check_table(str(path), len(rows), len(header))
     if problems := [*_header_faults(header), *_row_faults(header, rows)]:
         remedy = "line 1 has to name each column once, and every other line has as many cells"
         raise ContractError(str(path), problems, remedy)
@@ -172,14 +159,27 @@ def _parquet(path: Path, file: BinaryIO) -> pd.DataFrame:
     from creditrisk.data.raw_files import parquet
 
     try:
-        table = parquet.opened(path, file)
+        table = parquet.opened(str(path), file)
         names, rows = parquet.columns(table), parquet.rows(table)
-        check_table(path, rows, len(names))
+        check_table(str(path), rows, len(names))
         if not rows:
             raise _refused(path, "there is no row", "give one with a table")
-        return parquet.text(table, names, np.arange(rows), "")
+        columns = parquet.cells(table, names)
     except parquet.Broken as error:
         raise _refused(path, str(error), "write it again") from error
+    return pd.DataFrame({name: _as_text(column) for name, column in columns.items()}, dtype=object)
+
+
+def _as_text(column: pa.ChunkedArray) -> np.ndarray:
+    """A column's values as text; of a time, the day."""
+    plain = column.unify_dictionaries().combine_chunks()
+    found = pc.dictionary_encode(plain) if not pa.types.is_dictionary(plain.type) else plain
+    values = found.dictionary
+    if pa.types.is_timestamp(values.type):
+        values = pc.strftime(values, format="%Y-%m-%d")
+    words = np.array([*texts(values).to_pylist(), ""], object)
+    cells: np.ndarray = words[pc.fill_null(found.indices.cast(pa.int64()), -1).to_numpy()]
+    return cells
 
 
 def _refused(path: Path, problem: str, remedy: str) -> ContractError:

@@ -173,17 +173,16 @@ def _number_format(texts: Sequence[str], decimal: str) -> TextFormat | None:
     # 1,234 is a thousand, rather than a fraction of three digits in a file of decimal points
     ways = [(decimal, ""), (decimal, other), (decimal, " "), (decimal, "'")]
     ways += [(other, ""), (other, decimal), (other, " ")]
-    for bare in (True, False):
-        for sign, group in ways:
-            written = TextFormat(sign, group, bare)
-            if all(_are_numbers(some, written) for some in (texts[:20], texts)):
-                return written
-    return None
+    written = [TextFormat(sign, group, bare) for bare in (True, False) for sign, group in ways]
+    few = texts[:20]
+    strays = {way: _strays(texts, way) for way in written if _mostly(_strays(few, way), len(few))}
+    best = min(strays, key=lambda way: strays[way], default=None)  # of several the first
+    return best if best and _mostly(strays[best], len(texts)) else None
 
 
-def _are_numbers(texts: Sequence[str], written: TextFormat) -> bool:
-    strays = int(np.sum(~(np.abs(_read(texts, written)) <= LARGEST)))
-    return _mostly(strays, len(texts))
+def _strays(texts: Sequence[str], written: TextFormat) -> int:
+    """How many texts are no numbers that are so written."""
+    return int(np.sum(~(np.abs(_read(texts, written)) <= LARGEST)))
 
 
 def _read(texts: Sequence[str], written: TextFormat) -> np.ndarray:

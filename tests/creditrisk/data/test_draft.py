@@ -106,7 +106,7 @@ REPLIES = {
         }
     },
     "monthly": {},
-    "messy": {"Beigetrieben": {"role": "afterOutcome", "missingMeans": "refuse"}},
+    "messy": {"Beigetrieben": {"role": "afterOutcome"}},
 }
 
 
