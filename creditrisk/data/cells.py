@@ -51,10 +51,14 @@ class Cells:
     _distinct: pa.Array  # null is the last
     _allowed: str
 
+    def spelt(self, row: int) -> str:
+        """The text of a cell; a null is an empty one."""
+        return str(texts(self._distinct.slice(int(self._numbers[row]), 1))[0])
+
     def fault(self, row: int) -> str:
         """Why the cell of a row (counted from 0) is not allowed, without the column's name."""
         number, kind = int(self._numbers[row]), self.faults[row]
-        text = texts(self._distinct.slice(number, 1))[0].as_py()
+        text = self.spelt(row)
         if kind == BLANK:
             empty = not text.strip() and number < len(self._distinct) - 1
             word = "empty" if empty else "missing"

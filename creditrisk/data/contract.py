@@ -18,15 +18,21 @@ Json = dict[str, Any]
 
 
 class ContractError(ValueError):
-    """A file or record that breaks the contract; ``problems`` holds one sentence each."""
+    """A file or record that breaks the contract; ``problems`` holds one sentence each.
 
-    def __init__(self, subject: str, problems: list[str], remedy: str = ""):
+    Of very many problems these are the first; ``count`` is the number of all.
+    """
+
+    def __init__(
+        self, subject: str, problems: list[str], remedy: str = "", count: int | None = None
+    ):
         self.problems = problems
+        self.count = len(problems) if count is None else count
         shown = problems[:10]
-        if len(problems) > len(shown):
-            shown.append(f"... and {len(problems) - len(shown)} more")
-        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        lines = [f"{subject}: {count}", *(f"  - {line}" for line in shown)]
+        if self.count > len(shown):
+            shown.append(f"... and {self.count - len(shown)} more")
+        counted = "1 problem" if self.count == 1 else f"{self.count} problems"
+        lines = [f"{subject}: {counted}", *(f"  - {line}" for line in shown)]
         super().__init__("\n".join(lines + ([f"Remedy: {remedy}"] if remedy else [])))
 
 

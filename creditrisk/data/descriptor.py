@@ -73,9 +73,10 @@ def parse_contract(
     resource = package["resources"][0]
     fields: list[Field] = []
     for entry in resource["schema"]["fields"]:
-        spellings = outcome.spellings(resource["target"]) if _is_target(entry, resource) else ()
+        is_target = entry.get("name") == resource["target"]["field"]
+        spellings = outcome.spellings(resource["target"]) if is_target else ()
         try:
-            fields.append(column(entry, spellings))
+            fields.append(column(entry, is_target, spellings))
         except ValueError as error:
             problems += error.args
     if problems:
@@ -147,10 +148,6 @@ def _misused(package: Json) -> list[str]:
     except (LookupError, UnicodeError, TypeError, ValueError):
         problems.append(f"the table: encoding {resource['encoding']!r} is unknown; such as utf-8")
     return problems
-
-
-def _is_target(entry: Json, resource: Json) -> bool:
-    return bool(entry.get("name") == resource["target"]["field"])
 
 
 def _test_from_problems(contract: Contract) -> list[str]:

@@ -3,7 +3,17 @@
 from collections.abc import Callable, Sequence
 
 from creditrisk.data.contract import Json
-from creditrisk.data.fields import INPUT, QUANTITIES, TYPES, Field, Level, SpecialCode, TextFormat
+from creditrisk.data.fields import (
+    ID,
+    INPUT,
+    QUANTITIES,
+    TYPES,
+    WEIGHT,
+    Field,
+    Level,
+    SpecialCode,
+    TextFormat,
+)
 from creditrisk.data.missing_values import REFUSE
 from creditrisk.data.notation import dates
 from creditrisk.data.package.properties import CONSTRAINTS, FIELD, is_number, misused, shown
@@ -17,14 +27,15 @@ _OF_TYPE = {
 }
 
 
-def column(entry: Json, spellings: Sequence[Level] = ()) -> Field:
+def column(entry: Json, is_target: bool = False, spellings: Sequence[Level] = ()) -> Field:
     """The field that an entry of ``schema.fields`` describes.
 
     Parameters
     ----------
+    is_target
+        Whether the column is the outcome; it is never missing, as little as an id or a weight.
     spellings
-        The values that the target's description names, if the column is the target; without an
-        enum these are its levels.
+        The values that the target's description names; without an enum these are its levels.
 
     Raises
     ------
@@ -55,7 +66,7 @@ def column(entry: Json, spellings: Sequence[Level] = ()) -> Field:
         type=entry["type"],
         unit=entry.get("unit", ""),
         scale=entry.get("scale", "linear"),
-        required=rules.get("required", False),
+        required=rules.get("required", False) or is_target or entry.get("role") in (ID, WEIGHT),
         levels=_levels(entry, spellings),
         ordered=entry.get("categoriesOrdered", False),
         minimum=typed(rules.get("minimum")),

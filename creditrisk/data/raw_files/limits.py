@@ -10,11 +10,10 @@ import hashlib
 import io
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from creditrisk.data.contract import ContractError
-from work_units.regular_files import open_regular
+from creditrisk.data.contract import Contract, ContractError
+from creditrisk.data.raw_files.files import RawFile, Unpacked
 
 #: Rows that are read: ten times what a notebook trains on in some minutes. Of more, draw a sample.
 MOST_ROWS = 1_000_000
@@ -41,30 +40,33 @@ class Content:
 
     bytes: io.BytesIO
     lines: int
-    sha256: str
+    sha256: tuple[str, ...]  # of the file, and of its content if it is packed
 
 
-def read_content(path: Path) -> Content:
+def read_content(file: RawFile, stored: BinaryIO, contract: Contract) -> Content:
     """Read a CSV file in pieces, and no further than it is found to be too large or no text.
 
     Raises
     ------
     ContractError
-        If it is empty, larger than a limit, or not in UTF-8.
-    OSError
-        If there is no such file, or something that is none.
+        If it is empty, larger than a limit, damaged, or not in the contract's encoding.
     """
-    content, counts = io.BytesIO(), _Counts(path)
-    with open_regular(path) as file:
-        while piece := file.read(LONGEST_LINE):
-            counts.add(piece)
-            content.write(piece)
+    unpacked = Unpacked(stored)
+    content, counts = io.BytesIO(), _Counts(file.name, contract.encoding, contract.delimiter)
+    try:
+        while piece := unpacked.piece(LONGEST_LINE):
+            content.write(counts.add(piece))
+    except ValueError as error:
+        if isinstance(error, ContractError):
+            raise
+        raise ContractError(file.name, [str(error)], file.remedy) from error
     counts.end()
     content.seek(0)
-    return Content(content, counts.lines + (counts.open_line > 0), counts.hash.hexdigest())
+    sha256 = {unpacked.sha256: None, counts.hash.hexdigest(): None}
+    return Content(content, counts.lines + (counts.open_line > 0), tuple(sha256))
 
 
-def check_table(path: Path, rows: int, columns: int) -> None:
+def check_table(name: str, rows: int, columns: int) -> None:
     """Refuse a table that is too large to be read.
 
     Raises
@@ -73,14 +75,14 @@ def check_table(path: Path, rows: int, columns: int) -> None:
         Naming the limit.
     """
     if columns > MOST_COLUMNS:
-        raise _too_large(path, f"{columns:,} columns; at most {MOST_COLUMNS:,} are read")
+        raise _too_large(name, f"{columns:,} columns; at most {MOST_COLUMNS:,} are read")
     if rows > MOST_ROWS:
-        raise _too_large(path, f"{rows:,} rows; at most {MOST_ROWS:,} are read")
+        raise _too_large(name, f"{rows:,} rows; at most {MOST_ROWS:,} are read")
     if rows * columns > MOST_CELLS:
-        raise _too_large(path, f"{rows * columns:,} cells; at most {MOST_CELLS:,} are read")
+        raise _too_large(name, f"{rows * columns:,} cells; at most {MOST_CELLS:,} are read")
 
 
-def check_bytes(path: Path, size: int, most: int, what: str) -> None:
+def check_bytes(name: str, size: int, most: int, what: str) -> None:
     """Refuse a file of which a part is too large; ``what`` names the part.
 
     Raises
@@ -89,65 +91,86 @@ def check_bytes(path: Path, size: int, most: int, what: str) -> None:
         Naming the limit.
     """
     if size > most:
-        raise _too_large(path, f"{what} has {size:,} bytes; at most {most:,} are read")
+        raise _too_large(name, f"{what} has {size:,} bytes; at most {most:,} are read")
 
 
 @dataclass
 class _Counts:
     """What has been counted of a CSV file so far."""
 
-    path: Path
+    name: str
+    encoding: str
+    delimiter: str
     lines: int = 0
     separators: int = 0
     size: int = 0
     open_line: int = 0  # bytes since the last line end
     blank: bool = True
     hash: Any = field(default_factory=hashlib.sha256)
-    decoder: Any = field(default_factory=codecs.getincrementaldecoder("utf-8"))
 
-    def add(self, piece: bytes) -> None:
-        """Count a piece, which is no longer than the longest line."""
+    def __post_init__(self) -> None:
+        self.decoder = codecs.getincrementaldecoder(self.encoding)()
+        self.is_utf8 = codecs.lookup(self.encoding).name == "utf-8"
+        self.separator = self.delimiter.encode()
+
+    def add(self, stored: bytes) -> bytes:
+        """Count a piece, which is no longer than the longest line; the piece in UTF-8."""
+        text = self._decoded(stored)
+        piece = stored if self.is_utf8 else text.encode()
         if not self.size:
-            columns = _LINE_END.split(piece, maxsplit=1)[0].count(b",") + 1
+            columns = _LINE_END.split(piece, maxsplit=1)[0].count(self.separator) + 1
             if columns > MOST_COLUMNS:
                 problem = f"line 1: more than {MOST_COLUMNS:,} columns; no more are read"
-                raise _too_large(self.path, problem)
-        self._decode(piece)
-        self.hash.update(piece)
+                raise _too_large(self.name, problem)
+        self.hash.update(stored)
         self.size += len(piece)
-        self.blank = self.blank and piece.isspace()
+        self.blank = self.blank and not piece.removeprefix(codecs.BOM_UTF8).strip()
         begin = _LINE_END.search(piece)
         if self.open_line + (begin.start() if begin else len(piece)) > LONGEST_LINE:
             problem = f"line {self.lines + 1}: more than {LONGEST_LINE:,} bytes; no more are read"
-            raise _too_large(self.path, problem)
+            raise _too_large(self.name, problem)
         end = max(piece.rfind(b"\n"), piece.rfind(b"\r")) + 1
         self.open_line = len(piece) - end if begin else self.open_line + len(piece)
         self.lines += max(piece.count(b"\n"), piece.count(b"\r"))
-        self.separators += piece.count(b",")
+        self.separators += piece.count(self.separator)
         if self.lines > MOST_ROWS + 1:
-            raise _too_large(self.path, f"more than {MOST_ROWS:,} rows; no more are read")
+            raise _too_large(self.name, f"more than {MOST_ROWS:,} rows; no more are read")
         if self.lines + self.separators > MOST_CELLS:
-            raise _too_large(self.path, f"more than {MOST_CELLS:,} cells; no more are read")
+            raise _too_large(self.name, f"more than {MOST_CELLS:,} cells; no more are read")
         if self.size > MOST_BYTES:
-            raise _too_large(self.path, f"more than {MOST_BYTES:,} bytes; no more are read")
+            raise _too_large(self.name, f"more than {MOST_BYTES:,} bytes; no more are read")
+        return piece
 
     def end(self) -> None:
         """Check the file as a whole."""
-        self._decode(b"", final=True)
+        self._decoded(b"", final=True)
         if self.blank:
-            raise ContractError(str(self.path), ["the file is empty"], "give one with a table")
+            raise ContractError(self.name, ["the file is empty"], "give one with a table")
 
-    def _decode(self, piece: bytes, final: bool = False) -> None:
+    def _decoded(self, stored: bytes, final: bool = False) -> str:
         try:
-            self.decoder.decode(piece, final)
+            return self.decoder.decode(stored, final)
         except UnicodeDecodeError as error:
             line = self.lines + error.object[: error.start].count(b"\n") + 1
+            byte = f"byte 0x{error.object[error.start]:02x}"
+            kind = "UTF-8" if self.is_utf8 else self.encoding
             raise ContractError(
-                str(self.path),
-                [f"line {line}: byte 0x{error.object[error.start]:02x} is not UTF-8"],
-                "save the file as UTF-8 (for latin-1: `iconv -f latin1 -t utf-8`)",
+                self.name, [f"line {line}: {byte} is not {kind}"], _other_encoding(error.object)
             ) from error
+        except UnicodeError as error:
+            problem = f"is not {self.encoding} ({error})"
+            raise ContractError(self.name, [problem], _other_encoding(stored)) from error
 
 
-def _too_large(path: Path, problem: str) -> ContractError:
-    return ContractError(str(path), [problem], SMALLER)
+def _other_encoding(piece: bytes) -> str:
+    """What to do about a file that is in another encoding than is said."""
+    is_utf16 = piece.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    other, to_iconv = ("utf-16", "utf-16") if is_utf16 else ("latin-1", "latin1")
+    return (
+        f"save the file as UTF-8 (for {other}: `iconv -f {to_iconv} -t utf-8`), or name its"
+        f' encoding in datapackage.json: "encoding": "{other}"'
+    )
+
+
+def _too_large(name: str, problem: str) -> ContractError:
+    return ContractError(name, [problem], SMALLER)

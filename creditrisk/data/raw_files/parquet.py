@@ -1,15 +1,12 @@
-"""Rows drawn from a Parquet file of any size, as text like that of a CSV file."""
+"""Rows drawn from a Parquet file of any size."""
 
 import os
 from collections.abc import Callable
 from functools import wraps
-from pathlib import Path
 from typing import BinaryIO, ParamSpec, TypeVar
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from creditrisk.data.contract import ContractError
@@ -28,7 +25,6 @@ _FAULTS = (
     RecursionError,
 )
 _ENDING = 8  # bytes at the end: the length of the footer, and PAR1
-_EXACT = 2**53  # up to here each whole number is a float
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -52,7 +48,7 @@ def _broken_if_it_fails(function: Callable[Parameters, Result]) -> Callable[Para
     return reading
 
 
-def opened(path: Path, content: BinaryIO) -> pq.ParquetFile:
+def opened(name: str, content: BinaryIO) -> pq.ParquetFile:
     """Open a file whose lists of columns and of groups of rows are within the limits.
 
     Raises
@@ -60,15 +56,15 @@ def opened(path: Path, content: BinaryIO) -> pq.ParquetFile:
     Broken
         If it is no Parquet file.
     ContractError
-        If it is larger than a limit, or a column holds lists or the like; ``path`` names it there.
+        If it is larger than a limit, or a column holds lists or the like; ``name`` names it there.
     """
-    check_bytes(path, _footer(content), MOST_FOOTER, "its list of columns and groups of rows")
+    check_bytes(name, _footer(content), MOST_FOOTER, "its list of columns and groups of rows")
     file = _opened(content)
-    check_table(path, 0, file.metadata.num_columns)
+    check_table(name, 0, file.metadata.num_columns)
     if nested := _nested(file):
-        raise ContractError(str(path), nested, "write a column of its own for each of their parts")
+        raise ContractError(name, nested, "write a column of its own for each of their parts")
     for size in _group_sizes(file):
-        check_bytes(path, size, MOST_BYTES, "a group of its rows")
+        check_bytes(name, size, MOST_BYTES, "a group of its rows")
     return file
 
 
@@ -89,28 +85,34 @@ def rows(file: pq.ParquetFile) -> int:
 
 
 @_broken_if_it_fails
-def text(file: pq.ParquetFile, names: list[str], rows: np.ndarray, missing: str) -> pd.DataFrame:
-    """Some rows of some columns; memory is taken for these and for one batch.
+def cells(
+    file: pq.ParquetFile, names: list[str], rows: np.ndarray | None = None
+) -> dict[str, pa.ChunkedArray]:
+    """Some columns; memory is taken for the rows that are drawn, and for one batch.
 
     Parameters
     ----------
     rows
-        Positions of the rows from 0, in rising order; they become the index of the result.
-    missing
-        The text for a missing value.
+        Positions of the rows to draw, from 0, in rising order; None for all.
     """
     begin = 0
-    pieces: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    pieces: dict[str, list[pa.Array]] = {name: [] for name in names}
     for batch in file.iter_batches(columns=names):
-        first, last = np.searchsorted(rows, [begin, begin + len(batch)])
-        drawn = batch.take(pa.array(rows[first:last] - begin))
+        batch.validate(full=True)
+        drawn = batch
+        if rows is not None:
+            first, last = np.searchsorted(rows, [begin, begin + len(batch)])
+            drawn = batch.take(pa.array(rows[first:last] - begin))
         for name in names:
-            pieces[name].append(_as_text(drawn.column(name), missing))
+            pieces[name].append(drawn.column(name))
         begin += len(batch)
     if begin != file.metadata.num_rows:
         raise ValueError(f"it counts {file.metadata.num_rows} rows and holds {begin}")
-    cells = {name: np.concatenate(pieces[name]) for name in names}
-    return pd.DataFrame(cells, index=rows, dtype=object)
+    types = file.schema_arrow
+    return {
+        name: pa.chunked_array(arrays, arrays[0].type if arrays else types.field(name).type)
+        for name, arrays in pieces.items()
+    }
 
 
 @_broken_if_it_fails
@@ -156,25 +158,3 @@ def _nested(file: pq.ParquetFile) -> list[str]:
 def _group_sizes(file: pq.ParquetFile) -> list[int]:
     metadata = file.metadata
     return [metadata.row_group(n).total_byte_size for n in range(metadata.num_row_groups)]
-
-
-def _as_text(column: pa.Array, missing: str) -> np.ndarray:
-    """A column's cells as text; each of its values becomes an object once."""
-    if not pa.types.is_dictionary(column.type):
-        column = pc.dictionary_encode(column)
-    values = column.dictionary
-    if pa.types.is_floating(values.type):
-        words = [_number(value) for value in values.to_pylist()]
-    else:
-        words = values.cast(pa.string()).to_pylist()
-    known = np.array([*(missing if word is None else word for word in words), missing], object)
-    numbers = pc.fill_null(column.indices.cast(pa.int64()), len(words)).to_numpy()
-    cells: np.ndarray = known[numbers]
-    return cells
-
-
-def _number(value: float | None) -> str | None:
-    """A float as text; pandas makes floats of whole numbers if one of a column is missing."""
-    if value is not None and abs(value) < _EXACT and value == int(value):
-        return str(int(value))
-    return None if value is None else repr(value)
