@@ -103,7 +103,9 @@ def encoded_columns(contract: Contract, field: Field) -> list[str]:
     """The matrix columns of one raw column: its levels, or the quantity and then its states."""
     if field.levels is not None:
         return [f"{field.name}_{level}" for level in field.all_levels]
-    return [field.name, *(f"{field.name}_{state}" for state in quantity_states(field))]
+    # Named as scikit-learn does it, which gives the states the type of the column.
+    states = np.array(quantity_states(field)).astype(column_dtype(field))
+    return [field.name, *(f"{field.name}_{state}" for state in states)]
 
 
 def matrix_columns(contract: Contract) -> list[str]:

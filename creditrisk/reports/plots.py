@@ -16,6 +16,7 @@ from matplotlib.pyplot import subplots
 from matplotlib.ticker import LogLocator, NullLocator, PercentFormatter, StrMethodFormatter
 
 from creditrisk.data.fields import Field
+from creditrisk.data.quantities import as_quantity
 
 GOOD, BAD, QUIET = "#0173b2", "#de8f05", "#6b6b6b"
 HATCH = "///"
@@ -117,10 +118,11 @@ def quantity(ax: Axes, field: Field, values: pd.Series, y: pd.Series) -> None:
         Shape (n,): one raw column and the outcomes, 1 = good and 0 = bad.
     """
     spaced = np.geomspace if field.scale == "log" else np.linspace
-    bins = list(spaced(values.min(), values.max(), 19))
+    numbers = as_quantity(values, field)
+    bins = list(spaced(numbers.min(), numbers.max(), 19)) if numbers.nunique() > 1 else 1
     for value, name, colour, style in ((1, "good", GOOD, "-"), (0, "bad", BAD, "--")):
-        chosen = values[y == value]
-        weights = np.full(len(chosen), 1 / len(chosen))
+        chosen = numbers[(y == value) & numbers.notna()]
+        weights = np.full(len(chosen), 1 / max(1, len(chosen)))
         look: dict[str, Any] = {"color": colour, "linestyle": style, "linewidth": 2}
         ax.hist(chosen, bins, weights=weights, histtype="step", label=f"{name} risk", **look)
         ax.hist(chosen, bins, weights=weights, color=colour, alpha=0.12)

@@ -32,9 +32,8 @@ def write_scores(
         cells empty.
     """
     names = [field.name for field in contract.fields]
-    (bad,) = set(contract.target.levels or ()) - {contract.positive}
     table = applications[names].astype(object).where(applications[names].notna(), "")
-    table[contract.target.name] = np.where(np.asarray(y) == 1, contract.positive, bad)
+    table[contract.target.name] = np.where(np.asarray(y) == 1, contract.positive, contract.bad[0])
     table[SCORE] = [repr(each) for each in np.asarray(score, dtype=float).tolist()]
     shares = np.full((len(table), len(names)), "", dtype=object) if effects is None else effects
     for number, name in enumerate(names):
