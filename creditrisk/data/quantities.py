@@ -1,5 +1,7 @@
 """Columns of quantities, in which a value may also be missing or a code for a state."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 
@@ -45,5 +47,5 @@ def group_names(edges: np.ndarray, field: Field) -> list[str]:
     shown = [field.rounded(edge) for edge in edges.tolist()]
     if not shown:
         return ["any"]
-    between = [f"over {low} to {high}" for low, high in zip(shown, shown[1:])]
+    between = [f"over {low} to {high}" for low, high in itertools.pairwise(shown)]
     return [f"up to {shown[0]}", *between, f"over {shown[-1]}"]

@@ -1,11 +1,29 @@
 """What the preparation found: figures in, one sentence or list out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from creditrisk.data.contract import Contract
 from creditrisk.data.missing_values import MISSING
+
+
+def left_out(excluded: Mapping[str, int]) -> str:
+    """How many rows were left out because of their outcome; ``excluded`` by the outcome."""
+    if not excluded:
+        return "No row is left out."
+    listed = ", ".join(f"{rows:,} with “{outcome}”" for outcome, rows in excluded.items())
+    return f"Left out, because their outcome is neither good nor bad: {listed}."
+
+
+def remedy(contract: Contract, name: str, missing: int) -> str:
+    """What is done about a column's missing values."""
+    if not missing:
+        return "nothing to do"
+    if name not in [field.name for field in contract.fields]:
+        return "not learned from"
+    quantity = contract[name].levels is None
+    return "kept, with a column of its own" if quantity else "kept as a level"
 
 
 def gaps(missing: "pd.Series[int]") -> str:
@@ -14,8 +32,9 @@ def gaps(missing: "pd.Series[int]") -> str:
     if not counts:
         return "No column has a gap; nothing has to be done."
     return (
-        f"Columns with gaps: {', '.join(counts)}. Each gap becomes a level named `{MISSING}`; "
-        "nothing is filled in and no row is dropped."
+        f"Columns with gaps: {', '.join(counts)}. In a category a gap becomes a level named "
+        f"`{MISSING}`, and beside a quantity a column that says so; nothing is filled in and no "
+        "row is dropped."
     )
 
 
@@ -38,6 +57,8 @@ def separation(train: int, test: int, alike: int) -> str:
 
 def largest_difference(shares: pd.DataFrame) -> str:
     """The largest difference of a level's share between the columns training and test."""
+    if not len(shares):
+        return "There is no level to compare"
     points = 100 * (shares.training - shares.test).abs().max()
     return f"No level's share differs by more than {points:.1f} points"
 
