@@ -70,12 +70,15 @@ def main() -> None:
 def portfolio(folder: Path, model: str, rows: int, seed: int = 7) -> Path:
     """Applications drawn evenly from the contract, in Parquet files."""
     places, random = load_scorer(model).domain, np.random.default_rng(seed)
+    fields = places.contract.fields
     folder.mkdir()
     for number, begin in enumerate(range(0, rows, PART)):
         n = min(PART, rows - begin)
         drawn = [
-            start + random.integers(0, len(values), n)
-            for start, values in zip(places.starts, places.values)
+            random.integers(field.minimum, field.maximum, n, endpoint=True).astype(float)
+            if field.levels is None
+            else random.choice(places.states(number), n)
+            for number, field in enumerate(fields)
         ]
         frame = places.frame(np.column_stack(drawn))
         frame.insert(0, "id", np.arange(begin, begin + n))

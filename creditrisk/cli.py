@@ -1,4 +1,4 @@
-"""The command line: ``creditrisk serve | predict | score | promote | rollback | ...``.
+"""The command line: ``creditrisk serve | predict | score | contract | promote | ...``.
 
 Exit code 0 means done, 1 that something was refused or does not agree, 2 that it could not be
 tried.
@@ -9,7 +9,7 @@ import os
 import sys
 from typing import TypeAlias
 
-from creditrisk import commands
+from creditrisk import commands, contract_commands
 
 Parsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -23,6 +23,8 @@ EXAMPLES = """examples:
   mlflow models serve -m models:/Credit_Risk_Model@production --env-manager local -p 5000
   creditrisk predict --mlflow applicants.json               asks that server instead
   creditrisk score portfolio/ decisions/                    Parquet or CSV files, of any size
+  creditrisk contract draft loans.csv --target defaulted    describes a file of your own
+  creditrisk contract check loans.csv                       does it keep its contract?
   creditrisk history                                        who put what into production, and why
   creditrisk promote 3 --reason "agreed by the risk committee on 12 May"
   creditrisk promote 4 --approve "Jane Doe" --reason "replaces a model that no longer scores"
@@ -57,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_serve(parsers)
     _add_predict(parsers)
     _add_score(parsers)
+    contract_commands.add_to(parsers)
     _add_promote(parsers)
     _add_replay(parsers)
     _add_verify(parsers)

@@ -62,7 +62,7 @@ class Running:
             line.sendall(content)
             return read_answer(line)
 
-    def until(self, path: str, condition, seconds: float = 10) -> object:
+    def until(self, path: str, condition, seconds: float = 60) -> object:
         """The content of a page, once it is as wished."""
         deadline = time.monotonic() + seconds
         while not condition(found := self.get(path)[1]):

@@ -1,29 +1,35 @@
-"""The codes of values: every value that the contract allows has a number."""
+"""Applications as rows of numbers, one a field: the form in which they are scored.
 
-from collections.abc import Sequence
+The code of a category's value is the number of its level, a missing value being the last. The code
+of a quantity is the quantity itself, special codes included, and infinity if it is missing. Nothing
+depends on how many values the contract allows.
+"""
+
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import accumulate
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from creditrisk.data.contract import Contract
 from creditrisk.data.encoding import decode, encoded_columns, matrix_columns
-from creditrisk.data.fields import Field, Level
+from creditrisk.data.fields import Field, Value
+
+#: The code of a missing quantity.
+BLANK = math.inf
+
+#: The code of a value as it came out of JSON; an error of the three below if it is not allowed.
+Reader = Callable[[object], float]
 
 
 @dataclass(frozen=True)
 class Domain:
-    """The codes of all allowed values, which are numbered field after field from 0.
-
-    An application is given by the codes of its values, one a field.
-    """
+    """The codes of the values that a contract allows."""
 
     contract: Contract
-    values: tuple[Sequence[Level | None], ...]  # by field: the allowed values, None (missing) last
-    starts: tuple[int, ...]  # by field: the code of its first value
-    #: By field: name, and type -> value -> code. By type first: to Python, true is 1, as is 1.0.
-    lookups: tuple[tuple[str, dict[type, dict[object, int]]], ...]
+    readers: tuple[tuple[str, Reader], ...]  # by field
 
     def taking_blanks(self, *meanings: str) -> "Domain":
         """The same codes for applications in the coding of the data, where a blank is a value.
@@ -33,12 +39,10 @@ class Domain:
         meanings
             As :meth:`creditrisk.data.contract.Contract.taking_blanks`.
         """
-        contract, lookups = self.contract.taking_blanks(*meanings), []
-        for field, start, (name, by_type) in zip(contract.fields, self.starts, self.lookups):
-            lookups.append((name, _with_blank(by_type, field, start)))
-        return replace(self, contract=contract, lookups=tuple(lookups))
+        contract = self.contract.taking_blanks(*meanings)
+        return replace(self, contract=contract, readers=_readers(contract))
 
-    def codes(self, record: object) -> list[int] | None:
+    def codes(self, record: object) -> list[float] | None:
         """The codes of one application, None if the contract does not allow it.
 
         A blank that the contract takes has the code of a missing value.
@@ -46,63 +50,93 @@ class Domain:
         if not isinstance(record, dict):
             return None
         try:
-            found = [by_type[type(value := record[name])][value] for name, by_type in self.lookups]
-        except (LookupError, TypeError):
+            found = [read(record[name]) for name, read in self.readers]
+        except (LookupError, TypeError, ValueError):
             return None
         return found if len(record) == len(found) else None
 
+    def missing(self, number: int) -> float:
+        """The code of a missing value of a field."""
+        levels = self.contract.fields[number].levels
+        return BLANK if levels is None else float(len(levels))
+
+    def value(self, number: int, code: float) -> Value:
+        """The typed value of a field that a code stands for, None for a missing one."""
+        field = self.contract.fields[number]
+        if code == self.missing(number):
+            return None
+        if field.levels is not None:
+            return field.levels[int(code)]
+        return int(code) if field.whole else float(code)
+
+    def states(self, number: int) -> list[float]:
+        """The codes of a field that are no quantity: levels, special codes, and a missing value."""
+        field = self.contract.fields[number]
+        levels = field.levels
+        stated = sorted(field.special_values) if levels is None else range(len(levels))
+        return [*map(float, stated), *([] if field.required else [self.missing(number)])]
+
     def matrix(self, codes: np.ndarray) -> pd.DataFrame:
         """The encoded matrix (n, encoded columns) of applications given by codes (n, fields)."""
-        columns = {}
-        for field, start, code in zip(self.contract.fields, self.starts, codes.T):
-            names = encoded_columns(self.contract, field)
+        columns: dict[str, np.ndarray] = {}
+        for number, (field, code) in enumerate(zip(self.contract.fields, np.asarray(codes).T)):
+            names, states = encoded_columns(self.contract, field), self.states(number)
             if field.levels is None:
-                columns[names[0]] = code - start + field.bounds[0]
-            else:
-                columns |= {name: (code - start == i).astype(int) for i, name in enumerate(names)}
+                columns[names[0]] = np.where(np.isin(code, states), np.nan, code)
+                names = names[1:]
+            columns |= {name: (code == state).astype(int) for name, state in zip(names, states)}
         return pd.DataFrame(columns)[matrix_columns(self.contract)]
 
     def frame(self, codes: np.ndarray) -> pd.DataFrame:
         """The raw applications (n, columns of an application) given by codes (n, fields)."""
         return decode(self.matrix(codes), self.contract)
 
-    def sweep(self, number: int) -> np.ndarray:
-        """Codes of applications that have every value of one field, and in all others the first.
-
-        Returns
-        -------
-        ndarray of int, shape (values of the field, fields)
-        """
-        codes = np.tile(self.starts, (len(self.values[number]), 1))
-        codes[:, number] += np.arange(len(codes))
-        return codes
-
 
 def domain(contract: Contract) -> Domain:
-    """Number the allowed values of a contract."""
-    values = tuple(_allowed(field) for field in contract.fields)
-    starts = tuple(accumulate(map(len, values[:-1]), initial=0))
-    lookups = []
-    for field, start, allowed in zip(contract.fields, starts, values):
-        by_type: dict[type, dict[object, int]] = {}
-        for code, value in enumerate(field.choices or allowed, start):
-            by_type.setdefault(type(value), {})[value] = code
-        lookups.append((field.name, _with_blank(by_type, field, start)))
-    return Domain(contract, values, starts, tuple(lookups))
+    """The codes of a contract's values."""
+    return Domain(contract, _readers(contract))
 
 
-def _with_blank(
-    by_type: dict[type, dict[object, int]], field: Field, start: int
-) -> dict[type, dict[object, int]]:
-    """The lookup of a field's values with one more for a blank, if the field takes blanks."""
-    if not field.takes_blank:
-        return by_type
-    return by_type | {type(None): {None: start + len(field.levels or ())}}
+def _readers(contract: Contract) -> tuple[tuple[str, Reader], ...]:
+    return tuple((field.name, _reader(field)) for field in contract.fields)
 
 
-def _allowed(field: Field) -> Sequence[Level | None]:
-    """Every allowed value of a field, None (missing) last."""
+def _reader(field: Field) -> Reader:
+    """How a field's values become codes; by type first: to Python, true is 1, as is 1.0."""
+    stated: dict[type, dict[object, float]] = {}
+    for code, level in enumerate(field.choices):
+        stated.setdefault(type(level), {})[level] = float(code)
+    if field.levels is None and field.missing_label is not None:
+        stated = {str: {field.missing_label: BLANK}}
+    if field.takes_blank:
+        stated[type(None)] = {None: BLANK if field.levels is None else float(len(field.levels))}
     if field.levels is None:
-        low, high = field.bounds
-        return range(low, high + 1)
-    return field.levels if field.required else (*field.levels, None)
+        return partial(_quantity, field, str if field.is_dated else int, stated)
+    if field.unlisted is not None:
+        other = float(field.levels.index(field.unlisted))
+        return partial(_level_or_other, stated, other)
+    return partial(_level, stated)
+
+
+def _level(stated: dict[type, dict[object, float]], value: object) -> float:
+    return stated[type(value)][value]
+
+
+def _level_or_other(stated: dict[type, dict[object, float]], other: float, value: object) -> float:
+    known = stated[type(value)]
+    return known.get(value, other) if isinstance(value, str) and value else known[value]
+
+
+def _quantity(
+    field: Field, wanted: type, stated: dict[type, dict[object, float]], value: object
+) -> float:
+    kind = type(value)
+    if kind is not wanted and (field.whole or kind is not float):
+        return stated[kind][value]
+    if isinstance(value, str):
+        if (known := stated.get(str, {}).get(value)) is not None:
+            return known
+        value = field.number_of(value)
+    if isinstance(value, int | float) and field.takes(value):
+        return float(value)
+    raise LookupError

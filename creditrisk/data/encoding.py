@@ -1,14 +1,16 @@
 """From raw applications to the matrix the classifiers train on, and back."""
 
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import OneHotEncoder
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
 from creditrisk.data.contract import Contract, ContractError
 from creditrisk.data.fields import Field
@@ -28,40 +30,80 @@ def levels_with_missing(values: pd.Series, field: Field) -> pd.Series:
 
 
 def encoder(contract: Contract) -> ColumnTransformer:
-    """The one-hot encoder, raw applications in, matrix out; its columns follow from the contract.
+    """The encoder, raw applications in, matrix out; its columns follow from the contract.
 
-    Nothing is learned from data: quantities pass, each level of a category gets a 0/1 column
+    Nothing is learned from data. A quantity passes. If it may be missing or has special codes, it
+    is NaN there, and each of these states gets a 0/1 column. So does each level of a category,
     named ``<column>_<level>``, and a missing value is one more level.
 
     Returns
     -------
     ColumnTransformer
-        Ready to ``transform`` a frame of shape (n, columns) to int64 of shape (n, levels).
+        Ready to ``transform`` a frame of shape (n, columns) to one of shape (n, encoded columns).
     """
-    categories = [field.name for field in contract.categories]
-    levels = [np.array(field.all_levels, dtype=object) for field in contract.categories]
-    # Two imputers because pandas hands over NaN, and JSON's null arrives as None.
-    fill = {"strategy": "constant", "fill_value": MISSING, "keep_empty_features": True}
-    one_hot = Pipeline(
-        [
-            ("nan", SimpleImputer(missing_values=np.nan, **fill)),
-            ("none", SimpleImputer(missing_values=None, **fill)),
-            ("levels", OneHotEncoder(categories=levels, sparse_output=False, dtype=np.int64)),
-        ]
+    quantities = [
+        part for number, field in enumerate(contract.numbers) for part in _quantity(number, field)
+    ]
+    categories = [
+        (f"category {number}", _category(field), [field.name])
+        for number, field in enumerate(contract.categories)
+    ]
+    columns = ColumnTransformer([*quantities, *categories], verbose_feature_names_out=False)
+    return columns.set_output(transform="pandas").fit(_any_application(contract))
+
+
+def _category(field: Field) -> BaseEstimator:
+    """The part of the encoder that takes a category."""
+    plain = field.required and field.type != "boolean"
+    # Beside a missing value, numbers and true and false count as text.
+    levels = field.all_levels if plain else tuple(map(str, field.all_levels))
+    kind = np.int64 if plain and field.type == "integer" else object
+    one_hot = OneHotEncoder(
+        categories=[np.array(levels, dtype=kind)], sparse_output=False, dtype=np.int64
     )
-    columns = ColumnTransformer(
-        [
-            ("quantity", "passthrough", [field.name for field in contract.numbers]),
-            ("category", one_hot, categories),
-        ],
-        verbose_feature_names_out=False,
-    ).set_output(transform="pandas")
-    return columns.fit(_any_application(contract))
+    as_text = [] if field.type == "string" else [("text", _applied(np.asarray, dtype="U"))]
+    # pandas hands over NaN, and JSON's null arrives as None; as text they are what they are called.
+    gaps = [np.nan, None] if field.type == "string" else ["nan", "None"]
+    fill = {"strategy": "constant", "fill_value": MISSING, "keep_empty_features": True}
+    filled = [(str(gap), SimpleImputer(missing_values=gap, **fill)) for gap in gaps]
+    if field.required:
+        filled = []
+    return one_hot if plain else Pipeline([*as_text, *filled, ("levels", one_hot)])
+
+
+def _quantity(number: int, field: Field) -> list[tuple[str, BaseEstimator | str, list[str]]]:
+    """The parts of the encoder that take a quantity: its values, and its states if it has any."""
+    name = [field.name]
+    if not (states := quantity_states(field)):
+        return [(f"quantity {number}", "passthrough", name)]
+    masks = [(str(code), _applied(np.ma.masked_equal, value=code)) for code in field.special_values]
+    one_hot = OneHotEncoder(
+        categories=[np.array(states, float)],
+        handle_unknown="ignore",  # a quantity is in no state
+        sparse_output=False,
+        dtype=np.int64,
+    )
+    return [
+        (f"quantity {number}", Pipeline(masks) if masks else "passthrough", name),
+        (f"states {number}", one_hot, name),
+    ]
+
+
+def _applied(function: Callable[..., np.ndarray], **arguments: object) -> FunctionTransformer:
+    """A transformer that applies a function of numpy; the columns keep their names."""
+    return FunctionTransformer(function, kw_args=arguments, feature_names_out="one-to-one")
+
+
+def quantity_states(field: Field) -> list[float]:
+    """What a quantity's value may be instead of a quantity: special codes, NaN for missing."""
+    return [*map(float, sorted(field.special_values)), *([] if field.required else [np.nan])]
 
 
 def encoded_columns(contract: Contract, field: Field) -> list[str]:
-    """The matrix columns of one raw column, in the order of its levels."""
-    return [f"{field.name}_{level}" for level in field.all_levels] if field.levels else [field.name]
+    """The matrix columns of one raw column: its levels, or the quantity and then its states."""
+    if field.levels is not None:
+        return [f"{field.name}_{level}" for level in field.all_levels]
+    return [field.name, *(f"{field.name}_{state}" for state in quantity_states(field))]
 
 
 def matrix_columns(contract: Contract) -> list[str]:
@@ -89,11 +131,13 @@ def decode(matrix: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     for field in contract.fields:
         columns = encoded_columns(contract, field)
         if field.levels is None:
-            raw[field.name] = matrix[field.name]
+            values = matrix[field.name]
+            for column, code in zip(columns[1:], sorted(field.special_values)):
+                values = values.mask(matrix[column] == 1, code)
         else:
             level = matrix[columns].to_numpy().argmax(axis=1)
             values = np.array([*field.levels, np.nan], dtype=object)[level]
-            raw[field.name] = pd.Series(values, matrix.index, column_dtype(field))
+        raw[field.name] = pd.Series(values, matrix.index).astype(column_dtype(field))
     return pd.DataFrame(raw)
 
 
@@ -148,7 +192,7 @@ def read_target(path: str | Path, contract: Contract, rows: int) -> pd.Series:
 
 def _read_made(path: str | Path) -> pd.DataFrame:
     try:
-        return pd.read_csv(path)
+        return pd.read_csv(path, float_precision="round_trip")
     except (OSError, ValueError) as error:  # pandas raises ValueErrors for bad text
         problem = (
             "does not exist"
@@ -159,14 +203,23 @@ def _read_made(path: str | Path) -> pd.DataFrame:
 
 
 def column_dtype(field: Field) -> str:
-    """The pandas dtype of a raw column: int64, or str if it is text or a value may be missing."""
-    return "int64" if field.type == "integer" and field.required else "str"
+    """The pandas dtype of a raw column.
+
+    Quantities are int64, or float64 if fractions are allowed or a value may be missing. Levels that
+    are text are str, whole numbers int64, and object if they are true and false or if a whole
+    number may be missing.
+    """
+    if field.type == "string":
+        return "str"
+    if field.levels is None:
+        return "int64" if field.whole and field.required else "float64"
+    return "int64" if field.type == "integer" and field.required else "object"
 
 
 def _any_application(contract: Contract) -> pd.DataFrame:
     """One allowed application; the encoder needs to see columns and types, not values."""
-    values = {field.name: (field.levels or [field.minimum])[0] for field in contract.fields}
-    return pd.DataFrame([values])
+    values = {field.name: [(field.levels or (1,))[0]] for field in contract.fields}
+    return pd.DataFrame(values).astype({each.name: column_dtype(each) for each in contract.fields})
 
 
 def training_sha256(X_path: str | Path, y_path: str | Path) -> str:

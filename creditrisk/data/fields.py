@@ -1,5 +1,6 @@
 """One column of a loan file, as its contract describes it."""
 
+import re
 from dataclasses import dataclass
 from datetime import date
 
@@ -34,6 +35,11 @@ SAFER, RISKIER = DIRECTIONS = ("safer", "riskier")
 LARGEST = 10**15
 
 _EPOCH = date(1970, 1, 1)
+_LIMITS = {
+    "date": (date.min.toordinal() - _EPOCH.toordinal(), date.max.toordinal() - _EPOCH.toordinal()),
+    "yearmonth": (12 * (date.min.year - 1970), 12 * (date.max.year - 1970) + 11),
+}
+_DATE, _MONTH = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}"), re.compile("[0-9]{4}-[0-9]{2}")
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,11 @@ class Field:
         return self.levels is None
 
     @property
+    def is_dated(self) -> bool:
+        """Whether the quantity is a date, or a year and month."""
+        return self.type in ("date", "yearmonth")
+
+    @property
     def whole(self) -> bool:
         """Whether only whole numbers are allowed."""
         return self.type != "number"
@@ -121,6 +132,21 @@ class Field:
         if self.type == "yearmonth":
             return f"{1970 + int(value) // 12:04d}-{int(value) % 12 + 1:02d}"
         return f"{value:.15g}" if isinstance(value, float) else str(value)
+
+    def number_of(self, text: str) -> int:
+        """The days or months since January 1970 for which ISO 8601's text of a date stands.
+
+        Raises
+        ------
+        ValueError
+            If it is no such text.
+        """
+        if self.type == "date" and _DATE.fullmatch(text):
+            return date.fromisoformat(text).toordinal() - _EPOCH.toordinal()
+        if self.type == "yearmonth" and _MONTH.fullmatch(text):
+            day = date.fromisoformat(f"{text}-01")
+            return 12 * (day.year - 1970) + day.month - 1
+        raise ValueError(f"{text!r} is no {self.type}")
 
     @property
     def takes_blank(self) -> bool:
@@ -158,12 +184,21 @@ class Field:
         """A value of the data as an applicant states it: a missing one by its label."""
         if value is None:
             return self.missing_label
-        return self.shown(value) if self.type in ("date", "yearmonth") else value
+        return self.shown(value) if self.is_dated else value
 
     @property
     def all_levels(self) -> tuple[Level, ...]:
         """The levels as a model uses them: a missing value is one more level, the last."""
         return (self.levels or ()) + (() if self.required else (MISSING,))
+
+    @property
+    def limits(self) -> tuple[int | float, int | float]:
+        """The smallest and the largest value of a quantity, stated by the contract or not."""
+        low, high = _LIMITS.get(self.type, (-LARGEST, LARGEST))
+        return (
+            low if self.minimum is None else self.minimum,
+            high if self.maximum is None else self.maximum,
+        )
 
     def takes(self, value: Value) -> bool:
         """Whether a typed value is one of the levels, or lies within the bounds."""
@@ -171,8 +206,7 @@ class Field:
             return value in self.levels or self._counts_as_unlisted(value)
         if isinstance(value, bool) or not isinstance(value, int | float):
             return False
-        low = -LARGEST if self.minimum is None else self.minimum
-        high = LARGEST if self.maximum is None else self.maximum
+        low, high = self.limits
         return value in self.special_values or low <= value <= high
 
     def _counts_as_unlisted(self, value: Value) -> bool:

@@ -1,14 +1,13 @@
 """A data frame of raw applications as the codes of their values."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from creditrisk.data.contract import Contract
-from creditrisk.data.domain import Domain
-from creditrisk.data.fields import Field, Level
+from creditrisk.data.domain import Domain, Reader
+from creditrisk.data.fields import Field
 from creditrisk.data.record_checks import InvalidRecords, RecordProblem, record_problems
 
 
@@ -22,7 +21,7 @@ def frame_codes(frame: pd.DataFrame, allowed: Domain) -> np.ndarray:
 
     Returns
     -------
-    ndarray of int, shape (n, fields)
+    ndarray of float, shape (n, fields)
 
     Raises
     ------
@@ -34,13 +33,14 @@ def frame_codes(frame: pd.DataFrame, allowed: Domain) -> np.ndarray:
         doubled = frame.columns[frame.columns.duplicated()][0]
         problem = RecordProblem(1, str(doubled)[:40], "stands in more than one column")
         raise InvalidRecords([problem])
-    found = np.full((len(frame), len(allowed.values)), -1)
     fields = allowed.contract.fields
-    for number, (each, start, values) in enumerate(zip(fields, allowed.starts, allowed.values)):
-        if each.name in frame:
-            found[:, number] = _column_codes(frame[each.name], each, start, values)
+    found = np.full((len(frame), len(fields)), np.nan)
+    for number, (name, read) in enumerate(allowed.readers):
+        if name in frame:
+            blank = allowed.missing(number)
+            found[:, number] = _column_codes(frame[name], fields[number], read, blank)
     unknown = len(frame.columns) > sum(each.name in frame for each in fields)
-    bad = np.arange(len(frame)) if unknown else np.flatnonzero((found < 0).any(axis=1))
+    bad = np.arange(len(frame)) if unknown else np.flatnonzero(np.isnan(found).any(axis=1))
     if len(bad):
         plain = {name: _plain(frame[name]) for name in frame.columns}
         rows = [{name: column[row] for name, column in plain.items()} for row in bad]
@@ -67,32 +67,43 @@ def as_stated(frame: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     return frame.assign(**columns)
 
 
-def _column_codes(
-    column: pd.Series, each: Field, start: int, values: Sequence[Level | None]
-) -> np.ndarray:
-    """The code of each value of a column, -1 for one that is not allowed."""
-    if each.levels is None and column.dtype.kind in "iu":
-        low, high = each.bounds
-        inside = column.between(low, high).to_numpy()
-        return np.where(inside, column.to_numpy().astype(np.int64) - low + start, -1)
+def _column_codes(column: pd.Series, field: Field, read: Reader, blank: float) -> np.ndarray:
+    """The code of each value of a column, NaN for one that is not allowed."""
+    if field.levels is None and column.dtype.kind in ("iuf" if _may_be_float(field) else "iu"):
+        return _quantity_codes(column.to_numpy().astype(float), field, blank)
     if pd.api.types.is_integer_dtype(column) or isinstance(column.dtype, pd.StringDtype):
         # One type throughout: ask once for each distinct value.
         numbers, distinct = pd.factorize(column)
         distinct = distinct.tolist()
     else:
         numbers, distinct = np.arange(len(column)), _plain(column)
-    wanted = int if each.type == "integer" else str
-    blank = start + len(values) - 1  # the code of a missing value, where there is one
 
-    def code(value: Any) -> int:
-        if type(value) is wanted and value in values:
-            return start + values.index(value)
+    def code(value: Any) -> float:
         if value is None:
-            return blank if each.takes_blank else -1
-        return blank if type(value) is str and value == each.missing_label else -1
+            return blank if field.takes_blank else np.nan
+        try:
+            return read(value)
+        except (LookupError, TypeError, ValueError):
+            return np.nan
 
     found = [code(value) for value in (*distinct, None)]  # code -1, the last, is a missing value
     return np.asarray(np.array(found)[numbers])
+
+
+def _may_be_float(field: Field) -> bool:
+    """Whether floats are how pandas holds a quantity's values, and no other type sent."""
+    return not (field.whole and field.required)
+
+
+def _quantity_codes(values: np.ndarray, field: Field, blank: float) -> np.ndarray:
+    """The codes of a quantity's values, which are numbers; NaN for one that is not allowed."""
+    low, high = field.limits
+    allowed = (values >= low) & (values <= high) | np.isin(values, field.special_values)
+    if field.whole:
+        allowed &= values == np.floor(values)
+    codes = np.where(allowed, values, np.nan)
+    codes[np.isnan(values)] = blank if field.takes_blank else np.nan
+    return codes
 
 
 def _plain(column: pd.Series) -> list[Any]:

@@ -34,14 +34,31 @@ class InvalidRecords(ValueError):
 
 
 _ABSENT = object()
-_TYPE_NAMES = {int: "a whole number", str: "text"}
+
+#: By type of a column, the types of Python that its values have.
+_WANTED: dict[str, tuple[type, ...]] = {
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "string": (str,),
+    "date": (str,),
+    "yearmonth": (str,),
+}
+_TYPE_NAMES = {
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "string": "text",
+    "date": "a date as text",
+    "yearmonth": "a year and month as text",
+}
 
 
 def record_problems(record: object, contract: Contract) -> list[Problem]:
     """Everything the contract does not allow in one application, as it came out of JSON.
 
-    Nothing is coerced: ``"35"``, ``35.0`` and ``true`` are no age. What a blank means is the
-    contract's affair, see :mod:`creditrisk.data.missing_values`.
+    Nothing is coerced: ``"35"``, ``35.0`` and ``true`` are no whole number. What a blank means
+    is the contract's affair, see :mod:`creditrisk.data.missing_values`.
 
     Parameters
     ----------
@@ -59,14 +76,7 @@ def record_problems(record: object, contract: Contract) -> list[Problem]:
     for field in contract.fields:
         value = record.get(field.name, _ABSENT)
         found += value is not _ABSENT
-        # The type itself, not isinstance: to Python true is an int. An allowed record, which is
-        # nearly every one, gets no further than this.
-        if type(value) is (int if field.type == "integer" else str):
-            if field.takes(value):
-                continue
-        elif value is None and field.takes_blank:
-            continue
-        if type(value) is str and value == field.missing_label:
+        if is_allowed(value, field):
             continue
         problems.append(Problem(field.name, f"{_fault(value, field)}; {_remedy(value, field)}"))
     if len(record) > found:
@@ -74,8 +84,29 @@ def record_problems(record: object, contract: Contract) -> list[Problem]:
     return problems
 
 
+def is_allowed(value: object, field: Field) -> bool:
+    """Whether an application may have a value in a column, as it came out of JSON."""
+    if value is None:
+        return field.takes_blank
+    if isinstance(value, str) and value and value == field.missing_label:
+        return True
+    # The type itself, not isinstance: to Python true is an int.
+    if type(value) not in _WANTED[field.type]:
+        return False
+    if isinstance(value, str) and field.levels is None:
+        return _is_dated(value, field) and field.takes(field.number_of(value))
+    return value != "" and field.takes(value)  # type: ignore[arg-type]  # its type was looked at
+
+
+def _is_dated(value: object, field: Field) -> bool:
+    try:
+        return isinstance(value, str) and field.number_of(value) is not None
+    except ValueError:
+        return False
+
+
 def _fault(value: object, field: Field) -> str:
-    wanted = int if field.type == "integer" else str
+    wanted = _WANTED[field.type]
     if value is _ABSENT:
         return "is missing"
     if value is None:
@@ -84,8 +115,8 @@ def _fault(value: object, field: Field) -> str:
         return "is empty"
     if isinstance(value, float) and not math.isfinite(value):
         return "is not a finite number"
-    if type(value) is not wanted:
-        return f"is not {_TYPE_NAMES[wanted]}"
+    if type(value) not in wanted or (field.is_dated and not _is_dated(value, field)):
+        return f"is not {_TYPE_NAMES[field.type]}"
     return "is out of range" if field.levels is None else "is not an allowed value"
 
 

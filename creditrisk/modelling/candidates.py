@@ -125,14 +125,14 @@ def candidates(
             spline_regression(contract),
             {
                 "regression__C": penalty,
-                "splines__linear__n_knots": randint(3, 8),
+                "splines__linear__spline__n_knots": randint(3, 8),
                 "splines__log__spline__n_knots": randint(3, 8),
             },
         ),
         Candidate(
             "Tuned Random Forest",
             "missing as a level, 300 trees, at least 3 applicants a leaf",
-            forest := on_contract(contract, whole, tuned_forest),
+            forest := on_contract(contract, whole, tuned_forest, fill=True),
             _space_of(_last_step(forest), min_samples_leaf=leaf, max_features=columns),
         ),
         Candidate(

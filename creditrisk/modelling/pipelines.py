@@ -7,6 +7,7 @@ import numpy as np
 from scipy.special import logit
 from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import Pipeline
@@ -19,11 +20,16 @@ from sklearn.preprocessing import (
 )
 
 from creditrisk.data.contract import Contract
-from creditrisk.data.encoding import encoded_columns, matrix_columns
+from creditrisk.data.encoding import encoded_columns, matrix_columns, quantity_states
+from creditrisk.data.fields import Field
+from creditrisk.data.missing_values import MISSING
+
+#: Bins of a quantity in the scorecard.
+BINS = 4
 
 
 def plain_dummies(contract: Contract, *steps: BaseEstimator) -> Pipeline:
-    """A pipeline on the columns that ``pandas.get_dummies`` would make: none for a missing value.
+    """A pipeline on the columns that ``pandas.get_dummies`` would make: none for a missing level.
 
     Parameters
     ----------
@@ -33,14 +39,30 @@ def plain_dummies(contract: Contract, *steps: BaseEstimator) -> Pipeline:
     columns = [
         column
         for field in contract.fields
-        for column in encoded_columns(contract, field)[: len(field.levels or [0])]
+        for column in encoded_columns(contract, field)
+        if field.required or field.levels is None or column != f"{field.name}_{MISSING}"
     ]
-    return _on_columns(columns, *steps)
+    return _on_columns(columns, *_filled(contract), *steps)
 
 
-def on_contract(contract: Contract, whole: bool, step: BaseEstimator) -> BaseEstimator:
-    """An estimator on the columns of a contract only; itself if these are the ``whole`` matrix."""
-    return step if whole else _on_columns(matrix_columns(contract), step)
+def on_contract(
+    contract: Contract, whole: bool, step: BaseEstimator, fill: bool = False
+) -> BaseEstimator:
+    """An estimator on the columns of a contract only; itself if these are the ``whole`` matrix.
+
+    Parameters
+    ----------
+    fill
+        Whether it cannot take a quantity's missing values, which then become the median.
+    """
+    steps = [*(_filled(contract) if fill else []), step]
+    return step if whole and len(steps) == 1 else _on_columns(matrix_columns(contract), *steps)
+
+
+def _filled(contract: Contract) -> list[BaseEstimator]:
+    """What fills the gaps of quantities, if there can be any; their own columns still tell them."""
+    gaps = any(quantity_states(field) for field in contract.numbers)
+    return [SimpleImputer(strategy="median", keep_empty_features=True)] if gaps else []
 
 
 def _on_columns(columns: list[str], *steps: BaseEstimator) -> Pipeline:
@@ -68,10 +90,14 @@ def spline_regression(contract: Contract) -> Pipeline:
         if not field.ordered
         for column in encoded_columns(contract, field)
     ]
+    plain += [
+        column for field in contract.numbers for column in encoded_columns(contract, field)[1:]
+    ]
+    fill = [(type(step).__name__, step) for step in _filled(contract)]
     splines = ColumnTransformer(
         [
-            ("linear", spline, by_scale["linear"]),
-            ("log", Pipeline([("log", log), ("spline", spline)]), by_scale["log"]),
+            ("linear", Pipeline([*fill, ("spline", spline)]), by_scale["linear"]),
+            ("log", Pipeline([*fill, ("log", log), ("spline", spline)]), by_scale["log"]),
             *((field.name, _level_number(), encoded_columns(contract, field)) for field in ordered),
             ("levels", "passthrough", plain),
         ]
@@ -87,13 +113,34 @@ def _level_number() -> FunctionTransformer:
     return FunctionTransformer(np.argmax, kw_args=across, validate=True)
 
 
+def _bin_number(contract: Contract, field: Field, bins: Pipeline) -> Pipeline:
+    """The number of a quantity's bin, or of the state that it is in: missing, or a special code.
+
+    In a state the quantity is NaN, which is given rank 0 and so bin 0; the state's own column then
+    adds a number that no bin has.
+    """
+    name, *states = encoded_columns(contract, field)
+    rank, into_bins = (step for _, step in bins.steps)
+    lowest = SimpleImputer(strategy="constant", fill_value=0.0, keep_empty_features=True)
+    parts = ColumnTransformer(
+        [
+            ("bin", Pipeline([("rank", rank), ("none", lowest), ("bin", into_bins)]), [name]),
+            ("states", "passthrough", states),
+        ]
+    )
+    numbers = np.array([[1.0], *([BINS + number] for number in range(len(states)))])
+    return Pipeline(
+        [("parts", parts), ("number", FunctionTransformer(np.dot, kw_args={"b": numbers}))]
+    )
+
+
 def woe_scorecard(contract: Contract, seed: int) -> Pipeline:
     """Logistic regression on the weight of evidence of each field's bin.
 
     Each field stays one column in every step, so that :mod:`creditrisk.modelling.scorecard` can
     write the model as points.
     """
-    quantities = [field.name for field in contract.numbers]
+    quantities = [field.name for field in contract.numbers if not quantity_states(field)]
     levels = [
         (field.name, _level_number(), encoded_columns(contract, field))
         for field in contract.categories
@@ -103,11 +150,19 @@ def woe_scorecard(contract: Contract, seed: int) -> Pipeline:
     # of which the quantiles of the discretizer itself would warn.
     quarters = Pipeline(
         [
-            ("rank", QuantileTransformer(n_quantiles=5, subsample=None)),
-            ("quarter", KBinsDiscretizer(4, encode="ordinal", strategy="uniform", subsample=None)),
+            ("rank", QuantileTransformer(n_quantiles=BINS + 1, subsample=None)),
+            (
+                "quarter",
+                KBinsDiscretizer(BINS, encode="ordinal", strategy="uniform", subsample=None),
+            ),
         ]
     )
-    codes = ColumnTransformer([("quantities", quarters, quantities), *levels])
+    with_states = [
+        (field.name, _bin_number(contract, field, quarters), encoded_columns(contract, field))
+        for field in contract.numbers
+        if quantity_states(field)
+    ]
+    codes = ColumnTransformer([("quantities", quarters, quantities), *with_states, *levels])
     # The share of good risks by bin, as if 20 average applicants stood in each: small bins are
     # drawn to the mean and none is all good or all bad, whose evidence would be infinite. The
     # regression is trained on shares from other folds, or it would trust small bins too much.

@@ -2,8 +2,8 @@
 
 import math
 import sqlite3
-from dataclasses import dataclass
-from itertools import groupby
+from dataclasses import dataclass, replace
+from itertools import groupby, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +13,9 @@ from sklearn.pipeline import Pipeline
 
 from creditrisk.data.contract import Contract
 from creditrisk.data.domain import Domain, domain
-from creditrisk.data.fields import Field, Level
+from creditrisk.data.fields import Field, Value
 from creditrisk.data.missing_values import MISSING, VALUE, WORST
+from creditrisk.modelling.columns import steps_of
 
 
 @dataclass(frozen=True)
@@ -52,19 +53,50 @@ class Bin:
     """Values of one field that score alike."""
 
     field: Field
-    #: Of a quantity the lowest and the highest value, of a category its level, None for missing.
-    values: tuple[Level | None, ...]
+    #: Of a quantity the range, without its lower end; None for a bin that is no range.
+    over: float | None
+    up_to: float | None
+    state: Value  # a level or a special code, None for missing; of a range nothing
     code: float  # the bin's number in the model
     woe: float  # ln(share of all good risks / share of all bad ones), small bins shrunk to 0
     weight: float  # of the field in the regression
 
     @property
+    def is_range(self) -> bool:
+        """Whether it holds a range of a quantity."""
+        return self.up_to is not None
+
+    @property
+    def lowest(self) -> int | float | None:
+        """The lowest value of a range of whole numbers, or of one that begins at the minimum."""
+        if self.over is None:
+            return self.field.minimum
+        return int(self.over) + 1 if self.field.whole else None
+
+    @property
+    def highest(self) -> int | float | None:
+        """The highest value of a range; None if it has no end."""
+        if self.up_to is None or math.isinf(self.up_to):
+            return self.field.maximum
+        return int(self.up_to) if self.field.whole else self.up_to
+
+    @property
     def label(self) -> str:
         """The values as text."""
-        if self.field.levels is None:
-            return "{} to {} {}".format(*self.values, self.field.unit).rstrip()
-        stated = self.field.stated(self.values[0])
-        return MISSING if stated is None else str(stated)
+        if not self.is_range:
+            if self.state is None:
+                return self.field.missing_label or MISSING
+            return self.field.worded(self.state) if self.field.levels is None else str(self.state)
+        low, high = self.lowest, self.highest
+        begin = "" if low is None else self.field.shown(low)
+        if low is None and self.over is not None:
+            begin = f"over {self.field.shown(self.over)}"
+        if high is None:
+            text = begin if begin.startswith("over") else f"from {begin} on" if begin else "any"
+        else:
+            end = self.field.shown(high)
+            text = f"{begin} to {end}" if begin else f"up to {end}"
+        return f"{text} {self.field.unit}".rstrip()
 
 
 @dataclass(frozen=True)
@@ -98,15 +130,20 @@ def scorecard_of(model: Pipeline, contract: Contract) -> Scorecard:
     if list(getattr(classifier, "named_steps", ())) != ["bins", "share", "evidence", "regression"]:
         raise ValueError(f"a {type(classifier).__name__} is no WoE scorecard and has no points")
     weights, average = classifier["regression"].coef_[0], logit(classifier["share"].target_mean_)
-    allowed, columns, bins = domain(contract), {}, []
-    for number, field in enumerate(contract.fields):
-        swept = allowed.matrix(allowed.sweep(number))
-        codes, evidence = classifier["bins"].transform(swept), classifier[:-1].transform(swept)
-        [moved] = np.nonzero((codes != codes[0]).any(axis=0))
-        for column in moved:  # one, or none if the field was left out
+    coded = steps_of((classifier["bins"],), domain(contract))
+    weighed = replace(coded, steps=tuple(step for _, step in classifier.steps[:-1]))
+    courses = coded.courses()
+    owned, ends = coded.own_columns(courses), coded.last_of_each_bin(courses)
+    columns: dict[str, int] = {}
+    bins: list[Bin] = []
+    for number, (field, own) in enumerate(zip(contract.fields, owned)):
+        for column in own:  # one, or none if the field was left out
             columns[field.name] = int(column)
-            woe, weight = evidence[:, column] - average, float(weights[column])
-            bins += _bins(allowed, number, codes[:, column], woe, weight)
+            values = coded.representatives(number, ends[number])
+            codes = coded.varied(number, values)[:, column]
+            woe = weighed.varied(number, values)[:, column] - average
+            weight = float(weights[column])
+            bins += _bins(coded.domain, number, ends[number], codes, woe, weight)
     base = classifier["regression"].intercept_[0] + average * weights[[*columns.values()]].sum()
     return Scorecard(tuple(bins), float(base), columns)
 
@@ -215,40 +252,60 @@ def add_exp(database: sqlite3.Connection) -> None:
 
 
 def _bins(
-    allowed: Domain, number: int, codes: np.ndarray, woe: np.ndarray, weight: float
+    allowed: Domain,
+    number: int,
+    ends: np.ndarray,
+    codes: np.ndarray,
+    woe: np.ndarray,
+    weight: float,
 ) -> list[Bin]:
-    """The bins of one field: runs of values that share a code."""
-    field, values, bins = allowed.contract.fields[number], allowed.values[number], []
-    for code, run in groupby(range(len(values)), key=codes.__getitem__):
-        first, *more = run
-        ends = [values[first], values[more[-1] if more else first]]
-        inside = tuple(ends if field.levels is None else ends[:1])
-        bins.append(Bin(field, inside, float(code), float(woe[first]), weight))
-    return bins
+    """The bins of one field: its states, then the ranges of a quantity."""
+    field, states = allowed.contract.fields[number], allowed.states(number)
+    stated = [allowed.value(number, code) for code in states]
+    ranges = []
+    if field.levels is None:
+        cuts = [None, *ends.tolist(), math.inf]
+        ranges = [*pairwise(cuts)]
+    places = [*((None, None, value) for value in stated), *((*each, None) for each in ranges)]
+    return [
+        Bin(field, over, up_to, state, float(code), float(evidence), weight)
+        for (over, up_to, state), code, evidence in zip(places, codes, woe, strict=True)
+    ]
 
 
 def _case(bins: list[Bin]) -> str:
     """A field's part of the log-odds."""
+    field = bins[0].field
     shares = [each.weight * each.woe for each in bins]
     lines = [
         f"WHEN {condition} THEN {share!r}"
         for each, share in zip(bins, shares)
         if (condition := _condition(each))
     ]
-    if bins[0].field.missing_means == WORST:
-        lines.append(f"WHEN {_name(bins[0].field.name)} IS NULL THEN {min(shares)!r}")
+    if field.unlisted is not None:
+        other = next(share for each, share in zip(bins, shares) if each.state == field.unlisted)
+        lines.append(f"WHEN {_name(field.name)} <> '' THEN {other!r}")
+    if field.missing_means == WORST:
+        lines.append(f"WHEN {_name(field.name)} IS NULL THEN {min(shares)!r}")
     return "\n            ".join(["        + CASE", *lines, "END"])
 
 
 def _condition(bin: Bin) -> str:
     """When a value is in a bin; empty if nothing that the contract allows is."""
     field, name = bin.field, _name(bin.field.name)
-    if field.levels is None:
-        low, high = bin.values
-        return f"{name} BETWEEN {low} AND {high}"
-    stated = field.stated(bin.values[0])
-    conditions = [] if stated is None else [f"{name} = {_literal(stated)}"]
-    if bin.values[0] is None and field.missing_means == VALUE:
+    if bin.is_range:
+        low, high = field.limits
+        low = low if bin.lowest is None else bin.lowest
+        high = high if bin.highest is None else bin.highest
+        if bin.over is not None and not field.whole:
+            return f"{name} > {_literal(bin.over, field)} AND {name} <= {_literal(high, field)}"
+        return f"{name} BETWEEN {_literal(low, field)} AND {_literal(high, field)}"
+    if bin.state is not None:
+        return f"{name} = {_literal(bin.state, field)}"
+    stated = field.missing_label
+    quantity = field.levels is None and not field.is_dated  # no number is equal to a label
+    conditions = [] if stated is None or quantity else [f"{name} = {_text(stated)}"]
+    if field.missing_means == VALUE:
         conditions.append(f"{name} IS NULL")
     return " OR ".join(conditions)
 
@@ -257,5 +314,15 @@ def _name(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _literal(level: int | str) -> str:
-    return str(level) if isinstance(level, int) else "'" + level.replace("'", "''") + "'"
+def _text(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _literal(value: Value, field: Field) -> str:
+    if isinstance(value, bool):
+        return str(value).upper()
+    if isinstance(value, str):
+        return _text(value)
+    if field.is_dated:
+        return _text(field.shown(value))
+    return repr(value)

@@ -197,9 +197,9 @@ def _csv_batches(content: pa.NativeFile, wanted: list[str], size: int) -> Iterat
 def numbered_values(batch: Batch, domain: Domain, text: bool) -> tuple[np.ndarray, np.ndarray]:
     """The codes of each row's values and what is wrong with each, both (n, fields)."""
     contract, size = domain.contract, len(batch.ids)
-    codes = np.zeros((size, len(contract.fields)), np.int64)
+    codes = np.zeros((size, len(contract.fields)))
     faults = np.zeros(codes.shape, np.int8)
-    for number, (each, start) in enumerate(zip(contract.fields, domain.starts)):
+    for number, each in enumerate(contract.fields):
         column, numbers = batch.columns[each.name], None
         if pa.types.is_dictionary(column.type):  # each of its values once, and null as the last
             nothing = pa.nulls(1, column.type.value_type)
@@ -213,10 +213,11 @@ def numbered_values(batch: Batch, domain: Domain, text: bool) -> tuple[np.ndarra
         null = column.is_null().to_numpy(zero_copy_only=False) | (fault == NULL)
         fault[null] = NULL
         missing = _labelled(column, each) | (null & each.takes_blank)
-        found[missing], fault[missing] = len(each.levels or ()), FINE
+        found = found.astype(float)
+        found[missing], fault[missing] = domain.missing(number), FINE
         if numbers is not None:
             found, fault = found[numbers], fault[numbers]
-        codes[:, number], faults[:, number] = found + start, fault
+        codes[:, number], faults[:, number] = found, fault
     codes[faults > 0] = 0
     return codes, faults
 
@@ -277,8 +278,8 @@ def _whole(column: pa.Array, each: Field) -> tuple[np.ndarray, np.ndarray]:
         values = pc.if_else(fits, digits, pa.scalar(str(2**53))).cast(pa.int64())
         values = pc.fill_null(values, 0).to_numpy(zero_copy_only=False)
     if each.levels is None:
-        low, high = each.bounds
-        inside, found = (values >= low) & (values <= high), values - low
+        low, high = each.limits
+        inside, found = (values >= low) & (values <= high), values
     else:
         found = pc.fill_null(pc.index_in(pa.array(values), pa.array(each.levels, pa.int64())), -1)
         found = found.to_numpy().astype(np.int64)
@@ -293,7 +294,7 @@ def complaints(contract: Contract) -> list[dict[int, str]]:
     for each in contract.fields:
         outside: int | str = "?".join(map(str, each.levels or ())) + "?"
         if each.type == "integer":
-            outside = max(map(int, each.levels or each.bounds)) + 1
+            outside = max(map(int, each.levels or each.limits)) + 1
         other = 0.5 if each.type == "integer" else 0
         values = {NULL: None, INFINITE: float("inf"), OTHER: other, OUTSIDE: outside}
         words: dict[int, str] = {}

@@ -9,14 +9,15 @@ from sklearn.pipeline import Pipeline
 from creditrisk.data.contract import Contract
 from creditrisk.data.domain import Domain, domain
 from creditrisk.data.encoding import matrix_columns
-from creditrisk.data.fields import Level
+from creditrisk.data.fields import Value
 from creditrisk.data.record_checks import record_problems
-from creditrisk.scoring.lookup_tables import Forest
+from creditrisk.modelling.columns import NotTabulated, probes
+from creditrisk.scoring.lookup_tables import Forest, LookupTables
 from creditrisk.scoring.scorer import ModelRefused, Scorer, good_probability
-from creditrisk.scoring.tabulation import NotTabulated, tabulate
+from creditrisk.scoring.tabulation import tabulate
 
 #: Largest distance of a table's answer from scikit-learn's, a rounding; 0 for forests.
-BOUND = 1e-15
+BOUND = 1e-12
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ def make_scorer(
     contract: Contract,
     name: str = "",
     sha256: str = "",
-    reference: dict[str, Level | None] | None = None,
+    reference: dict[str, Value] | None = None,
 ) -> Scorer:
     """A scorer of a fitted pipeline, with lookup tables if they give the pipeline's answers.
 
@@ -64,37 +65,65 @@ def make_scorer(
     except NotTabulated as reason:
         _log.info("The fast path is not used, scikit-learn answers: %s.", reason)
         return scorer
-    fault = _difference(fast, expected)
+    fault = _difference(fast, _pipeline_answers(fast))
     if fault:
         _log.warning("THE FAST PATH IS REFUSED, scikit-learn answers: %s.", fault)
         return scorer
     return fast
 
 
-def golden_codes(allowed: Domain, draws: int = 300, seed: int = 7) -> np.ndarray:
-    """Applications that cover the contract: every level, the ends of each range, and random ones.
+def golden_codes(
+    allowed: Domain, tables: LookupTables | None = None, draws: int = 300, seed: int = 7
+) -> np.ndarray:
+    """Applications that cover the contract: every level and state, quantities far and near.
 
     Parameters
     ----------
+    tables
+        Of a model; then the values on both sides of its cuts are among them.
     draws
-        Number of random applications.
+        Number of random applications, and of cuts.
 
     Returns
     -------
-    ndarray of int, shape (n, fields)
+    ndarray of float, shape (n, fields)
         Their codes.
     """
-    sweeps = [allowed.sweep(number) for number in range(len(allowed.values))]
-    edges = [
-        np.vstack([sweep[:2], sweep[-2:]]) if isinstance(values, range) else sweep
-        for sweep, values in zip(sweeps, allowed.values)
-    ]
     random = np.random.default_rng(seed)
+    by_field = []
+    for number, field in enumerate(allowed.contract.fields):
+        values = np.array(allowed.states(number))
+        if field.levels is None:
+            values = np.append(values, _quantities(allowed, number, tables, draws, random))
+        by_field.append(values)
+    rows = max(draws, *map(len, by_field))
+    # Each value once, in random company.
     drawn = [
-        start + random.integers(0, len(values), draws)
-        for start, values in zip(allowed.starts, allowed.values)
+        random.permutation(np.append(values, random.choice(values, rows - len(values))))
+        for values in by_field
     ]
-    return np.vstack([*edges, np.column_stack(drawn)])
+    return np.column_stack(drawn)
+
+
+def _quantities(
+    allowed: Domain,
+    number: int,
+    tables: LookupTables | None,
+    draws: int,
+    random: np.random.Generator,
+) -> np.ndarray:
+    """Values of a quantity: the ends of its range, random ones, and those beside some cuts."""
+    field = allowed.contract.fields[number]
+    ends = probes(field)
+    known = tables.cuts(number) if tables is not None else np.empty(0)
+    if len(known) > draws:
+        known = random.choice(known, draws, replace=False)
+    low, high = (known.min(), known.max()) if len(known) else (ends[0], ends[-1])
+    drawn = random.uniform(low, high, draws)
+    beside = [known, np.floor(known) + 1 if field.whole else np.nextafter(known, np.inf)]
+    values = np.concatenate([ends, drawn, *beside])
+    values = np.unique(np.floor(values) if field.whole else values)
+    return np.array([value for value in values.tolist() if field.takes(value)])
 
 
 @dataclass(frozen=True)
@@ -107,7 +136,7 @@ class _Answers:
 
 
 def _pipeline_answers(scorer: Scorer) -> _Answers:
-    golden = golden_codes(scorer.domain)
+    golden = golden_codes(scorer.domain, scorer.tables)
     frame = scorer.domain.frame(golden)
     expected = good_probability(scorer.pipeline, frame)
     return _Answers(golden, expected, scorer.pipeline.predict(frame) == 1)

@@ -22,7 +22,7 @@ from scipy.special import logit
 
 from creditrisk.data.contract import Contract
 from creditrisk.data.domain import Domain
-from creditrisk.data.fields import Field, Level
+from creditrisk.data.fields import Field, Value
 
 #: The largest number of reasons for one application.
 MOST = 4
@@ -48,15 +48,15 @@ class Reason:
     """One field that lowers an application's score."""
 
     field: str
-    value: int | str | None  # the applicant's
-    better: int | str | None  # the reference's
+    value: Value  # the applicant's, as one states it
+    better: Value  # the reference's
     effect: float  # on the log-odds, below 0
     words: str  # the reason as a sentence
 
 
 def reference(
     applications: pd.DataFrame, approved: np.ndarray, contract: Contract
-) -> dict[str, Level | None] | None:
+) -> dict[str, Value] | None:
     """The usual application: the median of each quantity, the most frequent level of each category.
 
     Parameters
@@ -143,19 +143,12 @@ def find_reasons(
     found, gains = field_effects(codes, typical, many)
     lowers = (found < -LEAST) & (gains > LEAST)
     lowers &= [not field.protected for field in domain.contract.fields]
-    lowers &= [
-        field.stated(values[code - start]) is not None
-        for field, values, code, start in zip(
-            domain.contract.fields, domain.values, typical.tolist(), domain.starts
-        )
-    ]
+    lowers &= [_stated(domain, number, code) is not None for number, code in enumerate(typical)]
     chosen = [n for n in np.argsort(found, kind="stable").tolist() if lowers[n]][:MOST]
     reasons = []
     for number in chosen:
-        field, values = domain.contract.fields[number], domain.values[number]
-        value, better = (
-            field.stated(values[row[number] - domain.starts[number]]) for row in (codes, typical)
-        )
+        field = domain.contract.fields[number]
+        value, better = (_stated(domain, number, row[number]) for row in (codes, typical))
         if blank is not None and blank[number]:
             value = None
         words = (
@@ -166,19 +159,28 @@ def find_reasons(
     return tuple(reasons)
 
 
-def _usual(column: pd.Series, field: Field) -> int | str | None:
+def _stated(domain: Domain, number: int, code: float) -> Value:
+    """The value that a code stands for, as an applicant states it."""
+    return domain.contract.fields[number].stated(domain.value(number, code))
+
+
+def _usual(column: pd.Series, field: Field) -> Value:
     if field.levels is None:
-        return int(np.quantile(column, 0.5, method="lower"))
+        numbers = column[column.notna() & ~column.isin(field.special_values)]
+        if not len(numbers):
+            return None
+        median = float(np.quantile(numbers, 0.5, method="lower"))
+        return field.stated(int(median) if field.whole else median)
     counts = [int((column == level).sum()) for level in field.levels]
     if field.missing_label is not None or not any(counts):
         counts.append(0 if field.required else int(column.isna().sum()))
     return (*field.levels, None)[int(np.argmax(counts))]
 
 
-def _words(value: int | str | None, field: Field) -> str:
+def _words(value: Value, field: Field) -> str:
     if value is None:
         return "not given"
-    return f"{value} {field.unit}".rstrip()
+    return f"{field.worded(value)} {field.unit}".rstrip()
 
 
 def _exact(count: int, score: Many) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ from sklearn.pipeline import Pipeline
 
 from creditrisk.data.contract import Contract, Json
 from creditrisk.data.domain import Domain
-from creditrisk.data.fields import Level
+from creditrisk.data.fields import Value
 from creditrisk.data.frame_codes import frame_codes
 from creditrisk.data.record_checks import InvalidRecords, RecordProblem, record_problems
 from creditrisk.scoring.lookup_tables import LookupTables
@@ -58,7 +58,7 @@ class Scorer:
     domain: Domain = field(repr=False)
     tables: LookupTables | None = field(repr=False)
     #: The application that reasons compare with.
-    reference: dict[str, Level | None] | None = field(default=None, repr=False)
+    reference: dict[str, Value] | None = field(default=None, repr=False)
 
     @property
     def fast(self) -> bool:
@@ -86,7 +86,7 @@ class Scorer:
         if reasons:
             self._typical()  # raises if the model has no reasons
         if isinstance(applications, pd.DataFrame):
-            codes: list[list[int]] | np.ndarray = frame_codes(applications, self.domain)
+            codes: list[list[float]] | np.ndarray = frame_codes(applications, self.domain)
         else:
             codes = self._record_codes(applications)
         if len(codes) and (reasons or self._worst):
@@ -187,7 +187,7 @@ class Scorer:
     def _worst(self) -> bool:
         return bool(worst_fields(self.domain))
 
-    def _record_codes(self, applications: list[Json] | Json) -> list[list[int]]:
+    def _record_codes(self, applications: list[Json] | Json) -> list[list[float]]:
         records = [applications] if isinstance(applications, dict) else applications
         found = [self.domain.codes(record) for record in records]
         codes = [each for each in found if each is not None]
@@ -202,7 +202,7 @@ class Scorer:
             )
         return codes
 
-    def _in_full(self, sent: list[list[int]] | np.ndarray, reasons: bool) -> list[Decision]:
+    def _in_full(self, sent: list[list[float]] | np.ndarray, reasons: bool) -> list[Decision]:
         """Decisions that also hold what blanks were scored as, and reasons if asked."""
         codes, blank = self.worst_case(np.array(sent))
         why = self.reasons(codes, blank) if reasons else [None] * len(codes)
@@ -213,7 +213,7 @@ class Scorer:
             for p, each, values in zip(answers, why, scored)
         ]
 
-    def _answers(self, codes: list[list[int]] | np.ndarray) -> list[float]:
+    def _answers(self, codes: list[list[float]] | np.ndarray) -> list[float]:
         if self.tables is not None and isinstance(codes, list) and len(codes) <= FEW:
             return [self.tables.one(each) for each in codes]
         found: list[float] = self._many(np.array(codes)).tolist()

@@ -1,12 +1,11 @@
 """Lookup tables of a fitted classifier.
 
-The contract lists every value that a field may take. So scikit-learn is asked once, at load, what
-each allowed value of each field does to the columns of the classifier; all answers follow from
-that, see :mod:`creditrisk.scoring.lookup_tables`.
+How the columns of the classifier depend on each field is asked of scikit-learn once, at load (see
+:mod:`creditrisk.modelling.columns`); all answers follow from that, see
+:mod:`creditrisk.scoring.lookup_tables`.
 """
 
-from dataclasses import dataclass
-from itertools import accumulate
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,17 +15,15 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
 from creditrisk.data.domain import Domain
+from creditrisk.modelling.columns import Course, NotTabulated, Steps, probes, steps_of
 from creditrisk.scoring.lookup_tables import Forest, Linear, LookupTables
+from creditrisk.scoring.pieces import Pieces, float32_cuts
 
-#: A classifier that needs more values, or more bytes of leaf bits, gets no tables.
-MOST_VALUES, MOST_BYTES = 1_000_000, 256 * 2**20
+#: A forest whose leaf bits take more bytes gets no tables.
+MOST_BYTES = 256 * 2**20
 
 #: The splits of one column: thresholds, the word of leaves each is about, the bits that stay.
 Splits = tuple[np.ndarray, np.ndarray, np.ndarray]
-
-
-class NotTabulated(Exception):
-    """Why a classifier's answers do not follow from tables, in one sentence."""
 
 
 def tabulate(classifier: BaseEstimator, domain: Domain) -> LookupTables:
@@ -35,11 +32,9 @@ def tabulate(classifier: BaseEstimator, domain: Domain) -> LookupTables:
     Raises
     ------
     NotTabulated
-        If the classifier is not made of forests and logistic regressions, or if one of their
-        columns depends on more than one field.
+        If the classifier is not made of forests and logistic regressions, if one of their columns
+        depends on more than one field, or if the tables would be too large.
     """
-    if sum(map(len, domain.values)) > MOST_VALUES:
-        raise NotTabulated(f"the contract allows more than {MOST_VALUES} values")
     if type(classifier) is not VotingClassifier:
         return LookupTables((_member(classifier, domain),))
     if classifier.voting != "soft" or classifier.weights is not None:
@@ -48,54 +43,99 @@ def tabulate(classifier: BaseEstimator, domain: Domain) -> LookupTables:
 
 
 def _member(classifier: BaseEstimator, domain: Domain) -> Linear | Forest:
-    steps = []
+    before: tuple[BaseEstimator, ...] = ()
     if type(classifier) is Pipeline:
-        steps = [step for _, step in classifier.steps[:-1]]
+        before = tuple(step for _, step in classifier.steps[:-1])
         classifier = classifier.steps[-1][1]
     if type(classifier) not in (LogisticRegression, RandomForestClassifier):
         raise NotTabulated(f"a {type(classifier).__name__} is not made of tables")
     if list(classifier.classes_) != [0, 1]:
         raise NotTabulated("the classes are not 0 and 1")
-    columns = _columns(steps, domain)
+    steps = steps_of(before, domain)
     linear = type(classifier) is LogisticRegression
-    return _linear(classifier, columns) if linear else _forest(classifier, columns)
+    return _linear(classifier, steps) if linear else _forest(classifier, steps)
 
 
-@dataclass(frozen=True)
-class Columns:
-    """The columns that the steps before a classifier hand to it, by the field they depend on."""
+def _linear(regression: LogisticRegression, steps: Steps) -> Linear:
+    fields, weights = steps.domain.contract.fields, regression.coef_[0]
+    courses = steps.courses()
+    owned = steps.own_columns(courses)
+    bins = steps.last_of_each_bin(courses)
+    pieces: list[Pieces] = []
+    coefficients: list[np.ndarray] = []
+    origins: list[np.ndarray] = []
+    start = 0
+    for number, (field, own, course) in enumerate(zip(fields, owned, courses)):
+        states = steps.domain.states(number)
+        constant = np.zeros((len(states), 4))
+        if states:
+            constant[:, 0] = steps.varied(number, np.array(states))[:, own] @ weights[own]
+        cuts, curves, begins = None, np.empty((0, 4)), np.empty(0)
+        if field.levels is None:
+            last = bins[number]
+            cuts, curves, begins = _curves(steps, number, course, last, own, weights[own])
+        pieces.append(Pieces(start, len(states) + len(curves), tuple(states), cuts))
+        coefficients += [constant, curves]
+        origins += [np.zeros(len(states)), begins]
+        start += pieces[-1].count
+    everything = np.concatenate(owned)
+    alone = np.setdiff1d(np.arange(len(weights)), everything)  # columns that depend on no field
+    constants = steps.columns(np.array([steps.base]))[0, alone]
+    intercept = float(regression.intercept_[0] + constants @ weights[alone])
+    table = np.vstack(coefficients)
+    curved = [bool(table[each.start : each.start + each.count, 1:].any()) for each in pieces]
+    logarithmic = tuple(course.logarithmic for course in courses)
+    return Linear(
+        tuple(pieces), logarithmic, tuple(curved), table, np.concatenate(origins), intercept
+    )
 
-    constants: np.ndarray  # (columns,): the value of each constant column, 0 in all others
-    constant_columns: np.ndarray  # the numbers of the columns that depend on no field
-    by_field: list[tuple[np.ndarray, np.ndarray]]  # numbers of columns, (values, those columns)
+
+def _curves(
+    steps: Steps,
+    number: int,
+    course: Course,
+    bins: np.ndarray,
+    own: np.ndarray,
+    weights: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A quantity's cuts, the coefficients of its share in each piece (pieces, 4), and origins."""
+
+    def shares(values: np.ndarray) -> np.ndarray:
+        found: np.ndarray = steps.varied(number, steps.off_states(number, values))[:, own] @ weights
+        return found
+
+    field = steps.domain.contract.fields[number]
+    if course.edges:
+        inside = steps.representatives(number, bins)[len(steps.domain.states(number)) :]
+        table = np.zeros((len(inside), 4))
+        table[:, 0] = shares(inside)
+        return bins, table, np.zeros(len(inside))
+    if not course.knots:
+        return _straight_line(shares, probes(field))
+    knots = np.array(course.knots)
+    values = np.exp(knots) if course.logarithmic else knots
+    table, origins = np.zeros((len(knots) + 1, 4)), np.append(knots[0], knots)
+    table[[0, -1], 0] = shares(values[[0, -1]])
+    for piece, (low, width) in enumerate(zip(knots[:-1], np.diff(knots)), 1):
+        nodes = np.array([0.05, 0.35, 0.65, 0.95])
+        at = low + width * nodes
+        found = shares(np.exp(at) if course.logarithmic else at)
+        cubic = np.linalg.solve(np.vander(nodes, 4, increasing=True), found)
+        table[piece] = cubic / width ** np.arange(4)
+    return values, table, origins
 
 
-def _columns(steps: list[BaseEstimator], domain: Domain) -> Columns:
-    sweeps = [domain.sweep(number) for number in range(len(domain.values))]
-    matrix = domain.matrix(np.vstack(sweeps))
-    for step in steps:
-        matrix = step.transform(matrix)
-    ends = list(accumulate(map(len, sweeps)))
-    by_field, taken = [], np.array([], int)
-    for field, part in zip(domain.contract.fields, np.split(np.asarray(matrix, float), ends[:-1])):
-        columns = np.flatnonzero((part != part[0]).any(axis=0))
-        if np.intersect1d(columns, taken).size:
-            raise NotTabulated(f"{field.name} acts together with another field")
-        taken = np.union1d(taken, columns)
-        by_field.append((columns, part[:, columns]))
-    constants = part[0].copy()
-    constants[taken] = 0.0
-    return Columns(constants, np.setdiff1d(np.arange(len(constants)), taken), by_field)
+def _straight_line(
+    shares: Callable[[np.ndarray], np.ndarray], values: list[float]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The share of a quantity that is scaled at most; that it is, is seen from its values."""
+    at = np.array([values[0], values[-1]])
+    first, last = shares(at)
+    slope = (last - first) / (at[1] - at[0]) if at[1] > at[0] else 0.0
+    return np.empty(0), np.array([[first, slope, 0.0, 0.0]]), at[:1]
 
 
-def _linear(regression: LogisticRegression, columns: Columns) -> Linear:
-    weights = regression.coef_[0]
-    shares = np.concatenate([values @ weights[own] for own, values in columns.by_field])
-    intercept = float(regression.intercept_[0] + columns.constants @ weights)
-    return Linear(shares, shares.tolist(), intercept)
-
-
-def _forest(forest: RandomForestClassifier, columns: Columns) -> Forest:
+def _forest(forest: RandomForestClassifier, steps: Steps) -> Forest:
     trees = [tree.tree_ for tree in forest.estimators_]
     words = -(-max(tree.n_leaves for tree in trees) // 64)
     leaves = [_leaf_ranges(tree) for tree in trees]
@@ -104,21 +144,28 @@ def _forest(forest: RandomForestClassifier, columns: Columns) -> Forest:
         ends = tree.children_left < 0
         answers[number, start[ends]] = tree.value[ends, 0, 1]
     splits = _splits(trees, leaves, words)
-    if np.intersect1d(list(splits), columns.constant_columns).size:
+    owned = steps.own_columns(steps.courses())
+    if not set(splits) <= set(np.concatenate(owned).tolist()):
         raise NotTabulated("the forest uses a column that depends on no field")
+    _check_size(splits, words * len(trees))
+    pieces: list[Pieces] = []
     parts: list[np.ndarray] = []
-    row_parts: list[np.ndarray] = []
-    size = 0
-    for own, values in columns.by_field:
-        row, bits = _allowed(own, values, splits, words * len(trees))
-        row_parts.append(size + row)
+    for number, own in enumerate(owned):
+        begin = sum(each.count for each in pieces)
+        rows, bits = _allowed(steps, number, own, splits, begin, words * len(trees))
+        pieces.append(rows)
         parts.append(bits)
-        size += len(bits)
-    rows, allowed = np.concatenate(row_parts), np.vstack(parts)
+    allowed = np.vstack(parts)
     first = 64 * words * np.arange(len(trees))
-    as_int = [_as_integer(row, words) for row in allowed]
-    masks, ones = [as_int[row] for row in rows], sum(1 << int(start) for start in first)
-    return Forest(rows, allowed, answers.ravel(), first, words, masks, ones)
+    masks, ones = [_as_integer(row, words) for row in allowed], sum(1 << int(bit) for bit in first)
+    return Forest(tuple(pieces), allowed, answers.ravel(), first, words, masks, ones)
+
+
+def _check_size(splits: dict[int, Splits], size: int) -> None:
+    """Refuse tables that would be too large, before they are made."""
+    rows = sum(len(np.unique(threshold)) + 1 for threshold, _, _ in splits.values())
+    if rows * size * 8 > MOST_BYTES:
+        raise NotTabulated(f"the forest's tables would take more than {MOST_BYTES >> 20} MB")
 
 
 def _as_integer(row: np.ndarray, words: int) -> int:
@@ -170,31 +217,36 @@ def _ones(count: np.ndarray) -> np.ndarray:
 
 
 def _allowed(
-    columns: np.ndarray, values: np.ndarray, splits: dict[int, Splits], size: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """For each value of a field the number of its row of allowed leaves, and the rows.
+    steps: Steps, number: int, own: np.ndarray, splits: dict[int, Splits], start: int, size: int
+) -> tuple[Pieces, np.ndarray]:
+    """The rows of a field, and the leaves that each allows, (rows, size)."""
+    field, states = steps.domain.contract.fields[number], steps.domain.states(number)
+    used = [int(column) for column in own if int(column) in splits]
+    cuts = _quantity_cuts(steps, number, used, splits) if field.levels is None else None
+    tried = steps.representatives(number, np.empty(0) if cuts is None else cuts)
+    values = steps.varied(number, tried)
+    rows = np.full((len(tried), size), ~np.uint64(0))
+    for column in used:
+        threshold = np.unique(splits[column][0])
+        # scikit-learn compares the value as float32 with the threshold as float64.
+        passed = np.searchsorted(threshold, values[:, column].astype(np.float32).astype(float))
+        rows &= _bits_left(*splits[column], size)[passed]
+    return Pieces(start, len(tried), tuple(states), cuts), rows
 
-    Values between the same two thresholds share a row.
-    """
-    used = [
-        (splits[int(column)], value)
-        for column, value in zip(columns, values.T)
-        if int(column) in splits
-    ]
-    if not used:
-        return np.zeros(len(values), int), np.full((1, size), ~np.uint64(0))
-    # scikit-learn compares the value as float32 with the threshold as float64.
-    above = [
-        np.searchsorted(np.unique(of_column[0]), value.astype(np.float32).astype(float))
-        for of_column, value in used
-    ]
-    patterns, row = np.unique(np.column_stack(above), axis=0, return_inverse=True)
-    if len(patterns) * size * 8 > MOST_BYTES:
-        raise NotTabulated(f"the forest's tables would take more than {MOST_BYTES >> 20} MB")
-    rows = np.full((len(patterns), size), ~np.uint64(0))
-    for (of_column, _), thresholds_passed in zip(used, patterns.T):
-        rows &= _bits_left(*of_column, size)[thresholds_passed]
-    return row.ravel(), rows
+
+def _quantity_cuts(
+    steps: Steps, number: int, used: list[int], splits: dict[int, Splits]
+) -> np.ndarray:
+    """The highest value of each piece but the last into which thresholds divide a quantity."""
+    field = steps.domain.contract.fields[number]
+    some = np.array(probes(field))
+    found = steps.varied(number, some)
+    moving = [column for column in used if (found[:, column] != found[0, column]).any()]
+    if any((found[:, column] != some).any() for column in moving):
+        raise NotTabulated(f"the forest does not see {field.name} as it is")
+    parts = [float32_cuts(np.unique(splits[column][0])) for column in moving]
+    cuts = np.concatenate([np.empty(0), *parts])
+    return np.unique(np.floor(cuts) if field.whole else cuts)
 
 
 def _bits_left(

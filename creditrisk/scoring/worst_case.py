@@ -11,7 +11,7 @@ from itertools import product
 import numpy as np
 
 from creditrisk.data.domain import Domain
-from creditrisk.data.fields import Field, Level
+from creditrisk.data.fields import Field, Value
 from creditrisk.data.missing_values import MISSING, WORST
 from creditrisk.scoring.reasons import Many
 
@@ -24,7 +24,7 @@ class Assumed:
     """A column that was left blank, and the value it was scored as."""
 
     field: str
-    value: Level | None  # None if the worst is a missing value itself
+    value: Value  # None if the worst is a missing value itself
     words: str  # the same as a sentence
 
 
@@ -38,7 +38,7 @@ def blanks(codes: np.ndarray, domain: Domain) -> np.ndarray:
     """Which values of applications are blanks to be scored as the worst, bool (n, fields)."""
     blank = np.zeros(np.shape(codes), bool)
     for number in worst_fields(domain):
-        blank[:, number] = codes[:, number] == _missing(domain, number)
+        blank[:, number] = codes[:, number] == domain.missing(number)
     return blank
 
 
@@ -61,9 +61,7 @@ def worst_case(codes: np.ndarray, blank: np.ndarray, domain: Domain, many: Many)
     for pattern in np.unique(blank[blank.any(axis=1)], axis=0):
         rows = np.flatnonzero((blank == pattern).all(axis=1))
         numbers = np.flatnonzero(pattern).tolist()
-        choices = np.array(
-            list(product(*(range(domain.starts[n], _missing(domain, n) + 1) for n in numbers)))
-        )
+        choices = np.array(list(product(*(domain.states(number) for number in numbers))))
         for part in np.array_split(rows, -(-len(rows) * len(choices) // ROWS)):
             tried = np.repeat(codes[part], len(choices), axis=0)
             tried[:, numbers] = np.tile(choices, (len(part), 1))
@@ -77,18 +75,13 @@ def assumed(codes: np.ndarray, blank: np.ndarray, domain: Domain) -> tuple[Assum
     found = []
     for number in np.flatnonzero(blank).tolist():
         field = domain.contract.fields[number]
-        value = domain.values[number][int(codes[number]) - domain.starts[number]]
+        value = domain.value(number, codes[number])
         found.append(Assumed(field.name, value, _words(field, value)))
     return tuple(found)
 
 
-def _words(field: Field, value: Level | None) -> str:
+def _words(field: Field, value: Value) -> str:
     shown = MISSING if value is None else value
     return (
         f"{field.title} is not given; it was scored as {shown}, which gives the lowest probability"
     )
-
-
-def _missing(domain: Domain, number: int) -> int:
-    """The code of a field's missing value, its last."""
-    return domain.starts[number] + len(domain.values[number]) - 1

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import stats
 from scipy.special import expit, logit
 
-from creditrisk.data.fields import Field, Level
+from creditrisk.data.fields import Field, Value
 from creditrisk.data.missing_values import MISSING
 from creditrisk.metrics.ranking import placements
 from creditrisk.scoring.scorer import Scorer
@@ -81,10 +81,10 @@ def dependence(scorer: Scorer, applications: pd.DataFrame, name: str) -> pd.Data
         probability, and their 10 % and 90 % quantiles low and high.
     """
     field = scorer.contract[name]
-    values = _grid(field)
+    values = _grid(field, applications[field.name])
     scores = [_with(scorer, applications, field, [value] * len(applications)) for value in values]
     low, high = np.quantile(scores, [0.1, 0.9], axis=1)
-    kind = int if field.levels is None else object  # None is a level
+    kind = None if field.levels is None else object  # None is a level
     return pd.DataFrame(
         {
             "value": pd.Series(values, dtype=kind),
@@ -127,7 +127,7 @@ def sensitivity(scorer: Scorer, applications: pd.DataFrame, share: float = 0.1) 
 def extrapolation(
     scorer: Scorer, applications: pd.DataFrame, training: pd.DataFrame
 ) -> pd.DataFrame:
-    """The model beyond its training data: quantities at the contract's limits.
+    """The model beyond its training data: quantities at the contract's limits, where it has some.
 
     Parameters
     ----------
@@ -145,12 +145,14 @@ def extrapolation(
     """
     rows = []
     for field in scorer.contract.numbers:
-        known = training[field.name]
+        known = _quantities(training[field.name], field)
         for limit, near in ((field.minimum, known.min()), (field.maximum, known.max())):
-            at_known = applications.assign(**{field.name: int(near)})
+            if limit is None or pd.isna(near):
+                continue
+            at_known = applications.assign(**{field.name: near})
             at_limit, all_rows = at_known[field.name] * 0 + limit, np.ones(len(at_known), bool)
             moved = _moved(scorer, at_known, field, at_limit, all_rows)
-            rows.append((field.name, limit, int(near), *moved))
+            rows.append((field.name, limit, near, *moved))
     return pd.DataFrame(rows, columns=["field", "limit", "seen", *_MOVED])
 
 
@@ -214,19 +216,31 @@ def _with(
     return scorer.probabilities(applications.assign(**{field.name: column}))
 
 
-def _grid(field: Field) -> list[Level | None]:
+def _grid(field: Field, known: pd.Series) -> list[Value]:
+    """Every level, or points over a quantity's range: the contract's, or else that of the data."""
     if field.levels is not None:
         return [*field.levels, *([] if field.required else [None])]
+    quantities = _quantities(known, field)
+    low = quantities.min() if field.minimum is None else field.minimum
+    high = quantities.max() if field.maximum is None else field.maximum
     space = np.geomspace if field.scale == "log" else np.linspace
-    points = np.unique(space(*field.bounds, POINTS).round().astype(int))
-    return [int(point) for point in points]
+    points = space(float(low), float(high), POINTS)
+    found: list[Value] = np.unique(points.round().astype(int) if field.whole else points).tolist()
+    return found
+
+
+def _quantities(values: pd.Series, field: Field) -> pd.Series:
+    """The values of a column that are quantities: neither missing nor special codes."""
+    return values[values.notna() & ~values.isin(field.special_values)]
 
 
 def _near(value: Any, field: Field, step: int, share: float) -> Any:
     """A quantity changed by a share, or the next level; the value itself if there is none."""
     if field.levels is None:
-        low, high = field.bounds
-        return min(max(round(value * (1 + step * share)), low), high)
+        if pd.isna(value) or value in field.special_values:
+            return value
+        (low, high), moved = field.limits, value * (1 + step * share)
+        return min(max(round(moved) if field.whole else moved, low), high)
     if pd.isna(value):
         return value
     number = field.levels.index(value) + step

@@ -25,7 +25,10 @@ HASHES = {
 #: Types of scikit-learn, SciPy and NumPy in the candidates that skops opens only if named.
 TRUSTED_TYPES = [
     "numpy.argmax",
+    "numpy.asarray",
+    "numpy.dot",
     "numpy.dtype",
+    "numpy.ma.core.masked_equal",
     "scipy._lib.array_api_compat.numpy._aliases.asarray",
     "scipy.interpolate._bsplines.BSpline",
     "scipy.interpolate._bsplines._BSpline",  # its name from SciPy 1.18 on

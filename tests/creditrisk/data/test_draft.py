@@ -1,0 +1,361 @@
+"""From a file of which nothing is known to a contract that it keeps."""
+
+import json
+import tempfile
+from pathlib import Path
+
+import loanfiles
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from creditrisk.cli import main
+from creditrisk.data.contract import ContractError
+from creditrisk.data.descriptor import read_contract
+from creditrisk.data.draft.draft import draft
+from creditrisk.data.draft.special_codes import suspects
+from creditrisk.data.package import properties
+from creditrisk.data.raw_files.reading import read_raw
+
+ANSWERS = {
+    "title": "Made-up loans",
+    "sources": [{"title": "The tests"}],
+    "licenses": [{"title": "None"}],
+}
+OF_TABLE = {"population": "Nobody", "costs": {"badAccepted": 5, "goodRejected": 1}}
+
+
+def made(name: str, folder: Path) -> tuple[loanfiles.LoanFile, Path]:
+    """One of the made-up files, and where it was written."""
+    file = getattr(loanfiles, name)(2000, seed=3)
+    return file, file.write(folder / "loans.csv")
+
+
+def fields(descriptor: Path) -> dict[str, dict]:
+    schema = json.loads(descriptor.read_text("utf-8"))["resources"][0]["schema"]
+    return {entry["name"]: entry for entry in schema["fields"]}
+
+
+def answer(descriptor: Path, **columns: dict) -> None:
+    """Set what the questions ask for, and delete them."""
+    package = json.loads(descriptor.read_text("utf-8"))
+    package |= ANSWERS
+    resource = package["resources"][0]
+    resource |= OF_TABLE | {"realBadRate": 0.05}
+    for entry in [resource, *resource["schema"]["fields"]]:
+        entry.pop("review", None)
+        entry |= columns.get(entry["name"], {})
+    descriptor.write_text(json.dumps(package), "utf-8")
+
+
+# What the generators make of each column, written down by hand: type, role, and what else matters.
+FOUND = {
+    "continuous": {
+        "age": ("integer", None, {}),
+        "monthly_income": ("number", None, {"scale": "log", "missingMeans": "value"}),
+        "utilization": ("number", None, {}),
+        "debt_ratio": ("number", None, {"missingMeans": "value"}),
+        "times_late": ("integer", None, {}),
+        "months_since_late": ("integer", None, {}),
+        "home": ("string", None, {}),
+        "defaulted": ("integer", None, {}),
+    },
+    "monthly": {
+        "issued": ("yearmonth", "date", {"format": "%b-%Y"}),
+        "born": ("date", None, {}),
+        "credit_score": ("integer", None, {}),
+        "amount": ("integer", None, {"scale": "log"}),
+        "term": ("string", None, {}),
+        "grade": ("string", None, {}),
+        "joint": ("boolean", None, {"trueValues": ["TRUE"], "falseValues": ["FALSE"]}),
+        "status": ("string", None, {}),
+    },
+    "messy": {
+        "Kundennummer": ("string", "id", {}),
+        "Zinssatz": ("number", None, {"decimalChar": ",", "bareNumber": False}),
+        "Betrag": ("number", None, {"decimalChar": ",", "groupChar": ".", "scale": "log"}),
+        "Eröffnet": ("date", "date", {"format": "%d.%m.%Y"}),
+        "Angestellt": ("boolean", None, {"trueValues": ["ja"], "falseValues": ["nein"]}),
+        "Ort": ("string", None, {"unlisted": "other"}),
+        "Jahre im Beruf": ("integer", None, {"missingMeans": "value"}),
+        "Währung": ("string", "ignore", {}),
+        "Verwendung": ("string", "ignore", {}),
+        "Beigetrieben": ("number", None, {"decimalChar": ","}),
+        "Ausgang": ("string", None, {}),
+    },
+}
+OTHERS = ("name", "title", "example", "constraints", "review")  # not stated above
+TARGETS = {
+    "continuous": {"field": "defaulted", "good": [0], "bad": [1]},
+    "monthly": {
+        "field": "status",
+        "good": ["Fully Paid"],
+        "bad": ["Charged Off"],
+        "exclude": ["Current"],
+    },
+    "messy": {"field": "Ausgang", "good": ["gut"], "bad": ["schlecht"]},
+}
+REPLIES = {
+    "continuous": {
+        "months_since_late": {
+            "specialCodes": [{"value": -999, "label": "never was late"}],
+            "constraints": {"required": True, "minimum": 0},
+        }
+    },
+    "monthly": {},
+    "messy": {"Beigetrieben": {"role": "afterOutcome"}},
+}
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_draft_answer_check_and_read(name, tmp_path, capsys):
+    """Each column is found for what it was made to be; once answered, the file is read by it."""
+    file, path = made(name, tmp_path)
+    target = TARGETS[name]["field"]
+    assert main(["contract", "draft", str(path), "--target", target]) == 0
+    descriptor = tmp_path / "datapackage.json"
+    entries = fields(descriptor)
+    for column, (type, role, more) in FOUND[name].items():
+        expected = {"type": type} | ({"role": role} if role else {}) | more
+        stated = {key: value for key, value in entries[column].items() if key not in OTHERS}
+        assert stated == expected, column
+    resource = json.loads(descriptor.read_text("utf-8"))["resources"][0]
+    assert resource["target"] == TARGETS[name] and resource["rows"] == 2000
+    assert resource.get("split") == (None if name == "continuous" else {"by": "date"})
+
+    with pytest.raises(ContractError) as refusal:  # nobody has answered anything yet
+        read_contract(descriptor)
+    assert len(refusal.value.problems) >= 8 and "costs" in str(refusal.value)
+    capsys.readouterr()
+    assert main(["contract", "check", str(path)]) == 0
+    assert "questions are open" in capsys.readouterr().out
+
+    answer(descriptor, **REPLIES[name])
+    assert main(["contract", "check", str(path)]) == 0
+    said = capsys.readouterr()
+    assert "keeps" in said.out and "open" not in said.out and not said.err
+    frame = read_raw(path, read_contract(descriptor))
+    known = file.cells[target] != "Current"
+    assert len(frame) == known.sum()
+    check_values(name, frame, file.cells[known].reset_index(drop=True))
+
+
+def check_values(name: str, frame: pd.DataFrame, cells: pd.DataFrame) -> None:
+    """The typed values are those that the generator has written as text."""
+    frame = frame.reset_index(drop=True)
+    if name == "continuous":
+        blank = cells["monthly_income"] == "NA"
+        assert 0 < blank.sum() == frame["monthly_income"].isna().sum()
+        pd.testing.assert_series_equal(
+            frame["monthly_income"][~blank], cells["monthly_income"][~blank].astype(float)
+        )
+        assert (frame["months_since_late"] == -999).sum() == (
+            cells["months_since_late"] == "-999"
+        ).sum()
+    elif name == "monthly":
+        # months since January 1970: the file begins in January 2016, 46 * 12 = 552
+        assert frame["issued"].min() == 552 and frame["issued"].is_monotonic_increasing
+        born = (pd.to_datetime(cells["born"]) - pd.Timestamp("1970-01-01")).dt.days
+        assert (frame["born"] == born).all()
+        assert set(frame["term"]) == {" 36 months", " 60 months"}
+    else:
+        rate = cells["Zinssatz"].str.rstrip("%").str.replace(",", ".").astype(float)
+        assert np.allclose(frame["Zinssatz"], rate)
+        amount = cells["Betrag"].str.replace(".", "").str.replace(",", ".").astype(float)
+        assert np.allclose(frame["Betrag"], amount)
+        rare = cells["Ort"].value_counts()[lambda rows: rows < 20].index
+        assert (frame["Ort"] == "other").sum() == cells["Ort"].isin(rare).sum() > 0
+        assert {"Währung", "Verwendung", "Beigetrieben"}.isdisjoint(frame.columns)
+        assert list(frame["Kundennummer"]) == list(cells["Kundennummer"])
+
+
+def test_what_may_know_the_outcome_is_asked_about(tmp_path):
+    rows, random = 400, np.random.default_rng(0)
+    bad = random.random(rows) < 0.2
+    applied = pd.Timestamp("2020-01-01") + pd.to_timedelta(random.integers(0, 300, rows), "D")
+    table = pd.DataFrame(
+        {
+            "applied": applied.strftime("%Y-%m-%d"),
+            "closed": (applied + pd.Timedelta(days=90)).strftime("%Y-%m-%d"),
+            "collector": np.where(
+                bad, random.choice(["a", "b"], rows), ""
+            ),  # only the bad have one
+            "balance": np.where(bad, 100, 0) + random.integers(0, 90, rows),  # above 99 if bad
+            "income": random.integers(900, 5000, rows),
+            "bad": bad.astype(int),
+        }
+    )
+    table.to_csv(tmp_path / "loans.csv", index=False)
+    found = draft(tmp_path / "loans.csv", "bad")
+    asked = {column.name: " ".join(column.review) for column in found.columns}
+    assert "missing ranks the outcome with ROC-AUC 1.000" in asked["collector"]
+    assert "Alone it ranks the outcome with ROC-AUC 1.000" in asked["balance"]
+    assert "lies after 'applied' in 100% of the rows" in asked["closed"]
+    assert asked["income"] == ""
+
+
+@pytest.mark.parametrize(
+    ("values", "codes"),
+    [
+        ([-999] * 30 + list(range(100)), (-999,)),
+        ([-1] * 5 + list(range(100)), (-1,)),
+        ([9999999] * 3 + list(range(100)), (9999999,)),
+        ([96] * 3 + [98] * 40 + list(range(18)) * 5, (96, 98)),  # times late, with two codes
+        ([99] * 40 + list(range(18, 76)), (99,)),  # ages
+        ([-8, -9] * 10 + [9999] * 3 + list(range(100)), (-9, -8, 9999)),
+        (list(range(100)), ()),
+        ([5000] + list(range(100)), ()),  # once: a value that happens to be large
+        (list(range(-50, 50)), ()),
+        ([0, 1, 2], ()),
+    ],
+)
+def test_codes_are_suspected_where_they_lie_far_and_repeat(values, codes):
+    assert suspects(np.array([*values, np.nan], float)) == codes
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 10_000), st.floats(0.1, 1.5))
+def test_long_tails_hold_no_codes(seed, spread):
+    assert suspects(np.random.default_rng(seed).lognormal(8, spread, 2000).round()) == ()
+
+
+@settings(max_examples=25)
+@given(
+    st.lists(st.integers(-10_000_000, 10_000_000), min_size=8, max_size=30, unique=True),
+    st.sampled_from([(".", ""), (".", ","), (",", ""), (",", "."), (",", " ")]),
+    st.sampled_from(["", "%", " €"]),
+)
+def test_however_numbers_are_written_they_are_read_back(cents, signs, sign):
+    decimal, group = signs
+    swapped = str.maketrans(",.", f"{group or 'x'}{decimal}")
+    written = [f"{n / 100:,.2f}".translate(swapped).replace("x", "") + sign for n in cents]
+    outcomes = ["good", "bad"] * len(cents)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "loans.csv"
+        table = pd.DataFrame({"n": written, "y": outcomes[: len(cents)]})
+        table.to_csv(path, index=False, sep=";")
+        assert main(["contract", "draft", str(path), "--target", "y"]) == 0
+        contract = read_contract(path.with_name("datapackage.json"), open_questions=True)
+        assert np.allclose(read_raw(path, contract)["n"], np.array(cents) / 100)
+
+
+REFUSED = {
+    "no such column": ("a,b\n1,0\n2,1\n", ["--target", "bb"], 1, ["'bb'", "did you mean 'b'"]),
+    "no header": ("1,2,0\n3,4,1\n", [], 1, ["line 1", "no names of columns"]),
+    "column twice": ("a,a,b\n1,2,0\n", [], 1, ["line 1", "'a' occurs 2 times"]),
+    "short row": ("a,b\n1,0\n2\n3,1\n", [], 1, ["row 2 (line 3)", "1 cells, the header has 2"]),
+    "one outcome": ("a,b\n1,0\n2,0\n", [], 1, ["b", "1 distinct values"]),
+    "outcome missing": ("a,b\n1,0\n2,1\n3,\n", [], 1, ["1 rows have no value"]),
+    "no such value": ("a,b\n1,0\n2,1\n", ["--good", "2"], 1, ["'2' does not occur"]),
+    "good and bad": ("a,b\n1,0\n2,1\n", ["--good", "1", "--bad", "1"], 1, ["as good and as bad"]),
+    "only an id": ("a,b\n1,0\n2,1\n", [], 1, ["'a' is id", "each row has another"]),
+    "workbook": ("PK\x03\x04", [], 1, ["Excel", "save it as CSV"]),
+    "empty": ("", [], 1, ["the file is empty"]),
+    "no file": (None, [], 2, ["cannot be read", "No such file"]),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused_in_one_message_and_nothing_written(case, tmp_path, capsys):
+    content, arguments, code, words = REFUSED[case]
+    path = tmp_path / "loans.csv"
+    if content is not None:
+        path.write_text(content)
+    assert main(["contract", "draft", str(path), "--target", "b", *arguments]) == code
+    said = capsys.readouterr().err
+    assert all(word in said for word in [*words, str(path)]), said
+    assert [each.name for each in tmp_path.iterdir()] == ["loans.csv"] * (content is not None)
+
+
+def test_contract_that_is_there_is_replaced_only_if_forced(tmp_path, capsys):
+    path = tmp_path / "loans.csv"
+    path.write_text("a;b\n1;x\n2;y\n1;y\n")
+    descriptor = tmp_path / "datapackage.json"
+    descriptor.write_text("mine")
+    asked = ["contract", "draft", str(path), "--target", "b", "--good", "x", "--bad", "y"]
+    assert main(asked) == 2
+    assert "--force" in capsys.readouterr().err and descriptor.read_text() == "mine"
+    assert main([*asked, "--force"]) == 0
+    resource = json.loads(descriptor.read_text())["resources"][0]
+    assert resource["dialect"] == {"delimiter": ";"}
+    # both sides were given, so which is good is not asked
+    assert not any(question.startswith("Target") for question in resource["review"])
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["datapackage.json", "loans.csv"]
+
+
+def test_out_names_the_file_from_another_folder(tmp_path):
+    path = tmp_path / "loans.csv"
+    path.write_text("a,b\n1,x\n2,y\n1,y\n")
+    folder = tmp_path / "contracts" / "new"
+    assert main(["contract", "draft", str(path), "--target", "b", "--out", str(folder)]) == 0
+    resource = json.loads((folder / "datapackage.json").read_text())["resources"][0]
+    assert resource["path"] == "../../loans.csv"
+    assert main(["contract", "check", str(path), "--contract", f"{folder}/datapackage.json"]) == 0
+
+
+def test_check_names_row_column_and_remedy(tmp_path, capsys):
+    file, path = made("continuous", tmp_path)
+    main(["contract", "draft", str(path), "--target", "defaulted"])
+    file.cells.loc[16, "age"] = "old"
+    file.write(path)
+    capsys.readouterr()
+    assert main(["contract", "check", str(path)]) == 1
+    said = capsys.readouterr().err
+    assert all(word in said for word in ["row 17", "age", "'old'", "Remedy"]), said
+    assert main(["contract", "check", str(tmp_path / "none.csv")]) == 2
+    assert main(["contract", "check", str(path), "--contract", str(tmp_path / "none.json")]) == 2
+
+
+def test_parquet_and_gzip_are_drafted_as_the_csv_file_is(tmp_path):
+    file, path = made("continuous", tmp_path)
+    numbers = file.cells.replace("NA", None)
+    for name in numbers.columns.drop("home"):
+        numbers[name] = pd.to_numeric(numbers[name])
+    numbers.to_parquet(tmp_path / "loans.parquet")
+    file.cells.to_csv(tmp_path / "loans.csv.gz", index=False)
+    plain = {each.name: each.entry for each in draft(path, "defaulted").columns}
+    for other in ("loans.csv.gz", "loans.parquet"):
+        found = draft(tmp_path / other, "defaulted")
+        assert {each.name: each.entry for each in found.columns} == plain
+
+
+def test_german_data_with_all_columns_is_what_its_contract_says():
+    folder = ROOT / "data" / "german_credit_20"
+    contract = read_contract(folder / "datapackage.json")
+    frame = read_raw(folder / "german_credit_20.csv", contract)
+    assert frame.shape == (1000, 21) and not frame.isna().any().any()
+    assert frame["Risk"].value_counts().to_dict() == {1: 700, 2: 300}
+    # the first line of the source, typed by hand
+    assert " ".join(frame.iloc[0].astype(str)) == (
+        "A11 6 A34 A43 1169 A65 A75 4 A93 A101 4 A121 67 A143 A152 2 A173 1 A192 A201 1"
+    )
+    assert all(field.labels for field in contract.categories)
+    protected = ["Personal status and sex", "Age", "Foreign worker"]
+    assert [field.name for field in contract.protected] == protected
+
+
+def test_page_on_the_contract_names_each_property_with_an_example_that_is_allowed():
+    page = (ROOT / "docs" / "contract.md").read_text("utf-8")
+    parts = {
+        "The package": properties.PACKAGE,
+        "The table": properties.RESOURCE,
+        "The dialect": properties.DIALECT,
+        "The schema": properties.SCHEMA,
+        "The target": properties.TARGET,
+        "The split": properties.SPLIT,
+        "The costs": properties.COSTS,
+        "A column": properties.FIELD,
+        "Constraints": properties.CONSTRAINTS,
+    }
+    for heading, known in parts.items():
+        section = page.split(f"\n### {heading}\n")[1].split("\n#")[0]
+        rows = [line.split(" | ") for line in section.splitlines() if line.startswith("| `")]
+        examples = {}
+        for row in rows:
+            examples |= json.loads("{" + row[0].strip("| `") + "}")
+        assert properties.misused(examples, known, heading) == []
+        named = set(known) - {"$schema"}
+        assert named - set(examples) == set(), heading
