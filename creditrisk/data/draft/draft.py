@@ -147,7 +147,6 @@ def _date_of_decision(columns: Sequence[Column]) -> None:
     if chosen is None:
         return
     chosen.entry["role"] = DATE
-    chosen.entry.pop("missingMeans", None)
     chosen.taken_for = f"{chosen.taken_for} of application"
     chosen.checks.append("the day of application? It orders training and test")
     chosen.review.append(

@@ -1,6 +1,7 @@
 """From a file of which nothing is known to a contract that it keeps."""
 
 import json
+import re
 import tempfile
 from pathlib import Path
 
@@ -55,9 +56,9 @@ def answer(descriptor: Path, **columns: dict) -> None:
 FOUND = {
     "continuous": {
         "age": ("integer", None, {}),
-        "monthly_income": ("number", None, {"scale": "log", "missingMeans": "value"}),
+        "monthly_income": ("number", None, {"scale": "log"}),
         "utilization": ("number", None, {}),
-        "debt_ratio": ("number", None, {"missingMeans": "value"}),
+        "debt_ratio": ("number", None, {}),
         "times_late": ("integer", None, {}),
         "months_since_late": ("integer", None, {}),
         "home": ("string", None, {}),
@@ -80,7 +81,7 @@ FOUND = {
         "Eröffnet": ("date", "date", {"format": "%d.%m.%Y"}),
         "Angestellt": ("boolean", None, {"trueValues": ["ja"], "falseValues": ["nein"]}),
         "Ort": ("string", None, {"unlisted": "other"}),
-        "Jahre im Beruf": ("integer", None, {"missingMeans": "value"}),
+        "Jahre im Beruf": ("integer", None, {}),
         "Währung": ("string", "ignore", {}),
         "Verwendung": ("string", "ignore", {}),
         "Beigetrieben": ("number", None, {"decimalChar": ","}),
@@ -359,3 +360,32 @@ def test_page_on_the_contract_names_each_property_with_an_example_that_is_allowe
         assert properties.misused(examples, known, heading) == []
         named = set(known) - {"$schema"}
         assert named - set(examples) == set(), heading
+
+
+def test_page_on_the_contract_shows_what_its_commands_print(tmp_path, capsys, monkeypatch):
+    page = (ROOT / "docs" / "contract.md").read_text("utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "110")
+    path = Path("data/mine/loans.csv")
+    path.parent.mkdir(parents=True)
+    loanfiles.messy().write(path)
+
+    def printed() -> str:
+        said = capsys.readouterr()
+        return "\n".join(line.rstrip() for line in (said.out + said.err).splitlines())
+
+    asked = re.search(r"^\$ creditrisk (contract draft .*)$", page, re.MULTILINE)[1].split()
+    assert main(asked) == 0
+    assert printed() in page
+    descriptor = path.with_name("datapackage.json")
+    with pytest.raises(ContractError) as refusal:
+        read_contract(descriptor)
+    assert str(refusal.value) in page
+    answer(descriptor, **REPLIES["messy"])
+    assert main(["contract", "check", str(path)]) == 0
+    assert printed() in page
+    content = path.read_text("cp1252").splitlines()
+    content[17] = content[17].replace("gut", "gutt")
+    path.write_text("\n".join(content) + "\n", "cp1252")
+    assert main(["contract", "check", str(path)]) == 1
+    assert printed() in page
