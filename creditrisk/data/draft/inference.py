@@ -56,7 +56,8 @@ class Column:
 def missing_spellings(cells: pd.DataFrame) -> list[str]:
     """What stands for a missing value anywhere in the file."""
     found = {text for name in cells for text in cells[name].unique() if is_marker(text)}
-    return sorted(found) or [""]
+    # Of numbers and dates the blanks around are no part, of levels they are.
+    return sorted(found | {text.strip() for text in found}) or [""]
 
 
 def infer(name: str, cells: pd.Series, markers: Sequence[str], decimal: str) -> Column:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from creditrisk.cli import main
 from creditrisk.data.contract import ContractError
 from creditrisk.data.descriptor import read_contract
-from creditrisk.data.draft.draft import draft
+from creditrisk.data.draft.draft import draft, write
 from creditrisk.data.draft.special_codes import suspects
 from creditrisk.data.package import properties
 from creditrisk.data.raw_files.reading import read_raw
@@ -243,6 +243,52 @@ def test_however_numbers_are_written_they_are_read_back(cents, signs, sign):
         assert np.allclose(read_raw(path, contract)["n"], np.array(cents) / 100)
 
 
+def any_column(kind: str, rows: int, random: np.random.Generator) -> list[str]:
+    """Cells of one of the kinds that loan files hold, some of them blank."""
+    numbers = random.lognormal(4, 2, rows)
+    days = pd.Timestamp("1999-01-01") + pd.to_timedelta(random.integers(0, 9000, rows), "D")
+    cells = {
+        "fractions": [f"{number - 20:.2f}" for number in numbers],
+        "exponents": [f"{number:e}" for number in numbers],
+        "thousands": [f"{number:,.0f}" for number in numbers],
+        "euros": [f"{'-' if number < 20 else ''}€{number:.2f}" for number in numbers],
+        "codes": [f"{number % 9999:05.0f}" for number in numbers],
+        "large": [str(number) for number in random.integers(0, 2**60, rows)],
+        "days": list(
+            days.strftime(str(random.choice(["%Y-%m-%d", "%m/%d/%Y", "%d%b%Y", "%Y%m%d"])))
+        ),
+        "months": list(days.strftime(str(random.choice(["%Y-%m", "%b-%y", "%Y%m"])))),
+        "levels": list(random.choice(["a", " b", "B", "c,d", 'e"f'], rows)),
+        "many": [f"town {number}" for number in random.zipf(1.5, rows)],
+        "marks": list(random.choice(["Y", "N", "y"], rows)),
+        "signs": ["".join(random.choice(list("a1 ,;.-%\n"), 3)) for _ in range(rows)],
+    }[kind]
+    blank = random.random(rows) < random.choice([0, 0.1])
+    return list(np.where(blank, random.choice(["", " ", "NA", "none", "?"]), cells))
+
+
+KINDS = "fractions exponents thousands euros codes large days months levels many marks signs"
+
+
+@settings(max_examples=12)
+@given(
+    st.lists(st.sampled_from(KINDS.split(" ")), min_size=1, max_size=4),
+    st.integers(20, 100),
+    st.integers(0, 10_000),
+)
+def test_whatever_is_drafted_its_own_file_keeps(kinds, rows, seed):
+    random = np.random.default_rng(seed)
+    columns = {f"column {n}": any_column(kind, rows, random) for n, kind in enumerate(kinds)}
+    table = pd.DataFrame(
+        columns | {"size": random.integers(0, 9, rows), "bad": np.arange(rows) % 2}
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "loans.csv"
+        table.to_csv(path, index=False, sep=str(random.choice([",", ";"])))
+        contract = read_contract(write(draft(path, "bad"), folder), open_questions=True)
+        assert len(read_raw(path, contract)) == rows
+
+
 REFUSED = {
     "no such column": ("a,b\n1,0\n2,1\n", ["--target", "bb"], 1, ["'bb'", "did you mean 'b'"]),
     "no header": ("1,2,0\n3,4,1\n", [], 1, ["line 1", "no names of columns"]),
@@ -252,7 +298,7 @@ REFUSED = {
     "outcome missing": ("a,b\n1,0\n2,1\n3,\n", [], 1, ["1 rows have no value"]),
     "no such value": ("a,b\n1,0\n2,1\n", ["--good", "2"], 1, ["'2' does not occur"]),
     "good and bad": ("a,b\n1,0\n2,1\n", ["--good", "1", "--bad", "1"], 1, ["as good and as bad"]),
-    "only an id": ("a,b\n1,0\n2,1\n", [], 1, ["'a' is id", "each row has another"]),
+    "only an id": ("a,b\n1,0\n2,1\n", [], 1, ["no column to learn from", "'a': id (each row"]),
     "workbook": ("PK\x03\x04", [], 1, ["Excel", "save it as CSV"]),
     "empty": ("", [], 1, ["the file is empty"]),
     "no file": (None, [], 2, ["cannot be read", "No such file"]),
