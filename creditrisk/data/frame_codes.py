@@ -77,6 +77,8 @@ def _column_codes(column: pd.Series, field: Field, read: Reader, blank: float) -
         distinct = distinct.tolist()
     else:
         numbers, distinct = np.arange(len(column)), _plain(column)
+        if field.type == "integer" and not field.required:  # then pandas holds them as floats
+            distinct = [int(v) if isinstance(v, float) and v.is_integer() else v for v in distinct]
 
     def code(value: Any) -> float:
         if value is None:
