@@ -11,6 +11,7 @@ import pandas as pd
 from scipy import stats
 from scipy.special import expit, logit
 
+from creditrisk.data.cells import dtype
 from creditrisk.data.fields import Field, Value
 from creditrisk.data.missing_values import MISSING
 from creditrisk.metrics.ranking import placements
@@ -212,7 +213,7 @@ def _with(
     scorer: Scorer, applications: pd.DataFrame, field: Field, values: Sequence[Any] | pd.Series
 ) -> np.ndarray:
     """The probabilities (n,) if one field had other values."""
-    column = pd.Series(np.asarray(values, dtype=object), applications.index)
+    column = pd.Series(np.asarray(values, dtype=object), applications.index).astype(dtype(field))
     return scorer.probabilities(applications.assign(**{field.name: column}))
 
 
