@@ -9,8 +9,8 @@ import sys
 
 
 def serve(chosen: argparse.Namespace) -> int:
+    from creditrisk.records.chained_log import LogError
     from creditrisk.scoring.scorer import ModelRefused
-    from creditrisk.serving.decision_log import LogError
     from creditrisk.serving.http_server import serve
 
     try:
@@ -183,8 +183,8 @@ def _in_line(text: str) -> str:
 
 
 def replay(chosen: argparse.Namespace) -> int:
+    from creditrisk.records.chained_log import LogError
     from creditrisk.scoring.scorer import ModelRefused
-    from creditrisk.serving.decision_log import LogError
     from creditrisk.serving.replay import replay
 
     try:
@@ -201,8 +201,8 @@ def replay(chosen: argparse.Namespace) -> int:
 
 
 def verify(chosen: argparse.Namespace) -> int:
-    from creditrisk.serving.decision_log import Head, LogError, read_head
-    from creditrisk.serving.replay import problems
+    from creditrisk.records.chained_log import Head, LogError, read_head
+    from creditrisk.records.verification import problems
 
     head = None
     if chosen.head:

@@ -26,7 +26,7 @@ from prometheus_client import (
 
 from creditrisk.data.examples import applications
 from creditrisk.pages.style import house_style
-from creditrisk.serving.decision_log import DecisionLog
+from creditrisk.records.chained_log import ChainedLog
 from creditrisk.serving.model_reload import Served
 from creditrisk.serving.openapi import document
 from creditrisk.serving.predict import (
@@ -70,7 +70,7 @@ def create_app(
     served: Served,
     *,
     hosts: tuple[str, ...] = LOCAL,
-    decision_log: DecisionLog | None = None,
+    decision_log: ChainedLog | None = None,
     token: str | None = None,
     log_request: Callable[[dict[str, Any]], None] | None = None,
 ) -> Flask:
@@ -187,7 +187,7 @@ def _check_token(sent: str, wanted: bytes) -> None:
         )
 
 
-def _state(served: Served, decision_log: DecisionLog | None) -> dict[str, Any]:
+def _state(served: Served, decision_log: ChainedLog | None) -> dict[str, Any]:
     """What ``/ready`` answers: which model decides, and which newer one was refused."""
     scorer, refused = served.scorer, served.refused
     broken = decision_log.broken if decision_log else None

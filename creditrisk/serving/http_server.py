@@ -28,9 +28,9 @@ from flask import Flask
 from waitress import create_server, wasyncore
 from waitress.server import BaseWSGIServer
 
+from creditrisk.records.chained_log import open_log
 from creditrisk.serving.app import LOCAL, create_app, token_from_environment
 from creditrisk.serving.connections import SENT_AT_ONCE, Channel, SameThread
-from creditrisk.serving.decision_log import open_log
 from creditrisk.serving.model_reload import Served, log_standing, serve_from, watch
 from creditrisk.serving.predict import MAX_BODY
 

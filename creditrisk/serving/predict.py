@@ -21,8 +21,8 @@ from flask import Response
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from creditrisk.data.record_checks import InvalidRecords
+from creditrisk.records.chained_log import ChainedLog, LogError, entry
 from creditrisk.scoring.scorer import Decision, NoReasons, Scorer
-from creditrisk.serving.decision_log import DecisionLog, LogError, entry
 from creditrisk.serving.model_reload import Served
 from creditrisk.serving.strict_json import NoJson, parse
 
@@ -69,7 +69,7 @@ class Predict:
 
     served: Served
     check_access: Callable[[WSGIEnvironment, str], None]
-    decision_log: DecisionLog | None = None
+    decision_log: ChainedLog | None = None
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         try:
@@ -231,7 +231,7 @@ def answers(
 
 
 def _record(
-    decision_log: DecisionLog, scorer: Scorer, records: list[Any], answers: list[dict[str, Any]]
+    decision_log: ChainedLog, scorer: Scorer, records: list[Any], answers: list[dict[str, Any]]
 ) -> None:
     """Write decisions to the log before they are answered.
 

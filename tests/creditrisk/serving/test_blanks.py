@@ -17,9 +17,9 @@ from creditrisk.data.descriptor import parse_contract
 from creditrisk.data.encoding import encoder
 from creditrisk.data.raw_files.reading import read_raw
 from creditrisk.modelling import candidates
+from creditrisk.records.chained_log import entry, open_log
 from creditrisk.scoring.sources.loading import load_scorer
 from creditrisk.serving.app import create_app
-from creditrisk.serving.decision_log import entry, open_log
 from creditrisk.serving.model_reload import serve_from
 from creditrisk.serving.replay import replay
 

@@ -49,7 +49,7 @@ class _Batch:
 
 
 @dataclass
-class DecisionLog:
+class ChainedLog:
     """A log opened for writing, by this process alone."""
 
     path: Path
@@ -119,7 +119,7 @@ class DecisionLog:
             self.broken = f"{error.strerror}; the log could not be restored, restart the server"
 
 
-def open_log(path: str | Path) -> DecisionLog:
+def open_log(path: str | Path) -> ChainedLog:
     """Open a log for writing, making it if need be, and cut off a line that was never finished.
 
     Raises
@@ -160,7 +160,7 @@ def open_log(path: str | Path) -> DecisionLog:
     except BaseException:
         os.close(file)
         raise
-    return DecisionLog(path, file, head_file, head, end, torn)
+    return ChainedLog(path, file, head_file, head, end, torn)
 
 
 def entry(number: str, time: str, model: Json, application: Json, decision: Json) -> Json:

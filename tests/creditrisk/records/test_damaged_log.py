@@ -6,8 +6,8 @@ import random
 import pytest
 from damage import damage, no_longer_than, remove
 
-from creditrisk.serving.decision_log import LogError, entry, open_log
-from creditrisk.serving.replay import find, problems
+from creditrisk.records.chained_log import LogError, entry, open_log
+from creditrisk.records.verification import find, problems
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="a decision log needs POSIX")
 
