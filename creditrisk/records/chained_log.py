@@ -14,6 +14,7 @@ import json
 import os
 import re
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,7 +27,8 @@ BEGIN = "0" * 64
 _SEAL = re.compile(rb',"sha256":"([0-9a-f]{64})"\}')
 _BEGINNING = b'{"number":'
 _NOTE = re.compile(rb"([0-9]{20}) ([0-9a-f]{64})\n")
-_SEAL_LENGTH = len(b',"sha256":""}') + 64
+#: Bytes at the end of a line that hold its hash, the line's end among them.
+SEAL_LENGTH = len(b',"sha256":""}\n') + 64
 
 
 class LogError(Exception):
@@ -206,6 +208,21 @@ def _head_or_set_aside(path: Path) -> Head | None:
     return None
 
 
+def lines(path: Path) -> Iterator[bytes]:
+    """The lines of a log, as they stand there.
+
+    Raises
+    ------
+    LogError
+        If it cannot be read.
+    """
+    try:
+        with open_regular(path) as file:
+            yield from file
+    except OSError as error:
+        raise LogError(f"{path}: cannot be read ({error.strerror})") from error
+
+
 def _line(entry: Json, head: Head) -> tuple[bytes, Head]:
     """The line that continues a chain, and the chain's new end."""
     content = {"number": head.number + 1, "previous": head.sha256, **entry}
@@ -216,7 +233,7 @@ def _line(entry: Json, head: Head) -> tuple[bytes, Head]:
 
 def sealed(line: bytes) -> tuple[Head, str] | None:
     """A line's number, its hash and that of the line before, None if the hash does not fit."""
-    text, seal = line[: -_SEAL_LENGTH - 1], _SEAL.fullmatch(line[-_SEAL_LENGTH - 1 : -1])
+    text, seal = line[:-SEAL_LENGTH], _SEAL.fullmatch(line[-SEAL_LENGTH:-1])
     if seal is None or hashlib.sha256(text).hexdigest().encode() != seal[1]:
         return None
     try:

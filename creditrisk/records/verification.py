@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from creditrisk.data.contract import Json
-from creditrisk.records.chained_log import Head, LogError, head_path, read_head, sealed
-from work_units.regular_files import open_regular
+from creditrisk.records.chained_log import Head, LogError, head_path, lines, read_head, sealed
 
 
 def problems(path: str | Path, head: Head | None = None) -> Iterator[str]:
@@ -20,7 +19,7 @@ def problems(path: str | Path, head: Head | None = None) -> Iterator[str]:
     path = Path(path)
     noted = head or read_head(path)
     last, seen = Head(), noted is None or noted.number == 0
-    for number, line in enumerate(_lines(path), 1):
+    for number, line in enumerate(lines(path), 1):
         if not line.endswith(b"\n"):
             yield f"line {number}: not finished; the server that opens the log next cuts it off"
             break
@@ -53,7 +52,7 @@ def find(path: str | Path, number: str) -> Json | None:
         If its line was edited.
     """
     wanted = json.dumps(number).encode()
-    for position, line in enumerate(_lines(Path(path)), 1):
+    for position, line in enumerate(lines(Path(path)), 1):
         if wanted in line and line.endswith(b"\n"):
             try:
                 found = json.loads(line)
@@ -71,11 +70,3 @@ def _gap(number: int, last: int) -> str:
         return f"decision {number} stands after decision {last}"
     missing = f"{last + 1} is" if number == last + 2 else f"{last + 1} to {number - 1} are"
     return f"decision{'s' if ' to ' in missing else ''} {missing} missing"
-
-
-def _lines(path: Path) -> Iterator[bytes]:
-    try:
-        with open_regular(path) as file:
-            yield from file
-    except OSError as error:
-        raise LogError(f"{path}: cannot be read ({error.strerror})") from error
