@@ -107,18 +107,18 @@ class _Columns:
                 entry["id"],
                 entry.get("caller_id"),
                 entry["time"],
-                version_of(model),
+                _version(model),
                 entry["probability"],
                 entry["cutoff"],
                 entry["decision"] == "approve",
-                version_of(shadow["model"]) if "probability" in shadow else None,
+                _version(shadow["model"]) if "probability" in shadow else None,
                 shadow.get("probability", np.nan),
                 bool(entry.get("simulated", False)),
             )
         )
-        stated, others = entry["input"], entry.get("not_used") or {}
+        stated = entry["input"]
         for name, values in self.inputs.items():
-            values.append(stated[name] if name in stated else others.get(name))
+            values.append(stated.get(name))
 
     def frame(self) -> pd.DataFrame:
         """All that was taken in."""
@@ -141,10 +141,13 @@ class _Columns:
         )
 
 
-def version_of(model: Json) -> str:
+def version_text(version: int | None, sha256: str) -> str:
     """A model by its registered number, or without one by the start of its hash."""
-    version = model.get("version")
-    return str(version) if version is not None else str(model["sha256"])[:12]
+    return sha256[:12] if version is None else str(version)
+
+
+def _version(model: Json) -> str:
+    return version_text(model["version"], model["sha256"])
 
 
 def _times(texts: Any) -> pd.Series:
