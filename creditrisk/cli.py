@@ -9,7 +9,7 @@ import os
 import sys
 from typing import TypeAlias
 
-from creditrisk import commands
+from creditrisk import commands, record_commands
 
 Parsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -29,6 +29,9 @@ EXAMPLES = """examples:
   creditrisk rollback --reason "approvals fell by half"
   creditrisk verify-log decisions.jsonl
   creditrisk replay 5f0c...-3 --log decisions.jsonl
+  creditrisk override 5f0c...-3 --by "Jane Doe" --reason "has a guarantor"
+  creditrisk outcomes add outcomes.csv                      id and outcome of each decision
+  creditrisk simulate --shift relation --out simulated      made-up years, to try the monitoring
 """
 
 
@@ -60,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_promote(parsers)
     _add_replay(parsers)
     _add_verify(parsers)
+    record_commands.add_to(parsers)
     return parser
 
 

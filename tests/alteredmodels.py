@@ -36,7 +36,8 @@ from sklearn.ensemble import RandomForestClassifier
 from creditrisk.portfolio.decisions import score_part
 from creditrisk.portfolio.job import RUN, FailedPart, Job, Part
 from creditrisk.portfolio.output import Store
-from creditrisk.records.chained_log import entry, open_log
+from creditrisk.records.chained_log import open_log
+from creditrisk.records.entries import entry
 from creditrisk.registry import mlflow_flavor, mlflow_store
 from creditrisk.scoring.scorer import ModelRefused, Scorer
 from creditrisk.scoring.sources import mlflow_files

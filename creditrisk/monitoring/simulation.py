@@ -134,6 +134,8 @@ def _check(
         problems.append(f"maturity is {maturity}; give 0 or more months")
     if story.shift not in SHIFTS:
         problems.append(f"shift is {story.shift!r}; allowed {', '.join(SHIFTS)}")
+    elif story.shift != "none" and story.from_month > counts["months"]:
+        problems.append(f"from_month is {story.from_month}, after the last of the months")
     elif story.shift == "recoded" and story.shift not in population.faulty:
         problems.append("shift is 'recoded', and the model uses no category that could be recoded")
     if not 0 <= story.strength <= 1:

@@ -134,6 +134,7 @@ def open_log(path: str | Path) -> ChainedLog:
     if kind := kind_of(path, links=True):
         raise LogError(f"{path}: is {kind}, not a file; name another for the decision log")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         file = os.open(path, flags, 0o600)  # applicant data: for nobody else to read
     except OSError as error:
         raise LogError(f"{path}: cannot be opened ({error.strerror})") from error
@@ -163,11 +164,6 @@ def open_log(path: str | Path) -> ChainedLog:
         os.close(file)
         raise
     return ChainedLog(path, file, head_file, head, end, torn)
-
-
-def entry(number: str, time: str, model: Json, application: Json, decision: Json) -> Json:
-    """What one line says, in its order."""
-    return {"id": number, "time": time, "model": model, "input": application, **decision}
 
 
 def read_head(path: str | Path) -> Head | None:

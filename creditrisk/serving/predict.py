@@ -21,7 +21,8 @@ from flask import Response
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from creditrisk.data.record_checks import InvalidRecords
-from creditrisk.records.chained_log import ChainedLog, LogError, entry
+from creditrisk.records.chained_log import ChainedLog, LogError
+from creditrisk.records.entries import entry
 from creditrisk.scoring.scorer import Decision, NoReasons, Scorer
 from creditrisk.serving.model_reload import Served
 from creditrisk.serving.strict_json import NoJson, parse

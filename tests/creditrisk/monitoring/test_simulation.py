@@ -6,24 +6,39 @@ import pytest
 from published import CONTRACT, RAW_FILE, publish
 from sklearn.metrics import roc_auc_score
 
+from creditrisk import cli
 from creditrisk.data.frame_codes import as_stated
 from creditrisk.data.raw_files.reading import read_raw
 from creditrisk.monitoring.population import Population
+from creditrisk.monitoring.records import read_decisions
+from creditrisk.monitoring.simulated_log import NotWritten, write_simulation
 from creditrisk.monitoring.simulation import SHIFTS, simulate
 from creditrisk.scoring.sources.loading import load_scorer
+from creditrisk.serving.replay import replay
 
 FIELDS = [field.name for field in CONTRACT.fields]
 
 
 @pytest.fixture(scope="module")
-def population(tmp_path_factory):
+def models(tmp_path_factory) -> tuple[Population, str]:
     names = {1: "WoE Scorecard", 2: "Logistic Regression"}
     folders = [
         publish(tmp_path_factory.mktemp("model") / name, name, number)
         for number, name in names.items()
     ]
     scorer, shadow = (load_scorer(folder) for folder in folders)
-    return Population.of(scorer, read_raw(RAW_FILE, CONTRACT), CONTRACT, shadow)
+    made = Population.of(scorer, read_raw(RAW_FILE, CONTRACT), CONTRACT, shadow)
+    return made, str(folders[0])
+
+
+@pytest.fixture
+def population(models) -> Population:
+    return models[0]
+
+
+@pytest.fixture
+def folder(models) -> str:
+    return models[1]
 
 
 def drawn(population, shift="none", **more) -> pd.DataFrame:
@@ -126,5 +141,42 @@ def test_what_cannot_be_simulated_is_refused(population):
         drawn(population, months=0)
     with pytest.raises(ValueError, match="shift is 'fog'; allowed none, mix"):
         drawn(population, "fog")
+    with pytest.raises(ValueError, match="from_month is 13, after the last of the months"):
+        drawn(population, "mix", months=12)
     with pytest.raises(ValueError, match="strength is 2; give 0 to 1"):
         drawn(population, strength=2)
+
+
+def test_what_is_written_is_read_again_and_replayed(population, folder, tmp_path):
+    frame = drawn(population, "recoded", months=14, per_month=30, outcomes="approved", maturity=12)
+    write_simulation(frame, population, CONTRACT, tmp_path / "out")
+    again = read_decisions(tmp_path / "out", CONTRACT).frame
+    # The file of outcomes has days, as a bank's would.
+    day = frame["outcome_time"].dt.floor("D")
+    pd.testing.assert_frame_equal(again, frame.assign(outcome_time=day))
+    assert frame["outcome"].notna().sum() > 20
+    for id in frame["id"].iloc[[0, -1]]:
+        assert replay(id, str(tmp_path / "out/simulated.jsonl"), folder).same
+    with pytest.raises(NotWritten, match="is there already"):
+        write_simulation(frame, population, CONTRACT, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_simulation_from_the_command_line(folder, tmp_path, capsys):
+    command = ["simulate", "--models", folder, "--raw", str(RAW_FILE)]
+    command += ["--months", "14", "--per-month", "5", "--shift", "mix", "--out"]
+    out = tmp_path / "out"
+    assert cli.main([*command, str(out)]) == 0
+    told = capsys.readouterr().out
+    outcomes = (out / "outcomes.csv").read_text().splitlines()[1:]
+    assert told.startswith(f"70 simulated decisions in {out / 'simulated.jsonl'}")
+    assert f"{len(outcomes)} outcomes known" in told and outcomes
+    # All outcomes are known already: adding them again changes nothing.
+    contract = ["--contract", str(RAW_FILE.with_name("datapackage.json"))]
+    again = ["outcomes", "add", str(out / "outcomes.csv"), "--log", str(out), *contract]
+    assert cli.main(again) == 0
+    assert capsys.readouterr().out == f"0 outcomes recorded, {len(outcomes)} known already\n"
+    for refused in ([*command, str(out)], [*command, str(tmp_path / "b"), "--strength", "2"]):
+        assert cli.main(refused) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]

@@ -24,6 +24,7 @@ from waitress import wasyncore
 
 from creditrisk import cli
 from creditrisk.records import chained_log, verification
+from creditrisk.records.entries import entry
 from creditrisk.scoring.sources.loading import load_scorer
 from creditrisk.scoring.sources.model_manifest import sealed
 from creditrisk.serving import client, http_server
@@ -600,7 +601,7 @@ def logged(path: Path, count: int) -> list[bytes]:
     """A log of so many decisions, as lines."""
     book = chained_log.open_log(path)
     for number in range(1, count + 1):
-        book.append([chained_log.entry(f"id-{number}", "now", {}, ONE, {"probability": 0.5})])
+        book.append([entry(f"id-{number}", "now", {}, ONE, {"probability": 0.5})])
     book.close()
     return path.read_bytes().splitlines(keepends=True)
 
@@ -675,7 +676,7 @@ def test_an_unfinished_line_is_cut_off_and_the_chain_goes_on(tmp_path):
         assert book.torn == len(torn) and book.head.number == 3
         book.close()
     book = chained_log.open_log(log)
-    book.append([chained_log.entry("id-4", "now", {}, ONE, {"probability": 0.5})])
+    book.append([entry("id-4", "now", {}, ONE, {"probability": 0.5})])
     book.close()
     assert list(verification.problems(log)) == []
     log.write_bytes(b"".join(lines[:2]))
@@ -686,7 +687,7 @@ def test_an_unfinished_line_is_cut_off_and_the_chain_goes_on(tmp_path):
 def test_a_full_disk_leaves_neither_decision_nor_half_a_line(tmp_path, monkeypatch):
     log = tmp_path / "log"
     book = chained_log.open_log(log)
-    line = chained_log.entry("id", "now", {}, ONE, {"probability": 0.5})
+    line = entry("id", "now", {}, ONE, {"probability": 0.5})
     book.append([line])
     before = log.read_bytes()
 

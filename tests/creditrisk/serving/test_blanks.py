@@ -17,7 +17,8 @@ from creditrisk.data.descriptor import parse_contract
 from creditrisk.data.encoding import encoder
 from creditrisk.data.raw_files.reading import read_raw
 from creditrisk.modelling import candidates
-from creditrisk.records.chained_log import entry, open_log
+from creditrisk.records.chained_log import open_log
+from creditrisk.records.entries import entry
 from creditrisk.scoring.sources.loading import load_scorer
 from creditrisk.serving.app import create_app
 from creditrisk.serving.model_reload import serve_from
