@@ -16,7 +16,8 @@ Parsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 EXAMPLES = """examples:
   creditrisk serve                                          what is in production, on port 8000
   creditrisk serve --models models                          the last model, whatever the gate says
-  creditrisk serve --decision-log decisions.jsonl
+  creditrisk serve --decision-log experiments/decisions/server.jsonl \\
+      --shadow models:/Credit_Risk_Model@challenger
   creditrisk predict                                        three made-up applicants
   creditrisk predict --reasons --blank-is-level data/raw/german_credit_data.csv
   echo '{"Age": 35, ...}' | creditrisk predict -
@@ -94,7 +95,16 @@ def _add_serve(parsers: Parsers) -> None:
         help="answer under this name too, beside localhost; may be repeated",
     )
     serve.add_argument(
-        "--decision-log", metavar="FILE", help="record each decision in FILE before it is answered"
+        "--decision-log",
+        metavar="FILE",
+        help="record each decision in FILE (*.jsonl) before it is answered, and refused requests "
+        "by reason beside it",
+    )
+    serve.add_argument(
+        "--shadow",
+        metavar="SOURCE",
+        help="folder, or models:/NAME@ALIAS, of a model that is scored on the same applications "
+        "and never decides; the decision log has its probabilities",
     )
     serve.add_argument(
         "--watch",

@@ -13,6 +13,8 @@ def serve(chosen: argparse.Namespace) -> int:
     from creditrisk.scoring.scorer import ModelRefused
     from creditrisk.serving.http_server import serve
 
+    if chosen.shadow and not chosen.decision_log:
+        return failed("--shadow needs --decision-log: its probabilities are recorded there")
     try:
         serve(
             chosen.models,
@@ -20,6 +22,7 @@ def serve(chosen: argparse.Namespace) -> int:
             chosen.port,
             hosts=tuple(chosen.allow_host),
             decision_log=chosen.decision_log,
+            shadow=chosen.shadow,
             watch_seconds=chosen.watch,
         )
     except (ModelRefused, LogError) as error:

@@ -14,7 +14,6 @@ from creditrisk.monitoring.population import Population
 from creditrisk.records.chained_log import open_log
 from creditrisk.records.entries import entry
 from creditrisk.records.outcomes import add_outcomes
-from creditrisk.scoring.scorer import Scorer
 
 LOG, OUTCOMES = "simulated.jsonl", "outcomes.csv"
 
@@ -72,8 +71,8 @@ def write_simulation(
 
 
 def _write_log(frame: pd.DataFrame, population: Population, contract: Contract, path: Path) -> None:
-    model = _about(population.scorer)
-    shadow = _about(population.shadow) if population.shadow else None
+    model = population.scorer.about
+    shadow = population.shadow.about if population.shadow else None
     names = [field.name for field in contract.fields]
     log = open_log(path)
     try:
@@ -104,12 +103,3 @@ def _decision(probability: float, cutoff: float, other: float, shadow: Json | No
         "simulated": True,
     }
     return found if shadow is None else found | {"shadow": {"model": shadow, "probability": other}}
-
-
-def _about(scorer: Scorer) -> Json:
-    return {
-        "name": scorer.name,
-        "version": scorer.version,
-        "alias": scorer.alias,
-        "sha256": scorer.sha256,
-    }
