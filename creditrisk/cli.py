@@ -10,6 +10,7 @@ import sys
 from typing import TypeAlias
 
 from creditrisk import commands, record_commands
+from creditrisk.records.log_files import FOLDER
 
 Parsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -23,6 +24,7 @@ EXAMPLES = """examples:
   echo '{"Age": 35, ...}' | creditrisk predict -
   mlflow models serve -m models:/Credit_Risk_Model@production --env-manager local -p 5000
   creditrisk predict --mlflow applicants.json               asks that server instead
+  creditrisk score portfolio/ decisions/ --log experiments/decisions
   creditrisk score portfolio/ decisions/                    Parquet or CSV files, of any size
   creditrisk history                                        who put what into production, and why
   creditrisk promote 3 --reason "agreed by the risk committee on 12 May"
@@ -188,6 +190,12 @@ def _add_score(parsers: Parsers) -> None:
         help="names each row (default: id if there is one, else file and row)",
     )
     score.add_argument("--reasons", action="store_true", help="also give what holds scores down")
+    score.add_argument(
+        "--log",
+        metavar="FOLDER",
+        help="record the decisions in FOLDER/portfolio.jsonl too, so that overrides and outcomes "
+        f"can be attached to them (the others look into {FOLDER})",
+    )
     _add_blank_is_level(score)
     where = score.add_mutually_exclusive_group()
     where.add_argument(

@@ -57,6 +57,7 @@ def score_portfolio(chosen: argparse.Namespace) -> int:
     from creditrisk.portfolio.job import Refused, Stopped
     from creditrisk.portfolio.scoring import score
     from creditrisk.portfolio.storage import NoStorage
+    from creditrisk.records.chained_log import LogError
     from creditrisk.scoring.scorer import ModelRefused, NoReasons
     from creditrisk.scoring.sources.production import in_use
     from work_units.errors import NoCluster
@@ -79,11 +80,12 @@ def score_portfolio(chosen: argparse.Namespace) -> int:
                 scheduler=scheduler,
                 resume=chosen.resume,
                 overwrite=chosen.overwrite,
+                log=chosen.log,
                 notify=notify,
             )
     except (Refused, ModelRefused, NoReasons, NoStorage) as error:
         return failed(str(error))
-    except (Stopped, NoCluster, OSError) as error:
+    except (Stopped, NoCluster, LogError, OSError) as error:
         return failed(f"{error}; finished parts are kept, go on with --resume")
     except KeyboardInterrupt:
         failed("stopped; finished parts are kept, go on with --resume")
