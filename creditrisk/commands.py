@@ -9,7 +9,7 @@ import sys
 
 
 def serve(chosen: argparse.Namespace) -> int:
-    from creditrisk.records.chained_log import LogError
+    from creditrisk.records.chain import LogError
     from creditrisk.scoring.scorer import ModelRefused
     from creditrisk.serving.http_server import serve
 
@@ -57,7 +57,7 @@ def score_portfolio(chosen: argparse.Namespace) -> int:
     from creditrisk.portfolio.job import Refused, Stopped
     from creditrisk.portfolio.scoring import score
     from creditrisk.portfolio.storage import NoStorage
-    from creditrisk.records.chained_log import LogError
+    from creditrisk.records.chain import LogError
     from creditrisk.scoring.scorer import ModelRefused, NoReasons
     from creditrisk.scoring.sources.production import in_use
     from work_units.errors import NoCluster
@@ -188,7 +188,7 @@ def _in_line(text: str) -> str:
 
 
 def replay(chosen: argparse.Namespace) -> int:
-    from creditrisk.records.chained_log import LogError
+    from creditrisk.records.chain import LogError
     from creditrisk.scoring.scorer import ModelRefused
     from creditrisk.serving.replay import replay
 
@@ -206,7 +206,7 @@ def replay(chosen: argparse.Namespace) -> int:
 
 
 def verify(chosen: argparse.Namespace) -> int:
-    from creditrisk.records.chained_log import Head, LogError, read_head
+    from creditrisk.records.chain import Head, LogError, read_head
     from creditrisk.records.verification import problems
 
     head = None

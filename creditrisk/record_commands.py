@@ -121,7 +121,7 @@ def _add_log(parser: argparse.ArgumentParser) -> None:
 
 
 def _override(chosen: argparse.Namespace) -> int:
-    from creditrisk.records.chained_log import LogError
+    from creditrisk.records.chain import LogError
     from creditrisk.records.overrides import NotRecorded, override
 
     try:
@@ -137,7 +137,7 @@ def _override(chosen: argparse.Namespace) -> int:
 
 def _outcomes(chosen: argparse.Namespace) -> int:
     from creditrisk.data.contract import ContractError
-    from creditrisk.records.chained_log import LogError
+    from creditrisk.records.chain import LogError
     from creditrisk.records.outcomes import add_outcomes
     from creditrisk.serving.client import Unreadable, find_contract
 
@@ -160,7 +160,7 @@ def _simulate(chosen: argparse.Namespace) -> int:
     from creditrisk.monitoring.population import Population
     from creditrisk.monitoring.simulated_log import LOG, NotWritten, write_simulation
     from creditrisk.monitoring.simulation import simulate
-    from creditrisk.records.chained_log import LogError
+    from creditrisk.records.chain import LogError
     from creditrisk.scoring.scorer import ModelRefused
     from creditrisk.scoring.sources.loading import load_scorer
     from creditrisk.scoring.sources.production import in_use

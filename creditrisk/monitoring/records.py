@@ -13,7 +13,7 @@ import pandas as pd
 
 from creditrisk.data.contract import Contract, Field, Json
 from creditrisk.data.encoding import column_dtype
-from creditrisk.records.chained_log import LogError, head_path
+from creditrisk.records.chain import LogError, head_path
 from creditrisk.records.log_files import LogFiles, log_files
 from creditrisk.records.reading import read_entries
 

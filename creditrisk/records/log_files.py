@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from creditrisk.records.chained_log import LogError
+from creditrisk.records.chain import LogError
 
 #: The folder that is meant if none is named.
 FOLDER = "experiments/decisions"

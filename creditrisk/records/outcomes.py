@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from creditrisk.data.contract import Contract, ContractError, Json, did_you_mean
-from creditrisk.records.chained_log import Head, LogError, open_log, read_head
+from creditrisk.records.chain import Head, LogError, read_head
+from creditrisk.records.chained_log import open_log
 from creditrisk.records.entries import now
 from creditrisk.records.log_files import LogFiles, log_files
 from creditrisk.records.reading import read_entries

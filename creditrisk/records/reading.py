@@ -6,15 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from creditrisk.data.contract import Json
-from creditrisk.records.chained_log import (
-    BEGIN,
-    SEAL_LENGTH,
-    Head,
-    LogError,
-    head_path,
-    lines,
-    read_head,
-)
+from creditrisk.records.chain import BEGIN, SEAL_LENGTH, Head, LogError, head_path, lines, read_head
 
 
 def read_entries(path: str | Path) -> Iterator[Json]:
@@ -26,7 +18,7 @@ def read_entries(path: str | Path) -> Iterator[Json]:
     Parameters
     ----------
     path
-        The log; beside it stands ``<log>.head``, which :mod:`creditrisk.records.chained_log` keeps.
+        The log; beside it stands ``<log>.head``, which :mod:`creditrisk.records.chain` describes.
 
     Raises
     ------

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from creditrisk.data.contract import Json
-from creditrisk.records.chained_log import Head, LogError, head_path, lines, read_head, sealed
+from creditrisk.records.chain import Head, LogError, head_path, lines, read_head, sealed
 
 
 def problems(path: str | Path, head: Head | None = None) -> Iterator[str]:

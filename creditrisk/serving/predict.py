@@ -20,7 +20,7 @@ from flask import Response
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from creditrisk.data.record_checks import InvalidRecords
-from creditrisk.records.chained_log import LogError
+from creditrisk.records.chain import LogError
 from creditrisk.scoring.scorer import Decision, NoReasons, Scorer
 from creditrisk.serving.model_reload import Served
 from creditrisk.serving.recording import Recorder, reasons_of

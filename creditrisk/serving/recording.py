@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from creditrisk.data.contract import Json
-from creditrisk.records.chained_log import ChainedLog, LogError, open_log
+from creditrisk.records.chain import LogError
+from creditrisk.records.chained_log import ChainedLog, open_log
 from creditrisk.records.entries import entry, now, reason, rejection
 from creditrisk.records.log_files import rejections_of
 from creditrisk.scoring.scorer import Scorer

@@ -8,7 +8,8 @@ import pytest
 from published import CONTRACT, ONE, THREE, TWO
 
 from creditrisk.monitoring.records import read_decisions
-from creditrisk.records.chained_log import LogError, open_log
+from creditrisk.records.chain import LogError
+from creditrisk.records.chained_log import open_log
 from creditrisk.records.entries import entry
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="a decision log needs POSIX")

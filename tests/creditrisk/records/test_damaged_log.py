@@ -6,7 +6,8 @@ import random
 import pytest
 from damage import damage, no_longer_than, remove
 
-from creditrisk.records.chained_log import LogError, open_log
+from creditrisk.records.chain import LogError
+from creditrisk.records.chained_log import open_log
 from creditrisk.records.entries import entry
 from creditrisk.records.verification import find, problems
 

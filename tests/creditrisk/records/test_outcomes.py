@@ -9,7 +9,8 @@ from published import CONTRACT, ONE, RAW_FILE
 from creditrisk import cli
 from creditrisk.data.contract import ContractError
 from creditrisk.monitoring.records import read_decisions
-from creditrisk.records.chained_log import LogError, open_log
+from creditrisk.records.chain import LogError
+from creditrisk.records.chained_log import open_log
 from creditrisk.records.entries import entry
 from creditrisk.records.outcomes import Added, add_outcomes
 from creditrisk.records.overrides import NotRecorded, override

@@ -24,6 +24,7 @@ from waitress import wasyncore
 
 from creditrisk import cli
 from creditrisk.records import chained_log, verification
+from creditrisk.records.chain import LogError
 from creditrisk.records.entries import entry
 from creditrisk.scoring.sources.loading import load_scorer
 from creditrisk.scoring.sources.model_manifest import sealed
@@ -581,7 +582,7 @@ def test_every_decision_is_logged_verified_and_replayed(
     state = server.get("/ready")[1]["decision_log"]
     assert state == {"decisions": 3, "sha256": lines[-1]["sha256"]}
     assert log.stat().st_mode & 0o077 == 0
-    with pytest.raises(chained_log.LogError, match="another process is writing it"):
+    with pytest.raises(LogError, match="another process is writing it"):
         chained_log.open_log(log)
     done = creditrisk("verify-log", str(log), cwd=tmp_path)
     assert done.returncode == 0 and "3 decisions" in done.stdout
@@ -680,7 +681,7 @@ def test_an_unfinished_line_is_cut_off_and_the_chain_goes_on(tmp_path):
     book.close()
     assert list(verification.problems(log)) == []
     log.write_bytes(b"".join(lines[:2]))
-    with pytest.raises(chained_log.LogError, match="does not end where it did"):
+    with pytest.raises(LogError, match="does not end where it did"):
         chained_log.open_log(log)
 
 
@@ -697,7 +698,7 @@ def test_a_full_disk_leaves_neither_decision_nor_half_a_line(tmp_path, monkeypat
 
     with monkeypatch.context() as patch:
         patch.setattr(chained_log, "_write_all", full)
-        with pytest.raises(chained_log.LogError, match="No space left"):
+        with pytest.raises(LogError, match="No space left"):
             book.append([line, line])
     assert log.read_bytes() == before
     book.append([line])
