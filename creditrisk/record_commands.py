@@ -102,10 +102,13 @@ def _add_simulate(parsers: Parsers) -> None:
     )
     simulate.add_argument("--shadow", metavar="SOURCE", help="a model scored beside it")
     simulate.add_argument(
-        "--raw",
-        default="data/raw/german_credit_data.csv",
+        "--contract",
+        default="data/raw/datapackage.json",
         metavar="FILE",
-        help="the data; datapackage.json beside it describes them (default: %(default)s)",
+        help="describes the data that applicants are drawn from (default: %(default)s)",
+    )
+    simulate.add_argument(
+        "--raw", metavar="FILE", help="the data (default: the file that the contract names)"
     )
     simulate.add_argument("--out", required=True, metavar="FOLDER", help="made by this command")
     simulate.set_defaults(run=_simulate)
@@ -166,10 +169,12 @@ def _simulate(chosen: argparse.Namespace) -> int:
     from creditrisk.scoring.sources.production import in_use
 
     try:
-        contract = read_contract(Path(chosen.raw).with_name("datapackage.json"))
+        contract = read_contract(chosen.contract)
+        named = contract.package["resources"][0]["path"]
+        raw = read_raw(chosen.raw or Path(chosen.contract).with_name(named), contract)
         scorer = in_use(chosen.models).load()
         shadow = load_scorer(chosen.shadow) if chosen.shadow else None
-        population = Population.of(scorer, read_raw(chosen.raw, contract), contract, shadow)
+        population = Population.of(scorer, raw, contract, shadow)
         frame = simulate(
             population,
             months=chosen.months,

@@ -12,7 +12,6 @@ import pandas as pd
 from scipy.special import logit
 
 from creditrisk.data.contract import Contract, Field
-from creditrisk.data.frame_codes import frame_codes
 from creditrisk.data.missing_values import LEVEL, REFUSE
 from creditrisk.scoring.scorer import Scorer
 
@@ -81,10 +80,9 @@ def _probabilities(applicants: pd.DataFrame, scorer: Scorer | None) -> np.ndarra
     """The answers of the scorer that servers and portfolios use to applicants in the raw coding."""
     if scorer is None:
         return np.full(len(applicants), np.nan)
-    scorer = scorer.taking_blanks(LEVEL, REFUSE)
     used = applicants[[field.name for field in scorer.contract.fields]]
-    codes, _ = scorer.worst_case(frame_codes(used, scorer.domain))
-    return scorer.from_codes(codes)
+    decisions = scorer.taking_blanks(LEVEL, REFUSE).score(used)
+    return np.array([each.probability for each in decisions])
 
 
 def _most_felt(

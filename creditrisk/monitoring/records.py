@@ -156,12 +156,13 @@ def _times(texts: Any) -> pd.Series:
 
 def _raw_coding(stated: list[Any], field: Field) -> pd.Series:
     """Values as the raw data have them: what is stated by a label, or not at all, is NaN."""
-    label = field.missing_label
+    label, kind = field.missing_label, column_dtype(field)
     values = [None if value == label else value for value in stated] if label else stated
-    if field.type == "integer" and column_dtype(field) == "int64":
-        there = None not in values
-        return pd.Series(values, dtype="int64" if there else "float64")
-    return pd.Series([None if value is None else str(value) for value in values], dtype="str")
+    if kind == "str":
+        return pd.Series([None if value is None else str(value) for value in values], dtype="str")
+    if kind == "int64" and None in values:
+        kind = "float64"
+    return pd.Series(values, dtype=kind)
 
 
 def _check_ids(frame: pd.DataFrame, files: LogFiles) -> None:

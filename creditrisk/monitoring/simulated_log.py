@@ -9,10 +9,9 @@ from typing import Any
 import pandas as pd
 
 from creditrisk.data.contract import Contract, Json
-from creditrisk.data.frame_codes import as_stated
 from creditrisk.monitoring.population import Population
 from creditrisk.records.chained_log import open_log
-from creditrisk.records.entries import entry
+from creditrisk.records.entries import applications, entry
 from creditrisk.records.outcomes import add_outcomes
 
 LOG, OUTCOMES = "simulated.jsonl", "outcomes.csv"
@@ -73,13 +72,11 @@ def write_simulation(
 def _write_log(frame: pd.DataFrame, population: Population, contract: Contract, path: Path) -> None:
     model = population.scorer.about
     shadow = population.shadow.about if population.shadow else None
-    names = [field.name for field in contract.fields]
     log = open_log(path)
     try:
         for start in range(0, len(frame), ROWS):
             rows = frame.iloc[start : start + ROWS]
-            stated = as_stated(rows[names], contract).astype(object)
-            inputs = stated.where(stated.notna(), None).to_dict("records")
+            inputs = applications(rows, contract)
             times = rows["time"].dt.strftime("%Y-%m-%dT%H:%M:%S+00:00")
             answers = zip(rows["probability"], rows["cutoff"], rows["shadow_probability"])
             decisions = [_decision(*answer, shadow) for answer in answers]

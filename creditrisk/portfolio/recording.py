@@ -14,9 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from creditrisk.data.contract import Field as Column
 from creditrisk.data.contract import Json
-from creditrisk.data.domain import Domain
 from creditrisk.data.missing_values import LEVEL
 from creditrisk.portfolio.decisions import ROWS, decision_ids
 from creditrisk.portfolio.job import Job, Part, Refused
@@ -24,7 +22,7 @@ from creditrisk.portfolio.output import Store
 from creditrisk.portfolio.reader import Batch, complaints, numbered_values, open_table
 from creditrisk.portfolio.storage import storage_of
 from creditrisk.records.chained_log import ChainedLog, open_log
-from creditrisk.records.entries import entry, now, reason, rejection
+from creditrisk.records.entries import applications, entry, now, reason, rejection
 from creditrisk.records.log_files import rejections_of
 from creditrisk.records.reading import read_entries
 from creditrisk.scoring.scorer import Scorer
@@ -96,11 +94,11 @@ def _record_part(store: Store, job: Job, part: Part, scorer: Scorer, logs: _Logs
             good = ~((faults > 0).any(axis=1) | batch.no_id)
             why.update(_reasons(faults, batch, scorer, table.id))
             ids = decision_ids(job, part, batch.first + np.flatnonzero(good)).to_pylist()
+            stated = applications(scorer.domain.frame(codes[good]), scorer.contract)
+            answers = [_answer(next(decisions, {}), id, scorer, part) for id in ids]
             entries = [
-                entry(
-                    id, time, scorer.about, stated, _answer(next(decisions, {}), id, scorer, part)
-                )
-                for id, stated in zip(ids, _stated(codes[good], scorer.domain))
+                entry(id, time, scorer.about, application, answer)
+                for id, application, answer in zip(ids, stated, answers)
             ]
             entries = [each for each in entries if each["id"] not in logs.known]
             logs.decisions.append(entries)
@@ -132,26 +130,6 @@ def _rows(file: pq.ParquetFile) -> Iterator[dict[str, Any]]:
     for batch in file.iter_batches(ROWS, columns=columns):
         for row in batch.to_pylist():
             yield {name: value for name, value in row.items() if value is not None and value != []}
-
-
-def _stated(codes: np.ndarray, domain: Domain) -> Iterator[Json]:
-    """Applications by their codes (n, fields), as their applicants state them."""
-    names = [field.name for field in domain.contract.fields]
-    columns = [
-        _column(codes[:, number] - start, field)
-        for number, (field, start) in enumerate(zip(domain.contract.fields, domain.starts))
-    ]
-    for values in zip(*columns):
-        yield dict(zip(names, values))
-
-
-def _column(places: np.ndarray, column: Column) -> list[Any]:
-    """Values by their places among those that a column allows."""
-    if column.levels is None:
-        found: list[Any] = (places + column.bounds[0]).tolist()
-        return found
-    stated = [*column.levels, column.missing_label]
-    return [stated[place] for place in places.tolist()]
 
 
 def _reasons(faults: np.ndarray, batch: Batch, scorer: Scorer, id: str | None) -> Counter[str]:

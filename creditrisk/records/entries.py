@@ -3,7 +3,9 @@
 from collections.abc import Collection
 from datetime import UTC, datetime
 
-from creditrisk.data.contract import Json
+import pandas as pd
+
+from creditrisk.data.contract import Contract, Json
 
 
 def now() -> str:
@@ -51,3 +53,24 @@ def reason(field: str, message: str, known: Collection[str]) -> str:
     """
     kind = message.partition(";")[0]
     return f"{field} {kind}" if field in known else kind
+
+
+def applications(frame: pd.DataFrame, contract: Contract) -> list[Json]:
+    """Raw applications as records, as their applicants state them.
+
+    Parameters
+    ----------
+    frame
+        In the coding of the data, shape (n, columns): there what is missing is NaN, and a column of
+        whole numbers in which a value is missing may hold floats or text.
+    """
+    names = [field.name for field in contract.fields]
+    columns = []
+    for field in contract.fields:
+        column = frame[field.name]
+        label = field.missing_label
+        values = column.astype(object).where(column.notna(), label).tolist()
+        if field.type == "integer" and not pd.api.types.is_integer_dtype(column):
+            values = [value if value in (None, label) else int(value) for value in values]
+        columns.append(values)
+    return [dict(zip(names, values)) for values in zip(*columns)]

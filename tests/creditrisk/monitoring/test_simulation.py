@@ -163,7 +163,8 @@ def test_what_is_written_is_read_again_and_replayed(population, folder, tmp_path
 
 
 def test_a_simulation_from_the_command_line(folder, tmp_path, capsys):
-    command = ["simulate", "--models", folder, "--raw", str(RAW_FILE)]
+    contract = ["--contract", str(RAW_FILE.with_name("datapackage.json"))]
+    command = ["simulate", "--models", folder, *contract]
     command += ["--months", "14", "--per-month", "5", "--shift", "mix", "--out"]
     out = tmp_path / "out"
     assert cli.main([*command, str(out)]) == 0
@@ -172,7 +173,6 @@ def test_a_simulation_from_the_command_line(folder, tmp_path, capsys):
     assert told.startswith(f"70 simulated decisions in {out / 'simulated.jsonl'}")
     assert f"{len(outcomes)} outcomes known" in told and outcomes
     # All outcomes are known already: adding them again changes nothing.
-    contract = ["--contract", str(RAW_FILE.with_name("datapackage.json"))]
     again = ["outcomes", "add", str(out / "outcomes.csv"), "--log", str(out), *contract]
     assert cli.main(again) == 0
     assert capsys.readouterr().out == f"0 outcomes recorded, {len(outcomes)} known already\n"
