@@ -286,10 +286,8 @@ def _add_replay(parsers: Parsers) -> None:
 
 
 def _add_verify(parsers: Parsers) -> None:
-    verify = parsers.add_parser(
-        "verify-log", help="find edited, missing or moved decisions in a log"
-    )
-    verify.add_argument("log", metavar="FILE")
+    verify = parsers.add_parser("verify-log", help="find edited, missing or moved entries in a log")
+    verify.add_argument("log", metavar="PLACE", help="a log, or a folder of logs")
     verify.add_argument(
         "--head",
         metavar="NUMBER:SHA256",

@@ -6,6 +6,7 @@ A command imports what it needs when it runs, so that ``--help`` need not wait.
 import argparse
 import os
 import sys
+from pathlib import Path
 
 
 def serve(chosen: argparse.Namespace) -> int:
@@ -207,6 +208,7 @@ def replay(chosen: argparse.Namespace) -> int:
 
 def verify(chosen: argparse.Namespace) -> int:
     from creditrisk.records.chain import Head, LogError, read_head
+    from creditrisk.records.log_files import log_files
     from creditrisk.records.verification import problems
 
     head = None
@@ -215,16 +217,21 @@ def verify(chosen: argparse.Namespace) -> int:
         if not number.isdecimal() or len(sha256) != 64:
             return failed("--head: give NUMBER:SHA256")
         head = Head(int(number), sha256)
+    folder = Path(chosen.log).is_dir()
+    if folder and head:
+        return failed("--head: name the log that ends there, not its folder")
     try:
-        found = list(problems(chosen.log, head))
+        logs = log_files(chosen.log).all if folder else [Path(chosen.log)]
+        found = {log: list(problems(log, head)) for log in logs}
     except LogError as error:
         return failed(str(error))
-    for line in found:
-        print(line)
-    if not found:
-        end = head or read_head(chosen.log)
-        print(f"{chosen.log}: {end.number if end else 0} decisions, none edited, missing or moved")
-    return 1 if found else 0
+    for log, faults in found.items():
+        for fault in faults:
+            print(f"{log}: {fault}" if folder else fault)
+        if not faults:
+            end = head or read_head(log)
+            print(f"{log}: {end.number if end else 0} entries, none edited, missing or moved")
+    return 1 if any(found.values()) else 0
 
 
 def failed(reason: str) -> int:

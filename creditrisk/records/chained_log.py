@@ -163,13 +163,13 @@ def _last_line(path: Path) -> tuple[int, bytes]:
 def _check_torn(begin: bytes, path: Path) -> None:
     """Make sure that what is cut off began as a decision, or is what a power cut left of one."""
     if begin.strip(b"\0") and not _BEGINNING.startswith(begin):
-        raise LogError(f"{path}: its last line is no decision; name another for the decision log")
+        raise LogError(f"{path}: its last line is no entry; name another for the log")
 
 
 def _head_of(last: bytes, path: Path) -> Head:
     found = sealed(last)
     if found is None:
-        raise LogError(f"{path}: its last line was edited or is no decision; see `verify-log`")
+        raise LogError(f"{path}: its last line was edited or is no entry; see `verify-log`")
     return found[0]
 
 

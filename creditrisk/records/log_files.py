@@ -31,6 +31,12 @@ class LogFiles:
         found = [rejections_of(path) for path in self.decisions]
         return [path for path in found if path.exists()]
 
+    @property
+    def all(self) -> list[Path]:
+        """Every log that is there."""
+        beside = [path for path in (self.overrides, self.outcomes) if path.exists()]
+        return [*self.decisions, *self.rejections, *beside]
+
 
 def rejections_of(path: Path) -> Path:
     """Where the refused requests are recorded that belong to a log of decisions."""

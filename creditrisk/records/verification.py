@@ -21,7 +21,7 @@ def problems(path: str | Path, head: Head | None = None) -> Iterator[str]:
     last, seen = Head(), noted is None or noted.number == 0
     for number, line in enumerate(lines(path), 1):
         if not line.endswith(b"\n"):
-            yield f"line {number}: not finished; the server that opens the log next cuts it off"
+            yield f"line {number}: not finished; whoever writes the log next cuts it off"
             break
         end = sealed(line)
         if end is None:
@@ -40,7 +40,7 @@ def problems(path: str | Path, head: Head | None = None) -> Iterator[str]:
     elif last.number < noted.number:
         yield f"end of log: {_gap(noted.number + 1, last.number)}"
     elif not seen:
-        yield f"decision {noted.number}: is not the one that was written; the log was rewritten"
+        yield f"entry {noted.number}: is not the one that was written; the log was rewritten"
 
 
 def find(path: str | Path, number: str) -> Json | None:
@@ -67,6 +67,6 @@ def find(path: str | Path, number: str) -> Json | None:
 
 def _gap(number: int, last: int) -> str:
     if number <= last:
-        return f"decision {number} stands after decision {last}"
+        return f"entry {number} stands after entry {last}"
     missing = f"{last + 1} is" if number == last + 2 else f"{last + 1} to {number - 1} are"
-    return f"decision{'s' if ' to ' in missing else ''} {missing} missing"
+    return f"{'entries' if ' to ' in missing else 'entry'} {missing} missing"

@@ -142,17 +142,22 @@ def test_an_override_holds_and_the_models_decision_stays(folder, capsys):
 
 
 @pytest.mark.parametrize("name", ["server.jsonl", "overrides.jsonl", "outcomes.jsonl"])
-def test_nothing_is_added_to_what_was_edited(folder, tmp_path, name):
+def test_nothing_is_added_to_what_was_edited(folder, tmp_path, name, capsys):
     file = tmp_path / "file.csv"
     file.write_text("id,outcome\nid-1,1\nid-2,0\n")
     override("id-1", folder, by="Jane", reason="why")
     add_outcomes(file, folder, CONTRACT)
+    assert cli.main(["verify-log", str(folder)]) == 0
+    counts = [line.partition(": ")[2] for line in capsys.readouterr().out.splitlines()]
+    assert [text.partition(",")[0] for text in counts] == ["4 entries", "1 entries", "2 entries"]
     log = folder / name
     content = log.read_bytes()
     log.write_bytes(content.replace(b'"id":"id-1"', b'"id":"id-2"', 1))
     assert log.read_bytes() != content
     with pytest.raises(LogError, match=f"{name}: line 1 was edited"):
         read_decisions(folder, CONTRACT)
+    assert cli.main(["verify-log", str(folder)]) == 1
+    assert f"{log}: line 1: was edited" in capsys.readouterr().out
     if name != "overrides.jsonl":
         with pytest.raises(LogError, match=f"{name}: line 1 was edited"):
             add_outcomes(file, folder, CONTRACT)

@@ -585,7 +585,7 @@ def test_every_decision_is_logged_verified_and_replayed(
     with pytest.raises(LogError, match="another process is writing it"):
         chained_log.open_log(log)
     done = creditrisk("verify-log", str(log), cwd=tmp_path)
-    assert done.returncode == 0 and "3 decisions" in done.stdout
+    assert done.returncode == 0 and "3 entries" in done.stdout
     head = f"{state['decisions']}:{state['sha256']}"
     assert creditrisk("verify-log", str(log), "--head", head, cwd=tmp_path).returncode == 0
     # models/ beside us holds the model of the logged hash: found without being named.
@@ -626,36 +626,36 @@ def reseal(line: bytes, **changes) -> bytes:
             lambda lines: lines[:2] + [reseal(lines[2], probability=0.6)] + lines[3:],
             ["line 4: does not follow line 3, which was replaced"],
         ),
-        (lambda lines: lines[:2] + lines[3:], ["line 3: decision 3 is missing"]),
-        (lambda lines: lines[:1] + lines[4:], ["line 2: decisions 2 to 4 are missing"]),
-        (lambda lines: lines[1:], ["line 1: decision 1 is missing"]),
-        (lambda lines: lines[:-1], ["end of log: decision 6 is missing"]),
-        (lambda lines: [], ["end of log: decisions 1 to 6 are missing"]),
+        (lambda lines: lines[:2] + lines[3:], ["line 3: entry 3 is missing"]),
+        (lambda lines: lines[:1] + lines[4:], ["line 2: entries 2 to 4 are missing"]),
+        (lambda lines: lines[1:], ["line 1: entry 1 is missing"]),
+        (lambda lines: lines[:-1], ["end of log: entry 6 is missing"]),
+        (lambda lines: [], ["end of log: entries 1 to 6 are missing"]),
         (
             lambda lines: lines[:5] + [reseal(lines[5], probability=0.6)],
-            ["decision 6: is not the one that was written; the log was rewritten"],
+            ["entry 6: is not the one that was written; the log was rewritten"],
         ),
         (
             lambda lines: [lines[1], lines[0], *lines[2:]],
             [
-                "line 1: decision 1 is missing",
-                "line 2: decision 1 stands after decision 2",
-                "line 3: decision 2 is missing",
+                "line 1: entry 1 is missing",
+                "line 2: entry 1 stands after entry 2",
+                "line 3: entry 2 is missing",
             ],
         ),
         (
             lambda lines: [*lines[:3], lines[2], *lines[3:]],
-            ["line 4: decision 3 stands after decision 3"],
+            ["line 4: entry 3 stands after entry 3"],
         ),
         (
             lambda lines: [*lines, b'{"number":7'],
-            ["line 7: not finished; the server that opens the log next cuts it off"],
+            ["line 7: not finished; whoever writes the log next cuts it off"],
         ),
         (
             lambda lines: [*lines[:2], b"\n", *lines[2:]],
             [
                 "line 3: was edited, its hash does not fit its content",
-                "line 4: decision 3 stands after decision 3",
+                "line 4: entry 3 stands after entry 3",
             ],
         ),
     ],
