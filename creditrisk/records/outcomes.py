@@ -132,7 +132,7 @@ def _checked(
     problems = []
     decision = decisions.get(row["id"])
     if decision is None:
-        named = f"id {row['id']!r} is in no decision log here" if row["id"] else "id is empty"
+        named = f"id {row['id']!r} is in none of the decision logs" if row["id"] else "id is empty"
         problems.append(f"{named}; give the id that was answered with the decision")
     results = _results(contract)
     outcome = results.get(row["outcome"])

@@ -78,7 +78,7 @@ def test_what_is_wrong_is_refused_by_row_and_nothing_is_written(folder, tmp_path
     levels = ", ".join(CONTRACT.target.levels)
     give = "give the id that was answered with the decision"
     assert refused.value.problems == [
-        f"row 2: id 'nobody' is in no decision log here; {give}",
+        f"row 2: id 'nobody' is in none of the decision logs; {give}",
         f"row 3: outcome is 'maybe'; allowed {levels}, 1, 0",
         "row 4: date is 'yesterday'; give a day as YYYY-MM-DD",
         "row 5: date is 2026-05-03, before the decision of 2026-05-04",
