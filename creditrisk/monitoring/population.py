@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import logit
 
-from creditrisk.data.contract import Contract, Field
+from creditrisk.data.contract import Contract
 from creditrisk.data.missing_values import LEVEL, REFUSE
 from creditrisk.scoring.scorer import Scorer
 
@@ -61,11 +61,10 @@ class Population:
         recorded = _scored(table, both)
         used = [contract[field.name] for field in scorer.contract.fields]
         categories = [each for each in used if len(each.levels or ()) > 1]
-        faulty = {
-            "broken-feed": _most_felt(recorded, {f.name: _stuck(table, f) for f in used}, both)
-        }
+        stuck = {each.name: _stuck(table, contract, each.name) for each in used}
+        faulty = {"broken-feed": _most_felt(recorded, stuck, both)}
         if categories:
-            recoded = {each.name: _recoded(table, each) for each in categories}
+            recoded = {each.name: _recoded(table, contract, each.name) for each in categories}
             faulty["recoded"] = _most_felt(recorded, recoded, both)
         truth = recorded.probability if good is None else np.asarray(good, float)
         return cls(recorded, faulty, truth, scorer, shadow)
@@ -108,20 +107,22 @@ def log_odds(probability: np.ndarray) -> np.ndarray:
     return found
 
 
-def _stuck(applicants: pd.DataFrame, field: Field) -> pd.Series:
+def _stuck(applicants: pd.DataFrame, contract: Contract, name: str) -> pd.Series:
     """A column in which everybody has the value that is in the middle, or the most frequent one."""
-    column = applicants[field.name]
-    if field.levels is None:
+    column = applicants[name]
+    if contract[name].levels is None:
         value: Any = column.sort_values().iloc[len(column) // 2]
     else:
         value = column.mode().iloc[0]
     return pd.Series([value] * len(column), column.index, column.dtype)
 
 
-def _recoded(applicants: pd.DataFrame, field: Field) -> pd.Series:
+def _recoded(applicants: pd.DataFrame, contract: Contract, name: str) -> pd.Series:
     """A category whose most frequent level is written as its neighbour in the list of levels."""
-    column = applicants[field.name]
-    levels = [str(level) if column.dtype == "str" else level for level in field.levels or ()]
+    column = applicants[name]
+    levels: list[Any] = list(contract[name].levels or ())
+    if column.dtype == "str":
+        levels = list(map(str, levels))
     most = column.mode().iloc[0]
     place = levels.index(most)
     neighbour = levels[place + 1] if place + 1 < len(levels) else levels[place - 1]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from creditrisk.data.contract import Contract, Field, Json
+from creditrisk.data.contract import Contract, Json
 from creditrisk.data.encoding import column_dtype
 from creditrisk.records.chain import LogError, head_path
 from creditrisk.records.log_files import LogFiles, log_files
@@ -89,9 +89,9 @@ class _Columns:
     """The columns of the frame, as lists that grow with each entry."""
 
     def __init__(self, contract: Contract) -> None:
-        self.fields = contract.fields
+        self.contract = contract
         self.plain: list[tuple[Any, ...]] = []
-        self.inputs: dict[str, list[Any]] = {field.name: [] for field in self.fields}
+        self.inputs: dict[str, list[Any]] = {field.name: [] for field in contract.fields}
 
     def add(self, entry: Json) -> None:
         """Take in a decision.
@@ -133,7 +133,7 @@ class _Columns:
             for name, values in plain.items()
         }
         found["time"] = _times(plain["time"])
-        fields = {f.name: _raw_coding(self.inputs[f.name], f) for f in self.fields}
+        fields = {n: _raw_coding(values, self.contract, n) for n, values in self.inputs.items()}
         order = ["id", "caller_id", "time", "model_version"]
         rest = [name for name in names if name not in order]
         return pd.DataFrame(
@@ -154,8 +154,9 @@ def _times(texts: Any) -> pd.Series:
     return pd.Series(pd.to_datetime(list(texts), format="ISO8601", utc=True)).dt.as_unit("us")
 
 
-def _raw_coding(stated: list[Any], field: Field) -> pd.Series:
+def _raw_coding(stated: list[Any], contract: Contract, name: str) -> pd.Series:
     """Values as the raw data have them: what is stated by a label, or not at all, is NaN."""
+    field = contract[name]
     label, kind = field.missing_label, column_dtype(field)
     values = [None if value == label else value for value in stated] if label else stated
     if kind == "str":
