@@ -9,19 +9,22 @@ import os
 import sys
 from typing import TypeAlias
 
-from creditrisk import commands, contract_commands
+from creditrisk import commands, contract_commands, record_commands
+from creditrisk.records.log_files import FOLDER
 
 Parsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 EXAMPLES = """examples:
   creditrisk serve                                          what is in production, on port 8000
   creditrisk serve --models models                          the last model, whatever the gate says
-  creditrisk serve --decision-log decisions.jsonl
+  creditrisk serve --decision-log experiments/decisions/server.jsonl \\
+      --shadow models:/Credit_Risk_Model@challenger
   creditrisk predict                                        three made-up applicants
   creditrisk predict --reasons --blank-is-level data/raw/german_credit_data.csv
   echo '{"Age": 35, ...}' | creditrisk predict -
   mlflow models serve -m models:/Credit_Risk_Model@production --env-manager local -p 5000
   creditrisk predict --mlflow applicants.json               asks that server instead
+  creditrisk score portfolio/ decisions/ --log experiments/decisions
   creditrisk score portfolio/ decisions/                    Parquet or CSV files, of any size
   creditrisk contract draft loans.csv --target defaulted    describes a file of your own
   creditrisk contract check loans.csv                       does it keep its contract?
@@ -31,6 +34,9 @@ EXAMPLES = """examples:
   creditrisk rollback --reason "approvals fell by half"
   creditrisk verify-log decisions.jsonl
   creditrisk replay 5f0c...-3 --log decisions.jsonl
+  creditrisk override 5f0c...-3 --by "Jane Doe" --reason "has a guarantor"
+  creditrisk outcomes add outcomes.csv                      id and outcome of each decision
+  creditrisk simulate --shift relation --out simulated      made-up years, to try the monitoring
 """
 
 
@@ -63,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_promote(parsers)
     _add_replay(parsers)
     _add_verify(parsers)
+    record_commands.add_to(parsers)
     return parser
 
 
@@ -93,7 +100,16 @@ def _add_serve(parsers: Parsers) -> None:
         help="answer under this name too, beside localhost; may be repeated",
     )
     serve.add_argument(
-        "--decision-log", metavar="FILE", help="record each decision in FILE before it is answered"
+        "--decision-log",
+        metavar="FILE",
+        help="record each decision in FILE (*.jsonl) before it is answered, and refused requests "
+        "by reason beside it",
+    )
+    serve.add_argument(
+        "--shadow",
+        metavar="SOURCE",
+        help="folder, or models:/NAME@ALIAS, of a model that is scored on the same applications "
+        "and never decides; the decision log has its probabilities",
     )
     serve.add_argument(
         "--watch",
@@ -177,6 +193,12 @@ def _add_score(parsers: Parsers) -> None:
         help="names each row (default: id if there is one, else file and row)",
     )
     score.add_argument("--reasons", action="store_true", help="also give what holds scores down")
+    score.add_argument(
+        "--log",
+        metavar="FOLDER",
+        help="record the decisions in FOLDER/portfolio.jsonl too, so that overrides and outcomes "
+        f"can be attached to them (the others look into {FOLDER})",
+    )
     _add_blank_is_level(score)
     where = score.add_mutually_exclusive_group()
     where.add_argument(
@@ -267,10 +289,8 @@ def _add_replay(parsers: Parsers) -> None:
 
 
 def _add_verify(parsers: Parsers) -> None:
-    verify = parsers.add_parser(
-        "verify-log", help="find edited, missing or moved decisions in a log"
-    )
-    verify.add_argument("log", metavar="FILE")
+    verify = parsers.add_parser("verify-log", help="find edited, missing or moved entries in a log")
+    verify.add_argument("log", metavar="PLACE", help="a log, or a folder of logs")
     verify.add_argument(
         "--head",
         metavar="NUMBER:SHA256",

@@ -6,13 +6,16 @@ A command imports what it needs when it runs, so that ``--help`` need not wait.
 import argparse
 import os
 import sys
+from pathlib import Path
 
 
 def serve(chosen: argparse.Namespace) -> int:
+    from creditrisk.records.chain import LogError
     from creditrisk.scoring.scorer import ModelRefused
-    from creditrisk.serving.decision_log import LogError
     from creditrisk.serving.http_server import serve
 
+    if chosen.shadow and not chosen.decision_log:
+        return failed("--shadow needs --decision-log: its probabilities are recorded there")
     try:
         serve(
             chosen.models,
@@ -20,6 +23,7 @@ def serve(chosen: argparse.Namespace) -> int:
             chosen.port,
             hosts=tuple(chosen.allow_host),
             decision_log=chosen.decision_log,
+            shadow=chosen.shadow,
             watch_seconds=chosen.watch,
         )
     except (ModelRefused, LogError) as error:
@@ -54,6 +58,7 @@ def score_portfolio(chosen: argparse.Namespace) -> int:
     from creditrisk.portfolio.job import Refused, Stopped
     from creditrisk.portfolio.scoring import score
     from creditrisk.portfolio.storage import NoStorage
+    from creditrisk.records.chain import LogError
     from creditrisk.scoring.scorer import ModelRefused, NoReasons
     from creditrisk.scoring.sources.production import in_use
     from work_units.errors import NoCluster
@@ -76,11 +81,12 @@ def score_portfolio(chosen: argparse.Namespace) -> int:
                 scheduler=scheduler,
                 resume=chosen.resume,
                 overwrite=chosen.overwrite,
+                log=chosen.log,
                 notify=notify,
             )
     except (Refused, ModelRefused, NoReasons, NoStorage) as error:
         return failed(str(error))
-    except (Stopped, NoCluster, OSError) as error:
+    except (Stopped, NoCluster, LogError, OSError) as error:
         return failed(f"{error}; finished parts are kept, go on with --resume")
     except KeyboardInterrupt:
         failed("stopped; finished parts are kept, go on with --resume")
@@ -183,8 +189,8 @@ def _in_line(text: str) -> str:
 
 
 def replay(chosen: argparse.Namespace) -> int:
+    from creditrisk.records.chain import LogError
     from creditrisk.scoring.scorer import ModelRefused
-    from creditrisk.serving.decision_log import LogError
     from creditrisk.serving.replay import replay
 
     try:
@@ -201,8 +207,9 @@ def replay(chosen: argparse.Namespace) -> int:
 
 
 def verify(chosen: argparse.Namespace) -> int:
-    from creditrisk.serving.decision_log import Head, LogError, read_head
-    from creditrisk.serving.replay import problems
+    from creditrisk.records.chain import Head, LogError, read_head
+    from creditrisk.records.log_files import log_files
+    from creditrisk.records.verification import problems
 
     head = None
     if chosen.head:
@@ -210,16 +217,21 @@ def verify(chosen: argparse.Namespace) -> int:
         if not number.isdecimal() or len(sha256) != 64:
             return failed("--head: give NUMBER:SHA256")
         head = Head(int(number), sha256)
+    folder = Path(chosen.log).is_dir()
+    if folder and head:
+        return failed("--head: name the log that ends there, not its folder")
     try:
-        found = list(problems(chosen.log, head))
+        logs = log_files(chosen.log).all if folder else [Path(chosen.log)]
+        found = {log: list(problems(log, head)) for log in logs}
     except LogError as error:
         return failed(str(error))
-    for line in found:
-        print(line)
-    if not found:
-        end = head or read_head(chosen.log)
-        print(f"{chosen.log}: {end.number if end else 0} decisions, none edited, missing or moved")
-    return 1 if found else 0
+    for log, faults in found.items():
+        for fault in faults:
+            print(f"{log}: {fault}" if folder else fault)
+        if not faults:
+            end = head or read_head(log)
+            print(f"{log}: {end.number if end else 0} entries, none edited, missing or moved")
+    return 1 if any(found.values()) else 0
 
 
 def failed(reason: str) -> int:

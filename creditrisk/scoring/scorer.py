@@ -65,6 +65,16 @@ class Scorer:
         """Whether the tables answer, and not the pipeline."""
         return self.tables is not None
 
+    @property
+    def about(self) -> Json:
+        """The model as the logs name it."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "alias": self.alias,
+            "sha256": self.sha256,
+        }
+
     def score(
         self, applications: list[Json] | Json | pd.DataFrame, reasons: bool = False
     ) -> list[Decision]:
