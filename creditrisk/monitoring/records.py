@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from creditrisk.data.cells import dtype
 from creditrisk.data.contract import Contract, Json
-from creditrisk.data.encoding import column_dtype
 from creditrisk.records.chain import LogError, head_path
 from creditrisk.records.log_files import LogFiles, log_files
 from creditrisk.records.reading import read_entries
@@ -157,8 +157,10 @@ def _times(texts: Any) -> pd.Series:
 def _raw_coding(stated: list[Any], contract: Contract, name: str) -> pd.Series:
     """Values as the raw data have them: what is stated by a label, or not at all, is NaN."""
     field = contract[name]
-    label, kind = field.missing_label, column_dtype(field)
+    label, kind = field.missing_label, dtype(field)
     values = [None if value == label else value for value in stated] if label else stated
+    if field.is_dated:
+        values = [field.number_of(value) if isinstance(value, str) else value for value in values]
     if kind == "str":
         return pd.Series([None if value is None else str(value) for value in values], dtype="str")
     if kind == "int64" and None in values:

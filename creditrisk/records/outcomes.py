@@ -146,8 +146,9 @@ def _checked(
 
 def _results(contract: Contract) -> dict[str, int]:
     """What may stand for an outcome, and the outcome: 1 good, 0 bad."""
-    levels = {str(level): int(level == contract.positive) for level in contract.target.levels or ()}
-    return levels | {"1": 1, "0": 0}
+    good = dict.fromkeys(map(str, contract.good), 1)
+    bad = dict.fromkeys(map(str, contract.bad), 0)
+    return {"1": 1, "0": 0} | good | bad  # the contract's own spellings before ours
 
 
 def _day_problems(day: str, decision: _Decision | None) -> list[str]:
