@@ -1,0 +1,133 @@
+"""A decision log judged against the sample that the model was trained and validated on."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+
+from creditrisk.data.contract import Contract
+from creditrisk.monitoring.challenger import Comparison, compare
+from creditrisk.monitoring.drift import drift_table, reference_of
+from creditrisk.monitoring.months import Timeline
+from creditrisk.monitoring.relation import OUTCOME_WINDOWS, held_out, relation_table
+from creditrisk.monitoring.sequential import FEWEST, WINDOWS, YEAR, Floats, judged, shares
+
+#: The part of a year's false alarms that a challenger in the shadow may use up.
+CHALLENGER_SHARE = 0.2
+
+
+class Probabilities(Protocol):
+    """What gives an applicant a probability of good."""
+
+    def probabilities(self, frame: pd.DataFrame) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What months are compared with: the training sample and its held-out scores."""
+
+    applications: pd.DataFrame  # raw
+    y: Floats  # outcomes, 1 good and 0 bad
+    score: Floats  # probabilities of good by models that had not learned from the row
+    cutoff: float  # from which probability on the model approves
+    contract: Contract
+
+
+@dataclass(frozen=True)
+class Watch:
+    """All statistics of a log, with limits that a quiet year passes with probability alpha."""
+
+    months: Timeline
+    alpha: float
+    columns: tuple[str, ...]  # titles, as ``drift`` numbers them
+    drift: pd.DataFrame  # from drift.drift_table; month by name, column by title
+    relation: pd.DataFrame  # from relation.relation_table; month by name
+    comparison: Comparison | None  # with the challenger, if there is one
+    challenger_alpha: float  # the part of alpha for "the challenger is better"
+
+    @property
+    def this_year(self) -> tuple[str, ...]:
+        """The months whose alarms count: those since the last multiple of twelve."""
+        start = (len(self.months.names) - 1) // YEAR * YEAR
+        return self.months.names[start:]
+
+
+def prepared(decisions: pd.DataFrame, model: Probabilities, contract: Contract) -> pd.DataFrame:
+    """A log's decisions with the score of the model that is judged, whichever version decided.
+
+    Returns
+    -------
+    DataFrame
+        With score, and known_since: when the outcome came, or if no date came with it the last
+        time of the log; NaT if it is unknown.
+    """
+    names = [field.name for field in contract.fields]
+    last = max(decisions.time.max(), decisions.outcome_time.max())
+    since = decisions.outcome_time.where(decisions.outcome_time.notna(), last)
+    score = model.probabilities(decisions[names]) if len(decisions) else np.empty(0)
+    return decisions.assign(score=score, known_since=since.where(decisions.outcome.notna()))
+
+
+def known_until(decisions: pd.DataFrame, months: Timeline) -> pd.DataFrame:
+    """The decisions of these months, with the outcomes that were known at their end."""
+    inside = decisions[months.of(decisions.time) >= 0]
+    known = months.of(inside.known_since) >= 0
+    return inside.assign(
+        outcome=inside.outcome.where(known), known_since=inside.known_since.where(known)
+    )
+
+
+def watch(
+    decisions: pd.DataFrame,
+    baseline: Baseline,
+    months: Timeline,
+    alpha: float,
+    *,
+    draws: int,
+    seed: int,
+    shadow_cutoff: float | None = None,
+) -> Watch:
+    """Judge every month of a log.
+
+    Parameters
+    ----------
+    decisions
+        From :func:`known_until`.
+    alpha
+        Probability of an alarm in a year in which nothing changes.
+    draws
+        Simulated quiet logs by which limits are found.
+    shadow_cutoff
+        From which probability on the challenger approves; None if there is none.
+    """
+    reference = reference_of(baseline.applications, baseline.score, baseline.contract)
+    month = months.of(decisions.time)
+    placed = reference.placed(decisions, decisions.score.to_numpy())
+    sizes = months.counts(month)
+
+    validated = held_out(baseline.y, baseline.score, baseline.cutoff)
+    mature = decisions[decisions.outcome.notna() & (decisions.score >= baseline.cutoff)]
+    came = months.of(mature.known_since)
+    products = validated.products(mature.outcome.to_numpy(), mature.score.to_numpy())
+    outcomes = months.counts(came)
+
+    comparison = None
+    if shadow_cutoff is not None and decisions.shadow_probability.notna().any():
+        comparison = compare(decisions, baseline.cutoff, shadow_cutoff)
+    for_challenger = alpha * CHALLENGER_SHARE if comparison else 0.0
+    enough = len(validated.features) >= FEWEST
+    can_judge = [judged(sizes, WINDOWS), enough & judged(outcomes, OUTCOME_WINDOWS)]
+    spend = shares(np.array(can_judge), alpha - for_challenger)
+
+    drift = drift_table(
+        reference, months.sums(placed, month), sizes, spend[0], draws=draws, seed=[seed, 0]
+    )
+    titles = tuple(bins.title for bins in reference.bins)
+    drift["column"] = [titles[number] for number in drift.column]
+    relation = relation_table(
+        validated, months.sums(products, came), outcomes, spend[1], draws=draws, seed=[seed, 1]
+    )
+    for table in (drift, relation):
+        table["month"] = [months.names[number] for number in table.month]
+    return Watch(months, alpha, titles, drift, relation, comparison, for_challenger)
