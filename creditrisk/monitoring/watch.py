@@ -40,7 +40,8 @@ class Watch:
 
     months: Timeline
     alpha: float
-    columns: tuple[str, ...]  # titles, as ``drift`` numbers them
+    columns: tuple[str, ...]  # titles of all that is watched for drift
+    degrees: tuple[float, ...]  # bins of each, less one
     drift: pd.DataFrame  # from drift.drift_table; month by name, column by title
     relation: pd.DataFrame  # from relation.relation_table; month by name
     comparison: Comparison | None  # with the challenger, if there is one
@@ -130,4 +131,13 @@ def watch(
     )
     for table in (drift, relation):
         table["month"] = [months.names[number] for number in table.month]
-    return Watch(months, alpha, titles, drift, relation, comparison, for_challenger)
+    return Watch(
+        months,
+        alpha,
+        titles,
+        tuple(reference.degrees.tolist()),
+        drift,
+        relation,
+        comparison,
+        for_challenger,
+    )
