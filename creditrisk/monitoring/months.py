@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from creditrisk.monitoring.sequential import Floats
+from creditrisk.monitoring.alarms.sequential import Floats
 
 
 @dataclass(frozen=True)

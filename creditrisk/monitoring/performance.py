@@ -14,8 +14,8 @@ from creditrisk.metrics.calibration import calibration_line
 from creditrisk.metrics.costs import expected_cost
 from creditrisk.metrics.intervals import share_interval
 from creditrisk.metrics.ranking import FEW, auc_interval, implied_auc
+from creditrisk.monitoring.alarms.sequential import Floats
 from creditrisk.monitoring.months import Timeline
-from creditrisk.monitoring.sequential import Floats
 
 
 @dataclass(frozen=True)

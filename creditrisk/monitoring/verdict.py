@@ -7,7 +7,7 @@ from enum import StrEnum
 import pandas as pd
 
 from creditrisk.data.contract import Json
-from creditrisk.monitoring.relation import LEVEL, SLOPE
+from creditrisk.monitoring.alarms.relation import LEVEL, SLOPE
 from creditrisk.monitoring.watch import Watch
 
 #: A column that moves this far within one month is more likely a fault than another clientele: the

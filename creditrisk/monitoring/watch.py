@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 
 from creditrisk.data.contract import Contract
-from creditrisk.monitoring.challenger import Comparison, compare
-from creditrisk.monitoring.drift import drift_table, reference_of
+from creditrisk.monitoring.alarms.challenger import Comparison, compare
+from creditrisk.monitoring.alarms.drift import drift_table, reference_of
+from creditrisk.monitoring.alarms.relation import OUTCOME_WINDOWS, held_out, relation_table
+from creditrisk.monitoring.alarms.sequential import FEWEST, WINDOWS, YEAR, Floats, judged, shares
 from creditrisk.monitoring.months import Timeline
-from creditrisk.monitoring.relation import OUTCOME_WINDOWS, held_out, relation_table
-from creditrisk.monitoring.sequential import FEWEST, WINDOWS, YEAR, Floats, judged, shares
 
 #: The part of a year's false alarms that a challenger in the shadow may use up.
 CHALLENGER_SHARE = 0.2

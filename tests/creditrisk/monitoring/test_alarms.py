@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from creditrisk.data.encoding import decode
-from creditrisk.monitoring import challenger, drift, relation, sequential
+from creditrisk.monitoring.alarms import challenger, drift, relation, sequential
 
 
 def applications(real, rows, seed):

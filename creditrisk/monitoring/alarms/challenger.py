@@ -14,7 +14,7 @@ from scipy import stats
 
 from creditrisk.metrics.intervals import Interval, share_interval
 from creditrisk.metrics.ranking import FEW, auc_difference
-from creditrisk.monitoring.sequential import Floats
+from creditrisk.monitoring.alarms.sequential import Floats
 
 #: The largest bet on one applicant, so that no single outcome can lose more than half.
 LARGEST_BET = 0.5

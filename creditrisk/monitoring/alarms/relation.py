@@ -6,7 +6,7 @@ product with the log-odds, which moves when high scores are no longer as much be
 They are the score tests of intercept and slope of Cox's recalibration line (Cox 1958, Biometrika
 45), each compared with the held-out scores of the training sample, so that a model whose
 probabilities were never quite right is not called changed. Limits: see
-:mod:`creditrisk.monitoring.sequential`.
+:mod:`creditrisk.monitoring.alarms.sequential`.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import logit
 
-from creditrisk.monitoring.sequential import (
+from creditrisk.monitoring.alarms.sequential import (
     FEWEST,
     Counts,
     Floats,

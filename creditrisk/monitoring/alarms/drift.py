@@ -3,7 +3,7 @@
 Two statistics a column: the population stability index, which finds any change of the spread, and
 where the values have an order the mean rank, which finds a move in one direction that is spread
 over many bins. Limits allow for the number of columns, windows and months; see
-:mod:`creditrisk.monitoring.sequential`.
+:mod:`creditrisk.monitoring.alarms.sequential`.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ import pandas as pd
 
 from creditrisk.data.contract import Contract, Field
 from creditrisk.data.encoding import levels_with_missing
-from creditrisk.monitoring.sequential import (
+from creditrisk.monitoring.alarms.sequential import (
     FEWEST,
     WINDOWS,
     Counts,
