@@ -38,7 +38,11 @@ CARD = {"model_card_path": "models/model_card.md", "model_card_html_path": "mode
 EXPLANATION = {"explanation_path": "experiments/explanation.json"}
 SCORECARD = {"scorecard_path": "models/scorecard.csv", "scorecard_sql_path": "models/scorecard.sql"}
 SCORES = {"test_scores_path": "experiments/test_scores.csv"}
+MONITORING = {"monitoring_path": "experiments/monitoring.json"}
 LAB = {"decision_lab_path": "experiments/decision_lab.html"}
+
+#: Where servers and portfolios keep their decisions, unless they are given another folder.
+LOG = "experiments/decisions"
 
 #: Pages that are kept beside a run's reports, and that the reports link to.
 PAGES = ["decision_lab_path", "model_card_html_path"]
@@ -72,6 +76,14 @@ def what_validation_lacks() -> str:
 
     promoted = "production" if _recorded(VALIDATION)["promoted"] else None
     return what_is_gone(_recorded(REGISTRATION), STORE, exists=promoted)
+
+
+def what_monitoring_lacks() -> str:
+    """Whether the log is still the one that was judged."""
+    from creditrisk.records.log_state import state_of
+
+    judged = _recorded(MONITORING)["log_state"]
+    return "" if state_of(ROOT / LOG) == judged else "the decision log has grown"
 
 
 def attach_reports(run: Run) -> None:
@@ -173,6 +185,15 @@ CHAIN = [
         writes=EXPLANATION | SCORECARD | SCORES | LAB,
         kept=[*EXPLANATION, *SCORES, *LAB],
     ),
+    Stage(
+        "07_monitoring",
+        reads=TRAIN | OUT_OF_FOLD | CONTRACT | REGISTRATION | VALIDATION | MODEL,
+        writes=MONITORING,
+        kept=[*MONITORING],
+        only_with=LOG,
+        imports=MLFLOW,
+        external=External(check=what_monitoring_lacks),
+    ),
 ]
 
 
@@ -186,6 +207,7 @@ if __name__ == "__main__":
             compare=compare_runs,
             shared=["MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"],
             refusals=["ContractError"],
+            exit_codes={"07_monitoring": {"warning": 3, "stop": 4}},
             columns=["gate", "ROC-AUC, test", "cost per applicant, test", "champion"],
             next_steps=[
                 "uv run mlflow ui --workers 1    # runs, reports and the registered model",

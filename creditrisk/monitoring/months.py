@@ -19,8 +19,10 @@ class Timeline:
     def of(self, times: "pd.Series[pd.Timestamp]") -> npt.NDArray[np.int64]:
         """The number of each time's month; -1 outside of these months or if there is no time."""
         known = times.notna().to_numpy()
-        first = pd.Period(self.names[0], "M").ordinal
         place = np.full(len(times), -1, dtype=np.int64)
+        if not self.names:
+            return place
+        first = pd.Period(self.names[0], "M").ordinal
         stamps = times[known].dt.tz_localize(None).dt.to_period("M")
         place[known] = stamps.array.asi8 - first if len(stamps) else []
         place[(place < 0) | (place >= len(self.names))] = -1
@@ -40,7 +42,7 @@ class Timeline:
 
 
 def timeline(decisions: pd.DataFrame, from_month: str = "", until_month: str = "") -> Timeline:
-    """The months from the first decision to the last decision or outcome.
+    """The months from the first decision to the last decision or outcome; none without one.
 
     Parameters
     ----------
@@ -54,6 +56,8 @@ def timeline(decisions: pd.DataFrame, from_month: str = "", until_month: str = "
     ValueError
         If one of them is no month, or there is none between them.
     """
+    if decisions.empty:
+        return Timeline(())
     times = pd.concat([decisions.time, decisions.known_since.dropna()]).dt.tz_localize(None)
     first = _month(from_month, "from_month") or times.min().to_period("M")
     last = _month(until_month, "until_month") or times.max().to_period("M")

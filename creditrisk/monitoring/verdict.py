@@ -7,11 +7,12 @@ from enum import StrEnum
 import pandas as pd
 
 from creditrisk.data.contract import Json
+from creditrisk.monitoring.alarms.drift import SCORE
 from creditrisk.monitoring.alarms.relation import LEVEL, SLOPE
 from creditrisk.monitoring.watch import Watch
 
-#: A column that moves this far within one month is more likely a fault than another clientele: the
-#: rule of thumb for "shifted" (Siddiqi 2006), asked for only beyond the limit by chance.
+#: A column that moves this far from one month to the next is more likely a fault than another
+#: clientele: the rule of thumb for "shifted" (Siddiqi 2006), and only beyond the limit by chance.
 FAULT = 0.25
 
 
@@ -56,6 +57,8 @@ class Verdict:
     @property
     def sentence(self) -> str:
         """The verdict, its cause and what to do, in one or two sentences."""
+        if not self.months:
+            return "Nothing to judge: there is no decision."
         if not self.alarms:
             return f"Quiet: no limit is passed from {self.months[0]} to {self.months[-1]}."
         first, more = self.alarms[0], len(self.alarms) - 1
@@ -78,8 +81,7 @@ class Verdict:
             "exit_code": EXIT_CODES[self.level],
             "sentence": self.sentence,
             "false_alarms_a_year": self.alpha,
-            "from_month": self.months[0],
-            "until_month": self.months[-1],
+            "months": list(self.months),
             "alarms": [
                 {
                     "level": str(alarm.level),
@@ -98,7 +100,7 @@ def judge(watched: Watch) -> Verdict:
     """The verdict on a watched log."""
     this_year = watched.this_year
     alarms = [
-        *_of_drift(_in(watched.drift, this_year)),
+        *_of_drift(_in(watched.drift, this_year), _jumped(watched.drift)),
         *_of_relation(_in(watched.relation, this_year)),
         *_of_challenger(watched),
     ]
@@ -112,18 +114,24 @@ def _in(table: pd.DataFrame, months: Sequence[str]) -> pd.DataFrame:
     return table[table.month.isin(months) & table.alarm.astype(bool)]
 
 
-def _of_drift(passed: pd.DataFrame) -> list[Alarm]:
+def _jumped(drift: pd.DataFrame) -> set[str]:
+    """The columns that ever passed their limit by a jump; the score follows, and is no cause."""
+    alone = drift[(drift.window == 1) & drift.alarm.astype(bool) & (drift.column != SCORE)]
+    return set(alone.column[(alone.psi > FAULT) & (alone.jump > FAULT)])
+
+
+def _of_drift(passed: pd.DataFrame, jumped: set[str]) -> list[Alarm]:
     """A column that jumped is a matter of the data; columns that move, one of the clientele."""
     if passed.empty:
         return []
-    faults = passed[(passed.window == 1) & (passed.psi > FAULT)]
+    faults = passed[(passed.window == 1) & (passed.psi > FAULT) & passed.column.isin(jumped)]
     found = []
     if len(faults):
         found.append(
             Alarm(
                 Level.ACT,
                 faults.month.iloc[0],
-                f"{_listed(faults.column.unique())} jumped within a month",
+                f"{_listed(_named(faults))} jumped from one month to the next",
                 _drift_evidence(faults),
                 "Investigate the data: was a code changed, a feed broken, a form altered? Until "
                 "that is known, decisions that rest on it should not go out unseen.",
@@ -132,14 +140,20 @@ def _of_drift(passed: pd.DataFrame) -> list[Alarm]:
         )
     moving = passed[~passed.column.isin(faults.column)]
     if len(moving):
+        step = moving[(moving.window == 1) & (moving.jump > moving.psi_limit)]
+        first = (
+            f"It came in one step, in {step.month.iloc[0]}: rule out a changed code or form first. "
+            if len(step)
+            else ""
+        )
         found.append(
             Alarm(
                 Level.LOOK,
                 moving.month.iloc[0],
                 f"the applicants differ from the training sample in {_listed(_named(moving))}",
                 _drift_evidence(moving),
-                "Look whether the expected bad rate and approvals still suit you; retrain once "
-                "enough of these applicants have outcomes.",
+                f"{first}Look whether the expected bad rate and approvals still suit you; retrain "
+                "once enough of these applicants have outcomes.",
                 "look at the mix",
             )
         )
@@ -205,7 +219,9 @@ def _of_relation(passed: pd.DataFrame) -> list[Alarm]:
                 level.month.iloc[0],
                 f"{'more' if worse else 'fewer'} approved applicants go bad than expected",
                 _relation_evidence(level),
-                "Recalibrate, and choose the cut-off anew.",
+                "Recalibrate and choose the cut-off anew for now. Among approved applicants alone "
+                "a weaker relation looks the same: retrain with the matured outcomes as well, "
+                "and let the gate compare.",
                 "recalibrate",
             )
         )

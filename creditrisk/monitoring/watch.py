@@ -17,9 +17,11 @@ from creditrisk.monitoring.months import Timeline
 CHALLENGER_SHARE = 0.2
 
 
-class Probabilities(Protocol):
+class Model(Protocol):
     """What gives an applicant a probability of good."""
 
+    @property
+    def contract(self) -> Contract: ...  # of the columns that it uses
     def probabilities(self, frame: pd.DataFrame) -> np.ndarray: ...
 
 
@@ -54,8 +56,32 @@ class Watch:
         return self.months.names[start:]
 
 
-def prepared(decisions: pd.DataFrame, model: Probabilities, contract: Contract) -> pd.DataFrame:
+def recorded(decisions: pd.DataFrame, contract: Contract) -> Contract:
+    """The contract of the columns that every decision has on record; the others cannot be judged.
+
+    A column that no model uses is not recorded, and an older version may have used others.
+    """
+    missing = [
+        field.name
+        for field in contract.fields
+        if decisions[field.name].isna().all()
+        or (field.required and decisions[field.name].isna().any())
+    ]
+    return contract if decisions.empty else contract.without(missing)
+
+
+def prepared(decisions: pd.DataFrame, model: Model, version: str) -> pd.DataFrame:
     """A log's decisions with the score of the model that is judged, whichever version decided.
+
+    What this version has decided itself keeps the probability on record, and so does what lacks a
+    column that this version needs.
+
+    Parameters
+    ----------
+    decisions
+        ``frame`` of :class:`creditrisk.monitoring.records.Decisions`.
+    version
+        The model's, as the log has it.
 
     Returns
     -------
@@ -63,10 +89,14 @@ def prepared(decisions: pd.DataFrame, model: Probabilities, contract: Contract) 
         With score, and known_since: when the outcome came, or if no date came with it the last
         time of the log; NaT if it is unknown.
     """
-    names = [field.name for field in contract.fields]
+    names = [field.name for field in model.contract.fields]
+    needed = [field.name for field in model.contract.fields if field.required]
     last = max(decisions.time.max(), decisions.outcome_time.max())
     since = decisions.outcome_time.where(decisions.outcome_time.notna(), last)
-    score = model.probabilities(decisions[names]) if len(decisions) else np.empty(0)
+    score = decisions.probability.to_numpy(dtype=float).copy()
+    others = (decisions.model_version != version) & decisions[needed].notna().all(axis=1)
+    if others.any():
+        score[others] = model.probabilities(decisions.loc[others, names])
     return decisions.assign(score=score, known_since=since.where(decisions.outcome.notna()))
 
 

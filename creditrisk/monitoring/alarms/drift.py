@@ -62,7 +62,7 @@ def bins_of(values: pd.Series, title: str, field: Field | None) -> Bins:
         cuts = np.linspace(0, 1, BINS + 1)[1:-1]
         edges = np.unique(np.quantile(values.to_numpy(dtype=float), cuts))
         place = np.searchsorted(edges, values.to_numpy(dtype=float), side="right")
-        ends = [f"{edge:.3g}" for edge in edges]
+        ends = [f"{edge:.2f}" if field is None else f"{edge:,.10g}" for edge in edges]
         between = [f"{low} to {high}" for low, high in pairwise(ends)]
         names, ordered = [f"under {ends[0]}", *between, f"{ends[-1]} and more"], True
     else:
@@ -165,7 +165,11 @@ class Distances:
 
 
 def distances(
-    reference: Reference, before: Floats, after: Floats, n: int, m: Floats | int
+    reference: Reference,
+    before: Floats,
+    after: Floats,
+    n: Floats | Counts | int,
+    m: Floats | Counts,
 ) -> Distances:
     """Compare counts with those of the reference.
 
@@ -180,7 +184,7 @@ def distances(
     and Naranjo 2020, Journal of Risk Model Validation 14). Where a bin is empty on one side, half
     an applicant is added on both.
     """
-    m = np.maximum(np.asarray(m, dtype=float), 1)[..., None]
+    n, m = (np.maximum(np.asarray(each, dtype=float), 1)[..., None] for each in (n, m))
     padding = 0.5 * ((before == 0) | (after == 0))
     b, a = (before + padding) / n, (after + padding) / m
     index = np.add.reduceat((a - b) * np.log(a / b), reference.starts, axis=-1)
@@ -226,8 +230,9 @@ def drift_table(
     DataFrame
         One row a month (numbered from 0), window (months judged together) and column (number in
         ``reference.bins``): applicants, psi and psi_limit, move (of the mean rank, between -1 and
-        1; its sign is the direction), score and limit (on one scale for all), alarm, and moved,
-        what has changed most, where there is an alarm.
+        1; its sign is the direction), score and limit (on one scale for all), alarm, moved (what
+        has changed most, where there is an alarm) and jump, the index between the last month and
+        the one before it, or the reference if there is none.
     """
     n = len(reference.features)
     paths = quiet_paths(reference.features, sizes.tolist(), draws, seed)
@@ -245,7 +250,18 @@ def drift_table(
         parts.append((window, m, enough, after, distances(reference, base, after, n, m)))
     limits = spending_limits(peaks, spend)
     tables = [_rows(reference, *part, limits) for part in parts]
+    jump = _jumps(reference, counts, sizes)
+    for table in tables:
+        table["jump"] = jump[table.month, table.column]
     return pd.concat(tables, ignore_index=True).sort_values(["month", "window", "column"])
+
+
+def _jumps(reference: Reference, counts: Floats, sizes: Counts) -> Floats:
+    """The index of each month against the one before it, shape (months, columns)."""
+    base = reference.features.sum(axis=0, dtype=np.float64)
+    before = np.concatenate([base[None], counts[:-1]])[: len(counts)]
+    n = np.array([len(reference.features), *sizes[:-1]])[: len(counts)]
+    return distances(reference, before, counts, np.maximum(n, 1), sizes).index
 
 
 def _rows(
