@@ -1,5 +1,6 @@
 """The months of a decision log: which there are, and what was decided in each."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,7 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from creditrisk.data.contract import Field
 from creditrisk.monitoring.alarms.sequential import Floats
+
+_MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
 
 @dataclass(frozen=True)
@@ -72,10 +76,9 @@ def timeline(decisions: pd.DataFrame, from_month: str = "", until_month: str = "
 def _month(text: str, name: str) -> pd.Period | None:
     if not text:
         return None
-    try:
-        return pd.Period(text, "M")
-    except ValueError as error:
-        raise ValueError(f'{name}="{text}" is no month; write it as "2026-01"') from error
+    if not _MONTH.fullmatch(text):
+        raise ValueError(f'{name}="{text}" is no month; write it as "2026-01"')
+    return pd.Period(text, "M")
 
 
 def volumes(decisions: pd.DataFrame, rejected: pd.DataFrame, months: Timeline) -> pd.DataFrame:
@@ -121,30 +124,31 @@ def rejections(rejected: pd.DataFrame, months: Timeline) -> pd.DataFrame:
 
 
 def outside_training(
-    decisions: pd.DataFrame, training: pd.DataFrame, columns: Sequence[str], months: Timeline
+    decisions: pd.DataFrame, training: pd.DataFrame, fields: Sequence[Field], months: Timeline
 ) -> pd.DataFrame:
     """Inputs that the training sample does not cover: extrapolation.
 
     Parameters
     ----------
-    columns
-        Of an application, quantities and categories; a quantity is covered between the smallest
-        and the largest value of training, a category where the level occurs, missing included.
+    fields
+        Of an application; a quantity is covered between the smallest and the largest value of
+        training, a category where the level occurs, missing included.
 
     Returns
     -------
     DataFrame
-        Indexed by month: the share of decisions with such an input in each column, and in any.
+        Indexed by month: the share of decisions with such an input in each column, by title, and
+        in any.
     """
     outside = {}
-    for name in columns:
-        now, before = decisions[name], training[name]
-        if pd.api.types.is_numeric_dtype(before) and pd.api.types.is_numeric_dtype(now):
-            outside[name] = ((now < before.min()) | (now > before.max())).to_numpy()
+    for field in fields:
+        now, before = decisions[field.name], training[field.name]
+        if field.levels is None:
+            outside[field.title] = ((now < before.min()) | (now > before.max())).to_numpy()
         else:
             known = set(before.dropna().astype(str))
             new = ~now.astype(str).isin(known) & now.notna()
-            outside[name] = (new | (now.isna() & bool(before.notna().all()))).to_numpy()
+            outside[field.title] = (new | (now.isna() & bool(before.notna().all()))).to_numpy()
     table = pd.DataFrame(outside)
     table["any"] = table.any(axis=1)
     shares = table.groupby(months.of(decisions.time)).mean()

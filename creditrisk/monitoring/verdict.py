@@ -152,7 +152,7 @@ def _of_drift(passed: pd.DataFrame, jumped: set[str]) -> list[Alarm]:
                 moving.month.iloc[0],
                 f"the applicants differ from the training sample in {_listed(_named(moving))}",
                 _drift_evidence(moving),
-                f"{first}Look whether the expected bad rate and approvals still suit you; retrain "
+                f"{first}Check that the expected bad rate and approvals still suit you; retrain "
                 "once enough of these applicants have outcomes.",
                 "look at the mix",
             )

@@ -11,7 +11,7 @@ from creditrisk.monitoring.watch import Watch
 from creditrisk.reports.plots import BAD, GOOD, QUIET
 
 #: So many names of months fit on an axis.
-MOST_NAMES = 12
+MOST_NAMES = 8
 
 
 def volumes(ax: Axes, table: pd.DataFrame) -> None:

@@ -45,8 +45,10 @@ def volumes(table: pd.DataFrame) -> str:
         return ""
     weighted = np.average(table.approved.fillna(0), weights=table.decisions)
     rates = table.approved.dropna()
+    least, most = table.decisions.min(), table.decisions.max()
+    a_month = f"{least:,}" if least == most else f"{least:,} to {most:,}"
     return (
-        f"{table.decisions.min():,} to {table.decisions.max():,} decisions a month; the model "
+        f"{a_month} decisions a month; the model "
         f"approved {weighted:.0%} of them, from {rates.min():.0%} to {rates.max():.0%} by month. "
         f"People changed {table.overridden.sum():,} decisions; {table.rejected.sum():,} requests "
         "were refused as they broke the contract."
@@ -99,11 +101,12 @@ def outside(table: pd.DataFrame) -> str:
     if table.empty or table["any"].isna().all():
         return ""
     columns = table.drop(columns="any").max()
-    worst = columns.idxmax()
-    most = f"; most in {worst}, {columns.max():.1%} in one month" if columns.max() > 0 else ""
+    if not columns.max():
+        return "No applicant had an input that training did not cover."
     return (
-        f"A month has from {table['any'].min():.1%} to {table['any'].max():.1%} applicants with an "
-        f"input that training did not cover: there the model extrapolates{most}."
+        f"{table['any'].min():.1%} to {table['any'].max():.1%} of a month's applicants have an "
+        "input that training did not cover: there the model extrapolates. Most often it is "
+        f"{columns.idxmax()}, {columns.max():.1%} in one month."
     )
 
 
