@@ -21,7 +21,7 @@ def test_a_scheduler_learns_of_a_broken_feed_by_the_exit_code(finished, tmp_path
     log = "--months", "14", "--per-month", "120", "--shift", "broken-feed"
     simulate(project, *log, "--out", "experiments/decisions")
 
-    watched = run_all(project, "--only", "07", "--set", "draws=400")
+    watched = run_all(project, "--only", "07", "--set", "quiet_logs=400")
     assert watched.returncode == 4, watched.stderr
     assert "07_monitoring says stop" in watched.stdout
     record = json.loads((project / "experiments/monitoring.json").read_text("utf-8"))
@@ -31,9 +31,9 @@ def test_a_scheduler_learns_of_a_broken_feed_by_the_exit_code(finished, tmp_path
     assert {row["month"] for row in record["volumes"]} >= {"2024-01", "2025-02"}
 
     # the log is what it was, and so is the verdict; with one more entry it is judged again
-    again = run_all(project, "--set", "draws=400", "--dry-run")
+    again = run_all(project, "--set", "quiet_logs=400", "--dry-run")
     assert "07_monitoring   up to date" in again.stdout
     head = project / "experiments/decisions/outcomes.jsonl.head"
     head.write_text(head.read_text().replace("0", "1", 1))
-    again = run_all(project, "--set", "draws=400", "--dry-run")
+    again = run_all(project, "--set", "quiet_logs=400", "--dry-run")
     assert "would run: the decision log has grown" in again.stdout
