@@ -44,6 +44,9 @@ LAB = {"decision_lab_path": "experiments/decision_lab.html"}
 #: Where servers and portfolios keep their decisions, unless they are given another folder.
 LOG = "experiments/decisions"
 
+#: Where `--refresh` puts the old data and matured outcomes together.
+REFRESHED = "data/refreshed"
+
 #: Pages that are kept beside a run's reports, and that the reports link to.
 PAGES = ["decision_lab_path", "model_card_html_path"]
 
@@ -84,6 +87,38 @@ def what_monitoring_lacks() -> str:
 
     judged = _recorded(MONITORING)["log_state"]
     return "" if state_of(ROOT / LOG) == judged else "the decision log has grown"
+
+
+def with_refreshed_data(arguments: list[str]) -> list[str]:
+    """The arguments of a run; with ``--refresh`` on the old data and matured outcomes together.
+
+    The latest fifth of the outcomes is the test set, on which the gate compares the new version
+    with production. Like any ``--set`` it holds for this run only.
+    """
+    if "--refresh" not in arguments:
+        return arguments
+    from creditrisk.data.contract import ContractError
+    from creditrisk.data.descriptor import read_contract
+    from creditrisk.data.raw_files.reading import read_raw
+    from creditrisk.monitoring.records import read_decisions
+    from creditrisk.monitoring.refresh import write_refreshed
+    from creditrisk.records.chain import LogError
+
+    try:
+        contract = read_contract(ROOT / CONTRACT["datapackage_path"])
+        old = read_raw(ROOT / RAW["raw_path"], contract)
+        decisions = read_decisions(ROOT / LOG, contract).frame
+        made = write_refreshed(old, decisions, contract, ROOT / REFRESHED, share=0.2)
+    except (ContractError, LogError) as refusal:
+        sys.exit(_refused(str(refusal)))
+    given = {"raw_path": made.raw, "datapackage_path": made.datapackage, "latest": made.latest}
+    settings = [part for name, value in given.items() for part in ("--set", f"{name}={value}")]
+    return [*(each for each in arguments if each != "--refresh"), *settings]
+
+
+def _refused(why: str) -> int:
+    print(f"{Path(sys.argv[0]).name}: {why}", file=sys.stderr)
+    return 2
 
 
 def attach_reports(run: Run) -> None:
@@ -205,6 +240,7 @@ if __name__ == "__main__":
             title="Credit risk",
             after=follow_up,
             compare=compare_runs,
+            argv=with_refreshed_data(sys.argv[1:]),
             shared=["MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"],
             refusals=["ContractError"],
             exit_codes={"07_monitoring": {"warning": 3, "stop": 4}},
