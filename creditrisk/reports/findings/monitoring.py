@@ -30,12 +30,12 @@ def log(decisions: pd.DataFrame, place: str) -> str:
     """What the log holds."""
     if decisions.empty:
         return f"{NO_LOG}: {place} holds none. The server and `creditrisk score --log` write one."
-    made_up = int(decisions.simulated.sum())
+    made_up, known = int(decisions.simulated.sum()), int(decisions.outcome.notna().sum())
     note = f" **{made_up:,} of them are simulated.**" if made_up else ""
     return (
         f"{len(decisions):,} decisions from {decisions.time.min():%Y-%m-%d} to "
-        f"{decisions.time.max():%Y-%m-%d}, with {int(decisions.outcome.notna().sum()):,} "
-        f"outcomes.{note}"
+        f"{decisions.time.max():%Y-%m-%d}, with {known:,} "
+        f"outcome{'s' * (known != 1)}.{note}"
     )
 
 
