@@ -16,7 +16,7 @@ month, and of the share of bad against the expected one, uncorrected.
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -130,7 +130,9 @@ PLANTED: dict[str, Callable[[Population, Contract], Population]] = {
 }
 
 
-def year(seed: int, change: Callable[[Population, Contract], Population], n: int) -> Watch:
+def year(
+    seed: int, change: Callable[[Population, Contract], Population], n: int, draws: int = DRAWS
+) -> Watch:
     """One simulated year, judged."""
     contract, before = population()
     after, generator = change(before, contract), np.random.default_rng(seed)
@@ -158,7 +160,7 @@ def year(seed: int, change: Callable[[Population, Contract], Population], n: int
         months.append(month)
     decisions = pd.concat(months, ignore_index=True)
     line = timeline(decisions)
-    return watch(known_until(decisions, line), baseline, line, ALPHA, draws=DRAWS, seed=seed)
+    return watch(known_until(decisions, line), baseline, line, ALPHA, draws=draws, seed=seed)
 
 
 def first_alarms(seed: int, shift: str) -> list[float]:
@@ -193,19 +195,18 @@ def _degrees(watched: Watch) -> pd.Series:
     return pd.Series(watched.degrees, index=list(watched.columns))
 
 
-def table(quiet_years: int, shifted_years: int, workers: int) -> list[str]:
-    """The table in Markdown, with the sentence on quiet years before it."""
-    lines = []
+def lines(quiet_years: int, shifted_years: int, workers: int) -> Iterator[str]:
+    """The lines of docs/monitoring.md on quiet years and on what is planted, as they are found."""
     with ProcessPoolExecutor(workers) as pool:
         runs = pool.map(partial(first_alarms, shift=""), range(quiet_years), chunksize=10)
         found = np.array(list(runs))
         rates = [share_interval(int(each.sum()), quiet_years) for each in np.isfinite(found).T]
-        lines.append(f"{quiet_years} quiet years; nominal rate of alarms {ALPHA:.0%}:")
+        yield f"{quiet_years} quiet years; nominal rate of alarms {ALPHA:.0%}:"
         for name, rate in zip(METHODS, rates, strict=True):
             interval = f"{rate.low:.1%} to {rate.high:.1%}"
-            lines.append(f"- {name}: {rate.estimate:.1%} ({interval}) with an alarm")
-        lines += ["", f"{shifted_years} years each; months to the first alarm (found within six):"]
-        lines += ["", f"| planted | {' | '.join(METHODS)} |", "|---|" + "---|" * len(METHODS)]
+            yield f"- {name}: {rate.estimate:.1%} ({interval}) with an alarm"
+        yield f"\n{shifted_years} years each; months to the first alarm (found within six):\n"
+        yield f"| planted | {' | '.join(METHODS)} |\n|---|" + "---|" * len(METHODS)
         for shift in PLANTED:
             seeds = range(10_000, 10_000 + shifted_years)
             found = np.array(list(pool.map(partial(first_alarms, shift=shift), seeds, chunksize=5)))
@@ -214,16 +215,13 @@ def table(quiet_years: int, shifted_years: int, workers: int) -> list[str]:
                 median = np.median(each)
                 months = f"{median:.0f}" if np.isfinite(median) else "not in the year"
                 cells.append(f"{months} ({(each <= WITHIN).mean():.0%})")
-            lines.append(f"| {shift} | {' | '.join(cells)} |")
-    return lines
+            yield f"| {shift} | {' | '.join(cells)} |"
 
 
 def time_one(decisions: int) -> str:
     """How long a log of so many decisions takes to be judged, with the notebook's draws."""
-    global DRAWS
-    DRAWS = 4000
     began = time.perf_counter()
-    verdict = judge(year(1, quiet, decisions // MONTHS))
+    verdict = judge(year(1, quiet, decisions // MONTHS, draws=2000))
     seconds = time.perf_counter() - began
     return f"{decisions:,} decisions drawn and judged in {seconds:.1f} s: {verdict.level}"
 
@@ -238,4 +236,5 @@ if __name__ == "__main__":
     if asked.decisions:
         print(time_one(asked.decisions))
     else:
-        print("\n".join(table(asked.quiet, asked.shifted, asked.workers)))
+        for line in lines(asked.quiet, asked.shifted, asked.workers):
+            print(line, flush=True)
