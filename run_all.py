@@ -47,6 +47,9 @@ LOG = "experiments/decisions"
 #: Where `--refresh` puts the old data and matured outcomes together.
 REFRESHED = "data/refreshed"
 
+#: Months of the log that 07 then compares the others with: the joined file is mostly of approved.
+DOOR_MONTHS = 6
+
 #: Pages that are kept beside a run's reports, and that the reports link to.
 PAGES = ["decision_lab_path", "model_card_html_path"]
 
@@ -93,7 +96,9 @@ def with_refreshed_data(arguments: list[str]) -> list[str]:
     """The arguments of a run; with ``--refresh`` on the old data and matured outcomes together.
 
     The latest fifth of the outcomes is the test set, on which the gate compares the new version
-    with production. Like any ``--set`` it holds for this run only.
+    with production. They are of approved applicants: there production approves everybody, so that
+    a version which is not shown to save against that waits for a named person. Like any ``--set``
+    it holds for this run only.
     """
     if "--refresh" not in arguments:
         return arguments
@@ -112,6 +117,7 @@ def with_refreshed_data(arguments: list[str]) -> list[str]:
     except (ContractError, LogError) as refusal:
         sys.exit(_refused(str(refusal)))
     given = {"raw_path": made.raw, "datapackage_path": made.datapackage, "latest": made.latest}
+    given |= {"require_savings": True, "door_months": DOOR_MONTHS}
     settings = [part for name, value in given.items() for part in ("--set", f"{name}={value}")]
     return [*(each for each in arguments if each != "--refresh"), *settings]
 

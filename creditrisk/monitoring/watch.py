@@ -34,6 +34,8 @@ class Baseline:
     score: Floats  # probabilities of good by models that had not learned from the row
     cutoff: float  # from which probability on the model approves
     contract: Contract
+    #: Applicants that drift is compared with instead of the training sample, with their scores.
+    at_the_door: tuple[pd.DataFrame, Floats] | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,20 @@ def known_until(decisions: pd.DataFrame, months: Timeline) -> pd.DataFrame:
     )
 
 
+def first_months(
+    decisions: pd.DataFrame, months: Timeline, number: int
+) -> tuple[pd.DataFrame, Floats] | None:
+    """The applicants of the first months with their scores, whatever was decided; None for 0.
+
+    A training sample with the matured outcomes of approved applicants leans towards these, and
+    those who apply differ from it from the start. Months that are part of what they are compared
+    with alarm less often than others.
+    """
+    month = months.of(decisions.time)
+    inside = decisions[(month >= 0) & (month < number)]
+    return (inside, inside.score.to_numpy()) if len(inside) else None
+
+
 def watch(
     decisions: pd.DataFrame,
     baseline: Baseline,
@@ -132,7 +148,8 @@ def watch(
     shadow_cutoff
         From which probability on the challenger approves; None if there is none.
     """
-    reference = reference_of(baseline.applications, baseline.score, baseline.contract)
+    applicants, score = baseline.at_the_door or (baseline.applications, baseline.score)
+    reference = reference_of(applicants, score, baseline.contract)
     month = months.of(decisions.time)
     placed = reference.placed(decisions, decisions.score.to_numpy())
     sizes = months.counts(month)

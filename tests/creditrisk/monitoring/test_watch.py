@@ -9,7 +9,14 @@ import pytest
 from creditrisk.data.encoding import decode
 from creditrisk.monitoring import months, performance, records, verdict
 from creditrisk.monitoring.performance import Calibrated
-from creditrisk.monitoring.watch import Baseline, known_until, prepared, recorded, watch
+from creditrisk.monitoring.watch import (
+    Baseline,
+    first_months,
+    known_until,
+    prepared,
+    recorded,
+    watch,
+)
 from creditrisk.records.log_state import state_of
 from creditrisk.reports.findings import monitoring as findings
 
@@ -185,6 +192,21 @@ def test_a_slow_shift_is_looked_at_and_an_old_alarm_is_not_this_years(real):
     assert result.level == "look" and result.alarms[0].action == "look at the mix"
     later = dataclasses.replace(found, months=months.Timeline((*found.months.names, "2027-01")))
     assert verdict.judge(later).level == "quiet"
+
+
+def test_applicants_are_compared_with_the_first_months_if_training_was_of_others(real):
+    """Everybody comes with one level that few of the training sample have, from the start."""
+    contract, X, y = real
+    field = max(contract.categories, key=lambda field: len(field.levels))
+    decisions = months_of(real, 4, 100).assign(**{field.name: field.levels[0]})
+    line = months.timeline(decisions)
+    score = np.random.default_rng(0).uniform(0.3, 0.95, len(X))
+    training = Baseline(decode(X, contract), y.to_numpy(), score, 0.5, contract)
+    door = dataclasses.replace(training, at_the_door=first_months(decisions, line, 2))
+    for baseline, count in ((training, 1), (door, 0)):
+        found = watch(decisions, baseline, line, 0.05, draws=500, seed=1)
+        assert found.drift.column[found.drift.alarm].isin([field.title]).any() == count
+    assert len(door.at_the_door[0]) == 200 and first_months(decisions, line, 0) is None
 
 
 def test_a_better_challenger_is_to_be_promoted(real):
