@@ -43,7 +43,7 @@ from creditrisk.monitoring.watch import Baseline, Watch, known_until, watch
 
 RAW = Path(__file__).resolve().parent.parent / "data/raw"
 MONTHS, PER_MONTH, TRAINING, START, MATURE = 12, 300, 800, 3, 3
-ALPHA, DRAWS, USUAL_PSI, USUAL_P = 0.05, 1000, 0.25, 0.05
+ALPHA, DRAWS, USUAL_PSI, USUAL_P = 0.05, 500, 0.25, 0.05
 WITHIN = 6
 METHODS = ("monitoring", "PSI > .25", "every test at 5 %")
 

@@ -116,11 +116,11 @@ def spending_limits(peaks: Floats, spend: Floats, year: int = YEAR) -> Floats:
         for month in range(start, min(start + year, months)):
             budget += spend[month]
             passing = round(budget * draws) - int((~quiet).sum())
-            if spend[month] <= 0 or passing <= 0 or passing >= quiet.sum():
+            if spend[month] <= 0 or passing <= 0 or passing > quiet.sum():
                 continue
-            candidates = np.sort(peaks[quiet, month])
-            limits[month] = candidates[-passing - 1]
-            quiet &= peaks[:, month] <= limits[month]
+            # A new draw lies beyond the k-th largest of n with probability k / (n + 1).
+            limits[month] = np.sort(peaks[quiet, month])[-passing]
+            quiet &= peaks[:, month] < limits[month]
     return limits
 
 
