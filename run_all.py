@@ -38,7 +38,17 @@ CARD = {"model_card_path": "models/model_card.md", "model_card_html_path": "mode
 EXPLANATION = {"explanation_path": "experiments/explanation.json"}
 SCORECARD = {"scorecard_path": "models/scorecard.csv", "scorecard_sql_path": "models/scorecard.sql"}
 SCORES = {"test_scores_path": "experiments/test_scores.csv"}
+MONITORING = {"monitoring_path": "experiments/monitoring.json"}
 LAB = {"decision_lab_path": "experiments/decision_lab.html"}
+
+#: Where servers and portfolios keep their decisions, unless they are given another folder.
+LOG = "experiments/decisions"
+
+#: Where `--refresh` puts the old data and matured outcomes together.
+REFRESHED = "data/refreshed"
+
+#: Months of the log that 07 then compares the others with: the joined file is mostly of approved.
+DOOR_MONTHS = 6
 
 #: Pages that are kept beside a run's reports, and that the reports link to.
 PAGES = ["decision_lab_path", "model_card_html_path"]
@@ -72,6 +82,49 @@ def what_validation_lacks() -> str:
 
     promoted = "production" if _recorded(VALIDATION)["promoted"] else None
     return what_is_gone(_recorded(REGISTRATION), STORE, exists=promoted)
+
+
+def what_monitoring_lacks() -> str:
+    """Whether the log is still the one that was judged."""
+    from creditrisk.records.log_state import state_of
+
+    judged = _recorded(MONITORING)["log_state"]
+    return "" if state_of(ROOT / LOG) == judged else "the decision log has grown"
+
+
+def with_refreshed_data(arguments: list[str]) -> list[str]:
+    """The arguments of a run; with ``--refresh`` on the old data and matured outcomes together.
+
+    The latest fifth of the outcomes is the test set, on which the gate compares the new version
+    with production. They are of approved applicants: there production approves everybody, so that
+    a version which is not shown to save against that waits for a named person. Like any ``--set``
+    it holds for this run only.
+    """
+    if "--refresh" not in arguments:
+        return arguments
+    from creditrisk.data.contract import ContractError
+    from creditrisk.data.descriptor import read_contract
+    from creditrisk.data.raw_files.reading import read_raw
+    from creditrisk.monitoring.records import read_decisions
+    from creditrisk.monitoring.refresh import write_refreshed
+    from creditrisk.records.chain import LogError
+
+    try:
+        contract = read_contract(ROOT / CONTRACT["datapackage_path"])
+        old = read_raw(ROOT / RAW["raw_path"], contract)
+        decisions = read_decisions(ROOT / LOG, contract).frame
+        made = write_refreshed(old, decisions, contract, ROOT / REFRESHED, share=0.2)
+    except (ContractError, LogError) as refusal:
+        sys.exit(_refused(str(refusal)))
+    given = {"raw_path": made.raw, "datapackage_path": made.datapackage, "latest": made.latest}
+    given |= {"require_savings": True, "door_months": DOOR_MONTHS}
+    settings = [part for name, value in given.items() for part in ("--set", f"{name}={value}")]
+    return [*(each for each in arguments if each != "--refresh"), *settings]
+
+
+def _refused(why: str) -> int:
+    print(f"{Path(sys.argv[0]).name}: {why}", file=sys.stderr)
+    return 2
 
 
 def attach_reports(run: Run) -> None:
@@ -173,6 +226,15 @@ CHAIN = [
         writes=EXPLANATION | SCORECARD | SCORES | LAB,
         kept=[*EXPLANATION, *SCORES, *LAB],
     ),
+    Stage(
+        "07_monitoring",
+        reads=TRAIN | OUT_OF_FOLD | CONTRACT | REGISTRATION | VALIDATION | MODEL,
+        writes=MONITORING,
+        kept=[*MONITORING],
+        only_with=LOG,
+        imports=MLFLOW,
+        external=External(check=what_monitoring_lacks),
+    ),
 ]
 
 
@@ -184,8 +246,10 @@ if __name__ == "__main__":
             title="Credit risk",
             after=follow_up,
             compare=compare_runs,
+            argv=with_refreshed_data(sys.argv[1:]),
             shared=["MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"],
             refusals=["ContractError"],
+            exit_codes={"07_monitoring": {"warning": 3, "stop": 4}},
             columns=["gate", "ROC-AUC, test", "cost per applicant, test", "champion"],
             next_steps=[
                 "uv run mlflow ui --workers 1    # runs, reports and the registered model",

@@ -9,7 +9,12 @@ from creditrisk.data.fields import DATE, GROUP, Field
 
 
 def split_rows(
-    applications: pd.DataFrame, y: pd.Series, contract: Contract, test_size: float, seed: int
+    applications: pd.DataFrame,
+    y: pd.Series,
+    contract: Contract,
+    test_size: float,
+    seed: int,
+    latest: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Split applications as the contract asks.
 
@@ -28,6 +33,8 @@ def split_rows(
         The share to keep, of the rows; by date and by group about that share.
     seed
         Of the random split, and of the one by group.
+    latest
+        If not 0, so many rows at the end are the test set, whatever the contract says.
 
     Returns
     -------
@@ -38,8 +45,14 @@ def split_rows(
     ------
     ContractError
         If one of the sets would lack good or bad loans.
+    ValueError
+        If ``latest`` leaves nobody to learn from.
     """
-    if contract.split.by == DATE:
+    if latest:
+        if not 0 < latest < len(y):
+            raise ValueError(f"latest is {latest}; give 1 to {len(y) - 1} rows, or 0")
+        train, test = np.split(np.arange(len(y)), [len(y) - latest])
+    elif contract.split.by == DATE:
         train, test = _by_date(applications, _column(contract, DATE), contract, test_size)
     elif contract.split.by == GROUP:
         groups = applications[_column(contract, GROUP).name]
@@ -59,13 +72,12 @@ def split_rows(
     return train, test
 
 
-def later_part(contract: Contract) -> bool:
-    """Whether the test set is the last part of the time, and not drawn from all of it."""
-    return contract.split.by == DATE
-
-
-def split_sentence(contract: Contract, applications: pd.DataFrame, test: np.ndarray) -> str:
-    """How the sets were split, in one sentence."""
+def split_sentence(
+    contract: Contract, applications: pd.DataFrame, test: np.ndarray, latest: int = 0
+) -> str:
+    """How the sets were split, in one or two sentences."""
+    if latest:
+        return f"The test set are the last {len(test):,} applications of the file."
     if contract.split.by == DATE:
         column = _column(contract, DATE)
         first = column.shown(int(applications[column.name].iloc[test].min()))

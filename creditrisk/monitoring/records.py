@@ -85,6 +85,21 @@ def read_decisions(
     return Decisions(frame, _rejected(files))
 
 
+def read_if_any(place: str | Path, contract: Contract) -> Decisions:
+    """As :func:`read_decisions`; without a folder, or with no log in it, there are no decisions."""
+    place = Path(place)
+    if place.is_dir() and any(place.glob("*.jsonl*")) or place.is_file():
+        return read_decisions(place, contract)
+    columns = _Columns(contract).frame()
+    nothing = columns.assign(
+        overridden=pd.Series(dtype=bool),
+        final=pd.Series(dtype=bool),
+        outcome=pd.Series(dtype=float),
+        outcome_time=_times([]),
+    )
+    return Decisions(nothing, pd.DataFrame({"time": _times([]), "reason": [], "request": []}))
+
+
 class _Columns:
     """The columns of the frame, as lists that grow with each entry."""
 

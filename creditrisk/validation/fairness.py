@@ -186,3 +186,28 @@ def impact_ratios(approve: np.ndarray, group: pd.Series) -> pd.DataFrame:
         rows, orient="index", columns=["against", "ratio", "low", "high"]
     )
     return table.sort_values("ratio", kind="stable")
+
+
+def ratios_by_period(
+    approve: np.ndarray, groups: dict[str, pd.Series], period: pd.Series
+) -> pd.DataFrame:
+    """The ratios of :func:`impact_ratios` in each period.
+
+    Parameters
+    ----------
+    groups
+        From :func:`groupings`.
+    period
+        Shape (n,): the name of each applicant's period.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by period and group; empty if no column is protected or no period has enough.
+    """
+    found = {}
+    for name, inside in period.groupby(period, observed=True).indices.items():
+        each = [impact_ratios(approve[inside], group.iloc[inside]) for group in groups.values()]
+        found[name] = pd.concat(each) if each else pd.DataFrame()
+    filled = {name: ratios for name, ratios in found.items() if len(ratios)}
+    return pd.concat(filled, names=["period", "group"]) if filled else pd.DataFrame()

@@ -63,9 +63,17 @@ def largest_difference(shares: pd.DataFrame) -> str:
     return f"No level's share differs by more than {points:.1f} points"
 
 
-def similarity(p: "pd.Series[float]") -> str:
-    """Whether a column differs between the sets beyond chance (Bonferroni over the columns)."""
+def similarity(p: "pd.Series[float]", drawn: bool = True) -> str:
+    """Whether a column differs between the sets beyond chance (Bonferroni over the columns).
+
+    Parameters
+    ----------
+    drawn
+        Whether the test set was drawn at random, and is not the last part of the time, say.
+    """
     surprises = list(p.index[p * len(p) < 0.05])
+    if surprises and not drawn:
+        return f"The applicants of the test set differ from the others in {', '.join(surprises)}"
     if surprises:
         return f"The draw was unlucky in {', '.join(surprises)}; keep that in mind in 05"
     return f"No column differs beyond chance at this number of tests ({len(p)})"
@@ -78,6 +86,7 @@ def summary(
     sizes: Sequence[int],
     bad_rates: Sequence[float],
     p: "pd.Series[float]",
+    drawn: bool = True,
 ) -> str:
     """What the preparation did, one line a promise; sizes and bad rates: training, then test."""
     with_gaps = int((missing > 0).sum())
@@ -88,5 +97,5 @@ def summary(
         "data; nothing is lost.\n"
         f"- **{sizes[0]} applicants to learn from, {sizes[1]} to be judged by**, none in both; bad "
         f"rate {bad_rates[0]:.1%} and {bad_rates[1]:.1%}.\n"
-        f"- **Are the sets alike?** {similarity(p)}."
+        f"- **Are the sets alike?** {similarity(p, drawn)}."
     )
