@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from papermill_chain.chain.output_limits import Limits
 from papermill_chain.reports.links import OF_RUN
+from papermill_chain.reports.outputs.sanitize import picture, safe_html
+from papermill_chain.reports.outputs.size_limits import fit_page
 from papermill_chain.reports.pages import TEMPLATES, _markup, filled
-from papermill_chain.reports.sanitize import picture, safe_html
-from papermill_chain.reports.size_limits import fit_page
 from papermill_chain.runs.figures import HEADLINE, Figure
 from papermill_chain.runs.files import write_whole
 
