@@ -25,7 +25,6 @@ from prometheus_client import (
 )
 
 from creditrisk.data.examples import applications
-from creditrisk.pages.style import house_style
 from creditrisk.serving.decision_log import DecisionLog
 from creditrisk.serving.model_reload import Served
 from creditrisk.serving.openapi import document
@@ -42,6 +41,7 @@ from creditrisk.serving.predict import (
     encode,
     problem,
 )
+from page_style.style import house_style
 
 log = logging.getLogger("creditrisk")
 

@@ -6,11 +6,17 @@ from html import escape
 from markdown_it import MarkdownIt
 
 from creditrisk.data.contract import Contract, Json
-from creditrisk.pages.style import house_style
+from page_style.style import house_style
 
 _STYLE = """.layout{max-width:54rem}.table{overflow-x:auto}
 @media screen and (max-width:700px){td{min-width:7rem}}
 @media print{th,td{padding:.2rem .3rem;font-size:8pt}}"""
+
+#: Whoever keeps the card in the folder of a run makes a link of it; alone it is not shown.
+_WAY_BACK = (
+    '<nav class="neighbours way-back" aria-label="Pages">'
+    '<a data-of-run="../../index.html">All runs</a></nav>'
+)
 
 #: How the card begins, by the result of the gate.
 _RESULTS = {
@@ -117,7 +123,8 @@ def as_html(card: str) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{house_style()}{_STYLE}</style></head>\n"
-        f'<body><main class="layout prose">\n{text}</main></body></html>\n'
+        f'<body><div class="layout">{_WAY_BACK}<main class="prose">\n{text}</main></div>'
+        "</body></html>\n"
     )
 
 

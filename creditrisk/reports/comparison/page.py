@@ -13,10 +13,10 @@ from sklearn.metrics import roc_curve
 
 from creditrisk.metrics.calibration import calibration_table
 from creditrisk.metrics.ranking import too_few_to_judge
-from creditrisk.pages.style import house_style
 from creditrisk.reports.comparison.model_comparison import DRAWS, Comparison, signed
 from creditrisk.reports.comparison.run_results import RunRecord
 from creditrisk.reports.comparison.swap_set import ALONE, NAMED, title, value_text
+from page_style.style import house_style
 
 PAGES = Path(__file__).parent.parent / "pages"
 
