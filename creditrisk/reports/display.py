@@ -12,6 +12,7 @@ from matplotlib.pyplot import close
 from pandas.io.formats.style import Styler
 
 from creditrisk.metrics.intervals import Interval
+from creditrisk.reports import glossary
 from creditrisk.reports.drawings import drawing, narrow_drawing
 
 #: The output type by which whoever runs the notebook finds its headline.
@@ -57,18 +58,26 @@ def format_intervals(
     ]
 
 
-def styled_table(frame: pd.DataFrame, **forms: Any) -> Styler:
-    """A table without its index; what looks like markup in the data is shown as it is spelt.
+def styled_table(frame: pd.DataFrame, precision: int = 3, empty: str = "missing") -> Styler:
+    """A table without its index, with heads and forms of the glossary.
+
+    What looks like markup in the data is shown as it is spelt.
 
     Parameters
     ----------
-    forms
-        As in ``Styler.format``: precision, formatter, na_rep.
+    precision
+        Digits of the numbers for which the glossary has no form.
+    empty
+        What stands where there is no value.
     """
+    numbers = frame.select_dtypes("number").columns
+    form = {name: form for name in numbers if (form := glossary.term(name).form)}
+    texts = frame.columns.difference(list(form), sort=False)
     return (
         frame.style.hide(axis="index")
-        .format(escape="html", **forms)
-        .format_index(escape="html", axis="columns")
+        .format(escape="html", precision=precision, na_rep=empty, subset=texts)
+        .format(form, na_rep=empty)
+        .format_index(glossary.heading, axis="columns")
     )
 
 

@@ -38,7 +38,7 @@ def use_house_style() -> None:
 def figure(height: float = 4.0, width: float = 7.4, **axes: Any) -> tuple[Figure, Any]:
     """An empty figure, in inches, of house width unless it is square; ``axes`` as in subplots."""
     fig, ax = subplots(figsize=(width, height), layout="constrained", **axes)
-    fig.get_layout_engine().set(w_pad=0.02, h_pad=0.06)
+    fig.get_layout_engine().set(w_pad=0.06, h_pad=0.06)
     return fig, ax
 
 
@@ -58,8 +58,8 @@ def legend(ax: Axes, columns: int = 2) -> None:
     """Name what is drawn above the data, never over them."""
     ax.legend(
         frameon=False,
-        loc="lower left",
-        bbox_to_anchor=(0, 1),
+        loc="lower right",
+        bbox_to_anchor=(1, 1),
         borderaxespad=0.1,
         borderpad=0,
         ncols=columns,

@@ -30,6 +30,7 @@ _POINTER = (
 )
 RELATIVE = re.compile(r"(?!#|[a-zA-Z][\w+.-]*:)")  # an address in the same folder or near it
 NOTEBOOK = re.compile(r"(?:\./)?([\w-]+)\.ipynb(#.*)?")
+LONG = 30  # letters: a cell with more has a width below which it does not shrink
 INTERVAL = re.compile(r"\([^()]*\d[^()]* to [^()]*\)")
 # Best picture first; scripts and widgets are not on the list, so they are never shown.
 FORMS = [
@@ -232,6 +233,9 @@ def _tidy_tables(body: BeautifulSoup) -> None:
                 )
                 for cell in column:
                     cell["class"] = [*cell.get("class", []), *kinds]
+            elif any(len(cell.get_text(strip=True)) > LONG for cell in data):
+                for cell in column:
+                    cell["class"] = [*cell.get("class", []), "text"]
 
 
 def _keep_intervals(table: Tag) -> None:
