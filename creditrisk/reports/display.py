@@ -72,11 +72,9 @@ def styled_table(frame: pd.DataFrame, precision: int = 3, empty: str = "missing"
     """
     numbers = frame.select_dtypes("number").columns
     form = {name: form for name in numbers if (form := glossary.term(name).form)}
-    texts = frame.columns.difference(list(form), sort=False)
     return (
         frame.style.hide(axis="index")
-        .format(escape="html", precision=precision, na_rep=empty, subset=texts)
-        .format(form, na_rep=empty)
+        .format(form, escape="html", precision=precision, na_rep=empty)
         .format_index(glossary.heading, axis="columns")
     )
 

@@ -1,5 +1,6 @@
 """The model card: one page on the purpose, performance and limits of a registered model."""
 
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
@@ -8,8 +9,9 @@ from markdown_it import MarkdownIt
 from creditrisk.data.contract import Contract, Json
 from page_style.style import house_style
 
-_STYLE = """.layout{max-width:54rem}.table{overflow-x:auto}
-@media screen and (max-width:700px){td{min-width:7rem}}
+_INTERVAL = re.compile(r"(?<=[>(])([-+\d.%]+) to ([-+\d.%]+)(?=[<)])")
+_STYLE = """th,td,:is(th,td)+:is(th,td){padding-left:0;padding-right:1rem}
+@media screen and (max-width:700px){td{min-width:6rem}}
 @media print{th,td{padding:.2rem .3rem;font-size:8pt}}"""
 
 #: Whoever keeps the card in the folder of a run makes a link of it; alone it is not shown.
@@ -117,6 +119,7 @@ def as_html(card: str) -> str:
     # a wide table scrolls inside itself, by keyboard too
     frame = '<div class="table" role="region" aria-label="Table" tabindex="0"><table>'
     text = text.replace("<table>", frame).replace("</table>", "</table></div>")
+    text = _INTERVAL.sub(r"\1\u00a0to\u00a0\2", text)  # an interval stays on one line
     policy = "default-src 'none'; style-src 'unsafe-inline'"
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'

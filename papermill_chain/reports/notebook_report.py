@@ -30,7 +30,7 @@ _POINTER = (
 )
 RELATIVE = re.compile(r"(?!#|[a-zA-Z][\w+.-]*:)")  # an address in the same folder or near it
 NOTEBOOK = re.compile(r"(?:\./)?([\w-]+)\.ipynb(#.*)?")
-LONG = 30  # letters: a cell with more has a width below which it does not shrink
+LONG = 30  # letters: a column with less is not broken, one with more does not shrink for ever
 INTERVAL = re.compile(r"\([^()]*\d[^()]* to [^()]*\)")
 # Best picture first; scripts and widgets are not on the list, so they are never shown.
 FORMS = [
@@ -233,9 +233,10 @@ def _tidy_tables(body: BeautifulSoup) -> None:
                 )
                 for cell in column:
                     cell["class"] = [*cell.get("class", []), *kinds]
-            elif any(len(cell.get_text(strip=True)) > LONG for cell in data):
+            else:
+                is_long = any(len(cell.get_text(strip=True)) > LONG for cell in data)
                 for cell in column:
-                    cell["class"] = [*cell.get("class", []), "text"]
+                    cell["class"] = [*cell.get("class", []), "text" if is_long else "word"]
 
 
 def _keep_intervals(table: Tag) -> None:
