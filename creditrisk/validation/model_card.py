@@ -119,7 +119,7 @@ def as_html(card: str) -> str:
     # a wide table scrolls inside itself, by keyboard too
     frame = '<div class="table" role="region" aria-label="Table" tabindex="0"><table>'
     text = text.replace("<table>", frame).replace("</table>", "</table></div>")
-    text = _INTERVAL.sub(r"\1\u00a0to\u00a0\2", text)  # an interval stays on one line
+    text = _INTERVAL.sub("\\1\u00a0to\u00a0\\2", text)  # an interval stays on one line
     policy = "default-src 'none'; style-src 'unsafe-inline'"
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'

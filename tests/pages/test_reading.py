@@ -39,6 +39,7 @@ FIGURES = """() => [...document.querySelectorAll("figure")].map((figure) => {
             outside: texts.filter(beyond).map((text) => text.textContent),
             ink: getComputedStyle(texts[0]).fill};
 })"""
+WHOLE = "tables => tables.every((each) => each.scrollWidth <= each.clientWidth + 1)"
 INK = {"light": "rgb(30, 39, 49)", "dark": "rgb(221, 227, 233)"}
 
 
@@ -74,9 +75,7 @@ def test_a_report_reads_on_screen_phone_and_paper(stage, finished, browser, tmp_
         for figure in page.evaluate(FIGURES):
             assert figure["kept"] == "avoid" and figure["height"] <= SHEET["height"]
             assert figure["width"] <= SHEET["width"]
-        assert page.locator(".table").evaluate_all(
-            "tables => tables.every((each) => each.scrollWidth <= each.clientWidth + 1)"
-        )
+        assert page.locator(".table").evaluate_all(WHOLE)
         assert not page.locator("details.code").first.is_visible()
         assert not page.locator("#toggle").is_visible()
         assert page.get_by_role("heading", name="What we found").is_visible()
@@ -85,6 +84,24 @@ def test_a_report_reads_on_screen_phone_and_paper(stage, finished, browser, tmp_
         rb"/MediaBox \[0 0 59[45]\.\d+ 84[12]\.\d+\]", paper
     )
     assert b"(What we found)" in paper  # the outline names the sections in plain text
+
+
+@pytest.mark.parametrize("name", ["decision_lab", "model_card"])
+def test_a_page_beside_the_reports_reads_everywhere_and_leads_back(name, finished, browser):
+    with visit(browser, report(finished, name)) as page:
+        for width, scheme in SCREENS:
+            page.set_viewport_size({"width": width, "height": 900})
+            page.emulate_media(color_scheme=scheme)
+            assert page.evaluate(SIDEWAYS) == 0, (width, scheme)
+        assert not barriers(page)
+        page.set_viewport_size({"width": 1280, "height": 900})
+        assert page.locator(".table").evaluate_all(WHOLE)
+        page.emulate_media(media="print")
+        page.set_viewport_size(SHEET)
+        assert page.evaluate(SIDEWAYS) == 0
+        page.emulate_media(media="screen")
+        page.get_by_role("link", name="All runs").click()
+        expect(page).to_have_url(re.compile(r"/index\.html$"))
 
 
 def test_the_index_reads_on_screen_phone_and_paper(finished, browser):
