@@ -54,16 +54,25 @@ class Drawings:
             return None
         if _name(root) != "svg" or not root.get("viewBox"):
             return None
-        number = next(self._numbers)
         asked = {each[1:] for element in root.iter() for each in _references(element)}
-        clean = _clean(root, f"drawing-{number}-", asked)
+        # what is used uses nothing itself: else a few lines could be drawn a billion times
+        for element in root.iter():
+            if element.get("id") in asked and any(_name(each) == "use" for each in element.iter()):
+                asked.discard(str(element.get("id")))
+        try:
+            clean = _clean(root, f"drawing-{next(self._numbers)}-", asked)
+            return self._finished(clean, root.get("width", ""), alt, kind)
+        except RecursionError:  # it nests deeper than any drawing
+            return None
+
+    @staticmethod
+    def _finished(clean: xml.Element, width: str, alt: str, kind: str) -> str:
+        """The HTML of a drawing that is no larger than it was made."""
         clean.attrib |= {"role": "img", "aria-label": alt, "class": kind}
         for size in ("width", "height"):
             clean.attrib.pop(size, None)
-        width = re.fullmatch(r"([\d.]+)(pt|px)?", root.get("width", ""))
-        if width:  # no larger than it was drawn; on a narrow screen as wide as that
-            pixels = float(width[1]) * (4 / 3 if width[2] == "pt" else 1)
-            clean.set("width", f"{pixels:.0f}")
+        if made := re.fullmatch(r"(\d+\.?\d*)(pt|px)?", width):
+            clean.set("width", f"{float(made[1]) * (4 / 3 if made[2] == 'pt' else 1):.0f}")
         return xml.tostring(clean, "unicode")
 
 
@@ -81,7 +90,8 @@ def _clean(element: xml.Element, prefix: str, asked: set[str]) -> xml.Element:
             value, allowed = _styles(value), re.compile(".*", re.DOTALL)
         else:
             allowed = ATTRIBUTES.get(name, re.compile("(?!)"))
-        if value and allowed.fullmatch(value):
+        is_known = name != "href" or clean.tag == "image" or value[1:] in asked
+        if value and is_known and allowed.fullmatch(value):
             clean.set(name, _renamed(name, value, prefix))
     for child in element:
         if _name(child) in ELEMENTS:

@@ -26,6 +26,7 @@ ATTACKS = [
     "<foreignObject><body xmlns='http://www.w3.org/1999/xhtml' onload='alert(1)'/></foreignObject>",
     "<rect style='fill: url(https://evil.example/x)' width='9' height='9'/>",
     "<rect width='9' height='9'><set attributeName='onclick' to='alert(1)'/></rect>",
+    "<g id='a'><use href='#mark'/></g><g id='b'><use href='#a'/></g><use href='#b'/>",
     "<title>&lt;/title&gt;&lt;script&gt;alert(1)&lt;/script&gt;</title>",
 ]
 
@@ -102,6 +103,7 @@ def test_nothing_in_a_drawing_acts_or_loads(page):
     [
         "<svg xmlns='http://www.w3.org/2000/svg'><path/></svg>",  # of no known size
         "<svg viewBox='0 0 9 9'><path></svg>",
+        f"<svg viewBox='0 0 9 9'>{'<g>' * 5_000}{'</g>' * 5_000}</svg>",
         "<!DOCTYPE svg [<!ENTITY a 'b'>]><svg viewBox='0 0 9 9'><text>&a;</text></svg>",
     ],
 )
