@@ -12,7 +12,7 @@ from page_style.style import house_style
 _INTERVAL = re.compile(r"(?<=[>(])([-+\d.%]+) to ([-+\d.%]+)(?=[<)])")
 _STYLE = """th,td,:is(th,td)+:is(th,td){padding-left:0;padding-right:1rem}
 @media screen and (max-width:700px){td{min-width:6rem}}
-@media print{th,td{padding:.2rem .3rem;font-size:8pt}}"""
+@media print{th,td,:is(th,td)+:is(th,td){padding:.2rem .3rem .2rem 0;font-size:7pt}}"""
 
 #: Whoever keeps the card in the folder of a run makes a link of it; alone it is not shown.
 _WAY_BACK = (
