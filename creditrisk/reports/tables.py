@@ -133,7 +133,7 @@ def fairness(groups: pd.DataFrame) -> Styler:
 
     columns = {
         "group": groups.index.get_level_values(1),
-        "applicants": groups.applicants.array,
+        "in all": groups.applicants.array,
         "bad": groups.bad.array,
         "approved": between("approved", "{:.0%}"),
         "good approved": between("tpr", "{:.0%}"),
