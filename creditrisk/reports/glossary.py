@@ -95,9 +95,9 @@ _BY_NAME = {term.name: term for term in TERMS.values()}
 
 
 def term(column: object) -> Term:
-    """The term for a column, by its name in a frame or in a table; words for any other."""
+    """The term for a column, by its name in a frame or in a table; any other is called as it is."""
     name = str(column)
-    return TERMS.get(name) or _BY_NAME.get(name) or Term(name.replace("_", " "))
+    return TERMS.get(name) or _BY_NAME.get(name) or Term(name)
 
 
 def heading(column: object) -> str:
