@@ -64,7 +64,7 @@ def render(comparison: Comparison, folder: Path) -> str:
         loader=FileSystemLoader(PAGES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     pages.filters.update(
-        heading=lambda name: Markup(heading(name)),
+        heading=lambda name: Markup(heading(name).replace("_", " ")),
         figure=_figure,
         change=_change,
         hash=_hash,
