@@ -200,7 +200,7 @@ def test_a_report_shows_its_cells_as_a_reader_wants_them(a_report):
     assert summaries == ["Contents", "Parameters", "Parameters of this run", "Code", "Code"]
     assert "<caption>By purpose</caption>" in page and 'aria-label="By purpose"' in page
     assert '<th class="number">n</th>' in page and '<td class="number">1,337</td>' in page
-    assert "<td>car</td>" in page
+    assert '<td class="word">car</td>' in page
     assert "ConvergenceWarning" in page and "\x1b" not in page
     assert "<p>AUC <strong>0.766</strong></p>" in page and "secret twin" not in page
     assert "$x_1 * x_2$" in page
