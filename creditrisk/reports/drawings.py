@@ -5,7 +5,6 @@ page's style sheet. Where there is no such sheet, as in JupyterLab, they are the
 """
 
 import io
-import json
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -44,14 +43,16 @@ def values_at(ax: Axes, x: ArrayLike, y: ArrayLike, texts: Iterable[str]) -> Non
     Parameters
     ----------
     x, y
-        The places, in data units; what is drawn there needs no name.
+        Shape (n,): the places, in data units; a place that is NaN has no text.
     texts
         One a place, short.
     """
-    marks = ax.scatter(
-        np.asarray(x), np.asarray(y), s=110, color=GOOD, alpha=0, linewidths=0, zorder=9
-    )
-    marks.set_gid(POINTED_AT + json.dumps(list(texts)))
+    for across, up, text in zip(np.asarray(x), np.asarray(y), texts, strict=True):
+        if not np.isfinite([across, up]).all():
+            continue
+        mark = ax.scatter(across, up, s=110, color=GOOD, alpha=0, linewidths=0, zorder=9)
+        mark.set_gid(POINTED_AT + text)  # of its own: one that cannot be drawn leaves no trace
+        mark.set_in_layout(False)
 
 
 def drawing(figure: Figure) -> str:
@@ -91,9 +92,8 @@ def _with_values(text: str) -> str:
         name: Any = group.get("id", "")
         if name.startswith(POINTED_AT):
             del group.attrib["id"]
-            shown = json.loads(name.removeprefix(POINTED_AT))
-            for mark, said in zip(group.iter(f"{{{SVG}}}use"), shown, strict=True):
-                xml.SubElement(mark, f"{{{SVG}}}title").text = said
+            for mark in group.iter(f"{{{SVG}}}use"):
+                xml.SubElement(mark, f"{{{SVG}}}title").text = name.removeprefix(POINTED_AT)
     return xml.tostring(root, "unicode")
 
 

@@ -17,7 +17,7 @@ def bars():
     plots.use_house_style()
     made, ax = plots.figure(height=2.5)
     plots.class_balance(ax, 3, 1)
-    values_at(ax, [3], [0], ["3 <b>good</b>"])
+    values_at(ax, [3, float("nan"), 99], [0, 1, 1], ["3 <b>good</b>", "nowhere", "far outside"])
     plots.set_titles(ax, "A quarter went bad", "4 applicants")
     return made
 
