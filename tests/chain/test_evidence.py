@@ -122,7 +122,7 @@ def test_the_cards_figures_are_the_validations(finished):
     test = json.loads((project / "experiments/validation.json").read_text("utf-8"))["test"]
     page = BeautifulSoup((project / "models/model_card.html").read_text("utf-8"), "html.parser")
     rows = {
-        row.select("td")[0].text: [cell.text for cell in row.select("td")[1:]]
+        row.select("td")[0].text: [" ".join(cell.text.split()) for cell in row.select("td")[1:]]
         for row in page.select("table")[0].select("tr")[1:]
     }
     assert rows["ROC-AUC"] == [
