@@ -42,7 +42,7 @@ EXAMPLES = """examples:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit code."""
-    chosen = _parser().parse_args(arguments)
+    chosen = argument_parser().parse_args(arguments)
     try:
         code: int = chosen.run(chosen)
         return code
@@ -54,7 +54,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
 
 
-def _parser() -> argparse.ArgumentParser:
+def argument_parser() -> argparse.ArgumentParser:
+    """What the command line takes."""
     parser = argparse.ArgumentParser(
         prog="creditrisk",
         description="Serves, asks, promotes and audits the credit-risk model.",

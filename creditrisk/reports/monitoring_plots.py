@@ -8,7 +8,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from creditrisk.monitoring.verdict import Verdict
 from creditrisk.monitoring.watch import Watch
-from creditrisk.reports.plots import BAD, GOOD, QUIET
+from creditrisk.reports.drawings import BAD, GOOD, QUIET
 
 #: So many names of months fit on an axis.
 MOST_NAMES = 8

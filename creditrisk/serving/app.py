@@ -25,7 +25,6 @@ from prometheus_client import (
 )
 
 from creditrisk.data.examples import applications
-from creditrisk.pages.style import house_style
 from creditrisk.serving.model_reload import Served
 from creditrisk.serving.openapi import document
 from creditrisk.serving.predict import (
@@ -41,6 +40,7 @@ from creditrisk.serving.predict import (
     problem,
 )
 from creditrisk.serving.recording import Recorder
+from page_style.style import house_style
 
 log = logging.getLogger("creditrisk")
 
