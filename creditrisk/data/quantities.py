@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pandas as pd
 
+from creditrisk.data.contract import Contract
 from creditrisk.data.fields import Field
 from creditrisk.data.missing_values import MISSING
 
@@ -49,3 +50,13 @@ def group_names(edges: np.ndarray, field: Field) -> list[str]:
         return ["any"]
     between = [f"over {low} to {high}" for low, high in itertools.pairwise(shown)]
     return [f"up to {shown[0]}", *between, f"over {shown[-1]}"]
+
+
+def dates_as_text(applications: pd.DataFrame, contract: Contract) -> pd.DataFrame:
+    """Raw applications, their dates as ISO 8601 writes them: as files and databases have them."""
+    texts = {
+        field.name: applications[field.name].map(field.shown, na_action="ignore").astype(object)
+        for field in contract.numbers
+        if field.is_dated and field.name in applications
+    }
+    return applications.assign(**texts)
