@@ -8,6 +8,7 @@ import io
 import re
 from collections.abc import Iterable
 from typing import Any
+from warnings import catch_warnings, filterwarnings
 from xml.etree import ElementTree as xml
 
 import numpy as np
@@ -71,12 +72,20 @@ def drawing(figure: Figure) -> str:
 
 
 def narrow_drawing(figure: Figure) -> str:
-    """The same figure laid out for a narrow screen, which it then is."""
+    """The same figure laid out for a narrow screen, which it then is.
+
+    Empty if its names are so long that nothing is left for the data.
+    """
     width, height = figure.get_size_inches()
     if width > NARROW:
         is_square = any(ax.get_aspect() == 1 for ax in figure.axes)
         figure.set_size_inches(NARROW, height * NARROW / width if is_square else height)
-    return drawing(figure)
+    with catch_warnings():
+        filterwarnings("error", "constrained_layout not applied", UserWarning)
+        try:
+            return drawing(figure)
+        except UserWarning:
+            return ""
 
 
 def _with_values(text: str) -> str:

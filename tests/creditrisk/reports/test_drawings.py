@@ -52,3 +52,8 @@ def test_a_narrow_drawing_fits_a_phone_and_says_the_same(figure):
     assert narrow.get("viewBox").split()[2] == "302.4"
     named = {text for text in wide if re.search("[a-z]", text)}  # an axis has its own numbers
     assert named <= texts(narrow)
+
+
+def test_names_too_long_for_a_phone_leave_the_wide_drawing_alone(figure):
+    figure.axes[0].set_yticks([0], ["a level " * 9])
+    assert "a level a level" in drawing(figure) and narrow_drawing(figure) == ""
