@@ -4,7 +4,7 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from scipy.stats import mannwhitneyu, spearmanr
+from scipy.stats import mannwhitneyu
 from scipy.stats.contingency import association
 
 
@@ -14,7 +14,7 @@ def rank_correlations(quantities: pd.DataFrame) -> pd.Series:
     Parameters
     ----------
     quantities
-        Shape (n, quantities), NaN where there is no quantity; a pair without one is left out.
+        Shape (n, quantities), NaN where there is no quantity; who lacks one of a pair is left out of it.
 
     Returns
     -------
@@ -22,12 +22,8 @@ def rank_correlations(quantities: pd.DataFrame) -> pd.Series:
         Indexed by the pair of names, in the order of the columns.
     """
     pairs = list(combinations(quantities.columns, 2))
-    found = [
-        spearmanr(quantities[a], quantities[b], nan_policy="omit").statistic
-        if quantities[[a, b]].dropna().nunique().gt(1).all()
-        else 0.0  # of a constant there is none
-        for a, b in pairs
-    ]
+    by_pair = quantities.corr(method="spearman").fillna(0.0)  # of a constant there is none
+    found = [by_pair.loc[a, b] for a, b in pairs]
     index = pd.MultiIndex.from_tuples(pairs, names=["quantity", "other"])
     return pd.Series(found, index, dtype=float).sort_values(key=abs, ascending=False, kind="stable")
 
