@@ -20,6 +20,7 @@ from creditrisk.modelling import candidates
 from creditrisk.scoring import reasons
 from creditrisk.scoring.fast_path import make_scorer
 from creditrisk.validation import blanks, inspection
+from creditrisk.validation import reasons as reasons_given
 
 CONTRACT = read_contract(ROOT / "data/raw/datapackage.json")
 TABLE = read_raw(ROOT / "data/raw/german_credit_data.csv", CONTRACT)
