@@ -14,7 +14,7 @@ def rank_correlations(quantities: pd.DataFrame) -> pd.Series:
     Parameters
     ----------
     quantities
-        Shape (n, quantities), NaN where there is no quantity; who lacks one of a pair is left out of it.
+        Shape (n, quantities), NaN where there is no quantity; such rows do not count in a pair.
 
     Returns
     -------
