@@ -7,6 +7,118 @@ import pandas as pd
 
 from creditrisk.data.cells import dtype
 from creditrisk.data.descriptor import parse_contract
+from creditrisk.data.encoding import encoder
+from creditrisk.modelling import candidates
+
+#: A contract with every type of column, and everything that a column may be beside its values.
+EVERY_TYPE = {
+    "name": "every-type",
+    "title": "Every type",
+    "modelName": "Every_Type",
+    "sources": [{"title": "made up"}],
+    "licenses": [{"title": "none"}],
+    "resources": [
+        {
+            "name": "loans",
+            "path": "loans.csv",
+            "dialect": {"delimiter": ";"},
+            "target": {"field": "outcome", "positive": "good"},
+            "schema": {
+                "missingValues": ["", "k.A."],
+                "fields": [
+                    {"name": "loan", "type": "string", "role": "id"},
+                    {
+                        "name": "rate",
+                        "title": "Interest rate",
+                        "type": "number",
+                        "unit": "percent",
+                        "decimalChar": ",",
+                        "groupChar": ".",
+                        "constraints": {"required": True},
+                    },
+                    {
+                        "name": "late",
+                        "title": "Months since the last late payment",
+                        "type": "integer",
+                        "constraints": {"minimum": 0},
+                        "missingMeans": "value",
+                        "specialCodes": [{"value": -999, "label": "never was late"}],
+                    },
+                    {
+                        "name": "debt",
+                        "title": "Debt over income",
+                        "type": "number",
+                        "decimalChar": ",",
+                        "constraints": {"maximum": 99.5},
+                        "missingMeans": "level",
+                        "missingLabel": "no income",
+                    },
+                    {
+                        "name": "opened",
+                        "title": "First account opened",
+                        "type": "date",
+                        "format": "%d.%m.%Y",
+                        "constraints": {"required": True, "minimum": "01.01.1990"},
+                    },
+                    {
+                        "name": "employed",
+                        "title": "Employed since",
+                        "type": "yearmonth",
+                        "missingMeans": "worst",
+                    },
+                    {
+                        "name": "owner",
+                        "title": "Owns a home",
+                        "type": "boolean",
+                        "trueValues": ["ja"],
+                        "falseValues": ["nein"],
+                        "missingMeans": "level",
+                        "missingLabel": "not asked",
+                    },
+                    {
+                        "name": "job",
+                        "title": "Job",
+                        "type": "string",
+                        "unlisted": "other",
+                        "constraints": {"required": True, "enum": ["nurse", "other"]},
+                    },
+                    {
+                        "name": "term",
+                        "title": "Term",
+                        "type": "string",
+                        "constraints": {"required": True, "enum": [" 36 months", " 60 months"]},
+                    },
+                    {
+                        "name": "grade",
+                        "title": "Grade",
+                        "type": "integer",
+                        "constraints": {"enum": [1, 2, 3]},
+                        "missingMeans": "value",
+                    },
+                    {
+                        "name": "outcome",
+                        "type": "string",
+                        "constraints": {"required": True, "enum": ["good", "bad"]},
+                    },
+                ],
+            },
+        }
+    ],
+}
+
+
+def drawn_model(contract, random, rows=300):
+    """A logistic regression that has learned from drawn applications."""
+    raw = drawn_applications(contract, rows, random)
+    ready = encoder(contract)
+    X = ready.transform(raw)
+    score = X.rank(pct=True).fillna(0.2) @ random.normal(size=X.shape[1])
+    y = (score + random.normal(0, 0.4, rows) > score.median()).astype(int)
+    model = candidates.decision_model(
+        ready, candidates.estimator("Logistic Regression", contract, seed=1), 0.5
+    )
+    model["decide"].fit(X, y)
+    return model
 
 
 def drawn_contract(random):

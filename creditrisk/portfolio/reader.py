@@ -158,13 +158,13 @@ def _csv_batches(
     Unreadable
         If a row is longer or shorter than the header.
     """
-    torn: list[pa_csv.InvalidRow] = []
+    torn = []
 
     def refuse(row: pa_csv.InvalidRow) -> str:
         torn.append(row)
-        return "skip" if row.text == "" else "error"
+        return "error"
 
-    rows = 0
+    empty, held = _empty_lines(content), None
     try:
         reader = pa_csv.open_csv(
             content,
@@ -183,22 +183,34 @@ def _csv_batches(
             ),
         )
         for block in reader:
-            rows += len(block)
-            for start in range(0, len(block), size):
-                yield block.slice(start, size)
+            if held is not None:
+                yield from _slices(held, size)
+            held = block
     except pa.ArrowInvalid:
         if not torn:
             raise
-        raise _torn(torn[0]) from None  # Arrow's own words would quote it
-    if torn and torn[0].number is not None and torn[0].number < rows + 2:  # the header is the first
-        raise _torn(torn[0])
+        row = torn[0]  # Arrow's own words would quote it
+        where = "a row" if row.number is None else f"row {row.number - 1} (line {row.number})"
+        raise Unreadable(
+            [f"{where} has {row.actual_columns} cells, the header {row.expected_columns}"]
+        ) from None
+    if held is not None:
+        yield from _slices(held.slice(0, max(0, len(held) - empty)), size)
 
 
-def _torn(row: pa_csv.InvalidRow) -> Unreadable:
-    where = "a row" if row.number is None else f"row {row.number - 1} (line {row.number})"
-    return Unreadable(
-        [f"{where} has {row.actual_columns} cells, the header {row.expected_columns}"]
-    )
+def _slices(block: pa.RecordBatch, size: int) -> Iterator[pa.RecordBatch]:
+    for start in range(0, len(block), size):
+        yield block.slice(start, size)
+
+
+def _empty_lines(content: pa.NativeFile) -> int:
+    """How many lines at the end of a file are empty."""
+    size = content.size()
+    content.seek(max(0, size - 2**16))
+    end: bytes = content.read()
+    content.seek(0)
+    line_ends = end[len(end.rstrip(b"\r\n")) :]
+    return max(0, max(line_ends.count(b"\n"), line_ends.count(b"\r")) - 1)
 
 
 def numbered_values(batch: Batch, domain: Domain) -> tuple[np.ndarray, np.ndarray]:
