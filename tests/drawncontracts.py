@@ -65,7 +65,7 @@ EVERY_TYPE = {
                         "name": "employed",
                         "title": "Employed since",
                         "type": "yearmonth",
-                        "missingMeans": "worst",
+                        "missingMeans": "value",
                     },
                     {
                         "name": "owner",
@@ -94,7 +94,7 @@ EVERY_TYPE = {
                         "title": "Grade",
                         "type": "integer",
                         "constraints": {"enum": [1, 2, 3]},
-                        "missingMeans": "value",
+                        "missingMeans": "worst",
                     },
                     {
                         "name": "outcome",
