@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from papermill_chain.chain.plan import Plan
-from papermill_chain.chain.schedule import can_wait, waiting_stages
+from papermill_chain.chain.schedule import can_wait, stopped_stages, waiting_stages
 from papermill_chain.chain.stages import Stage, notebook_path
 from papermill_chain.chain.staleness import basis_of
 from papermill_chain.execution.events import Events, Interrupted, quiet_libraries, signals_put_into
@@ -123,7 +123,7 @@ class ChainRun:
             self.view.tick()
 
     def _ready(self) -> Stage | None:
-        """A stage that can start now; none after a failure."""
+        """A stage that can start now."""
         if len(self.sessions) == self.plan.jobs:
             return None
         return next(iter(waiting_stages(self.plan.stages, self._status, GOOD)), None)
@@ -226,8 +226,7 @@ class ChainRun:
             failure = outcome.error or publish_stage(self.plan, self.run, stage, stage_run)
             failure = failure and as_user_sees(self.plan, stage, failure)
             stage_run.error, stage_run.status = failure, "failed" if failure else "succeeded"
-        if stage_run.status == "failed":  # then nothing more is started
-            self._dismiss(*self.ahead)
+        self._dismiss(*stopped_stages(self.plan.stages, self._status))
         if (self.run.folder / f"{stage.name}.ipynb").is_file():
             stage_run.notebook = f"{stage.name}.ipynb"
             self.events.in_background(
