@@ -48,7 +48,7 @@ def run_chain(
     events = Events()
     with signals_put_into(events), quiet_libraries():
         stages = [plan.planned(stage) for stage in plan.stages]
-        run = new_run(plan.root, plan.title, plan.given, stages)
+        run = new_run(plan.root, plan.experiments, plan.title, plan.given, stages)
         processes = Processes(plan, run, lambda note: events.put(partial(view.noted, note)))
         chain_run = ChainRun(plan, run, last, view, events, processes)
         return run, chain_run.run_all(to_run)
@@ -190,7 +190,7 @@ class ChainRun:
             staged = staged_files(self.run, stage)
             for file in staged.values():
                 file.parent.mkdir(parents=True, exist_ok=True)
-            given = sorted({*stage.reads, *self.plan.settings[stage.name]})
+            given = sorted({*stage.reads, *stage.in_place, *self.plan.settings[stage.name]})
             parameters = {name: stage_run.parameters[name] for name in given}
             parameters |= {name: relative(file, session.folder) for name, file in staged.items()}
             notebook = notebook_path(self.plan.root, stage.name)
