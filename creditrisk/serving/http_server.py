@@ -28,6 +28,7 @@ from flask import Flask
 from waitress import create_server, wasyncore
 from waitress.server import BaseWSGIServer
 
+from creditrisk.scoring.sources.production import Home
 from creditrisk.serving.app import LOCAL, create_app, token_from_environment
 from creditrisk.serving.connections import SENT_AT_ONCE, Channel, SameThread
 from creditrisk.serving.decision_log import open_log
@@ -52,6 +53,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8000,
     *,
+    home: Home | None = None,
     hosts: tuple[str, ...] = (),
     decision_log: str | None = None,
     watch_seconds: float = 3.0,
@@ -62,6 +64,8 @@ def serve(
     ----------
     source
         Folder or registry URI of the model; by default what is in production.
+    home
+        The data set of which that is meant.
     hosts
         Further names under which the server may be addressed, beside the local ones.
     watch_seconds
@@ -74,7 +78,7 @@ def serve(
     """
     _log_lines()
     book = open_log(decision_log) if decision_log else None
-    served = serve_from(source)
+    served = serve_from(source, home)
     if book and book.torn:
         log.warning(
             "unfinished decision cut off", extra={"log": str(book.path), "bytes": book.torn}
