@@ -1,11 +1,13 @@
 """Two chains in one root, as of two data sets: each keeps its runs, files and commands apart."""
 
 import argparse
+import json
 import os
+import subprocess
 import sys
 
 import nbformat
-from toy import make, manifests, run, write_notebook
+from toy import REPOSITORY, make, manifests, run, write_notebook
 
 from papermill_chain.chain.stages import Stage
 
@@ -90,3 +92,45 @@ def test_two_chains_keep_apart_what_they_read_write_and_suggest(tmp_path, capsys
     pages = [root / "experiments/index.html", root / "experiments/other/index.html"]
     links = ['href="other/index.html"', 'href="../index.html"']
     assert [link in page.read_text() for link, page in zip(links, pages, strict=True)] == [True] * 2
+
+
+PROGRAM = f"""
+import argparse, sys
+from pathlib import Path
+from papermill_chain.chain.stages import External, Stage
+import toy
+
+own = argparse.ArgumentParser(add_help=False)
+own.add_argument("--data")
+asked, _ = own.parse_known_args()
+assert asked.data == "data/other", "a workspace is of the same data set"
+more = dict(experiments="experiments/other", own_options=own, repeated=["--data", asked.data])
+sys.exit(toy.run(Path(__file__).resolve().parent, *sys.argv[1:], chain={OTHER!r}, **more))
+"""
+
+
+def test_a_grid_is_of_the_chain_that_was_asked_for(tmp_path):
+    root = make(tmp_path / "project")
+    write_notebook(root / "notebooks/1.ipynb", PARAMETERS, CELL)
+    (root / "data/other").mkdir()
+    for name in ("raw", "more"):
+        (root / f"data/other/{name}.csv").write_text("other\n")
+    (root / "run_all.py").write_text(PROGRAM)
+    path = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "tests")])
+    ran = subprocess.run(
+        [sys.executable, "run_all.py", "--data", "data/other", "--grid", "mood=good,bad"],
+        cwd=root,
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 1 and "no loan" in ran.stderr, ran.stderr
+    (grid,) = (page.parent for page in root.glob("experiments/other/grids/*/grid.json"))
+    assert not (root / "experiments/grids").exists()
+    good, bad = (one["result"] for one in json.loads((grid / "grid.json").read_text()))
+    assert (good["status"], bad["status"]) == ("succeeded", "failed")
+    assert good["index"] == bad["index"] == "experiments/other/index.html"
+    assert (grid / "2" / bad["report"]).is_file() and good["report"] is None
+    assert (grid / "1/models/other/out.txt").read_text() == "other\n"
+    assert (grid / "1/data/other/more.csv").is_file() and not (root / "models").exists()
