@@ -226,6 +226,39 @@ def _read(path: Path) -> dict[str, Any]:
 CHAIN = chain_of()
 
 
+def of_data_set(folder: str | None) -> dict[str, Any]:
+    """What `main` is given for the data set in a folder; by default for that of `data/raw`.
+
+    Raises
+    ------
+    ContractError
+        If the folder holds no data set, or one that would take the place of another.
+    """
+    default = {"chain": CHAIN, "experiments": "experiments", "title": "Credit risk"}
+    if not folder and not any(ROOT.glob("experiments/*/data_set.json")):
+        return default  # there is nothing to confuse it with
+    from creditrisk import data_sets
+
+    data = data_sets.data_set(ROOT, folder) if folder else data_sets.default_data_set(ROOT)
+    if data:
+        data_sets.refuse_confusion(data, ROOT)
+    if not (folder and data and data.name):
+        return default
+    files = data.files(ROOT)
+    # of several files the descriptor says which they are
+    raw, others = (files[0], ()) if len(files) == 1 else (data.descriptor, tuple(files))
+    typed = data.folder if Path.cwd() == ROOT else str(Path(folder).absolute())
+    return {
+        "chain": chain_of(
+            raw, data.descriptor, data.training, data.experiments, data.models, others
+        ),
+        "experiments": data.experiments,
+        "title": f"Credit risk: {data.contract.title}",
+        "before": partial(data_sets.record, data, ROOT),
+        "repeated": ["--data", typed],
+    }
+
+
 def run_all(arguments: list[str]) -> int:
     """Run the chain as the command line asks, for the data set that it names; the exit code."""
     own = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
@@ -235,34 +268,16 @@ def run_all(arguments: list[str]) -> int:
         help="another data set: a folder with a file and its datapackage.json. Its results go to "
         "experiments/NAME, its model to models/NAME; NAME is that of the descriptor",
     )
-    asked, _ = own.parse_known_args(arguments)
-    chain, experiments, title, before, repeated = CHAIN, "experiments", "Credit risk", None, []
-    if asked.data or any(ROOT.glob("experiments/*/data_set.json")):
-        from creditrisk import data_sets
-        from creditrisk.data.contract import ContractError
-
-        try:
-            data = data_sets.data_set(ROOT, asked.data or ROOT / data_sets.DEFAULT)
-            data_sets.refuse_confusion(data, ROOT)
-            if data.name:
-                files = data.files(ROOT)
-                raw = files[0] if len(files) == 1 else data.descriptor
-                folders = data.training, data.experiments, data.models
-                others = tuple(files) if len(files) > 1 else ()
-                chain = chain_of(raw, data.descriptor, *folders, others)
-                experiments, title = data.experiments, f"Credit risk: {data.contract.title}"
-                before = partial(data_sets.record, data, ROOT)
-                here = Path.cwd() == ROOT
-                repeated = ["--data", data.folder if here else str(Path(asked.data).absolute())]
-        except ContractError as error:
-            print(f"{Path(sys.argv[0]).name}: nothing was run: {error}", file=sys.stderr)
-            return REFUSED
+    try:
+        asked = of_data_set(own.parse_known_args(arguments)[0].data)
+    except ValueError as refused:  # a ContractError, whose module an unchanged rerun need not have
+        print(f"{Path(sys.argv[0]).name}: nothing was run: {refused}", file=sys.stderr)
+        return REFUSED
     return main(
-        chain,
+        **asked,
         root=ROOT,
-        title=title,
         after=follow_up,
-        compare=partial(compare_runs, experiments=ROOT / experiments),
+        compare=partial(compare_runs, experiments=ROOT / asked["experiments"]),
         shared=["MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"],
         refusals=["ContractError"],
         columns=["gate", "ROC-AUC, test", "cost per applicant, test", "champion"],
@@ -271,10 +286,7 @@ def run_all(arguments: list[str]) -> int:
             "uv run jupyter lab notebooks    # change a notebook, then run the chain again",
         ],
         argv=arguments,
-        experiments=experiments,
-        before=before,
         own_options=own,
-        repeated=repeated,
     )
 
 

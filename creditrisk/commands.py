@@ -20,12 +20,12 @@ def _data_set(chosen: argparse.Namespace) -> "DataSet | None":
     from creditrisk import data_sets
     from creditrisk.data.contract import ContractError
 
+    if not chosen.data:
+        return data_sets.default_data_set(Path.cwd())
     try:
-        return data_sets.served_data_set(Path.cwd(), chosen.data or data_sets.DEFAULT)
+        return data_sets.served_data_set(Path.cwd(), chosen.data)
     except ContractError as error:
-        if chosen.data:
-            sys.exit(failed(str(error)))
-        return None  # a server has the models and not the data
+        sys.exit(failed(str(error)))
 
 
 def _home(data: "DataSet | None") -> "Home":

@@ -106,6 +106,14 @@ def data_set(root: Path, folder: str | Path) -> DataSet:
     return DataSet(inside, "" if inside == DEFAULT else _name(contract, folder), contract)
 
 
+def default_data_set(root: Path) -> DataSet | None:
+    """The data set of ``data/raw``; None if its contract cannot be read, as on a server."""
+    try:
+        return data_set(root, root / DEFAULT)
+    except ContractError:
+        return None
+
+
 def served_data_set(root: Path, folder: str | Path) -> DataSet:
     """The data set of a folder, which may also be that of its models in the checkout.
 
@@ -164,10 +172,9 @@ def refuse_confusion(asked: DataSet, root: Path) -> None:
 def record(data: DataSet, root: Path) -> None:
     """Note beside its runs whose they are; of the default data set its descriptor says so."""
     if data.name:
-        known = {"folder": data.folder, "name": data.name, "model": data.model}
         place = root / data.experiments / _RECORD
         place.parent.mkdir(parents=True, exist_ok=True)
-        write_json(place, known | {"signature": data.contract.signature})
+        write_json(place, _noted(data))
 
 
 def _known(root: Path) -> list[Json]:
@@ -180,12 +187,13 @@ def _known(root: Path) -> list[Json]:
             found.append({name: known[name] for name in names})
         except (OSError, ValueError, KeyError, TypeError):
             continue  # whoever damaged it has only their own names to lose
-    try:
-        contract = read_contract(root / DEFAULT / DESCRIPTOR)
-    except ContractError:
-        return found  # the chain has the words for what is wrong
-    default = {"folder": DEFAULT, "name": "", "model": contract.model_name}
-    return [*found, default | {"signature": contract.signature}]
+    default = default_data_set(root)  # if it is broken, the chain has the words for that
+    return [*found, _noted(default)] if default else found
+
+
+def _noted(data: DataSet) -> Json:
+    names = {"folder": data.folder, "name": data.name, "model": data.model}
+    return names | {"signature": data.contract.signature}
 
 
 def _name(contract: Contract, folder: str | Path) -> str:
