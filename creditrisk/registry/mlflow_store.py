@@ -54,9 +54,11 @@ def connect(store: str | Path, experiment: str = EXPERIMENT) -> MlflowClient:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     # it only warns that environments made by uv have no pip
     logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
-    remote = os.environ.get("MLFLOW_TRACKING_URI")
     path = Path(store).resolve()
-    mlflow.set_tracking_uri(remote or f"sqlite:///{path.as_posix()}")
+    ours = f"sqlite:///{path.as_posix()}"
+    named = os.environ.get("MLFLOW_TRACKING_URI")
+    remote = named if named != ours else None  # MLflow itself sets the variable to what is in use
+    mlflow.set_tracking_uri(remote or ours)
     artifacts = path.parent / "mlartifacts"
     with nullcontext() if remote else _locked(artifacts):
         client = MlflowClient()
