@@ -420,7 +420,7 @@ def registered(fitted, tmp_path_factory):
                 {"model_sha256": "ab" * 32},
                 USUAL,
             )
-        promotion.promote(client, version.version, "for the test")
+        promotion.promote(client, "Credit_Risk_Model", version.version, "for the test")
         yield client, version, store
         mlflow.set_tracking_uri(before)
 
@@ -511,7 +511,7 @@ def test_a_moved_alias_is_taken_under_load_and_a_bad_one_is_not(registered, fitt
     server = start(URI, tmp_path / "log", **environment)
     try:
         with load(server, json.dumps(APPLICATION).encode(), connections=2) as answers:
-            promotion.promote(client, second.version, "for the test")
+            promotion.promote(client, "Credit_Risk_Model", second.version, "for the test")
             server.until("/ready", lambda found: found["model"]["version"] == 2)
             number = first.source.removeprefix("models:/")
             model = store.parent / "mlartifacts/models" / number / "artifacts/model.skops"
@@ -527,7 +527,7 @@ def test_a_moved_alias_is_taken_under_load_and_a_bad_one_is_not(registered, fitt
             state = server.until("/ready", lambda found: "alias" in found["refused_swap"]["reason"])
             assert state["model"]["version"] == 2 and state["model"]["alias"] == "production"
             model.write_bytes(whole)
-            promotion.promote(client, first.version, "for the test")
+            promotion.promote(client, "Credit_Risk_Model", first.version, "for the test")
             server.process.send_signal(signal.SIGHUP)
             server.until("/ready", lambda found: not found["refused_swap"])
             # asked after the swap; an answer of the load may have been on its way before it

@@ -144,6 +144,28 @@ def test_a_stage_that_fails_publishes_nothing_and_ends_the_run(project, capsys, 
     ]  # nothing is left open
 
 
+def test_a_failure_stops_what_reads_from_the_stage_and_nothing_else(tmp_path):
+    root = make(tmp_path / "project")
+    write_notebook(root / "notebooks/01_look.ipynb", NOTEBOOKS["01_look"][0], "1 / 0")
+    assert run(root, "--jobs", "1", "--quiet") == 1
+    found = {stage["name"]: stage["status"] for stage in manifests(root)[-1]["stages"]}
+    # nobody reads from 01, which came first
+    assert found.pop("01_look") == "failed" and set(found.values()) == {"succeeded"}
+
+    write_notebook(root / "notebooks/02_split.ipynb", NOTEBOOKS["02_split"][0], "1 / 0")
+    write_notebook(root / "notebooks/01_look.ipynb", *NOTEBOOKS["01_look"])
+    assert run(root, "--force", "--jobs", "1", "--quiet") == 1
+    found = {stage["name"]: stage["status"] for stage in manifests(root)[-1]["stages"]}
+    # 04 reads from 02 itself and over 03
+    assert found == {
+        "01_look": "succeeded",
+        "02_split": "failed",
+        "03_model": "not run",
+        "04_judge": "not run",
+    }
+    assert manifests(root)[-1]["status"] == "failed" and not family(root)
+
+
 def test_what_follows_the_last_stage_can_fail_the_run(project, capsys):
     def attach(run):
         raise RuntimeError("the server is away")
