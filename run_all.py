@@ -14,6 +14,10 @@ from papermill_chain.runs.manifest import Run, read_runs
 ROOT = Path(__file__).resolve().parent
 STORE = ROOT / "mlflow.db"  # unless MLFLOW_TRACKING_URI names another
 
+#: Months of the log that 07 compares the others with after ``--refresh``: the joined file is mostly
+#: of approved applicants.
+DOOR_MONTHS = 6
+
 #: Pages that are kept beside a run's reports, and that the reports link to.
 PAGES = ["decision_lab_path", "model_card_html_path"]
 
@@ -68,7 +72,7 @@ def chain_of(
         "model_card_path": f"{models}/model_card.md",
         "model_card_html_path": f"{models}/model_card.html",
     }
-    LOGS = {
+    HISTORY = {
         "promotions_path": f"{experiments}/promotions.jsonl",
         "looks_path": f"{experiments}/test_looks.jsonl",
     }
@@ -79,6 +83,8 @@ def chain_of(
     }
     SCORES = {"test_scores_path": f"{experiments}/test_scores.csv"}
     LAB = {"decision_lab_path": f"{experiments}/decision_lab.html"}
+    LOG = {"log_path": f"{experiments}/decisions"}  # where servers and portfolios keep decisions
+    MONITORING = {"monitoring_path": f"{experiments}/monitoring.json"}
 
     return [
         Stage(
@@ -118,7 +124,7 @@ def chain_of(
             "05_validation",
             reads=TEST | TRAIN | OUT_OF_FOLD | CONTRACT | REGISTRATION | MODEL,
             writes=VALIDATION | CARD,
-            in_place=LOGS,
+            in_place=HISTORY,
             kept=[*VALIDATION, "model_card_html_path"],
             imports=MLFLOW,
             external=External(check=partial(what_validation_lacks, experiments)),
@@ -128,6 +134,16 @@ def chain_of(
             reads=TEST | TRAIN | CONTRACT | REGISTRATION | MODEL,
             writes=EXPLANATION | SCORECARD | SCORES | LAB,
             kept=[*EXPLANATION, *SCORES, *LAB],
+        ),
+        Stage(
+            "07_monitoring",
+            reads=TRAIN | OUT_OF_FOLD | CONTRACT | REGISTRATION | VALIDATION | MODEL,
+            writes=MONITORING,
+            in_place=LOG,
+            kept=[*MONITORING],
+            only_with=LOG["log_path"],
+            imports=MLFLOW,
+            external=External(check=partial(what_monitoring_lacks, experiments)),
         ),
     ]
 
@@ -162,6 +178,46 @@ def what_validation_lacks(experiments: str = "experiments") -> str:
     validation = _read(ROOT / experiments / "validation.json")
     promoted = "production" if validation["promoted"] else None
     return what_is_gone(_read(ROOT / experiments / "registration.json"), STORE, exists=promoted)
+
+
+def what_monitoring_lacks(experiments: str = "experiments") -> str:
+    """Whether the log is still the one that was judged."""
+    from creditrisk.records.log_state import state_of
+
+    judged = _read(ROOT / experiments / "monitoring.json")["log_state"]
+    grown = state_of(ROOT / experiments / "decisions") != judged
+    return "the decision log has grown" if grown else ""
+
+
+def refreshed(folder: str | None) -> list[str]:
+    """The settings of a run on the old data and matured outcomes together, which are joined first.
+
+    The latest fifth of the outcomes is the test set, on which the gate compares the new version
+    with production. They are of approved applicants: there production approves everybody, so that
+    a version which is not shown to save against that waits for a named person. Like any ``--set``
+    it holds for this run only.
+
+    Raises
+    ------
+    ValueError
+        If a file is refused, or no log can be read.
+    """
+    from creditrisk import data_sets
+    from creditrisk.data.raw_files.reading import read_raw
+    from creditrisk.monitoring.records import read_decisions
+    from creditrisk.monitoring.refresh import write_refreshed
+    from creditrisk.records.chain import LogError
+
+    data = data_sets.data_set(ROOT, folder or ROOT / data_sets.DEFAULT)
+    old = read_raw(ROOT / data.descriptor, data.contract)
+    try:
+        decisions = read_decisions(ROOT / data.decisions, data.contract).frame
+    except LogError as error:
+        raise ValueError(str(error)) from error
+    made = write_refreshed(old, decisions, data.contract, ROOT / data.refreshed, share=0.2)
+    given = {"raw_path": made.raw, "datapackage_path": made.datapackage, "latest": made.latest}
+    given |= {"require_savings": True, "door_months": DOOR_MONTHS}
+    return [part for name, value in given.items() for part in ("--set", f"{name}={value}")]
 
 
 def attach_reports(run: Run) -> None:
@@ -268,9 +324,16 @@ def run_all(arguments: list[str]) -> int:
         help="another data set: a folder with a file and its datapackage.json. Its results go to "
         "experiments/NAME, its model to models/NAME; NAME is that of the descriptor",
     )
+    own.add_argument(
+        "--refresh",
+        action="store_true",
+        help="for this run, learn from the data and matured outcomes of decisions together",
+    )
+    given = own.parse_known_args(arguments)[0]
     try:
-        asked = of_data_set(own.parse_known_args(arguments)[0].data)
-    except ValueError as refused:  # a ContractError, whose module an unchanged rerun need not have
+        asked = of_data_set(given.data)
+        arguments = [*arguments, *(refreshed(given.data) if given.refresh else [])]
+    except ValueError as refused:  # a ContractError too, whose module not every run imports
         print(f"{Path(sys.argv[0]).name}: nothing was run: {refused}", file=sys.stderr)
         return REFUSED
     return main(
@@ -280,6 +343,7 @@ def run_all(arguments: list[str]) -> int:
         compare=partial(compare_runs, experiments=ROOT / asked["experiments"]),
         shared=["MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"],
         refusals=["ContractError"],
+        exit_codes={"07_monitoring": {"warning": 3, "stop": 4}},
         columns=["gate", "ROC-AUC, test", "cost per applicant, test", "champion"],
         next_steps=[
             "uv run mlflow ui --workers 1    # runs, reports and the registered model",

@@ -9,20 +9,23 @@ import os
 import sys
 from typing import TypeAlias
 
-from creditrisk import commands, contract_commands
+from creditrisk import commands, contract_commands, record_commands
+from creditrisk.records.log_files import FOLDER
 
 Parsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 EXAMPLES = """examples:
   creditrisk serve                                          what is in production, on port 8000
   creditrisk serve --models models                          the last model, whatever the gate says
-  creditrisk serve --decision-log decisions.jsonl
-  creditrisk serve --data data/german_credit_20             the same of another data set
+  creditrisk serve --decision-log experiments/decisions/server.jsonl \\
+      --shadow models:/Credit_Risk_Model@challenger
+  creditrisk serve --data data/german_credit_20             what is in production of other data
   creditrisk predict                                        three made-up applicants
   creditrisk predict --reasons --blank-is-level data/raw/german_credit_data.csv
   echo '{"Age": 35, ...}' | creditrisk predict -
   mlflow models serve -m models:/Credit_Risk_Model@production --env-manager local -p 5000
   creditrisk predict --mlflow applicants.json               asks that server instead
+  creditrisk score portfolio/ decisions/ --log experiments/decisions
   creditrisk score portfolio/ decisions/                    Parquet or CSV files, of any size
   creditrisk contract draft loans.csv --target defaulted    describes a file of your own
   creditrisk contract check loans.csv                       does it keep its contract?
@@ -32,12 +35,15 @@ EXAMPLES = """examples:
   creditrisk rollback --reason "approvals fell by half"
   creditrisk verify-log decisions.jsonl
   creditrisk replay 5f0c...-3 --log decisions.jsonl
+  creditrisk override 5f0c...-3 --by "Jane Doe" --reason "has a guarantor"
+  creditrisk outcomes add outcomes.csv                      id and outcome of each decision
+  creditrisk simulate --shift relation --out simulated      made-up years, to try the monitoring
 """
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit code."""
-    chosen = _parser().parse_args(arguments)
+    chosen = argument_parser().parse_args(arguments)
     try:
         code: int = chosen.run(chosen)
         return code
@@ -49,7 +55,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
 
 
-def _parser() -> argparse.ArgumentParser:
+def argument_parser() -> argparse.ArgumentParser:
+    """What the command line takes."""
     parser = argparse.ArgumentParser(
         prog="creditrisk",
         description="Serves, asks, promotes and audits the credit-risk model.",
@@ -64,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_promote(parsers)
     _add_replay(parsers)
     _add_verify(parsers)
+    record_commands.add_to(parsers)
     return parser
 
 
@@ -77,7 +85,7 @@ def _add_serve(parsers: Parsers) -> None:
         "signed with it is served.",
     )
     whose = serve.add_mutually_exclusive_group()
-    _add_data(whose)
+    commands.add_data(whose)
     whose.add_argument(
         "--models",
         metavar="SOURCE",
@@ -96,7 +104,16 @@ def _add_serve(parsers: Parsers) -> None:
         help="answer under this name too, beside localhost; may be repeated",
     )
     serve.add_argument(
-        "--decision-log", metavar="FILE", help="record each decision in FILE before it is answered"
+        "--decision-log",
+        metavar="FILE",
+        help="record each decision in FILE (*.jsonl) before it is answered, and refused requests "
+        "by reason beside it",
+    )
+    serve.add_argument(
+        "--shadow",
+        metavar="SOURCE",
+        help="folder, or models:/NAME@ALIAS, of a model that is scored on the same applications "
+        "and never decides; the decision log has its probabilities",
     )
     serve.add_argument(
         "--watch",
@@ -138,7 +155,7 @@ def _add_predict(parsers: Parsers) -> None:
         "--url", help="the server (default: http://127.0.0.1:8000, or :5000 with --mlflow)"
     )
     whose = predict.add_mutually_exclusive_group()
-    _add_data(whose)
+    commands.add_data(whose)
     whose.add_argument(
         "--contract",
         metavar="FILE",
@@ -171,7 +188,7 @@ def _add_score(parsers: Parsers) -> None:
     )
     score.add_argument("out", metavar="OUT", help="the folder for the decisions; may be a URL too")
     whose = score.add_mutually_exclusive_group()
-    _add_data(whose)
+    commands.add_data(whose)
     whose.add_argument(
         "--models",
         metavar="SOURCE",
@@ -184,6 +201,12 @@ def _add_score(parsers: Parsers) -> None:
         help="names each row (default: id if there is one, else file and row)",
     )
     score.add_argument("--reasons", action="store_true", help="also give what holds scores down")
+    score.add_argument(
+        "--log",
+        metavar="FOLDER",
+        help="record the decisions in FOLDER/portfolio.jsonl too, so that overrides and outcomes "
+        f"can be attached to them (the others look into {FOLDER})",
+    )
     _add_blank_is_level(score)
     where = score.add_mutually_exclusive_group()
     where.add_argument(
@@ -203,15 +226,6 @@ def _add_score(parsers: Parsers) -> None:
     again.add_argument("--resume", action="store_true", help="go on with the run that OUT holds")
     again.add_argument("--overwrite", action="store_true", help="delete the run that OUT holds")
     score.set_defaults(run=commands.score_portfolio)
-
-
-def _add_data(parser: argparse._ActionsContainer) -> None:
-    parser.add_argument(
-        "--data",
-        metavar="FOLDER",
-        help="the data set that is meant: the folder of its file and contract, as run_all.py "
-        "--data has it, or its folder in models/ (default: that of data/raw)",
-    )
 
 
 def _add_blank_is_level(parser: argparse.ArgumentParser) -> None:
@@ -260,7 +274,7 @@ def _add_promote(parsers: Parsers) -> None:
         )
     runs = {promote: commands.promote, rollback: commands.rollback, history: commands.history}
     for command, run in runs.items():
-        _add_data(command)
+        commands.add_data(command)
         command.add_argument(
             "--store",
             default="mlflow.db",
@@ -284,10 +298,8 @@ def _add_replay(parsers: Parsers) -> None:
 
 
 def _add_verify(parsers: Parsers) -> None:
-    verify = parsers.add_parser(
-        "verify-log", help="find edited, missing or moved decisions in a log"
-    )
-    verify.add_argument("log", metavar="FILE")
+    verify = parsers.add_parser("verify-log", help="find edited, missing or moved entries in a log")
+    verify.add_argument("log", metavar="PLACE", help="a log, or a folder of logs")
     verify.add_argument(
         "--head",
         metavar="NUMBER:SHA256",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from creditrisk.scoring.sources.production import Home
 
 
-def _data_set(chosen: argparse.Namespace) -> "DataSet | None":
+def data_set_of(chosen: argparse.Namespace) -> "DataSet | None":
     """The data set that a command is about: the one it names, else the default one, if any."""
     from creditrisk import data_sets
     from creditrisk.data.contract import ContractError
@@ -28,7 +28,25 @@ def _data_set(chosen: argparse.Namespace) -> "DataSet | None":
         sys.exit(failed(str(error)))
 
 
-def _home(data: "DataSet | None") -> "Home":
+def add_data(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
+        "--data",
+        metavar="FOLDER",
+        help="the data set that is meant: the folder of its file and contract, as run_all.py "
+        "--data has it, or its folder in models/ (default: that of data/raw)",
+    )
+
+
+def contract_file(chosen: argparse.Namespace) -> str | None:
+    """The file with the contract of the data set that a command names; None if it names none."""
+    data = data_set_of(chosen) if chosen.data else None
+    if data is None:
+        return None
+    manifest = Path(data.models, "manifest.json")
+    return str(manifest) if manifest.is_file() else data.descriptor
+
+
+def home_of(data: "DataSet | None") -> "Home":
     """Where the models of a data set are."""
     from creditrisk.scoring.sources.production import RUN_FIRST, Home
 
@@ -39,18 +57,21 @@ def _home(data: "DataSet | None") -> "Home":
 
 
 def serve(chosen: argparse.Namespace) -> int:
+    from creditrisk.records.chain import LogError
     from creditrisk.scoring.scorer import ModelRefused
-    from creditrisk.serving.decision_log import LogError
     from creditrisk.serving.http_server import serve
 
+    if chosen.shadow and not chosen.decision_log:
+        return failed("--shadow needs --decision-log: its probabilities are recorded there")
     try:
         serve(
             chosen.models,
             chosen.host,
             chosen.port,
-            home=_home(_data_set(chosen)),
+            home=home_of(data_set_of(chosen)),
             hosts=tuple(chosen.allow_host),
             decision_log=chosen.decision_log,
+            shadow=chosen.shadow,
             watch_seconds=chosen.watch,
         )
     except (ModelRefused, LogError) as error:
@@ -65,10 +86,8 @@ def predict(chosen: argparse.Namespace) -> int:
 
     endpoint = client.MLFLOW if chosen.mlflow else client.FLASK
     url = chosen.url or f"http://127.0.0.1:{5000 if chosen.mlflow else 8000}"
-    token, contract = client.token_from_environment(), chosen.contract
-    if chosen.data and (data := _data_set(chosen)):
-        manifest = Path(data.models, "manifest.json")
-        contract = str(manifest) if manifest.is_file() else data.descriptor
+    token = client.token_from_environment()
+    contract = chosen.contract or contract_file(chosen)
     try:
         return client.predict(
             chosen.file,
@@ -88,6 +107,7 @@ def score_portfolio(chosen: argparse.Namespace) -> int:
     from creditrisk.portfolio.job import Refused, Stopped
     from creditrisk.portfolio.scoring import score
     from creditrisk.portfolio.storage import NoStorage
+    from creditrisk.records.chain import LogError
     from creditrisk.scoring.scorer import ModelRefused, NoReasons
     from creditrisk.scoring.sources.production import in_use
     from work_units.errors import NoCluster
@@ -95,7 +115,7 @@ def score_portfolio(chosen: argparse.Namespace) -> int:
 
     scheduler = chosen.scheduler or (None if chosen.workers else os.environ.get(ADDRESS))
     try:
-        use = in_use(chosen.models, _home(_data_set(chosen)))
+        use = in_use(chosen.models, home_of(data_set_of(chosen)))
         if use.by_default or use.notice:
             print(f"creditrisk: {use.why}", file=sys.stderr)
         with progress.progress_bar() as notify:
@@ -110,11 +130,12 @@ def score_portfolio(chosen: argparse.Namespace) -> int:
                 scheduler=scheduler,
                 resume=chosen.resume,
                 overwrite=chosen.overwrite,
+                log=chosen.log,
                 notify=notify,
             )
     except (Refused, ModelRefused, NoReasons, NoStorage) as error:
         return failed(str(error))
-    except (Stopped, NoCluster, OSError) as error:
+    except (Stopped, NoCluster, LogError, OSError) as error:
         return failed(f"{error}; finished parts are kept, go on with --resume")
     except KeyboardInterrupt:
         failed("stopped; finished parts are kept, go on with --resume")
@@ -154,8 +175,8 @@ def _move_production(chosen: argparse.Namespace, version: int | None) -> int:
     who = None if version is None else chosen.approve
     if who is not None and not (who.strip() and who.isprintable()):
         return failed("--approve: give the name of a person in one line")
-    data = _data_set(chosen)
-    model = _home(data).model
+    data = data_set_of(chosen)
+    model = home_of(data).model
     log = chosen.log or Path(data.experiments if data else "experiments", "promotions.jsonl")
     try:
         client = promotion.open_existing(chosen.store, model)
@@ -194,7 +215,7 @@ def history(chosen: argparse.Namespace) -> int:
 
     from creditrisk.registry import promotion
 
-    model = _home(_data_set(chosen)).model
+    model = home_of(data_set_of(chosen)).model
     try:
         entries = promotion.history(promotion.open_existing(chosen.store, model), model)
     except (promotion.NotPromoted, MlflowException, OSError) as error:
@@ -221,8 +242,8 @@ def _in_line(text: str) -> str:
 
 
 def replay(chosen: argparse.Namespace) -> int:
+    from creditrisk.records.chain import LogError
     from creditrisk.scoring.scorer import ModelRefused
-    from creditrisk.serving.decision_log import LogError
     from creditrisk.serving.replay import replay
 
     try:
@@ -239,8 +260,9 @@ def replay(chosen: argparse.Namespace) -> int:
 
 
 def verify(chosen: argparse.Namespace) -> int:
-    from creditrisk.serving.decision_log import Head, LogError, read_head
-    from creditrisk.serving.replay import problems
+    from creditrisk.records.chain import Head, LogError, read_head
+    from creditrisk.records.log_files import log_files
+    from creditrisk.records.verification import problems
 
     head = None
     if chosen.head:
@@ -248,16 +270,21 @@ def verify(chosen: argparse.Namespace) -> int:
         if not number.isdecimal() or len(sha256) != 64:
             return failed("--head: give NUMBER:SHA256")
         head = Head(int(number), sha256)
+    folder = Path(chosen.log).is_dir()
+    if folder and head:
+        return failed("--head: name the log that ends there, not its folder")
     try:
-        found = list(problems(chosen.log, head))
+        logs = log_files(chosen.log).all if folder else [Path(chosen.log)]
+        found = {log: list(problems(log, head)) for log in logs}
     except LogError as error:
         return failed(str(error))
-    for line in found:
-        print(line)
-    if not found:
-        end = head or read_head(chosen.log)
-        print(f"{chosen.log}: {end.number if end else 0} decisions, none edited, missing or moved")
-    return 1 if found else 0
+    for log, faults in found.items():
+        for fault in faults:
+            print(f"{log}: {fault}" if folder else fault)
+        if not faults:
+            end = head or read_head(log)
+            print(f"{log}: {end.number if end else 0} entries, none edited, missing or moved")
+    return 1 if any(found.values()) else 0
 
 
 def failed(reason: str) -> int:

@@ -24,7 +24,8 @@ def argument_parser(
         description=f"{title}: run the notebooks in order and keep what they find.",
         epilog=f"examples:\n{_examples(chain, can_compare)}\n\n"
         "exit code: 0 success, 1 a stage failed, 2 request refused and nothing run,\n"
-        "75 another run is going on here, 128 + n ended by signal n.",
+        "75 another run is going on here, 128 + n ended by signal n; others as the verdict of a\n"
+        "stage asks for.",
         formatter_class=RawDescriptionHelpFormatter,
         allow_abbrev=False,
         parents=[own] if own else [],

@@ -3,7 +3,7 @@
 import os
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -22,7 +22,7 @@ from papermill_chain.reports.views import print_event, show_failures, view_for
 from papermill_chain.runs.files import os_error_text
 from papermill_chain.runs.lock import Busy, only_run
 from papermill_chain.runs.lookup import NoRun, named_run
-from papermill_chain.runs.manifest import Run
+from papermill_chain.runs.manifest import Run, StageRun
 from papermill_chain.runs.records import last_good
 from papermill_chain.started import command, refuse_incomplete_python, repeat
 from work_units.errors import NoCluster
@@ -30,8 +30,12 @@ from work_units.errors import NoCluster
 #: Compares two runs: the page that it has written, and some lines for the terminal.
 Comparer = Callable[[Run, Run], tuple[Path, Sequence[str]]]
 
+#: Of a stage: the exit code of each verdict.
+ExitCodes = Mapping[str, Mapping[str, int]]
+
 REFUSED = 2  # the exit code of a wrong request, as argparse has it
 BUSY = 75  # "try again later" of sysexits.h
+SIGNALLED = 128  # and the number of the signal, as shells have it
 
 
 def main(
@@ -44,6 +48,7 @@ def main(
     shared: Sequence[str] = (),
     refusals: Iterable[str] = (),
     columns: Iterable[str] = (),
+    exit_codes: ExitCodes | None = None,
     argv: Sequence[str] | None = None,
     experiments: str = "experiments",
     before: Callable[[], object] | None = None,
@@ -68,6 +73,9 @@ def main(
     refusals : names of exceptions that say themselves what is wrong and what to do, as for a broken
         file; they are printed once a run, however many stages raise them, without a traceback.
     columns : the key figures that have a column in the index of runs; all, if none is named.
+    exit_codes : of some stages, the exit code that a good run ends with after a verdict of theirs,
+        so that a scheduler can act on it; of several the highest. A stage that is up to date counts
+        with the verdict that it gave.
     argv : the arguments, if not those of the process.
     experiments : the folder that keeps all runs, below the root; two chains in one root need two.
     before : called when a request is sound, before a run begins with its first stage.
@@ -77,8 +85,8 @@ def main(
     Returns
     -------
     int
-        0 success, 1 a stage failed, 2 nothing run because the request or the table is wrong,
-        75 another run is going on, 128 + n ended by signal n.
+        0 success or as in `exit_codes`, 1 a stage failed, 2 nothing run because the request or the
+        table is wrong, 75 another run is going on, 128 + n ended by signal n.
     """
     repeat(repeated)
     parser = argument_parser(title, chain, compare is not None, own_options)
@@ -121,8 +129,8 @@ def main(
         with only_run(plan.experiments):
             if before:
                 before()
-            code = _run(plan, asked, next_steps)
-        if asked.open and code <= 1:
+            code = _run(plan, asked, next_steps, exit_codes or {})
+        if asked.open and code < SIGNALLED:
             _open_index(plan)
         return code
     except (ChainError, NoRun) as refusal:
@@ -137,7 +145,7 @@ def main(
         return 130
 
 
-def _run(plan: Plan, asked: Namespace, next_steps: Iterable[str]) -> int:
+def _run(plan: Plan, asked: Namespace, next_steps: Iterable[str], exit_codes: ExitCodes) -> int:
     """Repair what a killed run has left, then run what is not up to date, if anything."""
     repair(plan)
     last = last_good(plan.experiments, clear=True)
@@ -149,14 +157,21 @@ def _run(plan: Plan, asked: Namespace, next_steps: Iterable[str]) -> int:
             pass
     with view_for(quiet=asked.quiet, json=asked.json) as view:
         if not to_run:
-            view.nothing_to_do([last[stage.name] for stage in plan.stages], plan.experiments)
-            return 0
+            done = [last[stage.name] for stage in plan.stages]
+            view.nothing_to_do(done, plan.experiments)
+            return _code_of(done, exit_codes)
         from papermill_chain.execution.runner import run_chain
 
         run, code = run_chain(plan, last, to_run, view)
         view.closed(run, next_steps)
     show_failures(run)
-    return code
+    return code or _code_of(run.stages, exit_codes)
+
+
+def _code_of(stages: Iterable[StageRun], exit_codes: ExitCodes) -> int:
+    """The highest exit code that the verdicts of some stages ask for."""
+    codes = (exit_codes.get(stage.name, {}).get(stage.verdict, 0) for stage in stages)
+    return max(codes, default=0)
 
 
 def _compare(asked: Namespace, compare: Comparer, experiments: Path) -> int:

@@ -36,13 +36,14 @@ from sklearn.ensemble import RandomForestClassifier
 from creditrisk.portfolio.decisions import score_part
 from creditrisk.portfolio.job import RUN, FailedPart, Job, Part
 from creditrisk.portfolio.output import Store
+from creditrisk.records.chained_log import open_log
+from creditrisk.records.entries import entry
 from creditrisk.registry import mlflow_flavor, mlflow_store
 from creditrisk.scoring.scorer import ModelRefused, Scorer
 from creditrisk.scoring.sources import mlflow_files
 from creditrisk.scoring.sources.loading import load_scorer
 from creditrisk.scoring.sources.model_manifest import KEY
 from creditrisk.scoring.sources.production import InUse
-from creditrisk.serving.decision_log import entry, open_log
 from creditrisk.serving.model_reload import Served
 from creditrisk.serving.replay import replay
 

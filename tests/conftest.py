@@ -46,6 +46,7 @@ PARTS = [
     "notebooks",
     "creditrisk",
     "papermill_chain",
+    "page_style",
     "work_units",
     "data/raw",
     "run_all.py",

@@ -2,8 +2,13 @@
 
 Each of them shows what ordinary loan files hold and the German one does not. Beside the cells comes
 the true probability of good of each row, so that a model can be compared with the best possible.
+
+    python tests/loanfiles.py messy loans.csv
+
+writes one of them.
 """
 
+import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -172,3 +177,8 @@ def _german(numbers: np.ndarray, digits: int) -> list[str]:
     """Numbers with a decimal comma, and points between thousands."""
     swapped = str.maketrans(",.", ".,")
     return [f"{number:,.{digits}f}".translate(swapped) for number in numbers]
+
+
+if __name__ == "__main__":
+    MADE = {"continuous": continuous, "monthly": monthly, "messy": messy}
+    MADE[sys.argv[1]]().write(Path(sys.argv[2]))

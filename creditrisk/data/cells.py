@@ -141,6 +141,10 @@ def _distinct(column: pa.Array | pa.ChunkedArray | np.ndarray | pd.Series) -> tu
         column = column.unify_dictionaries().combine_chunks()
     if isinstance(column, pa.ChunkedArray):  # as some versions of Arrow leave it
         column = pa.concat_arrays(column.chunks)
+    if pa.types.is_float16(column.type):
+        column = column.cast(pa.float32())
+    elif isinstance(column.type, pa.BaseExtensionType):  # such as pandas' periods
+        column = _to_arrow(column.to_pandas().astype(object).map(str, na_action="ignore"))
     if not pa.types.is_dictionary(column.type):
         column = pc.dictionary_encode(column)
     values = column.dictionary

@@ -12,6 +12,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
+from creditrisk.data.cells import dtype
 from creditrisk.data.contract import Contract, ContractError
 from creditrisk.data.fields import Field
 from creditrisk.data.missing_values import MISSING
@@ -54,21 +55,32 @@ def encoder(contract: Contract) -> ColumnTransformer:
 
 def _category(field: Field) -> BaseEstimator:
     """The part of the encoder that takes a category."""
-    plain = field.required and field.type != "boolean"
-    # Beside a missing value, numbers and true and false count as text.
-    levels = field.all_levels if plain else tuple(map(str, field.all_levels))
-    kind = np.int64 if plain and field.type == "integer" else object
+    # True and false count as text; whole numbers are floats where a value may be missing.
+    as_text = [("text", _applied(np.asarray, dtype="U"))] if field.type == "boolean" else []
     one_hot = OneHotEncoder(
-        categories=[np.array(levels, dtype=kind)], sparse_output=False, dtype=np.int64
+        categories=[np.array(level_names(field), dtype=None if field.type == "integer" else "O")],
+        sparse_output=False,
+        dtype=np.int64,
     )
-    as_text = [] if field.type == "string" else [("text", _applied(np.asarray, dtype="U"))]
     # pandas hands over NaN, and JSON's null arrives as None; as text they are what they are called.
-    gaps = [np.nan, None] if field.type == "string" else ["nan", "None"]
+    gaps = [] if field.required or field.type == "integer" else [np.nan, None]
     fill = {"strategy": "constant", "fill_value": MISSING, "keep_empty_features": True}
-    filled = [(str(gap), SimpleImputer(missing_values=gap, **fill)) for gap in gaps]
+    filled = [
+        (str(gap), SimpleImputer(missing_values=str(gap) if as_text else gap, **fill))
+        for gap in gaps
+    ]
+    steps = [*as_text, *filled, ("levels", one_hot)]
+    return Pipeline(steps) if len(steps) > 1 else one_hot
+
+
+def level_names(field: Field) -> list[str] | list[int] | list[float]:
+    """A category's levels as the encoder has them, that of a missing value last."""
+    levels = field.levels or ()
+    if field.type != "integer":
+        return [str(level) for level in (*levels, *([] if field.required else [MISSING]))]
     if field.required:
-        filled = []
-    return one_hot if plain else Pipeline([*as_text, *filled, ("levels", one_hot)])
+        return [int(level) for level in levels]
+    return [*map(float, levels), np.nan]
 
 
 def _quantity(number: int, field: Field) -> list[tuple[str, BaseEstimator | str, list[str]]]:
@@ -102,8 +114,10 @@ def quantity_states(field: Field) -> list[float]:
 def encoded_columns(contract: Contract, field: Field) -> list[str]:
     """The matrix columns of one raw column: its levels, or the quantity and then its states."""
     if field.levels is not None:
-        return [f"{field.name}_{level}" for level in field.all_levels]
-    return [field.name, *(f"{field.name}_{state}" for state in quantity_states(field))]
+        return [f"{field.name}_{level}" for level in level_names(field)]
+    # Named as scikit-learn does it, which gives the states the type of the column.
+    states = np.array(quantity_states(field)).astype(dtype(field))
+    return [field.name, *(f"{field.name}_{state}" for state in states)]
 
 
 def matrix_columns(contract: Contract) -> list[str]:
@@ -137,7 +151,7 @@ def decode(matrix: pd.DataFrame, contract: Contract) -> pd.DataFrame:
         else:
             level = matrix[columns].to_numpy().argmax(axis=1)
             values = np.array([*field.levels, np.nan], dtype=object)[level]
-        raw[field.name] = pd.Series(values, matrix.index).astype(column_dtype(field))
+        raw[field.name] = pd.Series(values, matrix.index).astype(dtype(field))
     return pd.DataFrame(raw)
 
 
@@ -202,24 +216,10 @@ def _read_made(path: str | Path) -> pd.DataFrame:
         raise ContractError(str(path), [problem], "run 02_preparation first") from error
 
 
-def column_dtype(field: Field) -> str:
-    """The pandas dtype of a raw column.
-
-    Quantities are int64, or float64 if fractions are allowed or a value may be missing. Levels that
-    are text are str, whole numbers int64, and object if they are true and false or if a whole
-    number may be missing.
-    """
-    if field.type == "string":
-        return "str"
-    if field.levels is None:
-        return "int64" if field.whole and field.required else "float64"
-    return "int64" if field.type == "integer" and field.required else "object"
-
-
 def _any_application(contract: Contract) -> pd.DataFrame:
     """One allowed application; the encoder needs to see columns and types, not values."""
     values = {field.name: [(field.levels or (1,))[0]] for field in contract.fields}
-    return pd.DataFrame(values).astype({each.name: column_dtype(each) for each in contract.fields})
+    return pd.DataFrame(values).astype({each.name: dtype(each) for each in contract.fields})
 
 
 def training_sha256(X_path: str | Path, y_path: str | Path) -> str:

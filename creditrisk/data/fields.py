@@ -133,6 +133,12 @@ class Field:
             return f"{1970 + int(value) // 12:04d}-{int(value) % 12 + 1:02d}"
         return f"{value:.15g}" if isinstance(value, float) else str(value)
 
+    def rounded(self, value: float) -> str:
+        """A quantity as text for a reader: whole numbers whole, others to three digits."""
+        if self.is_dated:
+            return self.shown(round(value))
+        return f"{value:,.0f}" if self.whole or abs(value) >= 1000 else f"{value:,.3g}"
+
     def number_of(self, text: str) -> int:
         """The days or months since January 1970 for which ISO 8601's text of a date stands.
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from creditrisk.data.cells import dtype
 from creditrisk.data.contract import Contract
 from creditrisk.data.domain import Domain, Reader
 from creditrisk.data.fields import Field
@@ -69,7 +70,7 @@ def as_stated(frame: pd.DataFrame, contract: Contract) -> pd.DataFrame:
 
 def _column_codes(column: pd.Series, field: Field, read: Reader, blank: float) -> np.ndarray:
     """The code of each value of a column, NaN for one that is not allowed."""
-    if field.levels is None and column.dtype.kind in ("iuf" if _may_be_float(field) else "iu"):
+    if field.levels is None and column.dtype.kind in "iuf" and _is_typed(column, field):
         return _quantity_codes(column.to_numpy().astype(float), field, blank)
     if pd.api.types.is_integer_dtype(column) or isinstance(column.dtype, pd.StringDtype):
         # One type throughout: ask once for each distinct value.
@@ -77,6 +78,8 @@ def _column_codes(column: pd.Series, field: Field, read: Reader, blank: float) -
         distinct = distinct.tolist()
     else:
         numbers, distinct = np.arange(len(column)), _plain(column)
+        if field.type == "integer" and not field.required:  # then pandas holds them as floats
+            distinct = [int(v) if isinstance(v, float) and v.is_integer() else v for v in distinct]
 
     def code(value: Any) -> float:
         if value is None:
@@ -90,9 +93,9 @@ def _column_codes(column: pd.Series, field: Field, read: Reader, blank: float) -
     return np.asarray(np.array(found)[numbers])
 
 
-def _may_be_float(field: Field) -> bool:
-    """Whether floats are how pandas holds a quantity's values, and no other type sent."""
-    return not (field.whole and field.required)
+def _is_typed(column: pd.Series, field: Field) -> bool:
+    """Whether a column of numbers is one of whole numbers, or the field's are held as floats."""
+    return column.dtype.kind in "iu" or dtype(field) == "float64"
 
 
 def _quantity_codes(values: np.ndarray, field: Field, blank: float) -> np.ndarray:

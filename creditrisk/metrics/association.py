@@ -4,7 +4,7 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from scipy.stats import spearmanr
+from scipy.stats import mannwhitneyu
 from scipy.stats.contingency import association
 
 
@@ -14,7 +14,7 @@ def rank_correlations(quantities: pd.DataFrame) -> pd.Series:
     Parameters
     ----------
     quantities
-        Shape (n, quantities).
+        Shape (n, quantities), NaN where there is no quantity; who lacks one of a pair is left out of it.
 
     Returns
     -------
@@ -22,7 +22,8 @@ def rank_correlations(quantities: pd.DataFrame) -> pd.Series:
         Indexed by the pair of names, in the order of the columns.
     """
     pairs = list(combinations(quantities.columns, 2))
-    found = [spearmanr(quantities[a], quantities[b]).statistic for a, b in pairs]
+    by_pair = quantities.corr(method="spearman").fillna(0.0)  # of a constant there is none
+    found = [by_pair.loc[a, b] for a, b in pairs]
     index = pd.MultiIndex.from_tuples(pairs, names=["quantity", "other"])
     return pd.Series(found, index, dtype=float).sort_values(key=abs, ascending=False, kind="stable")
 
@@ -44,5 +45,28 @@ def cramers_v(levels: pd.DataFrame) -> pd.DataFrame:
     strength = pd.DataFrame(np.eye(len(names)), names, names)
     for a, b in combinations(names, 2):
         counts = pd.crosstab(levels[a], levels[b])
-        strength.loc[a, b] = strength.loc[b, a] = association(counts, method="cramer")
+        found = association(counts, method="cramer") if min(counts.shape) > 1 else 0.0
+        strength.loc[a, b] = strength.loc[b, a] = found
     return strength
+
+
+def shifted(quantities: pd.DataFrame, y: pd.Series) -> dict[str, float]:
+    """Mann and Whitney's test of whether a quantity is larger among good or among bad risks.
+
+    Parameters
+    ----------
+    quantities
+        Shape (n, quantities), NaN where there is no quantity.
+    y
+        Shape (n,), 1 = good and 0 = bad.
+
+    Returns
+    -------
+    dict
+        The two-sided p-value by column; 1 where good or bad risks have no value.
+    """
+    found = {}
+    for name, values in quantities.items():
+        good, bad = (values[y == value].dropna() for value in (1, 0))
+        found[str(name)] = float(mannwhitneyu(good, bad).pvalue) if len(good) and len(bad) else 1.0
+    return found

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from creditrisk.data.contract import Contract, ContractError
 from creditrisk.metrics.intervals import Interval, bootstrap_interval
 
 #: The cut-offs that are tried, on the probability of good.
@@ -211,6 +212,44 @@ def decisions_by_cutoff(y: np.ndarray, score: np.ndarray, cutoffs: np.ndarray) -
     caught = 1 - bad / max(1, (y == 0).sum())
     columns = {"approved": approved.mean(axis=1), "bad_among_approved": among, "bad_caught": caught}
     return pd.DataFrame(columns, pd.Index(cutoffs, name="cutoff"))
+
+
+def assumed(
+    contract: Contract, bad_accepted: float, good_rejected: float, bad_rate: float, of_sample: float
+) -> tuple[float, float, float]:
+    """The costs and the real bad rate to reckon with: those given, or else the contract's.
+
+    Parameters
+    ----------
+    bad_accepted, good_rejected, bad_rate
+        0 asks the contract. The costs are given together or not at all.
+    of_sample
+        The share of bad loans in the sample; it stands in for a real bad rate nobody knows.
+
+    Returns
+    -------
+    bad_accepted, good_rejected, bad_rate : float
+
+    Raises
+    ------
+    ContractError
+        If neither says what a wrong decision costs.
+    ValueError
+        As :func:`check_costs`.
+    """
+    if not bad_accepted and not good_rejected:
+        if contract.costs is None:
+            raise ContractError(
+                contract.title,
+                ["nothing says what a wrong decision costs"],
+                'add "costs": {"badAccepted": ..., "goodRejected": ...} to the resource in '
+                "datapackage.json, or give --set cost_bad_accepted=... "
+                "--set cost_good_rejected=...",
+            )
+        bad_accepted, good_rejected = contract.costs.bad_accepted, contract.costs.good_rejected
+    rate = bad_rate or contract.real_bad_rate or of_sample
+    check_costs(bad_accepted, good_rejected, rate)
+    return bad_accepted, good_rejected, rate
 
 
 def check_costs(bad_accepted: float, good_rejected: float, bad_rate: float) -> None:

@@ -9,6 +9,7 @@ from scipy import stats
 from creditrisk.data.contract import Contract
 from creditrisk.data.encoding import encoded_columns, levels_with_missing
 from creditrisk.data.fields import Field
+from creditrisk.data.quantities import as_quantity, in_groups
 
 #: How often some limit of :func:`stability_table` is passed although nothing has changed.
 FALSE_ALARMS = 0.05
@@ -86,10 +87,20 @@ def column_stability(
     before: pd.Series, after: pd.Series, field: Field, bins: int = 10, level: float = 0.95
 ) -> Stability:
     """Stability of one raw column: of its levels, missing one of them, or of a quantity's bins."""
+    edges = np.empty(0)
     if field.levels is None:
-        return score_stability(before.to_numpy(), after.to_numpy(), bins, level)
+        quantiles = as_quantity(before, field).quantile(np.linspace(0, 1, bins + 1)[1:-1])
+        # Below each quantile, as for a score: an edge is the highest value of its bin.
+        edges = np.unique(np.nextafter(quantiles.dropna(), -np.inf))
+    names = [str(number) for number in range(len(edges) + 1)]
     first, second = (
-        levels_with_missing(values, field).value_counts(sort=False).to_numpy()
+        (
+            levels_with_missing(values, field)
+            if field.levels is not None
+            else in_groups(values, field, edges, names)
+        )
+        .value_counts(sort=False)
+        .to_numpy()
         for values in (before, after)
     )
     return population_stability_index(first, second, level)
@@ -145,7 +156,7 @@ def same_population(X: pd.DataFrame, other: pd.DataFrame, contract: Contract) ->
         chi-squared test for a category, the smallest first. A category of one level has 1.
     """
     p = {
-        field.name: stats.ks_2samp(X[field.name], other[field.name]).pvalue
+        field.name: _smirnov(X[field.name].dropna(), other[field.name].dropna())
         for field in contract.numbers
     }
     for field in contract.categories:
@@ -153,3 +164,8 @@ def same_population(X: pd.DataFrame, other: pd.DataFrame, contract: Contract) ->
         counts = pd.DataFrame([X[columns].sum(), other[columns].sum()])
         p[field.name] = stats.chi2_contingency(counts.loc[:, counts.sum() > 0]).pvalue
     return pd.Series(p, name="p").sort_values()
+
+
+def _smirnov(first: pd.Series, second: pd.Series) -> float:
+    """The p-value of Kolmogorov and Smirnov's test, 1 if a sample has no value."""
+    return float(stats.ks_2samp(first, second).pvalue) if len(first) and len(second) else 1.0

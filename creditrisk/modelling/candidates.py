@@ -25,6 +25,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from creditrisk.data.contract import Contract
+from creditrisk.modelling.effort import VERY_MANY
 from creditrisk.modelling.pipelines import (
     on_contract,
     plain_dummies,
@@ -34,6 +35,9 @@ from creditrisk.modelling.pipelines import (
 
 #: Folds inside a training part, on which a search judges settings.
 INNER_FOLDS = 5
+
+#: Applicants that a tree of a forest grows on, if there are very many.
+TREE_ROWS = 10_000
 
 Settings = dict[str, object]  # of an estimator, by the name of the parameter
 
@@ -54,7 +58,7 @@ class Candidate:
 
 
 def candidates(
-    contract: Contract, seed: int, exclude: Sequence[str] = (), trials: int = 0
+    contract: Contract, seed: int, exclude: Sequence[str] = (), trials: int = 0, rows: int = 0
 ) -> list[Candidate]:
     """The models to compare, simplest first.
 
@@ -67,6 +71,9 @@ def candidates(
     trials
         Settings that each estimator tries whenever it is fitted, see :func:`searching`; 0 leaves
         it with its default settings, those of this list.
+    rows
+        Applicants to learn from. From :data:`~creditrisk.modelling.effort.VERY_MANY` on the trees
+        of a forest grow on some of them only, or its size would grow with them.
 
     Raises
     ------
@@ -83,6 +90,10 @@ def candidates(
     tuned_forest = RandomForestClassifier(
         n_estimators=300, min_samples_leaf=3, max_features=0.3, random_state=seed
     )
+    plain_forest = RandomForestClassifier(random_state=seed)
+    if rows >= VERY_MANY:
+        plain_forest.set_params(max_samples=TREE_ROWS)
+        tuned_forest.set_params(max_samples=TREE_ROWS, n_estimators=100, min_samples_leaf=25)
     # Spaces reach a decade or so to both sides of what the literature and the defaults use.
     penalty = loguniform(1e-3, 1e1)  # the C of a regression: its inverse strength of shrinkage
     leaf, columns = randint(1, 21), loguniform(0.1, 1.0)  # of a forest; columns are a share
@@ -96,7 +107,7 @@ def candidates(
         Candidate(
             "Random Forest",
             "the classic approach: plain dummies, default settings",
-            plain_dummies(contract, RandomForestClassifier(random_state=seed)),
+            plain_dummies(contract, plain_forest),
             _space_of("RandomForestClassifier", min_samples_leaf=leaf, max_features=columns),
         ),
         Candidate(
@@ -131,7 +142,8 @@ def candidates(
         ),
         Candidate(
             "Tuned Random Forest",
-            "missing as a level, 300 trees, at least 3 applicants a leaf",
+            f"missing as a level, {tuned_forest.n_estimators} trees, at least "
+            f"{tuned_forest.min_samples_leaf} applicants a leaf",
             forest := on_contract(contract, whole, tuned_forest, fill=True),
             _space_of(_last_step(forest), min_samples_leaf=leaf, max_features=columns),
         ),
@@ -168,6 +180,7 @@ def estimator(
     seed: int,
     exclude: Sequence[str] = (),
     chosen: Mapping[str, Settings] | None = None,
+    rows: int = 0,
 ) -> BaseEstimator:
     """The unfitted estimator of a candidate; a blend becomes a soft-voting classifier.
 
@@ -175,13 +188,15 @@ def estimator(
     ----------
     chosen
         The settings that a search has chosen, by candidate; all others are the defaults.
+    rows
+        As :func:`candidates` takes it.
 
     Raises
     ------
     KeyError
         If no candidate has this name.
     """
-    by_name = _by_name(contract, seed, exclude, chosen)
+    by_name = _by_name(contract, seed, exclude, chosen, rows)
     candidate = by_name[name]
     if candidate.estimator is not None:
         return candidate.estimator
@@ -195,9 +210,10 @@ def settings(
     seed: int,
     exclude: Sequence[str] = (),
     chosen: Mapping[str, Settings] | None = None,
+    rows: int = 0,
 ) -> dict[str, Settings]:
     """The parameters of each candidate's estimators by name; of a blend its members' names."""
-    found = _by_name(contract, seed, exclude, chosen)
+    found = _by_name(contract, seed, exclude, chosen, rows)
     return {name: _settings(candidate) for name, candidate in found.items()}
 
 
@@ -222,9 +238,13 @@ def decision_model(
 
 
 def _by_name(
-    contract: Contract, seed: int, exclude: Sequence[str], chosen: Mapping[str, Settings] | None
+    contract: Contract,
+    seed: int,
+    exclude: Sequence[str],
+    chosen: Mapping[str, Settings] | None,
+    rows: int,
 ) -> dict[str, Candidate]:
-    found = {each.name: each for each in candidates(contract, seed, exclude)}
+    found = {each.name: each for each in candidates(contract, seed, exclude, rows=rows)}
     for name, values in (chosen or {}).items():
         found[name] = replace(
             found[name], estimator=clone(found[name].estimator).set_params(**values)

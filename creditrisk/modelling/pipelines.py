@@ -22,7 +22,6 @@ from sklearn.preprocessing import (
 from creditrisk.data.contract import Contract
 from creditrisk.data.encoding import encoded_columns, matrix_columns, quantity_states
 from creditrisk.data.fields import Field
-from creditrisk.data.missing_values import MISSING
 
 #: Bins of a quantity in the scorecard.
 BINS = 4
@@ -39,10 +38,14 @@ def plain_dummies(contract: Contract, *steps: BaseEstimator) -> Pipeline:
     columns = [
         column
         for field in contract.fields
-        for column in encoded_columns(contract, field)
-        if field.required or field.levels is None or column != f"{field.name}_{MISSING}"
+        for column in encoded_columns(contract, field)[: _stated_columns(field)]
     ]
     return _on_columns(columns, *_filled(contract), *steps)
+
+
+def _stated_columns(field: Field) -> int | None:
+    """How many of a field's columns a stated value has; None for all, as of a quantity."""
+    return None if field.levels is None else len(field.levels)
 
 
 def on_contract(

@@ -30,15 +30,15 @@ class Plan:
     exclude: list[str]  # raw columns that no model uses
     trials: int  # settings that each model tries inside every fold
     keep: str | Path | None = None  # a folder for finished fits
+    rows: int = 0  # applicants to learn from, by which some candidates set themselves
 
     def models(
         self, exclude: list[str] | None = None, trials: int | None = None
     ) -> list[Candidate]:
         """The candidates, with other columns left out or other trials if asked for."""
         names = self.exclude if exclude is None else exclude
-        return candidates(
-            self.contract, self.seed, names, self.trials if trials is None else trials
-        )
+        tried = self.trials if trials is None else trials
+        return candidates(self.contract, self.seed, names, tried, self.rows)
 
     def run(
         self, models: list[Candidate], X: pd.DataFrame, y: pd.Series, repeats: int | None = None

@@ -248,7 +248,12 @@ FROM (
 
 def add_exp(database: sqlite3.Connection) -> None:
     """Give SQLite the function ``exp`` that :func:`to_sql` needs; not every build has it."""
-    database.create_function("exp", 1, np.exp)
+    database.create_function("exp", 1, _exp)
+
+
+def _exp(value: float | None) -> float | None:
+    """The exponential as SQL has it: of nothing it is nothing."""
+    return None if value is None else float(np.exp(value))
 
 
 def _bins(

@@ -1,12 +1,14 @@
 """One file of a portfolio: read in batches of columns, scored, and written as decisions."""
 
 import errno
+import hashlib
 from collections import Counter
 from dataclasses import asdict
 from pathlib import PurePath
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from creditrisk.data.contract import Contract, Json
 from creditrisk.data.missing_values import LEVEL
@@ -103,14 +105,16 @@ def _scored(job: Job, part: Part, scorer: Scorer, files: Files) -> Json:
             name=PurePath(part.path).name,
             size=REASONED if job.reasons else ROWS,
         )
-        schema = _decision_schema(table.id_type, job.reasons, bool(worst_fields(scorer.domain)))
+        schema = _decision_schema(table.id_type, job, bool(worst_fields(scorer.domain)))
         decisions = files.parquet(part.name, schema, REPEATED)
         for batch in table.batches:
             codes, faults = numbered_values(batch, scorer.domain, table.text)
             good = ~((faults > 0).any(axis=1) | batch.no_id)
             scored_as, blank = scorer.worst_case(codes[good])
             probabilities = scorer.from_codes(scored_as)
-            ids = batch.ids.filter(pa.array(good))
+            ids = [batch.ids.filter(pa.array(good))]
+            if job.recorded:
+                ids.append(decision_ids(job, part, batch.first + np.flatnonzero(good)))
             columns = _decisions(scorer, job, ids, scored_as, blank, probabilities)
             decisions.write_batch(pa.record_batch(columns, schema=decisions.schema))
             if not good.all():
@@ -133,17 +137,24 @@ def _scored(job: Job, part: Part, scorer: Scorer, files: Files) -> Json:
     }
 
 
-def _decision_schema(id_type: pa.DataType, reasons: bool, assumed: bool) -> pa.Schema:
+def decision_ids(job: Job, part: Part, rows: np.ndarray) -> pa.Array:
+    """The ids of decisions by row of the part, from 1; a run that is resumed gives the same."""
+    begin = hashlib.sha256(f"{job.run}/{part.name}".encode()).hexdigest()[:24]
+    return pc.binary_join_element_wise(begin, pa.array(rows).cast(pa.string()), "-")
+
+
+def _decision_schema(id_type: pa.DataType, job: Job, assumed: bool) -> pa.Schema:
     words = pa.dictionary(pa.int8(), pa.string())
     return pa.schema(
         [
             ("id", id_type),
+            *([("decision_id", pa.string())] if job.recorded else []),
             ("probability", pa.float64()),
             ("prediction", pa.int8()),
             ("decision", words),
             ("model_version", pa.int32()),
             ("model_sha256", words),
-            *([("reasons", REASONS)] if reasons else []),
+            *([("reasons", REASONS)] if job.reasons else []),
             *([("assumed", ASSUMED)] if assumed else []),
         ]
     )
@@ -152,7 +163,7 @@ def _decision_schema(id_type: pa.DataType, reasons: bool, assumed: bool) -> pa.S
 def _decisions(
     scorer: Scorer,
     job: Job,
-    ids: pa.Array,
+    ids: list[pa.Array],
     codes: np.ndarray,
     blank: np.ndarray,
     probabilities: np.ndarray,
@@ -160,7 +171,7 @@ def _decisions(
     good = probabilities >= scorer.cutoff
     none = np.zeros(len(good), np.int8)
     columns = [
-        ids,
+        *ids,
         pa.array(probabilities),
         pa.array(good.astype(np.int8)),
         pa.DictionaryArray.from_arrays(good.astype(np.int8), pa.array(["decline", "approve"])),

@@ -46,6 +46,7 @@ class Job:
     id: str | None  # column that names a row
     reasons: bool
     blank_is_level: bool = False  # whether blanks are in the coding of the model's data
+    recorded: bool = False  # whether decisions get ids and are entered in a decision log
 
     @property
     def on_disk(self) -> bool:
@@ -89,6 +90,7 @@ class Summary:
     kept: int  # parts that an earlier run had finished
     seconds: float = 0.0  # that this run took for the others, once the model was loaded
     manifest: dict[str, Any] | None = None  # if all is done
+    recorded: int | None = None  # decisions that were entered in a log, if one was named
 
     def total(self, figure: str) -> int:
         """A figure summed over the parts that are done."""

@@ -109,3 +109,5 @@ def lines(summary: Summary, out: str) -> Iterator[str]:
         model = summary.manifest["model"]
         version = f" version {model['version']}" if model["version"] else ""
         yield f"model {model['name']}{version}, sha256 {model['sha256'][:12]}"
+    if summary.recorded is not None:
+        yield f"{summary.recorded:,} decisions recorded"

@@ -40,6 +40,8 @@ def prepare(
         "reasons": job.reasons,
         "blank_is_level": job.blank_is_level,
     }
+    if job.recorded:
+        ours["recorded"] = True
     if any(not name.endswith(".tmp") for name in names) and not run:
         raise Refused(f"{job.out} holds files that no scoring has made; name another folder")
     if run and not (resume or overwrite):
@@ -49,7 +51,7 @@ def prepare(
             "with it, or --overwrite to delete it and begin anew"
         )
     if resume and run:
-        other = [_DIFFERS[name] for name in ours if run.get(name) != ours[name]]
+        other = [words for name, words in _DIFFERS.items() if run.get(name) != ours.get(name)]
         if other and not overwrite:
             raise Refused(
                 f"{job.out} holds a run that differs in {' and '.join(other)}; name "
@@ -88,6 +90,7 @@ _DIFFERS = {
     "id": "the id column",
     "reasons": "whether reasons are given",
     "blank_is_level": "whether a blank is a level",
+    "recorded": "whether decisions are recorded",
 }
 
 

@@ -29,6 +29,7 @@ from creditrisk.portfolio.job import (
 )
 from creditrisk.portfolio.output import Store
 from creditrisk.portfolio.parts import find_parts
+from creditrisk.portfolio.recording import record
 from creditrisk.portfolio.run_folder import manifest, prepare
 from creditrisk.portfolio.storage import absolute, reaching
 from creditrisk.scoring.lookup_tables import WORTH_COMPILED, compiled
@@ -61,6 +62,7 @@ def score(
     scheduler: str | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    log: str | None = None,
     notify: Notify = lambda what, about: None,
 ) -> Summary:
     """Score a portfolio.
@@ -84,6 +86,9 @@ def score(
         Address of a Dask scheduler whose workers do it instead; they need to reach the same paths.
     resume, overwrite
         What to do if ``out`` holds a run already: keep its finished parts, or begin anew.
+    log
+        Folder of decision logs; once all is scored, the decisions are recorded there, by the ids
+        that the column ``decision_id`` has.
     notify
         Called with ``"plan"``, a summary and the parts to do, ``"cluster"`` and a sentence on
         where they go, then ``"part"`` and each :class:`ScoredPart` or :class:`FailedPart`.
@@ -96,6 +101,8 @@ def score(
         If there is no model that can do it.
     NoStorage
         If a URL leads nowhere.
+    LogError
+        If the decisions cannot be recorded; all are scored.
     Stopped, work_units.dask_cluster.NoCluster, OSError
         If workers die again and again, there is no cluster or it is lost, or the books cannot be
         kept; what is finished stays.
@@ -114,7 +121,17 @@ def score(
     with reaching(source):
         parts = find_parts(source, out)
     store = Store.at(out)
-    job = Job(uuid.uuid4().hex, model, scorer.sha256, source, out, id, reasons, blank_is_level)
+    job = Job(
+        uuid.uuid4().hex,
+        model,
+        scorer.sha256,
+        source,
+        out,
+        id,
+        reasons,
+        blank_is_level,
+        log is not None,
+    )
     with reaching(out):
         job, kept = prepare(store, job, parts, resume, overwrite)
     names = {part.name for part in kept}
@@ -135,6 +152,8 @@ def score(
     summary.seconds = time.perf_counter() - began
     if len(summary.done) == len(parts):
         store.sweep()
+        if log is not None:
+            summary.recorded = record(store, job, parts, scorer, log, resumed=resume)
         summary.manifest = manifest(scorer, job, summary)
         store.write_json(MANIFEST, summary.manifest)
         store.write(SUCCESS, "")

@@ -19,8 +19,8 @@ from markupsafe import Markup
 from creditrisk.data.contract import Json
 from creditrisk.metrics.costs import CUTOFFS
 from creditrisk.metrics.ranking import FEW
-from creditrisk.pages.style import house_style
 from creditrisk.reports.decision_rule import LEAST, WITHIN, figures_at, wrong_decisions
+from page_style.style import house_style
 
 PAGES = Path(__file__).with_name("pages")
 

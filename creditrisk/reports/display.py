@@ -12,21 +12,35 @@ from matplotlib.pyplot import close
 from pandas.io.formats.style import Styler
 
 from creditrisk.metrics.intervals import Interval
+from creditrisk.reports import glossary
+from creditrisk.reports.drawings import drawing, narrow_drawing
 
 #: The output type by which whoever runs the notebook finds its headline.
 HEADLINE = "application/vnd.chain.headline+json"
 
 # IPython's functions have no types of their own.
 _show: Callable[..., None] = ipython.display
-_image: Callable[..., Any] = ipython.Image
 _markdown: Callable[[str], object] = ipython.Markdown
 
 
 def display_figure(figure: Figure, alt: str) -> None:
-    """Show a figure at twice the screen's resolution, with a text for those who cannot see it."""
-    picture = _png(figure)
-    width = _image(picture, format="png", retina=True).width
-    _show(_image(picture, format="png", width=width, alt=alt))
+    """Show a figure as a drawing, with a text for those who cannot see it.
+
+    Beside the drawing go one for narrow screens and a picture, for programs that show no drawings
+    of notebooks they have not run themselves.
+    """
+    wide = drawing(figure)
+    layout = figure.get_layout_engine()
+    figure.set_layout_engine("none")  # it is laid out
+    picture = b64encode(_png(figure, dpi=80)).decode()
+    figure.set_layout_engine(layout)
+    about = {"alt": alt, "narrow": narrow_drawing(figure)}
+    close(figure)
+    _show(
+        {"image/svg+xml": wide, "image/png": picture, "text/plain": alt},
+        metadata={"image/svg+xml": about, "image/png": {"alt": alt}},
+        raw=True,
+    )
 
 
 def alt_text(subject: str, values: "pd.Series[float]", form: str = "{:.0%}") -> str:
@@ -44,18 +58,24 @@ def format_intervals(
     ]
 
 
-def styled_table(frame: pd.DataFrame, **forms: Any) -> Styler:
-    """A table without its index; what looks like markup in the data is shown as it is spelt.
+def styled_table(frame: pd.DataFrame, precision: int = 3, empty: str = "missing") -> Styler:
+    """A table without its index, with heads and forms of the glossary.
+
+    What looks like markup in the data is shown as it is spelt.
 
     Parameters
     ----------
-    forms
-        As in ``Styler.format``: precision, formatter, na_rep.
+    precision
+        Digits of the numbers for which the glossary has no form.
+    empty
+        What stands where there is no value.
     """
+    numbers = frame.select_dtypes("number").columns
+    form = {name: form for name in numbers if (form := glossary.term(name).form)}
     return (
         frame.style.hide(axis="index")
-        .format(escape="html", **forms)
-        .format_index(escape="html", axis="columns")
+        .format(form, escape="html", precision=precision, na_rep=empty)
+        .format_index(glossary.heading, axis="columns")
     )
 
 
@@ -83,7 +103,8 @@ def headline(
     if verdict:
         record["verdict"] = verdict
     if picture is not None:
-        record["picture"] = {"png": b64encode(_png(picture)).decode(), "alt": alt}
+        record["picture"] = {"png": b64encode(_png(picture, dpi=200)).decode(), "alt": alt}
+        close(picture)
     _show({"text/markdown": sentence, HEADLINE: record}, raw=True)
 
 
@@ -95,9 +116,8 @@ def _figure(figure: float | str | Interval) -> dict[str, float | str]:
     return {"value": figure}
 
 
-def _png(figure: Figure) -> bytes:
-    """A figure at twice the screen's resolution; nobody else shows it any more."""
+def _png(figure: Figure, dpi: int) -> bytes:
+    """A figure as a picture."""
     picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=200, facecolor="white")
-    close(figure)
+    figure.savefig(picture, format="png", dpi=dpi, facecolor="white")
     return picture.getvalue()

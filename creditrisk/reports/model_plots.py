@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.patches import Rectangle
 from matplotlib.ticker import PercentFormatter
 from sklearn.metrics import roc_curve
 
-from creditrisk.reports.plots import BAD, GOOD, QUIET, intervals, scale
+from creditrisk.reports.drawings import BAD, GOOD, QUIET, values_at
+from creditrisk.reports.plots import legend, pairs, scale, square
 
 
 def fold_scores(ax: Axes, folds: pd.DataFrame, order: list[str], label: str) -> None:
@@ -52,6 +52,12 @@ def roc_curves(ax: Axes, curves: Mapping[str, Iterable[tuple[np.ndarray, np.ndar
         if not number:
             low, high = np.quantile(rates, [0.1, 0.9], axis=0)
             ax.fill_between(grid, low, high, color=colour, alpha=0.15, linewidth=0)
+            said = [
+                f"with {fpr:.0%} of the bad approved, {tpr:.0%} of the good ({a:.0%} to {b:.0%})"
+                for fpr, tpr, a, b in zip(grid, mean, low, high, strict=True)
+            ]
+            values_at(ax, grid[5::10], mean[5::10], said[5::10])
+    legend(ax, columns=1)
     roc_frame(ax)
 
 
@@ -60,7 +66,6 @@ def roc_frame(ax: Axes) -> None:
     ax.plot([0, 1], [0, 1], color=QUIET, linestyle=":", linewidth=1.2)
     ax.set(xlim=(0, 1), ylim=(0, 1.01), aspect="equal")
     ax.set(xlabel="bad risks taken for good (FPR)", ylabel="good risks recognized (TPR)")
-    ax.legend(frameon=False, loc="lower right", fontsize=9.5)
 
 
 def roc(ax: Axes, y: np.ndarray, score: np.ndarray, cutoff: float) -> None:
@@ -69,7 +74,10 @@ def roc(ax: Axes, y: np.ndarray, score: np.ndarray, cutoff: float) -> None:
     ax.step(fpr, tpr, where="post", color=GOOD, linewidth=2)
     approved = np.asarray(score) >= cutoff
     point = (approved[np.asarray(y) == 0].mean(), approved[np.asarray(y) == 1].mean())
-    ax.plot(*point, "D", color="black", markersize=8, label=f"cut-off {cutoff:.2f}")
+    ax.plot(*point, "D", color="black", markersize=8)
+    ax.annotate(f"cut-off {cutoff:.2f}", point, (9, -12), textcoords="offset points", fontsize=10)
+    said = f"approved: {point[1]:.0%} of the good, {point[0]:.0%} of the bad"
+    values_at(ax, [point[0]], [point[1]], [said])
     roc_frame(ax)
 
 
@@ -111,27 +119,23 @@ def split_luck(ax: Axes, splits: pd.DataFrame, overall: pd.Series) -> None:
     ax.set(xlim=ends, ylim=ends, aspect="equal", xlabel=f"ROC-AUC of {a}", ylabel=f"of {b}")
 
 
-def differences(ax: Axes, pairs: pd.DataFrame, order: list[str]) -> None:
-    """What each model (row) gains over each other (column); framed and dark where it is real.
+def differences(ax: Axes, compared: pd.DataFrame, order: list[str]) -> None:
+    """What each model (row) gains over each other (column); bold and dark where it is real.
 
     Parameters
     ----------
-    pairs
+    compared
         From :func:`creditrisk.modelling.significance.compare_pairs`.
     order
         Names, best first.
     """
     place = {name: number for number, name in enumerate(order)}
-    for pair in pairs.itertuples():
+    for pair in compared.itertuples():
         real = pair.verdict == "better"
         look: dict[str, Any] = {"weight": "bold", "color": "white"} if real else {"color": QUIET}
-        x, y = place[pair.other] - 1, place[pair.model]
-        ax.add_patch(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, color=GOOD if real else "#f0f0f0"))
-        ax.text(x, y, f"{pair.gained:+.3f}", ha="center", va="center", fontsize=10, **look)
-    ax.set_yticks(range(len(order) - 1), order[:-1])
-    ax.set_xticks(range(len(order) - 1), order[1:], rotation=25, ha="right")
-    ax.set(xlim=(-0.5, len(order) - 1.5), ylim=(len(order) - 1.5, -0.5), xlabel="compared with")
-    ax.grid(visible=False)
+        look |= {"fill": GOOD if real else "#f0f0f0"}
+        square(ax, place[pair.model], place[pair.other] - 1, f"{pair.gained:+.3f}", **look)
+    pairs(ax, order, range(1, len(order)))
 
 
 def means(ax: Axes, names: Sequence[str], mean: pd.Series, spread: pd.Series, label: str) -> None:
@@ -146,54 +150,6 @@ def means(ax: Axes, names: Sequence[str], mean: pd.Series, spread: pd.Series, la
     ax.set(xlabel=label, ylim=(len(mean) - 0.5, -0.6))
 
 
-def cost_curve(ax: Axes, cutoffs: np.ndarray, costs: np.ndarray, chosen: float) -> None:
-    """Mean expected cost per applicant over the cut-off, and the central 80 % of the curves.
-
-    Parameters
-    ----------
-    costs
-        Shape (curves, cutoffs): one curve a bootstrap sample.
-    """
-    low, high = np.quantile(costs, [0.1, 0.9], axis=0)
-    mean = costs.mean(axis=0)
-    ax.fill_between(cutoffs, low, high, color=GOOD, alpha=0.18, linewidth=0)
-    ax.plot(cutoffs, mean, color=GOOD, linewidth=2)
-    ax.axvline(chosen, color="black", linestyle="--", linewidth=1.2)
-    ax.annotate(
-        f"cut-off {chosen:.2f}",
-        (chosen, ax.get_ylim()[1]),
-        (-6, -4),
-        ha="right",
-        va="top",
-        textcoords="offset points",
-        fontsize=10,
-    )
-    ax.set(
-        xlabel="cut-off on the probability of good risk", ylabel="cost per applicant", xlim=(0, 1)
-    )
-
-
-def decision_curves(ax: Axes, table: pd.DataFrame, chosen: float) -> None:
-    """Who is approved, and how many of those go bad, over the cut-off.
-
-    Parameters
-    ----------
-    table
-        From :func:`creditrisk.metrics.costs.decisions_by_cutoff`.
-    """
-    looks = {
-        "approved": (GOOD, "-", "approved"),
-        "bad_among_approved": (BAD, "--", "bad among them"),
-    }
-    for column, (colour, style, label) in looks.items():
-        ax.plot(table.index, table[column], color=colour, linestyle=style, linewidth=2, label=label)
-    ax.axvline(chosen, color="black", linestyle="--", linewidth=1.2)
-    ax.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="share of applicants")
-    ax.set_xlabel("cut-off on the probability of good risk")
-    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    ax.legend(frameon=False, loc="center left", fontsize=9.5)
-
-
 def calibration(ax: Axes, table: pd.DataFrame) -> None:
     """Observed against predicted share of good risks, with Wilson intervals.
 
@@ -203,53 +159,21 @@ def calibration(ax: Axes, table: pd.DataFrame) -> None:
         From :func:`creditrisk.metrics.calibration.calibration_table`.
     """
     spread = np.clip([table.observed - table.low, table.high - table.observed], 0, None)
-    ax.plot([0, 1], [0, 1], color=QUIET, linestyle=":", linewidth=1.2, label="ideal")
-    ax.errorbar(
-        table.predicted,
-        table.observed,
-        yerr=spread,
-        fmt="o",
-        color=GOOD,
-        capsize=3,
-        label="applicants in equal bins, 95 % interval",
-    )
+    ax.plot([0, 1], [0, 1], color=QUIET, linestyle=":", linewidth=1.2)
+    ax.annotate("ideal", (0.06, 0.06), (4, -8), textcoords="offset points", color=QUIET)
+    marks = (table.predicted, table.observed)
+    ax.errorbar(*marks, yerr=spread, fmt="o", color=GOOD, capsize=3)
+    said = [
+        f"predicted {bin.predicted:.0%}, observed {bin.observed:.0%}"
+        f" ({bin.low:.0%} to {bin.high:.0%})"
+        for bin in table.itertuples()
+    ]
+    values_at(ax, *marks, said)
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter(PercentFormatter(1, decimals=0))
     ax.set(xlim=(0, 1), ylim=(0, 1.02), aspect="equal")
-    ax.set(xlabel="predicted probability of good risk", ylabel="observed share of good risks")
-    ax.legend(frameon=False, loc="lower right", fontsize=9.5)
-
-
-def stability(ax: Axes, table: pd.DataFrame) -> None:
-    """One bar a column: its stability index; the mark is what chance alone would reach.
-
-    Parameters
-    ----------
-    table
-        Indexed by column, with psi and by_chance.
-    """
-    colours = [BAD if shifted else GOOD for shifted in table.psi > table.by_chance]
-    ax.barh(table.index, table.psi, color=colours, height=0.55)
-    ax.plot(
-        table.by_chance, range(len(table)), "|", color="black", markersize=16, markeredgewidth=2
-    )
-    ax.set_xlabel("population stability index; mark: 95 % of chance differences lie below")
-    ax.invert_yaxis()
-    ax.grid(axis="y", visible=False)
-
-
-def approval_rates(ax: Axes, groups: pd.DataFrame, overall: float) -> None:
-    """Approval rate of each group with its interval, against that of all applicants.
-
-    Parameters
-    ----------
-    groups
-        From :func:`creditrisk.validation.fairness.by_group`.
-    """
-    names = [f"{group}  (n = {n})" for group, n in groups.applicants.items()]
-    rates = groups.approved, groups.approved_low, groups.approved_high
-    intervals(ax, names, *rates, overall)
-    ax.set(xlabel="approval rate with 95 % interval; dashed: all applicants", xlim=(0, 1))
+    ax.set(xlabel="predicted probability of good risk, equal bins")
+    ax.set(ylabel="observed share, 95 % interval")
 
 
 def dependence(ax: Axes, table: pd.DataFrame, label: str, spaced: str = "linear") -> None:
@@ -260,7 +184,13 @@ def dependence(ax: Axes, table: pd.DataFrame, label: str, spaced: str = "linear"
     table
         From :func:`creditrisk.validation.inspection.dependence`.
     """
+
+    def said(values: Iterable[object]) -> list[str]:
+        rows = zip(values, table.probability, table.low, table.high, strict=True)
+        return [f"{value}: {mean:.0%} ({low:.0%} to {high:.0%})" for value, mean, low, high in rows]
+
     if table.value.dtype.kind == "i" and len(table) > 10:
+        values_at(ax, table.value, table.probability, said(table.value))
         ax.fill_between(table.value, table.low, table.high, color=GOOD, alpha=0.18, linewidth=0)
         ax.plot(table.value, table.probability, color=GOOD, linewidth=2)
         scale(ax, spaced)
@@ -269,6 +199,8 @@ def dependence(ax: Axes, table: pd.DataFrame, label: str, spaced: str = "linear"
         ax.vlines(place, table.low, table.high, color=GOOD, alpha=0.4, linewidth=6)
         ax.plot(place, table.probability, "D", color=GOOD)
         names = ["missing" if pd.isna(value) else str(value) for value in table.value]
-        ax.set_xticks(place, names, rotation=20 if len(names) > 4 else 0)
+        look: dict[str, Any] = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
+        ax.set_xticks(place, names, **look if len("".join(names)) > 16 else {})
+        values_at(ax, place, table.probability, said(names))
     ax.set(xlabel=label, ylim=(0, 1))
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))

@@ -3,7 +3,8 @@
 Good risks are blue and solid, bad risks orange and hatched or dashed, in every figure.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,17 @@ import seaborn as sns
 from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.pyplot import subplots
 from matplotlib.ticker import LogLocator, NullLocator, PercentFormatter, StrMethodFormatter
 
 from creditrisk.data.fields import Field
+from creditrisk.data.quantities import as_quantity
+from creditrisk.reports.drawings import BAD, GOOD, QUIET, values_at
 
-GOOD, BAD, QUIET = "#0173b2", "#de8f05", "#6b6b6b"
 HATCH = "///"
+LINE = 50  # letters of a measure that fit beside each other in a narrow figure
+MANY = 5_000  # marks: more are a picture within the drawing, which would be too large
 
 
 def use_house_style() -> None:
@@ -28,27 +33,48 @@ def use_house_style() -> None:
     sns.set_style("whitegrid", {"font.family": "DejaVu Sans", "axes.edgecolor": "#cccccc"})
     # a level or title is shown as it is spelt, also where it holds dollar signs
     rcParams["text.parse_math"] = False
+    rcParams["xaxis.labellocation"] = "right"  # it may be longer than a narrow axis
 
 
 def figure(height: float = 4.0, width: float = 7.4, **axes: Any) -> tuple[Figure, Any]:
     """An empty figure, in inches, of house width unless it is square; ``axes`` as in subplots."""
     fig, ax = subplots(figsize=(width, height), layout="constrained", **axes)
-    fig.get_layout_engine().set(w_pad=0.1, h_pad=0.06)
+    fig.get_layout_engine().set(w_pad=0.06, h_pad=0.06)
     return fig, ax
 
 
 def set_titles(ax: Axes, finding: str, measure: str) -> None:
     """Head a figure with what it shows, and under that what was measured."""
-    ax.set_title(f"{finding}\n", loc="left", fontsize=12.5, fontweight="bold", wrap=True)
-    ax.text(0, 1.02, measure, transform=ax.transAxes, fontsize=10, color=QUIET, va="bottom")
+    lines = wrap(measure, LINE)
+    look: dict[str, Any] = {"fontsize": 12.5, "fontweight": "bold", "wrap": True}
+    room = "\n" * len(lines)
+    title = ax.figure.suptitle(f"{finding}{room}", x=0, ha="left", **look)
+    below = ax.annotate(
+        "\n".join(lines), (0, 0), xycoords=title, fontsize=10, color=QUIET, va="bottom"
+    )
+    below.set_in_layout(False)
+
+
+def legend(ax: Axes, columns: int = 2) -> None:
+    """Name what is drawn above the data, never over them."""
+    ax.legend(
+        frameon=False,
+        loc="lower right",
+        bbox_to_anchor=(1, 1),
+        borderaxespad=0.1,
+        borderpad=0,
+        ncols=columns,
+        markerscale=1.6,
+        fontsize=10,
+    )
 
 
 def scale(ax: Axes, x: str, y: str = "linear") -> None:
-    """Set "linear" or "log" scales; a log scale is marked in plain numbers, 1, 2 and 5 a decade."""
+    """Set "linear" or "log" scales; a log scale is marked in plain numbers, 1 and 3 a decade."""
     for axis, kind in ((ax.xaxis, x), (ax.yaxis, y)):
         if kind == "log":  # a linear one may have marks of its own, which setting it would undo
             ax.set(**{f"{axis.axis_name}scale": kind})
-            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_locator(LogLocator(subs=(1, 3)))
             axis.set_minor_locator(NullLocator())
             axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
 
@@ -56,7 +82,7 @@ def scale(ax: Axes, x: str, y: str = "linear") -> None:
 def class_balance(ax: Axes, good: int, bad: int) -> None:
     """Two bars: the applicants of each class, with their share."""
     bars = ax.barh(["good", "bad"], [good, bad], color=[GOOD, BAD], height=0.6)
-    bars[1].set_hatch(HATCH)
+    bars[1].set(hatch=HATCH, hatchcolor="white")
     labels = [f"{count} ({count / (good + bad):.0%})" for count in (good, bad)]
     ax.bar_label(bars, labels, padding=5)
     ax.set(xlabel="applicants", xlim=(0, 1.18 * max(good, bad)))
@@ -82,10 +108,10 @@ def bad_rates(ax: Axes, table: pd.DataFrame, overall: float) -> None:
     table
         From :func:`creditrisk.metrics.weight_of_evidence.risk_by_level`.
     """
-    names = [f"{level}  (n = {n})" for level, n in table.applicants.items()]
-    intervals(ax, names, table.bad_rate, table.low, table.high, overall, BAD)
+    names = [f"{level} (n = {n})" for level, n in table.applicants.items()]
+    intervals(ax, names, table.bad_rate, table.low, table.high, overall, BAD, "{:.1%}")
     ax.set_xlim(0, max(0.6, 1.05 * table.high.max()))
-    ax.set_xlabel("bad rate with 95 % interval; dashed: all applicants")
+    ax.set_xlabel("bad rate, 95 % interval; dashed: overall")
     ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
 
 
@@ -97,6 +123,7 @@ def intervals(
     high: pd.Series,
     reference: float,
     colour: str = GOOD,
+    form: str = "{:.3f}",
 ) -> None:
     """One mark a row with its interval, against a dashed line."""
     place = np.arange(len(names))
@@ -104,6 +131,11 @@ def intervals(
     spread = np.clip([np.asarray(middle) - low, high - np.asarray(middle)], 0, None)
     ax.axvline(reference, color=QUIET, linestyle="--", linewidth=1.2, zorder=1)
     ax.errorbar(middle, place, xerr=spread, fmt="D", color=colour, capsize=3, markersize=6)
+    said = [
+        f"{name}: " + "{} ({} to {})".format(*map(form.format, row))
+        for name, *row in zip(names, middle, low, high, strict=True)
+    ]
+    values_at(ax, middle, place, said)
     ax.set_yticks(place, names)
     ax.set_ylim(len(names) - 0.5, -0.5)
 
@@ -117,17 +149,18 @@ def quantity(ax: Axes, field: Field, values: pd.Series, y: pd.Series) -> None:
         Shape (n,): one raw column and the outcomes, 1 = good and 0 = bad.
     """
     spaced = np.geomspace if field.scale == "log" else np.linspace
-    bins = list(spaced(values.min(), values.max(), 19))
+    numbers = as_quantity(values, field)
+    bins = list(spaced(numbers.min(), numbers.max(), 19)) if numbers.nunique() > 1 else 1
     for value, name, colour, style in ((1, "good", GOOD, "-"), (0, "bad", BAD, "--")):
-        chosen = values[y == value]
-        weights = np.full(len(chosen), 1 / len(chosen))
+        chosen = numbers[(y == value) & numbers.notna()]
+        weights = np.full(len(chosen), 1 / max(1, len(chosen)))
         look: dict[str, Any] = {"color": colour, "linestyle": style, "linewidth": 2}
         ax.hist(chosen, bins, weights=weights, histtype="step", label=f"{name} risk", **look)
         ax.hist(chosen, bins, weights=weights, color=colour, alpha=0.12)
-    ax.yaxis.set_major_formatter(PercentFormatter(1))
+    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     ax.set(xlabel=axis_label(field), ylabel="share of the class")
     scale(ax, field.scale)
-    ax.legend(frameon=False, loc="upper right")
+    legend(ax)
 
 
 def axis_label(field: Field) -> str:
@@ -139,10 +172,12 @@ def ranking(ax: Axes, strength: pd.Series, thresholds: dict[str, float], label: 
     """One bar a variable, the strongest on top, with named thresholds as dotted lines."""
     bars = ax.barh(strength.index, strength, color=GOOD, height=0.6)
     ax.bar_label(bars, [f"{value:.2f}" for value in strength], padding=4)
-    for name, value in thresholds.items():
-        ax.axvline(value, color=QUIET, linestyle=":", linewidth=1.4)
-        ax.text(value, -0.75, f" {name}", color=QUIET, fontsize=9, ha="left", va="center")
-    ax.set(xlabel=label, xlim=(0, 1.12 * strength.max()), ylim=(len(strength) - 0.5, -1.1))
+    top = -0.8 - 0.5 * len(thresholds)  # one line a name, since they may lie close
+    for number, (name, value) in enumerate(thresholds.items()):
+        height = top + 0.4 + 0.5 * number
+        ax.vlines(value, height, len(strength) - 0.5, color=QUIET, linestyle=":", linewidth=1.4)
+        ax.text(value, height, f" {name}", color=QUIET, fontsize=9, ha="left", va="center")
+    ax.set(xlabel=label, xlim=(0, 1.15 * strength.max()), ylim=(len(strength) - 0.5, top))
     ax.grid(axis="y", visible=False)
 
 
@@ -152,32 +187,50 @@ def two_quantities(
     """Two quantities of the applications against each other, one mark an applicant."""
     for value, name, colour, mark in ((1, "good", GOOD, "o"), (0, "bad", BAD, "^")):
         chosen = applications[good == value]
-        look: dict[str, Any] = {"s": 16, "marker": mark, "color": colour, "alpha": 0.55}
-        ax.scatter(chosen[x.name], chosen[y.name], linewidths=0, label=f"{name} risk", **look)
+        look: dict[str, Any] = {"markersize": 4, "markeredgewidth": 0, "alpha": 0.55}
+        look |= {"color": colour, "rasterized": len(chosen) > MANY, "label": f"{name} risk"}
+        ax.plot(chosen[x.name], chosen[y.name], mark, **look)
     scale(ax, x.scale, y.scale)
     ax.set(xlabel=axis_label(x), ylabel=axis_label(y))
-    ax.legend(frameon=False, loc="lower right")
+    legend(ax)
 
 
-def matrix(ax: Axes, values: pd.DataFrame, label: str) -> None:
-    """A symmetric table of associations from 0 to 1 as a heat map, lower half only."""
-    upper = np.triu(np.ones(values.shape, dtype=bool))
-    shown = values.mask(upper).iloc[1:, :-1]
-    sns.heatmap(
-        shown,
-        ax=ax,
-        vmin=0,
-        vmax=1,
-        cmap="Blues",
-        annot=True,
-        fmt=".2f",
-        linewidths=1,
-        annot_kws={"size": 10},
-        cbar_kws={"label": label},
-    )
-    ax.tick_params(axis="x", rotation=30)
-    ax.tick_params(axis="y", rotation=0)
-    ax.set_xticklabels(ax.get_xticklabels(), ha="right")
+def matrix(ax: Axes, values: pd.DataFrame) -> None:
+    """A symmetric table of associations from 0 to 1, each pair once: the darker, the stronger.
+
+    Parameters
+    ----------
+    values
+        Shape (n, n), rows and columns by the same names.
+    """
+    cells = [
+        (row, column, f"{values.iloc[row, column]:.2f}", values.iloc[row, column])
+        for row in range(len(values))
+        for column in range(row)
+    ]
+    for row, column, text, strength in cells:
+        square(ax, row, column, text, alpha=0.06 + 0.5 * strength)
+    pairs(ax, values.index, range(len(values) - 1))
+
+
+def square(
+    ax: Axes, row: int, place: float, text: str, fill: str = GOOD, alpha: float = 1, **look: Any
+) -> None:
+    """A cell of a table of pairs with its text."""
+    box = Rectangle((place - 0.48, row - 0.12), 0.96, 0.56, color=fill, alpha=alpha, linewidth=0)
+    ax.add_patch(box)
+    ax.text(place, row + 0.16, text, ha="center", va="center", fontsize=10, **look)
+
+
+def pairs(ax: Axes, names: Iterable[str], columns: Sequence[int]) -> None:
+    """Names of a table of pairs: each above its row and by its number above its column."""
+    for number, name in enumerate(names, 1):
+        ax.text(-0.46, number - 1.15, f"{number}  {name}", va="bottom", fontsize=10.5)
+    ax.set_xticks(range(len(columns)), [str(column + 1) for column in columns])
+    ax.tick_params(axis="x", top=False, bottom=False, labeltop=True, labelbottom=False)
+    ax.set_yticks([])
+    ax.set(xlim=(-0.5, len(columns) - 0.5), ylim=(number - 0.5, -0.7))
+    ax.spines[:].set_visible(False)
     ax.grid(visible=False)
 
 
@@ -190,4 +243,4 @@ def two_samples(ax: Axes, shares: pd.DataFrame, label: str) -> None:
     ax.set_yticks(place, shares.index)
     ax.set(xlabel=label, ylim=(len(shares) - 0.5, -0.5))
     ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    ax.legend(frameon=False, loc="lower right")
+    legend(ax)

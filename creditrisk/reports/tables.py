@@ -25,7 +25,7 @@ def data_dictionary(contract: Contract) -> Styler:
     return styled_table(pd.DataFrame(columns)).set_properties(None, **wrapped)
 
 
-def comparison(results: pd.DataFrame, fit_seconds: Mapping[str, float]) -> pd.DataFrame:
+def comparison(results: pd.DataFrame, fit_seconds: Mapping[str, float]) -> Styler:
     """The models and their measures to three digits, with errors only if there are any.
 
     Parameters
@@ -35,10 +35,10 @@ def comparison(results: pd.DataFrame, fit_seconds: Mapping[str, float]) -> pd.Da
     fit_seconds
         Mean seconds of one fit, by model.
     """
-    table = results.set_index("model")
-    shown = table[[*MEASURES]].round(3)
-    shown["fit, s"] = pd.Series(fit_seconds).round(2)
-    return shown.join(table.error) if table.error.any() else shown
+    shown = results[["model", *MEASURES]].assign(fit_seconds=results.model.map(dict(fit_seconds)))
+    if results.error.any():
+        shown["error"] = results.error
+    return styled_table(shown, empty="").set_properties(["model"], **ONE_LINE)
 
 
 def champion_pairs(pairs: pd.DataFrame) -> Styler:
@@ -105,16 +105,18 @@ def segments(found: pd.DataFrame) -> Styler:
         "applicants": found.applicants.array,
         "bad": found.bad.array,
         "ROC-AUC": [auc or note for auc, note in zip(ranked, found.note, strict=True)],
-        "predicted good": found.predicted.array,
+        "predicted": found.predicted.array,
         "observed": found.observed.array,
     }
-    return styled_table(pd.DataFrame(columns), precision=2).set_properties(None, **ONE_LINE)
+    return styled_table(pd.DataFrame(columns)).set_properties(None, **ONE_LINE)
 
 
 def gate(rules: pd.DataFrame) -> Styler:
     """The rules of the promotion gate, ``rules`` by ``gate.table``; long texts are wrapped."""
     wrapped = {"text-align": "left", "white-space": "normal"}
-    return styled_table(rules).set_properties(None, **wrapped)
+    signs = {"passed": "✓", "warning": "!", "stop": "✕"}
+    marked = [f"{signs.get(verdict, '')} {verdict}".strip() for verdict in rules.verdict]
+    return styled_table(rules.assign(verdict=marked)).set_properties(None, **wrapped)
 
 
 def fairness(groups: pd.DataFrame) -> Styler:
@@ -131,13 +133,24 @@ def fairness(groups: pd.DataFrame) -> Styler:
 
     columns = {
         "group": groups.index.get_level_values(1),
-        "applicants": groups.applicants.array,
+        "in all": groups.applicants.array,
         "bad": groups.bad.array,
         "approved": between("approved", "{:.0%}"),
         "good approved": between("tpr", "{:.0%}"),
         "bad approved": between("fpr", "{:.0%}"),
         "ROC-AUC": between("roc_auc", "{:.2f}"),
-        "predicted good": groups.predicted.array,
-        "observed": between("observed", "{:.2f}"),
+        "predicted": groups.predicted.array,
+        "observed good": between("observed", "{:.0%}"),
     }
-    return styled_table(pd.DataFrame(columns), precision=2).set_properties(None, **ONE_LINE)
+    return styled_table(pd.DataFrame(columns)).set_properties(["group"], **ONE_LINE)
+
+
+def rows(frame: pd.DataFrame, index: str = "") -> Styler:
+    """A frame as it is, its index as the first column, named so; a gap is "missing"."""
+    named = frame.rename_axis(index).reset_index() if index else frame
+    return styled_table(named.rename(columns=str))
+
+
+def by_level(risk: pd.DataFrame, title: str) -> Styler:
+    """Bad rate and evidence of each level, ``risk`` by ``weight_of_evidence.risk_by_level``."""
+    return rows(risk[["applicants", "bad_rate", "woe", "iv"]], title)

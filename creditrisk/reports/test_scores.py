@@ -1,6 +1,7 @@
 """The scores of the test set as a file, with the outcomes and what made each score."""
 
 import csv
+import math
 from pathlib import Path
 
 import numpy as np
@@ -29,16 +30,16 @@ def write_scores(
     effects
         Shape (n, fields), each field's share in the log-odds' difference to the usual applicant,
         from :meth:`creditrisk.scoring.scorer.Scorer.effects`; None, if nothing is usual, leaves the
-        cells empty.
+        cells empty, and so does NaN.
     """
     names = [field.name for field in contract.fields]
-    (bad,) = set(contract.target.levels or ()) - {contract.positive}
     table = applications[names].astype(object).where(applications[names].notna(), "")
-    table[contract.target.name] = np.where(np.asarray(y) == 1, contract.positive, bad)
+    table[contract.target.name] = np.where(np.asarray(y) == 1, contract.positive, contract.bad[0])
     table[SCORE] = [repr(each) for each in np.asarray(score, dtype=float).tolist()]
-    shares = np.full((len(table), len(names)), "", dtype=object) if effects is None else effects
+    shares = np.full((len(table), len(names)), np.nan) if effects is None else effects
     for number, name in enumerate(names):
-        table[EFFECT + name] = [str(each) for each in shares[:, number].tolist()]
+        given = shares[:, number].tolist()
+        table[EFFECT + name] = ["" if math.isnan(each) else str(each) for each in given]
     table.to_csv(path, index=False, lineterminator="\n", quoting=csv.QUOTE_MINIMAL)
 
 

@@ -4,7 +4,8 @@ An application is compared with a reference application, made of the usual value
 the model approves and who paid. The fields in which the two differ share the difference of their
 scores by Shapley's rule: a field gets the mean of what it changes, over all orders in which the
 fields could change from the reference's value to the applicant's. From a model's tables all
-mixtures of the two are scored in a few milliseconds, so nothing is estimated.
+mixtures of the two are scored in a few milliseconds, so nothing is estimated. Of a model whose
+log-odds are a sum over the fields, the shares are just the differences of its terms.
 
 The score is the log-odds of a good risk, on which a linear model's contributions are just the
 differences of its weights, and in which an effect means as much near the cut-off as far from it.
@@ -119,7 +120,7 @@ def find_reasons(
     codes: np.ndarray,
     typical: np.ndarray,
     domain: Domain,
-    many: Many,
+    effects: np.ndarray,
     blank: np.ndarray | None = None,
 ) -> tuple[Reason, ...]:
     """Up to four reasons why an application scores lower than the reference, strongest first.
@@ -133,6 +134,8 @@ def find_reasons(
     ----------
     codes, typical
         The application and the reference, shape (fields,).
+    effects
+        Contributions and gains, shape (2, fields), as :func:`field_effects` gives them.
     blank
         Shape (fields,), which values were not given, whatever they were scored as; by default none.
 
@@ -140,7 +143,7 @@ def find_reasons(
     -------
     tuple of Reason
     """
-    found, gains = field_effects(codes, typical, many)
+    found, gains = effects
     lowers = (found < -LEAST) & (gains > LEAST)
     lowers &= [not field.protected for field in domain.contract.fields]
     lowers &= [_stated(domain, number, code) is not None for number, code in enumerate(typical)]

@@ -13,7 +13,7 @@ from creditrisk.data.domain import Domain
 from creditrisk.data.fields import Value
 from creditrisk.data.frame_codes import frame_codes
 from creditrisk.data.record_checks import InvalidRecords, RecordProblem, record_problems
-from creditrisk.scoring.lookup_tables import LookupTables
+from creditrisk.scoring.lookup_tables import LookupTables, additive
 from creditrisk.scoring.reasons import Reason, field_effects, find_reasons
 from creditrisk.scoring.worst_case import Assumed, assumed, blanks, worst_case, worst_fields
 
@@ -64,6 +64,16 @@ class Scorer:
     def fast(self) -> bool:
         """Whether the tables answer, and not the pipeline."""
         return self.tables is not None
+
+    @property
+    def about(self) -> Json:
+        """The model as the logs name it."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "alias": self.alias,
+            "sha256": self.sha256,
+        }
 
     def score(
         self, applications: list[Json] | Json | pd.DataFrame, reasons: bool = False
@@ -153,11 +163,11 @@ class Scorer:
         NoReasons
             As :meth:`score`.
         """
-        typical = self._typical()
+        typical, found = self._typical(), self._effects(codes)
         blank = np.zeros(np.shape(codes), bool) if blank is None else blank
         return [
-            find_reasons(each, typical, self.domain, self._many, left_out)
-            for each, left_out in zip(codes, blank)
+            find_reasons(each, typical, self.domain, of_each, left_out)
+            for each, of_each, left_out in zip(codes, found, blank)
         ]
 
     def effects(self, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -173,10 +183,27 @@ class Scorer:
         InvalidRecords, NoReasons
             As :meth:`score`.
         """
-        typical, rows = self._typical(), frame_codes(frame, self._source)
-        found = [field_effects(codes, typical, self._many) for codes in rows]
-        both = np.array(found).reshape(-1, 2, rows.shape[1])
+        both = self._effects(frame_codes(frame, self._source))
         return both[:, 0], both[:, 1]
+
+    @property
+    def additive(self) -> bool:
+        """Whether the log-odds are a sum over the fields, whose shares are then known at once."""
+        return additive(self.tables) is not None
+
+    def _effects(self, codes: np.ndarray) -> np.ndarray:
+        """Contributions and gains, (n, 2, fields), of applications given by codes (n, fields)."""
+        typical, codes = self._typical(), np.asarray(codes)
+        regression = additive(self.tables)
+        if regression is None:
+            found = [field_effects(each, typical, self._many) for each in codes]
+            return np.array(found).reshape(-1, 2, codes.shape[1])
+        rows = np.vstack([typical, codes])
+        shares = np.column_stack(
+            [regression.shares(number, column) for number, column in enumerate(rows.T)]
+        )
+        contributions = shares[1:] - shares[0]
+        return np.stack([contributions, 0.0 - contributions], axis=1)
 
     @cached_property
     def _source(self) -> Domain:

@@ -25,8 +25,6 @@ from prometheus_client import (
 )
 
 from creditrisk.data.examples import applications
-from creditrisk.pages.style import house_style
-from creditrisk.serving.decision_log import DecisionLog
 from creditrisk.serving.model_reload import Served
 from creditrisk.serving.openapi import document
 from creditrisk.serving.predict import (
@@ -38,10 +36,11 @@ from creditrisk.serving.predict import (
     Predict,
     Refused,
     answers,
-    describe,
     encode,
     problem,
 )
+from creditrisk.serving.recording import Recorder
+from page_style.style import house_style
 
 log = logging.getLogger("creditrisk")
 
@@ -70,7 +69,7 @@ def create_app(
     served: Served,
     *,
     hosts: tuple[str, ...] = LOCAL,
-    decision_log: DecisionLog | None = None,
+    recorder: Recorder | None = None,
     token: str | None = None,
     log_request: Callable[[dict[str, Any]], None] | None = None,
 ) -> Flask:
@@ -81,8 +80,8 @@ def create_app(
     hosts
         Names under which the server may be addressed. A page of somebody else's, whose name was
         made to point here, is not served.
-    decision_log
-        Where each decision is recorded before it is answered.
+    recorder
+        Records each decision before it is answered, and scores the model in the shadow.
     token
         If given, decisions and metrics need it as a bearer token.
     log_request
@@ -99,7 +98,7 @@ def create_app(
             # A wrong path is answered like a right one: nobody learns without the token.
             _check_token(environ.get("HTTP_AUTHORIZATION", ""), wanted)
 
-    predict = Predict(served, check_access, decision_log)
+    predict = Predict(served, check_access, recorder)
     pages = app.wsgi_app
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -128,7 +127,7 @@ def create_app(
 
     @app.get("/ready")
     def ready() -> Response:
-        state = _state(served, decision_log)
+        state = _state(served, recorder)
         return _json(state, 200 if state["status"] == "ready" else 503)
 
     @app.get("/metrics", endpoint="metrics")
@@ -187,13 +186,13 @@ def _check_token(sent: str, wanted: bytes) -> None:
         )
 
 
-def _state(served: Served, decision_log: DecisionLog | None) -> dict[str, Any]:
+def _state(served: Served, recorder: Recorder | None) -> dict[str, Any]:
     """What ``/ready`` answers: which model decides, and which newer one was refused."""
     scorer, refused = served.scorer, served.refused
-    broken = decision_log.broken if decision_log else None
+    broken = recorder.decisions.broken if recorder else None
     state: dict[str, Any] = {
         "status": "decisions cannot be recorded" if broken else "ready",
-        "model": describe(scorer) | {"sha256": scorer.sha256},
+        "model": scorer.about,
         "cutoff": scorer.cutoff,
         "fast": scorer.fast,
         "source": served.use.source,
@@ -201,9 +200,11 @@ def _state(served: Served, decision_log: DecisionLog | None) -> dict[str, Any]:
         "why": served.use.why,
         "refused_swap": {"time": refused.time, "reason": refused.reason} if refused else None,
     }
-    if decision_log is not None:
-        head = decision_log.head
+    if recorder is not None:
+        head = recorder.decisions.head
         state["decision_log"] = {"decisions": head.number, "sha256": head.sha256}
+        if recorder.shadow is not None:
+            state["shadow"] = recorder.shadow.scorer.about
     return state
 
 

@@ -4,11 +4,12 @@ import csv
 import http.client
 import io
 import json
+import math
 import os
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from urllib.parse import urlsplit
 from creditrisk.data.contract import Contract, Json
 from creditrisk.data.descriptor import parse_contract, read_contract
 from creditrisk.data.examples import applications
+from creditrisk.data.fields import Field
 
 BATCH = 500  # applications in one request
 REASONED = 100  # in one that asks for reasons
@@ -212,27 +214,30 @@ def find_contract(path: str | None) -> Contract:
 
 
 def _csv_records(text: str, path: str, contract: Contract) -> list[Json]:
-    """Rows as applications; row numbers and outcomes, which the raw file has, are left out."""
-    header, *rows = [row for row in csv.reader(io.StringIO(text)) if row] or [[]]
+    """Rows as applications; whatever else the raw file has, as row numbers, is left out."""
+    table = csv.reader(
+        io.StringIO(text),
+        delimiter=contract.delimiter,
+        quotechar=contract.quote_char,
+        skipinitialspace=contract.skip_initial_space,
+    )
+    header, *rows = [row for row in table if row] or [[]]
     header = [name.strip() for name in header]
     if len(set(header)) < len(header):
         raise Unreadable(f"{path}: a column stands in the header twice")
     if not rows:
         raise Unreadable(f"{path}: holds no applications")
-    integers = {field.name for field in contract.fields if field.type == "integer"}
-    left_out = {contract.row_number, contract.target.name}
-    records = []
     for number, row in enumerate(rows, 1):
         if len(row) != len(header):
             raise Unreadable(f"{path}: row {number} has {len(row)} cells, the header {len(header)}")
-        records.append(
-            {
-                name: _cell(cell, name in integers, contract.missing_values)
-                for name, cell in zip(header, row)
-                if name not in left_out
-            }
-        )
-    return records
+    others = {field.name for field in (*contract.others, contract.target)}
+    fields = {field.name: field for field in contract.fields}
+    columns = {
+        name: _values(cells, fields[name], contract) if name in fields else cells
+        for name, cells in zip(header, zip(*rows))
+        if name not in others and name != contract.row_number
+    }
+    return [{name: cells[row] for name, cells in columns.items()} for row in range(len(rows))]
 
 
 def _labelled(records: list[Any], contract: Contract) -> list[Any]:
@@ -246,13 +251,29 @@ def _labelled(records: list[Any], contract: Contract) -> list[Any]:
     ]
 
 
-def _cell(cell: str, integer: bool, missing: tuple[str, ...]) -> object:
-    cell = cell.strip()
-    if cell == "" or cell in missing:
-        return None
-    if integer and cell.removeprefix("-").isascii() and cell.removeprefix("-").isdigit():
-        return int(cell)
-    return cell  # as it is: the server has the words for what it should have been
+def _values(texts: Sequence[str], field: Field, contract: Contract) -> list[object]:
+    """A column's cells as JSON has their values.
+
+    A cell that is not allowed stays as it is: the server has the words for what it should be.
+    """
+    import pyarrow as pa  # like pandas, which cells need, not for applications in JSON
+
+    from creditrisk.data.cells import read_cells
+    from creditrisk.data.notation.values import BLANK, FINE
+
+    cells = read_cells(pa.array(texts), field, contract.missing_values, of_applicant=True)
+    values: list[object] = []
+    for text, value, fault in zip(texts, cells.values.tolist(), cells.faults.tolist()):
+        missing = isinstance(value, float) and math.isnan(value)
+        if fault == BLANK or (missing and fault == FINE):  # a blank, or the label for one
+            values.append(text if text == field.missing_label else None)
+        elif fault != FINE:
+            values.append(text)
+        elif field.is_dated:
+            values.append(field.shown(value))
+        else:
+            values.append(int(value) if field.type == "integer" else value)
+    return values
 
 
 def _complete(decisions: list[Json]) -> list[Json]:

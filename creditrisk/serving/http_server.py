@@ -31,9 +31,9 @@ from waitress.server import BaseWSGIServer
 from creditrisk.scoring.sources.production import Home
 from creditrisk.serving.app import LOCAL, create_app, token_from_environment
 from creditrisk.serving.connections import SENT_AT_ONCE, Channel, SameThread
-from creditrisk.serving.decision_log import open_log
 from creditrisk.serving.model_reload import Served, log_standing, serve_from, watch
 from creditrisk.serving.predict import MAX_BODY
+from creditrisk.serving.recording import open_recorder
 
 log = logging.getLogger("creditrisk")
 
@@ -56,6 +56,7 @@ def serve(
     home: Home | None = None,
     hosts: tuple[str, ...] = (),
     decision_log: str | None = None,
+    shadow: str | None = None,
     watch_seconds: float = 3.0,
 ) -> None:
     """Serve decisions until stopped by SIGTERM or SIGINT; SIGHUP loads the model anew.
@@ -68,6 +69,11 @@ def serve(
         The data set of which that is meant.
     hosts
         Further names under which the server may be addressed, beside the local ones.
+    decision_log
+        Where decisions are recorded before they are answered; refused requests beside it.
+    shadow
+        Folder or registry URI of a model that is scored on the same applications and never
+        decides; its probabilities are in the decision log only.
     watch_seconds
         How often to look for a newer model.
 
@@ -77,24 +83,25 @@ def serve(
         If there is no model to serve, the log cannot be written, or the port is taken.
     """
     _log_lines()
-    book = open_log(decision_log) if decision_log else None
+    beside = serve_from(shadow) if shadow else None
+    recorder = open_recorder(decision_log, beside) if decision_log else None
     served = serve_from(source, home)
-    if book and book.torn:
-        log.warning(
-            "unfinished decision cut off", extra={"log": str(book.path), "bytes": book.torn}
-        )
+    if recorder and (torn := recorder.decisions.torn):
+        log.warning("unfinished decision cut off", extra={"log": decision_log, "bytes": torn})
     token = token_from_environment()
     app = create_app(
-        served, hosts=LOCAL + hosts, decision_log=book, token=token, log_request=_log_request
+        served, hosts=LOCAL + hosts, recorder=recorder, token=token, log_request=_log_request
     )
     sockets: dict[int, Any] = {}
-    listeners = _listeners(app, sockets, host, port, LOGGING_THREADS if book else 1)
+    listeners = _listeners(app, sockets, host, port, LOGGING_THREADS if recorder else 1)
     stopping, same_thread = threading.Event(), SameThread()
     _on_signals(served, stopping, listeners[0].pull_trigger)
-    for listener in listeners if not book else ():
+    for listener in listeners if not recorder else ():
         listener.task_dispatcher = same_thread
         listener.pull_trigger = lambda: None  # nobody to wake: it is the same thread
     watch(served, watch_seconds)
+    if beside:
+        watch(beside, watch_seconds)
     log_standing(served.use)
     _announce(listeners, served, host, token)
     gc.freeze()  # what has been loaded stays: no need to look through it again and again
@@ -112,8 +119,8 @@ def serve(
             for channel in _channels(listeners):
                 channel.close_if_overdue(now, REQUEST_SECONDS)
     _drain(listeners, turn)
-    if book:
-        book.close()
+    if recorder:
+        recorder.close()
     log.info("stopped")
 
 

@@ -111,7 +111,13 @@ def _predict(
                 "schema": {"type": "boolean", "default": False},
                 "description": "Whether to give reasons; a model saved without a reference "
                 "application has none.",
-            }
+            },
+            {
+                "name": "X-Caller-ID",
+                "in": "header",
+                "schema": {"type": "string", "pattern": "^[!-~]([ -~]{0,98}[!-~])?$"},
+                "description": "The caller's own id of the request, kept in the decision log.",
+            },
         ],
         "requestBody": {
             "required": True,

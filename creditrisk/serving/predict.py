@@ -11,7 +11,6 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs
@@ -21,9 +20,10 @@ from flask import Response
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from creditrisk.data.record_checks import InvalidRecords
+from creditrisk.records.chain import LogError
 from creditrisk.scoring.scorer import Decision, NoReasons, Scorer
-from creditrisk.serving.decision_log import DecisionLog, LogError, entry
 from creditrisk.serving.model_reload import Served
+from creditrisk.serving.recording import Recorder, reasons_of
 from creditrisk.serving.strict_json import NoJson, parse
 
 log = logging.getLogger("creditrisk")
@@ -35,8 +35,8 @@ MAX_REASONED = 100  # in one request for reasons, each of which takes some hundr
 #: Where the WSGI environment holds the :class:`Exchange`.
 EXCHANGE = "creditrisk.exchange"
 
-#: The members of an answer that the decision log records.
-LOGGED = ("prediction", "decision", "probability", "cutoff", "assumed", "reasons")
+#: The header by which callers give a request their own id, and the most characters of it.
+CALLER_ID, MAX_CALLER_ID = "X-Caller-ID", 100
 
 encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
@@ -69,7 +69,7 @@ class Predict:
 
     served: Served
     check_access: Callable[[WSGIEnvironment, str], None]
-    decision_log: DecisionLog | None = None
+    recorder: Recorder | None = None
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         try:
@@ -78,7 +78,11 @@ class Predict:
                 raise MethodNotAllowed(["POST"])
             exchange: Exchange = environ[EXCHANGE]
             exchange.method, exchange.route = "POST", "/predict"
-            body = self._answer(environ, exchange).encode()
+            try:
+                body = self._answer(environ, exchange).encode()
+            except Refused as refused:
+                self._record_refusal(exchange, refused)
+                raise
         except Exception as error:  # noqa: BLE001  # answered as a problem, whatever it is
             return problem(error, environ)(environ, start_response)
         headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
@@ -89,15 +93,37 @@ class Predict:
         """The decisions as JSON: an object for an object, a list for a list."""
         scorer = self.served.scorer  # the same for the whole request, whatever is swapped meanwhile
         reasons = _wants_reasons(environ.get("QUERY_STRING", ""))
+        caller_id = _caller_id(environ)
         sent = _content(environ, MAX_REASONED if reasons else MAX_RECORDS)
         records = sent if isinstance(sent, list) else [sent]
         decisions = _decide(scorer, records, reasons)
         answered = answers(scorer, decisions, exchange.id, several=records is sent)
-        if self.decision_log is not None:
-            _record(self.decision_log, scorer, records, answered)
+        if self.recorder is not None:
+            self._record(self.recorder, scorer, records, answered, caller_id)
         exchange.approved = sum(decision.prediction for decision in decisions)
         exchange.declined = len(decisions) - exchange.approved
         return encode(answered if records is sent else answered[0])
+
+    def _record(
+        self,
+        recorder: Recorder,
+        scorer: Scorer,
+        records: list[Any],
+        answered: list[dict[str, Any]],
+        caller_id: str | None,
+    ) -> None:
+        try:
+            recorder.decided(scorer, records, answered, caller_id)
+        except LogError as error:
+            log.error("decision log", extra={"id": answered[0]["request_id"], "reason": str(error)})
+            raise Refused(503, "Nothing was decided: decisions cannot be recorded now.") from None
+
+    def _record_refusal(self, exchange: Exchange, refused: Refused) -> None:
+        if self.recorder is None or refused.status >= 500:
+            return
+        known = [field.name for field in self.served.scorer.contract.fields]
+        problems: Any = refused.more.get("problems", [])
+        self.recorder.refused(exchange.id, reasons_of(refused.status, problems, known))
 
 
 def problem(error: Exception, environ: WSGIEnvironment) -> Response:
@@ -151,6 +177,24 @@ def _wants_reasons(query: str) -> bool:
     if sent not in ("true", "false"):
         raise Refused(422, "The query's reasons is true or false.")
     return sent == "true"
+
+
+def _caller_id(environ: WSGIEnvironment) -> str | None:
+    """The caller's own id of the request, None if none was given.
+
+    Raises
+    ------
+    Refused
+        If it is no short text of one line.
+    """
+    sent: str | None = environ.get(f"HTTP_{CALLER_ID.upper().replace('-', '_')}")
+    if sent is not None and not (
+        0 < len(sent) <= MAX_CALLER_ID and sent.isascii() and sent.isprintable()
+    ):
+        raise Refused(
+            422, f"{CALLER_ID} is 1 to {MAX_CALLER_ID} printable ASCII characters, or is not sent."
+        )
+    return sent
 
 
 def _content(environ: WSGIEnvironment, most: int) -> object:
@@ -228,26 +272,3 @@ def answers(
         if decision.reasons is not None:
             answer["reasons"] = [asdict(reason) for reason in decision.reasons]
     return answered
-
-
-def _record(
-    decision_log: DecisionLog, scorer: Scorer, records: list[Any], answers: list[dict[str, Any]]
-) -> None:
-    """Write decisions to the log before they are answered.
-
-    Raises
-    ------
-    Refused
-        If that fails; then they have not been made.
-    """
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    model = describe(scorer) | {"sha256": scorer.sha256}
-    lines = [
-        entry(answer["id"], now, model, record, {k: answer[k] for k in LOGGED if k in answer})
-        for record, answer in zip(records, answers, strict=True)
-    ]
-    try:
-        decision_log.append(lines)
-    except LogError as error:
-        log.error("decision log", extra={"id": answers[0]["request_id"], "reason": str(error)})
-        raise Refused(503, "Nothing was decided: decisions cannot be recorded now.") from None

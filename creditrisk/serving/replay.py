@@ -1,7 +1,6 @@
-"""A decision log checked: breaks of its chain, and decisions made again by their own model."""
+"""A logged decision made again by its own model."""
 
 import json
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +8,9 @@ from pathlib import Path
 from creditrisk.data.contract import Json
 from creditrisk.data.missing_values import LEVEL, REFUSE
 from creditrisk.data.record_checks import InvalidRecords
+from creditrisk.records.verification import find
 from creditrisk.scoring.scorer import ModelRefused
 from creditrisk.scoring.sources.loading import load_scorer
-from creditrisk.serving.decision_log import Head, LogError, head_path, read_head, sealed
-from work_units.regular_files import open_regular
 
 #: How far a probability may be from the logged one.
 TOLERANCE = 1e-12
@@ -76,75 +74,3 @@ def _source(model: Json) -> str:
             if json.loads(place.read_text("utf-8"))["model_sha256"] == model["sha256"]:
                 return str(place.parent)
     return f"models:/{model['name']}/{model['version']}"
-
-
-def problems(path: str | Path, head: Head | None = None) -> Iterator[str]:
-    """What is wrong with a log, a sentence for each break of the chain.
-
-    Parameters
-    ----------
-    head
-        The end of the chain as noted elsewhere; by default as noted beside the log.
-    """
-    path = Path(path)
-    noted = head or read_head(path)
-    last, seen = Head(), noted is None or noted.number == 0
-    for number, line in enumerate(_lines(path), 1):
-        if not line.endswith(b"\n"):
-            yield f"line {number}: not finished; the server that opens the log next cuts it off"
-            break
-        end = sealed(line)
-        if end is None:
-            yield f"line {number}: was edited, its hash does not fit its content"
-            last = Head(last.number + 1, "")  # what follows it cannot be checked
-            continue
-        found, previous = end
-        if found.number != last.number + 1:
-            yield f"line {number}: {_gap(found.number, last.number)}"
-        elif last.sha256 and previous != last.sha256:
-            yield f"line {number}: does not follow line {number - 1}, which was replaced"
-        last = found
-        seen = seen or found == noted
-    if noted is None:
-        yield f"{head_path(path).name}: missing or damaged, so lines may be missing at the end"
-    elif last.number < noted.number:
-        yield f"end of log: {_gap(noted.number + 1, last.number)}"
-    elif not seen:
-        yield f"decision {noted.number}: is not the one that was written; the log was rewritten"
-
-
-def find(path: str | Path, number: str) -> Json | None:
-    """The logged decision with this id, None if there is none.
-
-    Raises
-    ------
-    LogError
-        If its line was edited.
-    """
-    wanted = json.dumps(number).encode()
-    for position, line in enumerate(_lines(Path(path)), 1):
-        if wanted in line and line.endswith(b"\n"):
-            try:
-                found = json.loads(line)
-            except (ValueError, RecursionError):
-                continue
-            if isinstance(found, dict) and found.get("id") == number:
-                if sealed(line) is None:
-                    raise LogError(f"{path}: line {position} was edited, its hash does not fit")
-                return found
-    return None
-
-
-def _gap(number: int, last: int) -> str:
-    if number <= last:
-        return f"decision {number} stands after decision {last}"
-    missing = f"{last + 1} is" if number == last + 2 else f"{last + 1} to {number - 1} are"
-    return f"decision{'s' if ' to ' in missing else ''} {missing} missing"
-
-
-def _lines(path: Path) -> Iterator[bytes]:
-    try:
-        with open_regular(path) as file:
-            yield from file
-    except OSError as error:
-        raise LogError(f"{path}: cannot be read ({error.strerror})") from error

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from creditrisk.data.fields import Field
-from creditrisk.data.missing_values import LEVEL, WORST
+from creditrisk.data.missing_values import LEVEL, VALUE, WORST
 from creditrisk.scoring.scorer import Scorer
 
 #: Names the row in which all fields that may be missing are blank at once.
@@ -61,4 +61,6 @@ def _today(field: Field) -> str:
     """What becomes of a blank that an applicant sends."""
     if field.missing_means == LEVEL:
         return f"refused; missing is stated as “{field.missing_label}”"
+    if field.missing_means == VALUE:
+        return "scored as what a missing value meant in the data"
     return "scored as the worst value" if field.missing_means == WORST else "refused"

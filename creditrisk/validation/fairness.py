@@ -14,6 +14,7 @@ from scipy.stats.contingency import relative_risk
 from creditrisk.data.contract import Contract
 from creditrisk.data.encoding import levels_with_missing
 from creditrisk.data.fields import Field
+from creditrisk.data.quantities import in_groups, states
 from creditrisk.metrics.intervals import Interval, share_interval
 from creditrisk.metrics.ranking import FEW, auc_interval, too_few_to_judge
 
@@ -34,14 +35,17 @@ def groupings(applications: pd.DataFrame, contract: Contract) -> dict[str, pd.Se
 def _groups(values: pd.Series, field: Field) -> pd.Series:
     if field.levels is not None:
         return levels_with_missing(values, field).astype(str)
-    number = np.searchsorted(field.groups_up_to, values, side="left")
-    first, *rest = field.groups_up_to
-    names = [f"{field.title.lower()} to {first}"]
-    names += [
-        f"{field.title.lower()} {low + 1} to {high}" for low, high in zip(field.groups_up_to, rest)
+    shown = [field.shown(end) for end in field.groups_up_to]
+    begins = [
+        field.shown(end + 1) if field.whole else f"over {field.shown(end)}"
+        for end in field.groups_up_to
     ]
-    names.append(f"{field.title.lower()} over {field.groups_up_to[-1]}")
-    return pd.Series(np.array(names, dtype=object)[number], index=values.index)
+    title = field.title.lower()
+    names = [f"{title} to {shown[0]}"]
+    names += [f"{title} {low} to {high}" for low, high in zip(begins, shown[1:])]
+    names.append(f"{title} over {shown[-1]}")
+    groups = in_groups(values, field, np.array(field.groups_up_to), names).astype(object)
+    return groups.where(states(values, field).isna(), f"{title} " + groups)
 
 
 def by_group(
@@ -182,3 +186,28 @@ def impact_ratios(approve: np.ndarray, group: pd.Series) -> pd.DataFrame:
         rows, orient="index", columns=["against", "ratio", "low", "high"]
     )
     return table.sort_values("ratio", kind="stable")
+
+
+def ratios_by_period(
+    approve: np.ndarray, groups: dict[str, pd.Series], period: pd.Series
+) -> pd.DataFrame:
+    """The ratios of :func:`impact_ratios` in each period.
+
+    Parameters
+    ----------
+    groups
+        From :func:`groupings`.
+    period
+        Shape (n,): the name of each applicant's period.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by period and group; empty if no column is protected or no period has enough.
+    """
+    found = {}
+    for name, inside in period.groupby(period, observed=True).indices.items():
+        each = [impact_ratios(approve[inside], group.iloc[inside]) for group in groups.values()]
+        found[name] = pd.concat(each) if each else pd.DataFrame()
+    filled = {name: ratios for name, ratios in found.items() if len(ratios)}
+    return pd.concat(filled, names=["period", "group"]) if filled else pd.DataFrame()

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy import stats
-from scipy.special import expit, logit
 
+from creditrisk.data.cells import dtype
 from creditrisk.data.fields import Field, Value
 from creditrisk.data.missing_values import MISSING
 from creditrisk.metrics.ranking import placements
@@ -156,42 +156,6 @@ def extrapolation(
     return pd.DataFrame(rows, columns=["field", "limit", "seen", *_MOVED])
 
 
-def top_reasons(scorer: Scorer, applications: pd.DataFrame) -> pd.DataFrame:
-    """Whether the change that the strongest reason names raises the score, by declined applicant.
-
-    The strongest reason is the field with the lowest contribution of all that may be named, which
-    protected ones may not, whether or not its change raises the score by itself; reasons that are
-    shown are filtered by that.
-
-    Returns
-    -------
-    DataFrame
-        Indexed as the declined applications: field, effect (its contribution), gain (of the
-        log-odds, if that field alone had the reference's value), rises, whether that is > 0, and
-        turns, whether that change alone would have the application approved.
-    """
-    columns = ["field", "effect", "gain", "rises", "turns"]
-    if applications.empty:
-        return pd.DataFrame(columns=columns)
-    scores = scorer.probabilities(applications)
-    declined, scores = applications[scores < scorer.cutoff], scores[scores < scorer.cutoff]
-    found, gains = scorer.effects(declined)
-    hidden = [field.protected for field in scorer.contract.fields]
-    found = np.where(hidden, np.inf, found)
-    top, row = found.argmin(axis=1), np.arange(len(declined))
-    names = np.array([field.name for field in scorer.contract.fields], dtype=object)
-    return pd.DataFrame(
-        {
-            "field": names[top],
-            "effect": found[row, top],
-            "gain": gains[row, top],
-            "rises": gains[row, top] > 0,
-            "turns": expit(logit(scores) + gains[row, top]) >= scorer.cutoff,
-        },
-        index=declined.index,
-    )
-
-
 _MOVED = ["applicants", "mean_change", "largest_change", "flipped"]
 
 
@@ -212,7 +176,7 @@ def _with(
     scorer: Scorer, applications: pd.DataFrame, field: Field, values: Sequence[Any] | pd.Series
 ) -> np.ndarray:
     """The probabilities (n,) if one field had other values."""
-    column = pd.Series(np.asarray(values, dtype=object), applications.index)
+    column = pd.Series(np.asarray(values, dtype=object), applications.index).astype(dtype(field))
     return scorer.probabilities(applications.assign(**{field.name: column}))
 
 

@@ -1,16 +1,24 @@
 """The model card: one page on the purpose, performance and limits of a registered model."""
 
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
 from markdown_it import MarkdownIt
 
 from creditrisk.data.contract import Contract, Json
-from creditrisk.pages.style import house_style
+from page_style.style import house_style
 
-_STYLE = """.layout{max-width:54rem}.table{overflow-x:auto}
-@media screen and (max-width:700px){td{min-width:7rem}}
-@media print{th,td{padding:.2rem .3rem;font-size:8pt}}"""
+_INTERVAL = re.compile(r"(?<=[>(])([-+\d.%]+) to ([-+\d.%]+)(?=[<)])")
+_STYLE = """th,td,:is(th,td)+:is(th,td){padding-left:0;padding-right:1rem}
+@media screen and (max-width:700px){td{min-width:6rem}}
+@media print{th,td,:is(th,td)+:is(th,td){padding:.2rem .3rem .2rem 0;font-size:7pt}}"""
+
+#: Whoever keeps the card in the folder of a run makes a link of it; alone it is not shown.
+_WAY_BACK = (
+    '<nav class="neighbours way-back" aria-label="Pages">'
+    '<a data-of-run="../../index.html">All runs</a></nav>'
+)
 
 #: How the card begins, by the result of the gate.
 _RESULTS = {
@@ -111,13 +119,15 @@ def as_html(card: str) -> str:
     # a wide table scrolls inside itself, by keyboard too
     frame = '<div class="table" role="region" aria-label="Table" tabindex="0"><table>'
     text = text.replace("<table>", frame).replace("</table>", "</table></div>")
+    text = _INTERVAL.sub("\\1\u00a0to\u00a0\\2", text)  # an interval stays on one line
     policy = "default-src 'none'; style-src 'unsafe-inline'"
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{house_style()}{_STYLE}</style></head>\n"
-        f'<body><main class="layout prose">\n{text}</main></body></html>\n'
+        f'<body><div class="layout">{_WAY_BACK}<main class="prose">\n{text}</main></div>'
+        "</body></html>\n"
     )
 
 

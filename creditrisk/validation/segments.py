@@ -5,6 +5,7 @@ import pandas as pd
 
 from creditrisk.data.contract import Contract
 from creditrisk.data.encoding import levels_with_missing
+from creditrisk.data.quantities import as_quantity, group_names, in_groups
 from creditrisk.metrics.ranking import by_segment
 
 
@@ -34,9 +35,8 @@ def by_segments(
         for field in contract.categories
     }
     for field in contract.numbers:
-        middle = training[field.name].median()
-        upper = (applications[field.name] > middle).astype(int)
-        halves = [f"up to {middle:,.0f}", f"over {middle:,.0f}"]
-        segments[field.title] = pd.Series(pd.Categorical.from_codes(upper, halves))
+        middle = np.array([as_quantity(training[field.name], field).median()])
+        halves = group_names(middle, field)
+        segments[field.title] = in_groups(applications[field.name], field, middle, halves)
     found = {name: by_segment(y, score, values) for name, values in segments.items()}
     return pd.concat(found, names=["column", "segment"])

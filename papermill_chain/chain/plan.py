@@ -96,7 +96,7 @@ def plan_of(
     compare: str | None,
 ) -> Plan:
     """The plan that a command line asks for; ChainError if it cannot be meant."""
-    selected = _selected(asked, stages)
+    selected = _selected(asked, stages, root)
     given = _given(asked.set, stages, notebooks)
     settings = {
         stage.name: _settings(given, stage, notebooks[stage.name], root) for stage in selected
@@ -126,14 +126,18 @@ def plan_of(
     )
 
 
-def _selected(asked: Namespace, stages: list[Stage]) -> list[Stage]:
-    """The stages to run, in order."""
+def _selected(asked: Namespace, stages: list[Stage], root: Path) -> list[Stage]:
+    """The stages to run, in order; one that nobody has named needs what it is `only_with`."""
     if asked.only:
         chosen = {find_stage(name, stages).name for name in asked.only}
         return [stage for stage in stages if stage.name in chosen]
-    if asked.start:
-        return stages[stages.index(find_stage(asked.start, stages)) :]
-    return stages
+    start = find_stage(asked.start, stages) if asked.start else None
+    after = stages[stages.index(start) :] if start else stages
+    return [
+        stage
+        for stage in after
+        if stage is start or not stage.only_with or (root / stage.only_with).exists()
+    ]
 
 
 def _given(

@@ -31,7 +31,9 @@ class Stage:
     those that a file among `reads` names. `in_place` maps a parameter to what the notebook itself
     changes where it lies and nobody else reads, such as a log that grows. `secrets` map one to the
     environment variable from which alone it comes. `kept` names those of `writes` of which each
-    run keeps a copy beside its reports; pages among them are linked from there. `imports` are
+    run keeps a copy beside its reports; pages among them are linked from there. A stage with
+    `only_with`, a file or folder below the root, is left out while that is not there, unless it is
+    asked for by name. `imports` are
     modules that libraries of the notebook import only when they are used: its kernel finds them
     ready with those it asks for.
     """
@@ -43,6 +45,7 @@ class Stage:
     in_place: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
     kept: Sequence[str] = ()
+    only_with: str = ""
     imports: Sequence[str] = ()
     external: External = field(default_factory=External)
 

@@ -45,7 +45,7 @@ def _mark_interrupted(folder: Path) -> None:
             ended = datetime.fromtimestamp((folder / "manifest.json").stat().st_mtime, UTC)
             run.finished = ended.isoformat(timespec="seconds")
         run.save()
-        mend_links(folder, (report.name for report in run.reports))
+        mend_links(run)
     shutil.rmtree(folder / "staged", ignore_errors=True)
     with suppress(OSError):
         folder.rmdir()  # it was killed before there was anything to record

@@ -260,7 +260,7 @@ class ChainRun:
     def _mend_links(self) -> None:
         from papermill_chain.reports.links import mend_links
 
-        mend_links(self.run.folder, (report.name for report in self.run.reports))
+        mend_links(self.run)
 
     def _write_index(self) -> None:
         from papermill_chain.reports.index import write_index

@@ -1,12 +1,12 @@
 """Links between the pages of a run: what leads nowhere is text, and a link again once it leads."""
 
 import re
-from collections.abc import Iterable
 from html import unescape
 from pathlib import Path
 from urllib.parse import unquote
 
-from papermill_chain.runs.files import write_whole
+from papermill_chain.runs.files import browser_pages, write_whole
+from papermill_chain.runs.manifest import Run
 
 #: The attribute that names the page of a run to which a link may lead; no data can give it.
 OF_RUN = "data-of-run"
@@ -15,9 +15,12 @@ _LINK = re.compile(rf'<a\b[^>]*\s{OF_RUN}="(?P<page>[^"]+)"[^>]*>')
 _HREF = re.compile(r'\shref="[^"]*"')
 
 
-def mend_links(folder: Path, reports: Iterable[str]) -> None:
-    """Have the reports in a run's folder link to what is there, and to nothing else."""
-    for file in (folder / name for name in reports):
+def mend_links(run: Run) -> None:
+    """Have the reports and other pages in a run's folder link to what is there, nothing else."""
+    folder = run.folder
+    kept = {name: file for stage in run.stages for name, file in stage.kept.items()}
+    pages = [*(report.name for report in run.reports), *browser_pages(kept).values()]
+    for file in (folder / name for name in pages):
         if not file.is_file():
             continue
         page = file.read_text(encoding="utf-8")

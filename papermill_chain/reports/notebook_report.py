@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from papermill_chain.chain.output_limits import Limits
 from papermill_chain.reports.links import OF_RUN
+from papermill_chain.reports.outputs.drawing import Drawings
+from papermill_chain.reports.outputs.sanitize import figure, safe_html
+from papermill_chain.reports.outputs.size_limits import fit_page
 from papermill_chain.reports.pages import TEMPLATES, _markup, filled
-from papermill_chain.reports.sanitize import picture, safe_html
-from papermill_chain.reports.size_limits import fit_page
 from papermill_chain.runs.figures import HEADLINE, Figure
 from papermill_chain.runs.files import write_whole
 
@@ -29,12 +30,13 @@ _POINTER = (
 )
 RELATIVE = re.compile(r"(?!#|[a-zA-Z][\w+.-]*:)")  # an address in the same folder or near it
 NOTEBOOK = re.compile(r"(?:\./)?([\w-]+)\.ipynb(#.*)?")
+LONG = 30  # letters: a column with less is not broken, one with more does not shrink for ever
 INTERVAL = re.compile(r"\([^()]*\d[^()]* to [^()]*\)")
 # Best picture first; scripts and widgets are not on the list, so they are never shown.
 FORMS = [
+    "image/svg+xml",
     "image/png",
     "image/jpeg",
-    "image/svg+xml",
     "text/html",
     "text/markdown",
     "text/latex",
@@ -133,7 +135,11 @@ def _body(executed: NotebookNode, aside: Aside) -> BeautifulSoup:
     from bs4 import BeautifulSoup
 
     exporter = _exporter()
+    drawings = Drawings()
     exporter.register_filter("put_aside", aside.put)
+    exporter.register_filter(
+        "figure", lambda output, mime: aside.put(figure(output, mime, drawings))
+    )
     html, _ = exporter.from_notebook_node(executed)
     return BeautifulSoup(html, "html.parser")
 
@@ -149,7 +155,7 @@ def _exporter() -> HTMLExporter:
         extra_template_paths=[str(TEMPLATES)],
         extra_template_basedirs=[_templates_of_nbconvert()],
         exclude_anchor_links=True,
-        filters={"safe_html": safe_html, "picture": picture},
+        filters={"safe_html": safe_html},
     )
     exporter.config.NbConvertBase.display_data_priority = FORMS
     return exporter
@@ -227,6 +233,10 @@ def _tidy_tables(body: BeautifulSoup) -> None:
                 )
                 for cell in column:
                     cell["class"] = [*cell.get("class", []), *kinds]
+            else:
+                is_long = any(len(cell.get_text(strip=True)) > LONG for cell in data)
+                for cell in column:
+                    cell["class"] = [*cell.get("class", []), "text" if is_long else "word"]
 
 
 def _keep_intervals(table: Tag) -> None:

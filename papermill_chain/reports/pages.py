@@ -11,6 +11,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from page_style.style import house_style
+
 if TYPE_CHECKING:  # loaded when a page is written
     from jinja2 import Environment
     from markupsafe import Markup
@@ -59,7 +61,8 @@ def _for_all_and_for(template: str, kind: str) -> str:
     """The style or script of all pages, and after it that of one template, if it has one."""
     names = dict.fromkeys(["report", template.partition(".")[0]])
     files = [TEMPLATES / f"{name}.{kind}" for name in names]
-    return "".join(file.read_text(encoding="utf-8") for file in files if file.exists())
+    texts = [file.read_text(encoding="utf-8") for file in files if file.exists()]
+    return "".join([house_style(), *texts] if kind == "css" else texts)
 
 
 def _markup(html: str) -> Markup:

@@ -83,6 +83,7 @@ def test_chain_succeeds_and_says_so(finished):
     assert {p.name for p in project.iterdir()} - {"__pycache__"} == {
         "notebooks",
         "creditrisk",
+        "page_style",
         "papermill_chain",
         "work_units",
         "data",

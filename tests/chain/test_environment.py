@@ -50,7 +50,7 @@ def test_lock_is_up_to_date_with_pyproject():
 
 def imported(folder: str) -> Iterator[tuple[str, str]]:
     """The packages of others that a folder's modules and notebooks import, and the file of each."""
-    ours = {"creditrisk", "papermill_chain", "work_units", "run_all"}
+    ours = {"creditrisk", "papermill_chain", "page_style", "work_units", "run_all"}
     ours |= {path.stem for room in ("tests", "benchmarks") for path in (ROOT / room).glob("*.py")}
     place = ROOT / folder
     for path in [place] if place.is_file() else sorted(place.rglob("*")):
@@ -91,7 +91,17 @@ def test_every_package_that_is_imported_is_declared():
     tools = declared(settings["dependency-groups"]["dev"])
     providers = packages_distributions()
     for folders, allowed in (
-        (["creditrisk", "papermill_chain", "work_units", "notebooks", "run_all.py"], product),
+        (
+            [
+                "creditrisk",
+                "papermill_chain",
+                "page_style",
+                "work_units",
+                "notebooks",
+                "run_all.py",
+            ],
+            product,
+        ),
         (["tests", "benchmarks", "docs"], product | tools),
     ):
         imports = [each for folder in folders for each in imported(folder)]

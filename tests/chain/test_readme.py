@@ -1,12 +1,17 @@
 """What the README promises, held against what is there."""
 
 import re
+import shlex
 import subprocess
+from itertools import takewhile
 from pathlib import Path
 
 from conftest import ROOT
 
+from creditrisk import cli
 from creditrisk.data.descriptor import read_contract
+from papermill_chain.arguments import argument_parser
+from papermill_chain.chain.notebooks import read_notebook
 from run_all import CHAIN
 
 README = (ROOT / "README.md").read_text("utf-8")
@@ -23,19 +28,59 @@ def test_two_lines_install_what_they_need_and_ci_runs_the_second():
 
 def test_data_dictionary_is_the_contract():
     contract = read_contract(ROOT / "data/raw/datapackage.json")
+    page = (ROOT / "docs/data.md").read_text("utf-8")
     for field in contract.columns:
         row = f"| {field.name} | {field.description} | {field.allowed} | {field.if_missing} |"
-        assert row in README, row
+        assert row in page, row
 
 
 def test_links_lead_somewhere():
-    made = ("experiments/",)  # by a run
+    made = ("experiments/", "docs/sample/")  # by a run, and by docs/sample.py
     pages = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "data/README.md", "models/README.md")
     pages = (*pages, "data/raw/README.md")
     for page in [*(ROOT / name for name in pages), *ROOT.glob("docs/*.md")]:
         for link in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text("utf-8")):
             if "://" not in link and not link.startswith(made):
                 assert (page.parent / link).exists(), f"{page}: {link}"
+
+
+def commands(program: str) -> list[tuple[str, list[str]]]:
+    """All commands of a program in the code blocks of README and docs: page, arguments."""
+    found = []
+    for page in (ROOT / "README.md", ROOT / "SECURITY.md", *ROOT.glob("docs/*.md")):
+        text = page.read_text("utf-8").replace("\\\n", " ")
+        for block in re.findall(r"^```.*?\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+            for line in re.findall(rf"^.*\b{program}\b.*$", block, re.MULTILINE):
+                typed = shlex.split(line, comments=True)
+                if program in typed:
+                    given = typed[typed.index(program) + 1 :]
+                    own = takewhile(lambda each: each not in ("|", ">", "&", "&&"), given)
+                    found.append((page.name, list(own)))
+    return found
+
+
+def test_the_chain_takes_every_command_of_the_documentation():
+    parser = argument_parser("Credit risk", CHAIN, can_compare=True)
+    taken = {
+        name
+        for notebook in (ROOT / "notebooks").glob("*.ipynb")
+        for name in read_notebook(notebook).parameters
+    }
+    typed = [arguments for _, arguments in commands("run_all.py")]
+    assert len(typed) >= 15
+    for arguments in typed:
+        asked = parser.parse_args(arguments)
+        named = [each.partition("=")[0] for each in [*(asked.set or ()), *(asked.grid or ())]]
+        assert set(named) <= taken, arguments
+
+
+def test_creditrisk_takes_every_command_of_the_documentation():
+    typed = [arguments for _, arguments in commands("creditrisk")]
+    assert len(typed) >= 10 and all(cli.argument_parser().parse_args(each).run for each in typed)
+
+
+def test_a_visitor_reads_it_in_two_minutes():
+    assert len(README.splitlines()) <= 120
 
 
 def test_each_folder_names_the_files_that_a_run_puts_there():

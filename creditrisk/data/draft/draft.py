@@ -76,9 +76,9 @@ def draft(
     _one_id(columns)
     _date_of_decision(columns)
     if not any(column.is_input for column in columns):
-        problems = [f"{each.name!r} is {each.taken_for}: {each.why}" for each in columns]
+        found = [f"column {each.name!r}: {each.taken_for} ({each.why})" for each in columns]
         remedy = "a model needs a column that is known of each application, beside the target"
-        raise ContractError(str(path), problems or ["has no column beside the target"], remedy)
+        raise ContractError(str(path), ["there is no column to learn from", *found], remedy)
     suspects.ask_about(columns, ending.is_bad)
     package = _package(table, columns, ending, row_number, markers, Path(folder or path.parent))
     return Draft(package, table, columns, ending, row_number)
@@ -147,7 +147,6 @@ def _date_of_decision(columns: Sequence[Column]) -> None:
     if chosen is None:
         return
     chosen.entry["role"] = DATE
-    chosen.entry.pop("missingMeans", None)
     chosen.taken_for = f"{chosen.taken_for} of application"
     chosen.checks.append("the day of application? It orders training and test")
     chosen.review.append(

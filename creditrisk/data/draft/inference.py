@@ -11,7 +11,6 @@ from scipy.stats import skew
 from creditrisk.data.draft import names, special_codes
 from creditrisk.data.draft.spelling import Spelling, is_marker, spelling
 from creditrisk.data.fields import ID, IGNORE
-from creditrisk.data.missing_values import VALUE
 
 #: Levels that a category is given; of more, the frequent ones and one for all the others.
 MOST_LEVELS = 50
@@ -57,7 +56,8 @@ class Column:
 def missing_spellings(cells: pd.DataFrame) -> list[str]:
     """What stands for a missing value anywhere in the file."""
     found = {text for name in cells for text in cells[name].unique() if is_marker(text)}
-    return sorted(found) or [""]
+    # Of numbers and dates the blanks around are no part, of levels they are.
+    return sorted(found | {text.strip() for text in found}) or [""]
 
 
 def infer(name: str, cells: pd.Series, markers: Sequence[str], decimal: str) -> Column:
@@ -109,8 +109,7 @@ def _say_missing(
     if missing.any():
         column.why += f"; {_share(missing.mean())} missing"
     if missing.any() and column.is_input:
-        column.entry["missingMeans"] = VALUE
-        column.checks.append("may an applicant leave it blank? missingMeans")
+        column.checks.append("an applicant's blank is refused, or set missingMeans")
 
 
 def _quantity(name: str, cells: pd.Series, found: Spelling) -> Column:

@@ -44,7 +44,7 @@ MONTHS = ("", "%b-%Y", "%b %Y", "%m/%Y", "%m.%Y", "%Y/%m", "%Y%m", "%b-%y")
 
 _CODE = re.compile(r"-?0\d+")  # a postcode, not a quantity
 _SIGN = "[%‰€$£¥]|EUR|USD|GBP|CHF|DEM|DM|JPY|CNY|INR|PLN|SEK|NOK|DKK|CZK|HUF|BRL|CAD|AUD"
-_SIGNED = re.compile(rf"(({_SIGN}) ?)?[-+]?[\d.,' \u00a0\u202f]*\d ?({_SIGN})?")
+_SIGNED = re.compile(rf"[-+]?(({_SIGN}) ?)?[-+]?[\d.,' \u00a0\u202f]*\d ?({_SIGN})?")
 #: Years in which a number of eight or six digits is taken for a date.
 _YEARS = range(1850, 2150)
 

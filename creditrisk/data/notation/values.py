@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from creditrisk.data.fields import LARGEST, Field
+from creditrisk.data.fields import Field
 from creditrisk.data.notation import dates
 from creditrisk.data.notation.numbers import numbers
 
@@ -16,6 +16,9 @@ from creditrisk.data.notation.numbers import numbers
 FINE, BLANK, INFINITE, OTHER, OUTSIDE = range(5)
 
 DATES = ("date", "yearmonth")
+
+#: Bytes need not be text, and Arrow makes a bare number of a duration.
+_NOT_CAST = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_duration)
 
 _WHOLE = 2**53  # up to here each whole number is a float
 
@@ -91,8 +94,7 @@ def _checked(values: np.ndarray, field: Field) -> tuple[np.ndarray, np.ndarray]:
     if field.levels:
         allowed = np.isin(values, np.array(field.levels, float))
     else:
-        low = -LARGEST if field.minimum is None else field.minimum
-        high = LARGEST if field.maximum is None else field.maximum
+        low, high = field.limits
         allowed = (values >= low) & (values <= high) | np.isin(values, field.special_values)
     faults[~allowed] = OUTSIDE
     faults[np.isinf(values)] = INFINITE
@@ -107,7 +109,7 @@ def texts(column: pa.Array) -> pa.Array:
     kind = column.type
     if _is_fraction(kind):
         found = pa.array([_number(each) for each in column.to_pylist()], pa.string())
-    elif is_text(kind) or pa.types.is_boolean(kind) or pa.types.is_integer(kind):
+    elif not any(is_kind(kind) for is_kind in _NOT_CAST):
         found = column.cast(pa.string())
     else:
         words = [None if each is None else str(each) for each in column.to_pylist()]

@@ -52,6 +52,7 @@ def downloaded(url: str) -> Iterator[BinaryIO]:
             with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
                 _fetch(answer, file, url)
         except urllib.error.HTTPError as error:
+            error.close()
             raise OSError(f"the server answers {error.code} {error.reason}") from error
         except urllib.error.URLError as error:
             raise OSError(f"no answer: {error.reason}") from error

@@ -13,10 +13,11 @@ from sklearn.metrics import roc_curve
 
 from creditrisk.metrics.calibration import calibration_table
 from creditrisk.metrics.ranking import too_few_to_judge
-from creditrisk.pages.style import house_style
 from creditrisk.reports.comparison.model_comparison import DRAWS, Comparison, signed
 from creditrisk.reports.comparison.run_results import RunRecord
 from creditrisk.reports.comparison.swap_set import ALONE, NAMED, title, value_text
+from creditrisk.reports.glossary import heading
+from page_style.style import house_style
 
 PAGES = Path(__file__).parent.parent / "pages"
 
@@ -62,7 +63,13 @@ def render(comparison: Comparison, folder: Path) -> str:
     pages = Environment(
         loader=FileSystemLoader(PAGES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    pages.filters.update(figure=_figure, change=_change, hash=_hash, signed=signed)
+    pages.filters.update(
+        heading=lambda name: Markup(heading(name).replace("_", " ")),
+        figure=_figure,
+        change=_change,
+        hash=_hash,
+        signed=signed,
+    )
     contract = comparison.b.contract or comparison.a.contract
     return pages.get_template("compare.html.j2").render(
         it=comparison,

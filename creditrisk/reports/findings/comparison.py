@@ -190,6 +190,12 @@ def other_bad_rate(
     cutoff: float, bad_rate: float, real_bad_rate: float, probability: float, moved: float
 ) -> str:
     """What the cut-off means where fewer, or more, loans go bad than in this sample."""
+    if real_bad_rate == bad_rate:
+        return (
+            f"**Mind the bad rate.** {bad_rate:.0%} of this sample are bad, and nothing says that "
+            "another share is elsewhere; where it is, probabilities and cut-off have to be "
+            "corrected (realBadRate of the contract)."
+        )
     return (
         f"**Mind the bad rate.** {bad_rate:.0%} of this sample are bad. Where {real_bad_rate:.0%} "
         f"are, an applicant scored {cutoff:.2f} in this sample has a probability of good of "

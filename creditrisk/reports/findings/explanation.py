@@ -172,7 +172,7 @@ def reasons(checked: pd.DataFrame, titles: Titles) -> str:
     Parameters
     ----------
     checked
-        From :func:`~creditrisk.validation.inspection.top_reasons`; empty if there are none.
+        From :func:`~creditrisk.validation.reasons.top_reasons`; empty if there are none.
     """
     if checked.empty:
         return (

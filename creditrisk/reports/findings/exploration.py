@@ -4,6 +4,7 @@ import pandas as pd
 
 from creditrisk.data.contract import Contract
 from creditrisk.data.fields import Field
+from creditrisk.data.quantities import as_quantity
 from creditrisk.metrics.intervals import Interval
 from creditrisk.metrics.weight_of_evidence import STRENGTHS
 
@@ -55,9 +56,12 @@ def _apart(risk: pd.DataFrame) -> bool:
 
 def medians(field: Field, values: pd.Series, good: pd.Series) -> str:
     """The median of a quantity among good and among bad risks."""
-    of = values.groupby(good).median()
+    of = as_quantity(values, field).groupby(good).median()
     unit = f" {field.unit}" if field.unit else ""
-    return f"{field.title}: median {of[1]:,.0f}{unit} if good, {of[0]:,.0f} if bad"
+    good_median, bad_median = (
+        "unknown" if pd.isna(each) else field.rounded(each) for each in (of[1], of[0])
+    )
+    return f"{field.title}: median {good_median}{unit} if good, {bad_median} if bad"
 
 
 def shifted_quantities(p_values: dict[str, float]) -> str:
@@ -91,6 +95,14 @@ def rank_correlation(x: Field, y: Field, rho: float) -> str:
     size = abs(rho)
     how = "go together strongly" if size >= 0.5 else "go together moderately"
     return f"{x.title} and {y.title.lower()} {how if size >= 0.3 else 'hardly go together'}"
+
+
+def rank_correlations(rho: "pd.Series[float]", contract: Contract) -> str:
+    """Which two quantities go together most; ``rho`` by pair of names, the strongest first."""
+    if not len(rho):
+        return "There are no two quantities to compare."
+    x, y = (contract[name] for name in rho.index[0])
+    return f"{rank_correlation(x, y, rho.iloc[0])} (rank correlation {rho.iloc[0]:.2f})."
 
 
 def strongest_pair(strength: pd.DataFrame) -> str:

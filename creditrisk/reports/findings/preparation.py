@@ -1,11 +1,29 @@
 """What the preparation found: figures in, one sentence or list out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from creditrisk.data.contract import Contract
 from creditrisk.data.missing_values import MISSING
+
+
+def left_out(excluded: Mapping[str, int]) -> str:
+    """How many rows were left out because of their outcome; ``excluded`` by the outcome."""
+    if not excluded:
+        return "No row is left out."
+    listed = ", ".join(f"{rows:,} with “{outcome}”" for outcome, rows in excluded.items())
+    return f"Left out, because their outcome is neither good nor bad: {listed}."
+
+
+def remedy(contract: Contract, name: str, missing: int) -> str:
+    """What is done about a column's missing values."""
+    if not missing:
+        return "nothing to do"
+    if name not in [field.name for field in contract.fields]:
+        return "not learned from"
+    quantity = contract[name].levels is None
+    return "kept, with a column of its own" if quantity else "kept as a level"
 
 
 def gaps(missing: "pd.Series[int]") -> str:
@@ -14,8 +32,9 @@ def gaps(missing: "pd.Series[int]") -> str:
     if not counts:
         return "No column has a gap; nothing has to be done."
     return (
-        f"Columns with gaps: {', '.join(counts)}. Each gap becomes a level named `{MISSING}`; "
-        "nothing is filled in and no row is dropped."
+        f"Columns with gaps: {', '.join(counts)}. In a category a gap becomes a level named "
+        f"`{MISSING}`, and beside a quantity a column that says so; nothing is filled in and no "
+        "row is dropped."
     )
 
 
@@ -38,13 +57,23 @@ def separation(train: int, test: int, alike: int) -> str:
 
 def largest_difference(shares: pd.DataFrame) -> str:
     """The largest difference of a level's share between the columns training and test."""
+    if not len(shares):
+        return "There is no level to compare"
     points = 100 * (shares.training - shares.test).abs().max()
     return f"No level's share differs by more than {points:.1f} points"
 
 
-def similarity(p: "pd.Series[float]") -> str:
-    """Whether a column differs between the sets beyond chance (Bonferroni over the columns)."""
+def similarity(p: "pd.Series[float]", drawn: bool = True) -> str:
+    """Whether a column differs between the sets beyond chance (Bonferroni over the columns).
+
+    Parameters
+    ----------
+    drawn
+        Whether the test set was drawn at random, and is not the last part of the time, say.
+    """
     surprises = list(p.index[p * len(p) < 0.05])
+    if surprises and not drawn:
+        return f"The applicants of the test set differ from the others in {', '.join(surprises)}"
     if surprises:
         return f"The draw was unlucky in {', '.join(surprises)}; keep that in mind in 05"
     return f"No column differs beyond chance at this number of tests ({len(p)})"
@@ -57,6 +86,7 @@ def summary(
     sizes: Sequence[int],
     bad_rates: Sequence[float],
     p: "pd.Series[float]",
+    drawn: bool = True,
 ) -> str:
     """What the preparation did, one line a promise; sizes and bad rates: training, then test."""
     with_gaps = int((missing > 0).sum())
@@ -67,5 +97,5 @@ def summary(
         "data; nothing is lost.\n"
         f"- **{sizes[0]} applicants to learn from, {sizes[1]} to be judged by**, none in both; bad "
         f"rate {bad_rates[0]:.1%} and {bad_rates[1]:.1%}.\n"
-        f"- **Are the sets alike?** {similarity(p)}."
+        f"- **Are the sets alike?** {similarity(p, drawn)}."
     )

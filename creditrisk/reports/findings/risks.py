@@ -141,8 +141,14 @@ def of_calibration(slope: Interval | None, within: float) -> list[Risk]:
     return [Risk(LOW, text)]
 
 
-def of_shift(psi: pd.DataFrame) -> list[Risk]:
-    """A column is spread otherwise than in training, though the split was random."""
+def of_shift(psi: pd.DataFrame, by: str = "random") -> list[Risk]:
+    """A column is spread otherwise than in training.
+
+    Parameters
+    ----------
+    by
+        How the sets were split, as :attr:`creditrisk.data.contract.Split.by`.
+    """
     shifted = list(psi.index[psi.psi > psi.by_chance])
     if not shifted:
         return []
@@ -150,7 +156,7 @@ def of_shift(psi: pd.DataFrame) -> list[Risk]:
         f"{', '.join(shifted)} {'is' if len(shifted) == 1 else 'are'} spread otherwise than in "
         f"training; in {FALSE_ALARMS:.0%} of random splits some column is."
     )
-    return [Risk(LOW, text)]
+    return [Risk(LOW if by == "random" else MEDIUM, text)]
 
 
 def of_looks(looks: int, models: int) -> list[Risk]:
@@ -179,8 +185,15 @@ def limitations(contract: Contract) -> list[str]:
         if contract.default_definition
         else "What makes a loan bad, and how long it was observed, is not given by the source"
     )
+    tested = {
+        "date": f"No other place was tested: the test set is the last part of a file{of_period}.",
+        "group": f"No other time was tested: the test set is some groups of a file{of_period}.",
+    }
+    random = (
+        f"No other time or place was tested: the test set is a random part of a file{of_period}."
+    )
     return [
-        f"No other time or place was tested: the test set is a random part of a file{of_period}.",
+        tested.get(contract.split.by, random),
         f"{default}.",
         "Applicants without an outcome were not observed, and no reject inference was made.",
         "The share of bad loans outside this sample and the costs are assumptions of this run.",

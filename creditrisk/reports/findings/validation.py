@@ -161,20 +161,30 @@ def _expected(paid: Interval, before: Mapping[str, Any]) -> str:
 
 def other_bad_rate(rate: float, there: float, in_sample: float) -> str:
     """What the mean probability would be where another share of applicants is bad."""
+    if abs(there - in_sample) < 1e-9:
+        return f"Probabilities are for a share of {rate:.0%} bad, that of the training set."
     return (
         f"At a share of {rate:.0%} bad, which is an assumption, the same applicants' mean "
         f"probability of good is {there:.3f}, not {in_sample:.3f}."
     )
 
 
-def stability(psi: pd.DataFrame) -> str:
-    """Which columns differ more from the training set than chance explains."""
+def stability(psi: pd.DataFrame, by: str = "random") -> str:
+    """Which columns differ more from the training set than chance explains.
+
+    Parameters
+    ----------
+    by
+        How the sets were split, as :attr:`creditrisk.data.contract.Split.by`.
+    """
     shifted = list(psi.index[psi.psi > psi.by_chance])
-    return (
+    beyond = (
         f"Beyond its mark: {', '.join(shifted) or 'none'}. One or more of {len(psi)} would be in "
-        f"{FALSE_ALARMS:.0%} of random splits, and this split was random: a mark that is passed "
-        "is the draw, not drift."
+        f"{FALSE_ALARMS:.0%} of random splits"
     )
+    if by != "random":
+        return f"{beyond}; this split was by {by}, so a mark that is passed is a difference."
+    return f"{beyond}, and this split was random: a mark that is passed is the draw, not drift."
 
 
 def weak_segments(segments: pd.DataFrame, who: str) -> str:

@@ -1,7 +1,7 @@
 """The cells of a column: what each spelling stands for, and why another is refused."""
 
 import math
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import numpy as np
@@ -134,6 +134,7 @@ PARQUET = [
     (field("integer", missing_values=("-9",)), [3, -9], pa.int8(), [3, None]),
     (field("boolean"), [True, None], pa.bool_(), [True, None]),
     (field("boolean"), [1, None], pa.int64(), [True, None]),
+    (field("number"), [np.float16(0.5), None], pa.float16(), [0.5, None]),
     (field("string", levels=("1", "2")), [1.0, None], pa.float64(), ["1", None]),
     (field("date"), [date(1970, 1, 2), None], pa.date32(), [1, None]),
     (field("date"), [datetime(1969, 12, 31, 12), None], pa.timestamp("us"), [-1, None]),
@@ -153,6 +154,17 @@ def test_a_parquet_file_may_hold_a_value_in_any_type(described, values, kind, ex
     assert found == expected and [type(v) is bool for v in found] == [
         type(v) is bool for v in expected
     ]
+
+
+def test_what_is_no_value_of_any_column_is_refused_in_a_sentence():
+    beyond = pa.array([9 * 10**18], pa.int64()).cast(pa.timestamp("us"))  # the year 287,168
+    for column in beyond, pa.array([b"\xff"]), pa.array([timedelta(1)]):
+        for described in KINDS[:-1]:
+            cells = read_cells(column, described)
+            assert cells.faults[0] or cells.values[0] == "high", (column, described)
+            assert not cells.faults[0] or "; allowed " in cells.fault(0)
+    months = pd.Series(pd.period_range("1970-02", periods=2, freq="M"))
+    assert read_cells(months, field("yearmonth")).values.tolist() == [1, 2]
 
 
 def test_true_is_no_number_and_a_fraction_no_whole_one():

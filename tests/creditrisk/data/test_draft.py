@@ -1,6 +1,7 @@
 """From a file of which nothing is known to a contract that it keeps."""
 
 import json
+import re
 import tempfile
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from creditrisk.cli import main
 from creditrisk.data.contract import ContractError
 from creditrisk.data.descriptor import read_contract
-from creditrisk.data.draft.draft import draft
+from creditrisk.data.draft.draft import draft, write
 from creditrisk.data.draft.special_codes import suspects
 from creditrisk.data.package import properties
 from creditrisk.data.raw_files.reading import read_raw
@@ -55,9 +56,9 @@ def answer(descriptor: Path, **columns: dict) -> None:
 FOUND = {
     "continuous": {
         "age": ("integer", None, {}),
-        "monthly_income": ("number", None, {"scale": "log", "missingMeans": "value"}),
+        "monthly_income": ("number", None, {"scale": "log"}),
         "utilization": ("number", None, {}),
-        "debt_ratio": ("number", None, {"missingMeans": "value"}),
+        "debt_ratio": ("number", None, {}),
         "times_late": ("integer", None, {}),
         "months_since_late": ("integer", None, {}),
         "home": ("string", None, {}),
@@ -80,7 +81,7 @@ FOUND = {
         "Eröffnet": ("date", "date", {"format": "%d.%m.%Y"}),
         "Angestellt": ("boolean", None, {"trueValues": ["ja"], "falseValues": ["nein"]}),
         "Ort": ("string", None, {"unlisted": "other"}),
-        "Jahre im Beruf": ("integer", None, {"missingMeans": "value"}),
+        "Jahre im Beruf": ("integer", None, {}),
         "Währung": ("string", "ignore", {}),
         "Verwendung": ("string", "ignore", {}),
         "Beigetrieben": ("number", None, {"decimalChar": ","}),
@@ -242,6 +243,52 @@ def test_however_numbers_are_written_they_are_read_back(cents, signs, sign):
         assert np.allclose(read_raw(path, contract)["n"], np.array(cents) / 100)
 
 
+def any_column(kind: str, rows: int, random: np.random.Generator) -> list[str]:
+    """Cells of one of the kinds that loan files hold, some of them blank."""
+    numbers = random.lognormal(4, 2, rows)
+    days = pd.Timestamp("1999-01-01") + pd.to_timedelta(random.integers(0, 9000, rows), "D")
+    cells = {
+        "fractions": [f"{number - 20:.2f}" for number in numbers],
+        "exponents": [f"{number:e}" for number in numbers],
+        "thousands": [f"{number:,.0f}" for number in numbers],
+        "euros": [f"{'-' if number < 20 else ''}€{number:.2f}" for number in numbers],
+        "codes": [f"{number % 9999:05.0f}" for number in numbers],
+        "large": [str(number) for number in random.integers(0, 2**60, rows)],
+        "days": list(
+            days.strftime(str(random.choice(["%Y-%m-%d", "%m/%d/%Y", "%d%b%Y", "%Y%m%d"])))
+        ),
+        "months": list(days.strftime(str(random.choice(["%Y-%m", "%b-%y", "%Y%m"])))),
+        "levels": list(random.choice(["a", " b", "B", "c,d", 'e"f'], rows)),
+        "many": [f"town {number}" for number in random.zipf(1.5, rows)],
+        "marks": list(random.choice(["Y", "N", "y"], rows)),
+        "signs": ["".join(random.choice(list("a1 ,;.-%\n"), 3)) for _ in range(rows)],
+    }[kind]
+    blank = random.random(rows) < random.choice([0, 0.1])
+    return list(np.where(blank, random.choice(["", " ", "NA", "none", "?"]), cells))
+
+
+KINDS = "fractions exponents thousands euros codes large days months levels many marks signs"
+
+
+@settings(max_examples=12)
+@given(
+    st.lists(st.sampled_from(KINDS.split(" ")), min_size=1, max_size=4),
+    st.integers(20, 100),
+    st.integers(0, 10_000),
+)
+def test_whatever_is_drafted_its_own_file_keeps(kinds, rows, seed):
+    random = np.random.default_rng(seed)
+    columns = {f"column {n}": any_column(kind, rows, random) for n, kind in enumerate(kinds)}
+    table = pd.DataFrame(
+        columns | {"size": random.integers(0, 9, rows), "bad": np.arange(rows) % 2}
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "loans.csv"
+        table.to_csv(path, index=False, sep=str(random.choice([",", ";"])))
+        contract = read_contract(write(draft(path, "bad"), folder), open_questions=True)
+        assert len(read_raw(path, contract)) == rows
+
+
 REFUSED = {
     "no such column": ("a,b\n1,0\n2,1\n", ["--target", "bb"], 1, ["'bb'", "did you mean 'b'"]),
     "no header": ("1,2,0\n3,4,1\n", [], 1, ["line 1", "no names of columns"]),
@@ -251,7 +298,7 @@ REFUSED = {
     "outcome missing": ("a,b\n1,0\n2,1\n3,\n", [], 1, ["1 rows have no value"]),
     "no such value": ("a,b\n1,0\n2,1\n", ["--good", "2"], 1, ["'2' does not occur"]),
     "good and bad": ("a,b\n1,0\n2,1\n", ["--good", "1", "--bad", "1"], 1, ["as good and as bad"]),
-    "only an id": ("a,b\n1,0\n2,1\n", [], 1, ["'a' is id", "each row has another"]),
+    "only an id": ("a,b\n1,0\n2,1\n", [], 1, ["no column to learn from", "'a': id (each row"]),
     "workbook": ("PK\x03\x04", [], 1, ["Excel", "save it as CSV"]),
     "empty": ("", [], 1, ["the file is empty"]),
     "no file": (None, [], 2, ["cannot be read", "No such file"]),
@@ -359,3 +406,32 @@ def test_page_on_the_contract_names_each_property_with_an_example_that_is_allowe
         assert properties.misused(examples, known, heading) == []
         named = set(known) - {"$schema"}
         assert named - set(examples) == set(), heading
+
+
+def test_page_on_the_contract_shows_what_its_commands_print(tmp_path, capsys, monkeypatch):
+    page = (ROOT / "docs" / "contract.md").read_text("utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "110")
+    path = Path("data/mine/loans.csv")
+    path.parent.mkdir(parents=True)
+    loanfiles.messy().write(path)
+
+    def printed() -> str:
+        said = capsys.readouterr()
+        return "\n".join(line.rstrip() for line in (said.out + said.err).splitlines())
+
+    asked = re.search(r"^\$ creditrisk (contract draft .*)$", page, re.MULTILINE)[1].split()
+    assert main(asked) == 0
+    assert printed() in page
+    descriptor = path.with_name("datapackage.json")
+    with pytest.raises(ContractError) as refusal:
+        read_contract(descriptor)
+    assert str(refusal.value) in page
+    answer(descriptor, **REPLIES["messy"])
+    assert main(["contract", "check", str(path)]) == 0
+    assert printed() in page
+    content = path.read_text("cp1252").splitlines()
+    content[17] = content[17].replace("gut", "gutt")
+    path.write_text("\n".join(content) + "\n", "cp1252")
+    assert main(["contract", "check", str(path)]) == 1
+    assert printed() in page

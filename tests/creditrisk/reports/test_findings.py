@@ -121,6 +121,9 @@ def test_preparation():
     assert "8 + 2 = 10 applicants, none in both; 1 pairs of" in preparation.separation(8, 2, 1)
     unlucky, usual = pd.Series({"Job": 0.02, "Age": 0.5}), pd.Series({"Job": 0.03, "Age": 0.5})
     assert preparation.similarity(unlucky).startswith("The draw was unlucky in Job;")
+    assert preparation.similarity(unlucky, drawn=False) == (
+        "The applicants of the test set differ from the others in Job"
+    )
     assert preparation.similarity(usual).startswith("No column differs beyond chance")
     text = preparation.summary(pd.Series({"a": 0}), CONTRACT, 29, (8, 2), (0.25, 0.5), usual)
     assert "**Missing values** do not occur." in text and "bad rate 25.0% and 50.0%." in text

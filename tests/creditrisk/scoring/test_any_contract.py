@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from creditrisk.data.cells import dtype
 from creditrisk.data.descriptor import parse_contract
-from creditrisk.data.encoding import column_dtype, decode, encoder
+from creditrisk.data.encoding import decode, encoder
 from creditrisk.modelling import candidates, scorecard
 from creditrisk.scoring.fast_path import golden_codes, make_scorer
 
@@ -105,7 +106,7 @@ def drawn_applications(contract, rows, random):
             ]
         if not field.required:
             values[random.random(rows) < 0.15] = np.nan
-        columns[field.name] = pd.Series(values).astype(column_dtype(field))
+        columns[field.name] = pd.Series(values).astype(dtype(field))
     return pd.DataFrame(columns)
 
 
@@ -134,7 +135,7 @@ def as_json(contract, frame):
             elif field.levels is None:
                 record[field.name] = int(value) if field.whole else float(value)
             else:
-                record[field.name] = value
+                record[field.name] = int(value) if field.type == "integer" else value
         records.append(record)
     return json.loads(json.dumps(records))
 

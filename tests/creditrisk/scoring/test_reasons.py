@@ -20,6 +20,7 @@ from creditrisk.modelling import candidates
 from creditrisk.scoring import reasons
 from creditrisk.scoring.fast_path import make_scorer
 from creditrisk.validation import blanks, inspection
+from creditrisk.validation import reasons as reasons_given
 
 CONTRACT = read_contract(ROOT / "data/raw/datapackage.json")
 TABLE = read_raw(ROOT / "data/raw/german_credit_data.csv", CONTRACT)
@@ -157,7 +158,7 @@ def test_a_walk_through_all_orders_gives_the_same(scorer):
 @pytest.mark.parametrize("name", ["Soft-Voting Blend", "Tuned Random Forest", "WoE Scorecard"])
 def test_the_top_reason_keeps_its_word_for_declined_test_applicants(scorer, name):
     model = scorer(name)
-    measured = inspection.top_reasons(model, RAW.loc[TEST])
+    measured = reasons_given.top_reasons(model, RAW.loc[TEST])
     assert len(measured) == len(declined(model, RAW.loc[TEST])) > 50
     assert measured.rises.mean() >= 0.95
     row = measured.iloc[0]

@@ -23,9 +23,12 @@ from servers import Running, creditrisk, load, read_answer, start
 from waitress import wasyncore
 
 from creditrisk import cli
+from creditrisk.records import chained_log, verification
+from creditrisk.records.chain import LogError
+from creditrisk.records.entries import entry
 from creditrisk.scoring.sources.loading import load_scorer
 from creditrisk.scoring.sources.model_manifest import sealed
-from creditrisk.serving import client, decision_log, http_server, replay
+from creditrisk.serving import client, http_server
 from creditrisk.serving.app import create_app
 from creditrisk.serving.model_reload import serve_from
 
@@ -579,10 +582,10 @@ def test_every_decision_is_logged_verified_and_replayed(
     state = server.get("/ready")[1]["decision_log"]
     assert state == {"decisions": 3, "sha256": lines[-1]["sha256"]}
     assert log.stat().st_mode & 0o077 == 0
-    with pytest.raises(decision_log.LogError, match="another process is writing it"):
-        decision_log.open_log(log)
+    with pytest.raises(LogError, match="another process is writing it"):
+        chained_log.open_log(log)
     done = creditrisk("verify-log", str(log), cwd=tmp_path)
-    assert done.returncode == 0 and "3 decisions" in done.stdout
+    assert done.returncode == 0 and "3 entries" in done.stdout
     head = f"{state['decisions']}:{state['sha256']}"
     assert creditrisk("verify-log", str(log), "--head", head, cwd=tmp_path).returncode == 0
     # models/ beside us holds the model of the logged hash: found without being named.
@@ -597,9 +600,9 @@ def test_every_decision_is_logged_verified_and_replayed(
 
 def logged(path: Path, count: int) -> list[bytes]:
     """A log of so many decisions, as lines."""
-    book = decision_log.open_log(path)
+    book = chained_log.open_log(path)
     for number in range(1, count + 1):
-        book.append([decision_log.entry(f"id-{number}", "now", {}, ONE, {"probability": 0.5})])
+        book.append([entry(f"id-{number}", "now", {}, ONE, {"probability": 0.5})])
     book.close()
     return path.read_bytes().splitlines(keepends=True)
 
@@ -623,36 +626,36 @@ def reseal(line: bytes, **changes) -> bytes:
             lambda lines: lines[:2] + [reseal(lines[2], probability=0.6)] + lines[3:],
             ["line 4: does not follow line 3, which was replaced"],
         ),
-        (lambda lines: lines[:2] + lines[3:], ["line 3: decision 3 is missing"]),
-        (lambda lines: lines[:1] + lines[4:], ["line 2: decisions 2 to 4 are missing"]),
-        (lambda lines: lines[1:], ["line 1: decision 1 is missing"]),
-        (lambda lines: lines[:-1], ["end of log: decision 6 is missing"]),
-        (lambda lines: [], ["end of log: decisions 1 to 6 are missing"]),
+        (lambda lines: lines[:2] + lines[3:], ["line 3: entry 3 is missing"]),
+        (lambda lines: lines[:1] + lines[4:], ["line 2: entries 2 to 4 are missing"]),
+        (lambda lines: lines[1:], ["line 1: entry 1 is missing"]),
+        (lambda lines: lines[:-1], ["end of log: entry 6 is missing"]),
+        (lambda lines: [], ["end of log: entries 1 to 6 are missing"]),
         (
             lambda lines: lines[:5] + [reseal(lines[5], probability=0.6)],
-            ["decision 6: is not the one that was written; the log was rewritten"],
+            ["entry 6: is not the one that was written; the log was rewritten"],
         ),
         (
             lambda lines: [lines[1], lines[0], *lines[2:]],
             [
-                "line 1: decision 1 is missing",
-                "line 2: decision 1 stands after decision 2",
-                "line 3: decision 2 is missing",
+                "line 1: entry 1 is missing",
+                "line 2: entry 1 stands after entry 2",
+                "line 3: entry 2 is missing",
             ],
         ),
         (
             lambda lines: [*lines[:3], lines[2], *lines[3:]],
-            ["line 4: decision 3 stands after decision 3"],
+            ["line 4: entry 3 stands after entry 3"],
         ),
         (
             lambda lines: [*lines, b'{"number":7'],
-            ["line 7: not finished; the server that opens the log next cuts it off"],
+            ["line 7: not finished; whoever writes the log next cuts it off"],
         ),
         (
             lambda lines: [*lines[:2], b"\n", *lines[2:]],
             [
                 "line 3: was edited, its hash does not fit its content",
-                "line 4: decision 3 stands after decision 3",
+                "line 4: entry 3 stands after entry 3",
             ],
         ),
     ],
@@ -660,9 +663,9 @@ def reseal(line: bytes, **changes) -> bytes:
 def test_what_was_done_to_a_log_is_found(tmp_path, forge, words):
     log = tmp_path / "log"
     lines = logged(log, 6)
-    assert list(replay.problems(log)) == []
+    assert list(verification.problems(log)) == []
     log.write_bytes(b"".join(forge(lines)))
-    assert list(replay.problems(log)) == words
+    assert list(verification.problems(log)) == words
 
 
 def test_an_unfinished_line_is_cut_off_and_the_chain_goes_on(tmp_path):
@@ -670,22 +673,22 @@ def test_an_unfinished_line_is_cut_off_and_the_chain_goes_on(tmp_path):
     lines = logged(log, 3)
     for torn in (b"{", lines[2][:-1], lines[2][:40]):
         log.write_bytes(b"".join(lines) + torn)
-        book = decision_log.open_log(log)
+        book = chained_log.open_log(log)
         assert book.torn == len(torn) and book.head.number == 3
         book.close()
-    book = decision_log.open_log(log)
-    book.append([decision_log.entry("id-4", "now", {}, ONE, {"probability": 0.5})])
+    book = chained_log.open_log(log)
+    book.append([entry("id-4", "now", {}, ONE, {"probability": 0.5})])
     book.close()
-    assert list(replay.problems(log)) == []
+    assert list(verification.problems(log)) == []
     log.write_bytes(b"".join(lines[:2]))
-    with pytest.raises(decision_log.LogError, match="does not end where it did"):
-        decision_log.open_log(log)
+    with pytest.raises(LogError, match="does not end where it did"):
+        chained_log.open_log(log)
 
 
 def test_a_full_disk_leaves_neither_decision_nor_half_a_line(tmp_path, monkeypatch):
     log = tmp_path / "log"
-    book = decision_log.open_log(log)
-    line = decision_log.entry("id", "now", {}, ONE, {"probability": 0.5})
+    book = chained_log.open_log(log)
+    line = entry("id", "now", {}, ONE, {"probability": 0.5})
     book.append([line])
     before = log.read_bytes()
 
@@ -694,13 +697,13 @@ def test_a_full_disk_leaves_neither_decision_nor_half_a_line(tmp_path, monkeypat
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(decision_log, "_write_all", full)
-        with pytest.raises(decision_log.LogError, match="No space left"):
+        patch.setattr(chained_log, "_write_all", full)
+        with pytest.raises(LogError, match="No space left"):
             book.append([line, line])
     assert log.read_bytes() == before
     book.append([line])
     book.close()
-    assert list(replay.problems(log)) == [] and book.head.number == 2
+    assert list(verification.problems(log)) == [] and book.head.number == 2
 
 
 def test_kill_under_load_loses_no_acknowledged_decision(recording):
@@ -712,8 +715,8 @@ def test_kill_under_load_loses_no_acknowledged_decision(recording):
     acknowledged = {answer["id"] for _, answer in answers}
     kept = {json.loads(line)["id"] for line in log.read_bytes().splitlines() if line.endswith(b"}")}
     assert len(acknowledged) > 20 and acknowledged <= kept
-    decision_log.open_log(log).close()
-    assert list(replay.problems(log)) == []
+    chained_log.open_log(log).close()
+    assert list(verification.problems(log)) == []
 
 
 # The client

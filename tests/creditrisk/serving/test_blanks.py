@@ -17,10 +17,11 @@ from creditrisk.data.descriptor import parse_contract
 from creditrisk.data.encoding import encoder
 from creditrisk.data.raw_files.reading import read_raw
 from creditrisk.modelling import candidates
+from creditrisk.records.entries import entry
 from creditrisk.scoring.sources.loading import load_scorer
 from creditrisk.serving.app import create_app
-from creditrisk.serving.decision_log import entry, open_log
 from creditrisk.serving.model_reload import serve_from
+from creditrisk.serving.recording import open_recorder
 from creditrisk.serving.replay import replay
 
 GERMAN = json.loads((ROOT / "data/raw/datapackage.json").read_text("utf-8"))
@@ -53,15 +54,20 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def log(tmp_path):
-    opened = open_log(tmp_path / "decisions.jsonl")
+def recorder(tmp_path):
+    opened = open_recorder(tmp_path / "decisions.jsonl")
     yield opened
     opened.close()
 
 
 @pytest.fixture
-def served(folder, log):
-    return create_app(serve_from(str(folder)), decision_log=log).test_client()
+def log(recorder):
+    return recorder.decisions
+
+
+@pytest.fixture
+def served(folder, recorder):
+    return create_app(serve_from(str(folder)), recorder=recorder).test_client()
 
 
 def coded(folder, application) -> float:

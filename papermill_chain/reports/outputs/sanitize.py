@@ -5,6 +5,8 @@ from base64 import b64encode
 from html import escape
 from typing import TYPE_CHECKING
 
+from papermill_chain.reports.outputs.drawing import Drawings
+
 if TYPE_CHECKING:  # nbformat is loaded when a report is written
     from nbformat import NotebookNode
 
@@ -44,16 +46,30 @@ def safe_html(html: str) -> str:
     )
 
 
-def picture(output: "NotebookNode", mime: str) -> str:
-    """A figure with the words for those who cannot see it."""
+def figure(output: "NotebookNode", mime: str, drawings: Drawings) -> str:
+    """A figure with the words for those who cannot see it: a drawing, or else a picture.
+
+    An SVG may have a second one for narrow screens, as "narrow" in its metadata.
+    """
+    about = output.metadata.get(mime, {})
+    alt = str(about.get("alt") or "Figure without a description")
+    if mime == "image/svg+xml":
+        kinds = {"wide": "".join(output.data[mime]), "narrow": str(about.get("narrow") or "")}
+        shown = [drawings.part_of_page(svg, alt, kind) for kind, svg in kinds.items() if svg]
+        if shown[0]:
+            return f"<figure>{''.join(filter(None, shown))}</figure>"
+    return _picture(output, mime, alt)
+
+
+def _picture(output: "NotebookNode", mime: str, alt: str) -> str:
+    """A picture, inside which nothing acts."""
     about = output.metadata.get(mime, {})
     payload = output.data[mime]
     if mime == "image/svg+xml":  # inside <img> the scripts of an SVG are dead
         payload = b64encode(payload.encode()).decode()
     source = escape(f"data:{mime};base64,{''.join(payload.split())}")
-    alt = escape(str(about.get("alt") or "Figure without a description"))
     width = f' width="{int(about["width"])}"' if about.get("width") else ""
-    return f'<figure><img src="{source}" alt="{alt}"{width}></figure>'
+    return f'<figure><img src="{source}" alt="{escape(alt)}"{width}></figure>'
 
 
 def _value(tag: str, name: str, value: str) -> str | None:

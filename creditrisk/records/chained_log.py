@@ -1,44 +1,26 @@
-"""The decision log: one line a decision, each carrying the hash of the line before it.
+"""A chained log opened for writing: entries are on the disk before the writer goes on.
 
-A line is JSON. Its last member, ``sha256``, is the hash of everything before it, ``previous``
-included, so that no line can be changed, dropped or moved without breaking the chain. Beside the
-log, ``<log>.head`` holds the number and hash of the last line: it shows that lines are missing
-at the end, where no later line would show it.
-
-Whoever may write both files can forge both. Keep the head elsewhere (the server reports it under
-``/ready``) if that matters.
+See :mod:`creditrisk.records.chain` for what a log looks like.
 """
 
-import hashlib
-import json
 import os
-import re
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from creditrisk.data.contract import Json
-from work_units.regular_files import Damaged, kind_of, open_regular, read_record, set_aside
+from creditrisk.records.chain import (
+    Head,
+    LogError,
+    chained,
+    head_line,
+    head_or_set_aside,
+    head_path,
+    sealed,
+)
+from work_units.regular_files import kind_of, open_regular
 
-#: What the first line follows.
-BEGIN = "0" * 64
-
-_SEAL = re.compile(rb',"sha256":"([0-9a-f]{64})"\}')
 _BEGINNING = b'{"number":'
-_NOTE = re.compile(rb"([0-9]{20}) ([0-9a-f]{64})\n")
-_SEAL_LENGTH = len(b',"sha256":""}') + 64
-
-
-class LogError(Exception):
-    """The log cannot be opened, read or written; the message says what to do."""
-
-
-@dataclass(frozen=True)
-class Head:
-    """The end of a chain: the number of its last line and that line's hash."""
-
-    number: int = 0
-    sha256: str = BEGIN
 
 
 @dataclass
@@ -49,7 +31,7 @@ class _Batch:
 
 
 @dataclass
-class DecisionLog:
+class ChainedLog:
     """A log opened for writing, by this process alone."""
 
     path: Path
@@ -92,7 +74,7 @@ class DecisionLog:
         head, lines = self.head, []
         for batch in group:
             for entry in batch.entries:
-                line, head = _line(entry, head)
+                line, head = chained(entry, head)
                 lines.append(line)
         content = b"".join(lines)
         try:
@@ -106,7 +88,7 @@ class DecisionLog:
                 batch.error = error
             return
         self.head, self.size = head, self.size + len(content)
-        os.pwrite(self.head_file, _head_line(head), 0)
+        os.pwrite(self.head_file, head_line(head), 0)
         for batch in group:
             batch.written = True
 
@@ -119,7 +101,7 @@ class DecisionLog:
             self.broken = f"{error.strerror}; the log could not be restored, restart the server"
 
 
-def open_log(path: str | Path) -> DecisionLog:
+def open_log(path: str | Path) -> ChainedLog:
     """Open a log for writing, making it if need be, and cut off a line that was never finished.
 
     Raises
@@ -132,6 +114,7 @@ def open_log(path: str | Path) -> DecisionLog:
     if kind := kind_of(path, links=True):
         raise LogError(f"{path}: is {kind}, not a file; name another for the decision log")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         file = os.open(path, flags, 0o600)  # applicant data: for nobody else to read
     except OSError as error:
         raise LogError(f"{path}: cannot be opened ({error.strerror})") from error
@@ -142,7 +125,7 @@ def open_log(path: str | Path) -> DecisionLog:
         if torn:
             _check_torn(os.pread(file, len(_BEGINNING), end), path)
         head = _head_of(last, path) if last else Head()
-        noted = _head_or_set_aside(path)
+        noted = head_or_set_aside(path)
         if noted is not None and noted != head and noted.number >= head.number:
             raise LogError(
                 f"{path}: does not end where it did when last written; see `verify-log`, keep it "
@@ -152,7 +135,7 @@ def open_log(path: str | Path) -> DecisionLog:
             os.ftruncate(file, end)
             os.fsync(file)
         head_file = os.open(head_path(path), os.O_RDWR | os.O_CREAT, 0o600)
-        os.pwrite(head_file, _head_line(head), 0)
+        os.pwrite(head_file, head_line(head), 0)
         _sync_folder(path.parent)
     except OSError as error:
         os.close(file)
@@ -160,70 +143,7 @@ def open_log(path: str | Path) -> DecisionLog:
     except BaseException:
         os.close(file)
         raise
-    return DecisionLog(path, file, head_file, head, end, torn)
-
-
-def entry(number: str, time: str, model: Json, application: Json, decision: Json) -> Json:
-    """What one line says, in its order."""
-    return {"id": number, "time": time, "model": model, "input": application, **decision}
-
-
-def read_head(path: str | Path) -> Head | None:
-    """The end of the chain as noted beside a log, None if nothing readable is there."""
-    try:
-        return _noted(Path(path))
-    except (OSError, Damaged):
-        return None
-
-
-def _noted(path: Path) -> Head | None:
-    """The end of the chain as noted beside a log, None if none was noted yet.
-
-    Raises
-    ------
-    Damaged
-        If what is there is no such note.
-    FileNotFoundError
-        If there is nothing.
-    """
-    content = read_record(head_path(path), len(_head_line(Head())))
-    if not content:  # the server ended between making the file and writing to it
-        return None
-    if not (noted := _NOTE.fullmatch(content)):
-        raise Damaged("it holds no number and hash of a last line")
-    return Head(int(noted[1]), noted[2].decode())
-
-
-def _head_or_set_aside(path: Path) -> Head | None:
-    """The noted end of a log; one that is damaged is set aside, to be made anew from the log."""
-    try:
-        return _noted(path)
-    except FileNotFoundError as absent:
-        if kind_of(head_path(path)):  # a link that leads nowhere
-            set_aside(head_path(path), absent.strerror)
-    except Damaged as damage:
-        set_aside(head_path(path), damage)
-    return None
-
-
-def _line(entry: Json, head: Head) -> tuple[bytes, Head]:
-    """The line that continues a chain, and the chain's new end."""
-    content = {"number": head.number + 1, "previous": head.sha256, **entry}
-    text = json.dumps(content, separators=(",", ":")).encode()[:-1]
-    sha256 = hashlib.sha256(text).hexdigest()
-    return text + b',"sha256":"' + sha256.encode() + b'"}\n', Head(head.number + 1, sha256)
-
-
-def sealed(line: bytes) -> tuple[Head, str] | None:
-    """A line's number, its hash and that of the line before, None if the hash does not fit."""
-    text, seal = line[: -_SEAL_LENGTH - 1], _SEAL.fullmatch(line[-_SEAL_LENGTH - 1 : -1])
-    if seal is None or hashlib.sha256(text).hexdigest().encode() != seal[1]:
-        return None
-    try:
-        content = json.loads(line)
-        return Head(int(content["number"]), seal[1].decode()), str(content["previous"])
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        return None
+    return ChainedLog(path, file, head_file, head, end, torn)
 
 
 def _last_line(path: Path) -> tuple[int, bytes]:
@@ -243,24 +163,14 @@ def _last_line(path: Path) -> tuple[int, bytes]:
 def _check_torn(begin: bytes, path: Path) -> None:
     """Make sure that what is cut off began as a decision, or is what a power cut left of one."""
     if begin.strip(b"\0") and not _BEGINNING.startswith(begin):
-        raise LogError(f"{path}: its last line is no decision; name another for the decision log")
+        raise LogError(f"{path}: its last line is no entry; name another for the log")
 
 
 def _head_of(last: bytes, path: Path) -> Head:
     found = sealed(last)
     if found is None:
-        raise LogError(f"{path}: its last line was edited or is no decision; see `verify-log`")
+        raise LogError(f"{path}: its last line was edited or is no entry; see `verify-log`")
     return found[0]
-
-
-def head_path(path: Path) -> Path:
-    """The file beside a log that holds the end of its chain."""
-    return path.with_name(path.name + ".head")
-
-
-def _head_line(head: Head) -> bytes:
-    # One fixed length, one write: it is never seen half old, half new.
-    return f"{head.number:020d} {head.sha256}\n".encode()
 
 
 def _write_all(file: int, content: bytes) -> None:

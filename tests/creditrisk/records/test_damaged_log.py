@@ -6,8 +6,11 @@ import random
 import pytest
 from damage import damage, no_longer_than, remove
 
-from creditrisk.serving.decision_log import LogError, entry, open_log
-from creditrisk.serving.replay import find, problems
+from creditrisk.records.chain import LogError
+from creditrisk.records.chained_log import open_log
+from creditrisk.records.entries import entry
+from creditrisk.records.reading import read_entries
+from creditrisk.records.verification import find, problems
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="a decision log needs POSIX")
 
@@ -34,6 +37,9 @@ def test_a_log_gets_over_whatever_befalls_it(tmp_path, capsys):
                     look()
                 except LogError:
                     assert damaged == log, what
+            with pytest.raises(LogError) as refused:
+                list(read_entries(log))
+            assert str(tmp_path) in str(refused.value) and "\n" not in str(refused.value), what
             try:
                 book = open_log(log)
             except LogError as error:

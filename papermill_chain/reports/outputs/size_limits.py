@@ -46,7 +46,8 @@ def _fit_data(output: NotebookNode, forms: list[str], left: int, most: int, file
     """Keep the best form of an output that fits; its weight."""
     too_large = 0
     for form in [form for form in forms if form in output.data]:
-        size = shown_size(output.data[form])
+        narrow = str(output.metadata.get(form, {}).get("narrow") or "")  # shown beside it
+        size = shown_size(output.data[form]) + shown_size(narrow)
         weight = size * (WEIGHT_OF_MARKUP if form in MARKUP else 1)
         if weight <= left and not (too_large and form != "text/plain"):
             if too_large:

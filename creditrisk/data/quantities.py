@@ -1,0 +1,62 @@
+"""Columns of quantities, in which a value may also be missing or a code for a state."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+
+from creditrisk.data.contract import Contract
+from creditrisk.data.fields import Field
+from creditrisk.data.missing_values import MISSING
+
+
+def as_quantity(values: pd.Series, field: Field) -> "pd.Series[float]":
+    """A column of a quantity as float64, NaN where a value is missing or a special code."""
+    return values.astype("float64").mask(values.isin(field.special_values))
+
+
+def state_names(field: Field) -> list[str]:
+    """What a quantity's value may be instead of a quantity: the special codes' states, missing."""
+    return [*(code.label for code in field.special), *([] if field.required else [MISSING])]
+
+
+def states(values: pd.Series, field: Field) -> pd.Series:
+    """The state that each value of a column of a quantity stands for, NaN for a quantity."""
+    labels = {code.value: code.label for code in field.special}
+    found = values.map(labels).astype(object)
+    return found if field.required else found.mask(values.isna(), MISSING)
+
+
+def in_groups(values: pd.Series, field: Field, edges: np.ndarray, names: list[str]) -> pd.Series:
+    """A column of a quantity as an ordered categorical: groups by value, then its states.
+
+    Parameters
+    ----------
+    edges
+        The highest value of each group but the last, in ascending order.
+    names
+        Of the groups, one more than there are edges.
+    """
+    numbers, state = as_quantity(values, field), states(values, field)
+    group = np.array(names, dtype=object)[np.searchsorted(edges, numbers)]
+    kind = pd.CategoricalDtype([*names, *state_names(field)], ordered=True)
+    return pd.Series(np.where(state.notna(), state, group), values.index).astype(kind)
+
+
+def group_names(edges: np.ndarray, field: Field) -> list[str]:
+    """Names for the groups into which edges, the highest values, divide a quantity."""
+    shown = [field.rounded(edge) for edge in edges.tolist()]
+    if not shown:
+        return ["any"]
+    between = [f"over {low} to {high}" for low, high in itertools.pairwise(shown)]
+    return [f"up to {shown[0]}", *between, f"over {shown[-1]}"]
+
+
+def dates_as_text(applications: pd.DataFrame, contract: Contract) -> pd.DataFrame:
+    """Raw applications, their dates as ISO 8601 writes them: as files and databases have them."""
+    texts = {
+        field.name: applications[field.name].map(field.shown, na_action="ignore").astype(object)
+        for field in contract.numbers
+        if field.is_dated and field.name in applications
+    }
+    return applications.assign(**texts)

@@ -1,0 +1,1 @@
+"""Statistics that raise an alarm, with limits that hold over many looks."""

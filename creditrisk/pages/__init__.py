@@ -1,1 +1,0 @@
-"""The style of every page that this package makes: form, API, lab, card, comparison."""

@@ -1,0 +1,1 @@
+"""How all pages look: reports, index, decision lab, model card, comparisons, form."""

@@ -1,0 +1,55 @@
+"""Old data and matured outcomes become one raw file that the chain accepts."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT
+
+from creditrisk.data.contract import ContractError
+from creditrisk.data.descriptor import read_contract
+from creditrisk.data.raw_files.reading import read_raw
+from creditrisk.monitoring.refresh import write_refreshed
+
+
+def decisions_of(old, rows, known):
+    """Rows of the raw file as decisions, one a day from the last to the first; some are known."""
+    drawn = old.iloc[:rows].reset_index(drop=True)
+    outcome = np.where(np.arange(rows) % 2 == 0, 1.0, 0.0)
+    outcome[known:] = np.nan
+    time = pd.date_range("2026-01-01", periods=rows, tz="UTC")[::-1]
+    return drawn.assign(time=time, outcome=outcome)
+
+
+@pytest.fixture(scope="module")
+def old():
+    contract = read_contract(ROOT / "data/raw/datapackage.json")
+    return contract, read_raw(ROOT / "data/raw/german_credit_data.csv", contract)
+
+
+def test_the_joined_file_is_read_as_any_raw_file(old, tmp_path):
+    """200 of 300 outcomes are known: the latest half of them, 100, are to be the test set."""
+    contract, data = old
+    made = write_refreshed(data, decisions_of(data, 300, 200), contract, tmp_path, share=0.5)
+    assert (made.rows, made.latest) == (1200, 100)
+    joined_contract = read_contract(made.datapackage)
+    joined = read_raw(made.raw, joined_contract)
+    pd.testing.assert_frame_equal(joined.iloc[:1000], data, check_index_type=False)
+    # the earliest of the known comes first, which is the last row drawn
+    names = [field.name for field in contract.fields]
+    added = joined.iloc[1000:][names].reset_index(drop=True)
+    pd.testing.assert_frame_equal(added, data.iloc[199::-1][names].reset_index(drop=True))
+    levels = joined[contract.target.name].iloc[-2:].tolist()
+    assert levels[-1] == contract.positive != levels[0]  # row 0 is good, row 1 bad
+    assert "Rows 1001 to 1200 are decisions" in joined_contract.caveats[-1]
+    assert not list(tmp_path.glob(".*")), "nothing unfinished is left"
+
+
+def test_what_cannot_be_joined_is_refused_by_column(old, tmp_path):
+    contract, data = old
+    few = decisions_of(data, 300, 200)
+    name = contract.numbers[0].name
+    few[name] = few[name].astype(float).where(np.arange(300) > 2)
+    message = f"{name}: 3 of 200 decisions.*latest 20 outcomes are 10 good and 10 bad"
+    with pytest.raises(ContractError, match=f"(?s){message}"):
+        write_refreshed(data, few, contract, tmp_path, share=0.1)
+    assert not list(tmp_path.iterdir())
