@@ -315,8 +315,8 @@ def of_data_set(folder: str | None) -> dict[str, Any]:
     }
 
 
-def run_all(arguments: list[str]) -> int:
-    """Run the chain as the command line asks, for the data set that it names; the exit code."""
+def own_options() -> argparse.ArgumentParser:
+    """The options of this program beside those of every chain."""
     own = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     own.add_argument(
         "--data",
@@ -329,6 +329,12 @@ def run_all(arguments: list[str]) -> int:
         action="store_true",
         help="for this run, learn from the data and matured outcomes of decisions together",
     )
+    return own
+
+
+def run_all(arguments: list[str]) -> int:
+    """Run the chain as the command line asks, for the data set that it names; the exit code."""
+    own = own_options()
     given = own.parse_known_args(arguments)[0]
     try:
         asked = of_data_set(given.data)
