@@ -14,17 +14,12 @@ from papermill_chain.runs.manifest import Run, read_runs
 ROOT = Path(__file__).resolve().parent
 STORE = ROOT / "mlflow.db"  # unless MLFLOW_TRACKING_URI names another
 
+#: Months of the log that 07 compares the others with after ``--refresh``: the joined file is mostly
+#: of approved applicants.
+DOOR_MONTHS = 6
+
 #: Pages that are kept beside a run's reports, and that the reports link to.
 PAGES = ["decision_lab_path", "model_card_html_path"]
-
-#: Where servers and portfolios keep their decisions, in the folder of a data set's runs.
-DECISION_LOG = "decisions"
-
-#: Where `--refresh` puts the old data and matured outcomes together.
-REFRESHED = "data/refreshed"
-
-#: Months of the log that 07 then compares the others with: the joined file is mostly of approved.
-DOOR_MONTHS = 6
 
 # What MLflow and skops import only when they are used; two notebooks and the reports use them.
 MLFLOW = (
@@ -77,7 +72,7 @@ def chain_of(
         "model_card_path": f"{models}/model_card.md",
         "model_card_html_path": f"{models}/model_card.html",
     }
-    LOGS = {
+    HISTORY = {
         "promotions_path": f"{experiments}/promotions.jsonl",
         "looks_path": f"{experiments}/test_looks.jsonl",
     }
@@ -88,8 +83,8 @@ def chain_of(
     }
     SCORES = {"test_scores_path": f"{experiments}/test_scores.csv"}
     LAB = {"decision_lab_path": f"{experiments}/decision_lab.html"}
+    LOG = {"log_path": f"{experiments}/decisions"}  # where servers and portfolios keep decisions
     MONITORING = {"monitoring_path": f"{experiments}/monitoring.json"}
-    DECISIONS = {"log_path": f"{experiments}/{DECISION_LOG}"}
 
     return [
         Stage(
@@ -129,7 +124,7 @@ def chain_of(
             "05_validation",
             reads=TEST | TRAIN | OUT_OF_FOLD | CONTRACT | REGISTRATION | MODEL,
             writes=VALIDATION | CARD,
-            in_place=LOGS,
+            in_place=HISTORY,
             kept=[*VALIDATION, "model_card_html_path"],
             imports=MLFLOW,
             external=External(check=partial(what_validation_lacks, experiments)),
@@ -144,9 +139,9 @@ def chain_of(
             "07_monitoring",
             reads=TRAIN | OUT_OF_FOLD | CONTRACT | REGISTRATION | VALIDATION | MODEL,
             writes=MONITORING,
-            in_place=DECISIONS,
+            in_place=LOG,
             kept=[*MONITORING],
-            only_with=f"{experiments}/{DECISION_LOG}",
+            only_with=LOG["log_path"],
             imports=MLFLOW,
             external=External(check=partial(what_monitoring_lacks, experiments)),
         ),
@@ -190,12 +185,12 @@ def what_monitoring_lacks(experiments: str = "experiments") -> str:
     from creditrisk.records.log_state import state_of
 
     judged = _read(ROOT / experiments / "monitoring.json")["log_state"]
-    logged = state_of(ROOT / experiments / DECISION_LOG)
-    return "" if logged == judged else "the decision log has grown"
+    grown = state_of(ROOT / experiments / "decisions") != judged
+    return "the decision log has grown" if grown else ""
 
 
 def refreshed(folder: str | None) -> list[str]:
-    """Parameters of a run on the old data of a data set and matured outcomes together.
+    """The settings of a run on the old data and matured outcomes together, which are joined first.
 
     The latest fifth of the outcomes is the test set, on which the gate compares the new version
     with production. They are of approved applicants: there production approves everybody, so that
@@ -205,7 +200,7 @@ def refreshed(folder: str | None) -> list[str]:
     Raises
     ------
     ValueError
-        If data or log cannot be read, or there are too few outcomes.
+        If a file is refused, or no log can be read.
     """
     from creditrisk import data_sets
     from creditrisk.data.raw_files.reading import read_raw
@@ -216,10 +211,10 @@ def refreshed(folder: str | None) -> list[str]:
     data = data_sets.data_set(ROOT, folder or ROOT / data_sets.DEFAULT)
     old = read_raw(ROOT / data.descriptor, data.contract)
     try:
-        decisions = read_decisions(ROOT / data.experiments / DECISION_LOG, data.contract).frame
-    except LogError as broken:
-        raise ValueError(str(broken)) from broken
-    made = write_refreshed(old, decisions, data.contract, ROOT / REFRESHED / data.name, share=0.2)
+        decisions = read_decisions(ROOT / data.decisions, data.contract).frame
+    except LogError as error:
+        raise ValueError(str(error)) from error
+    made = write_refreshed(old, decisions, data.contract, ROOT / data.refreshed, share=0.2)
     given = {"raw_path": made.raw, "datapackage_path": made.datapackage, "latest": made.latest}
     given |= {"require_savings": True, "door_months": DOOR_MONTHS}
     return [part for name, value in given.items() for part in ("--set", f"{name}={value}")]
@@ -320,8 +315,8 @@ def of_data_set(folder: str | None) -> dict[str, Any]:
     }
 
 
-def run_all(arguments: list[str]) -> int:
-    """Run the chain as the command line asks, for the data set that it names; the exit code."""
+def own_options() -> argparse.ArgumentParser:
+    """The options of this program beside those of every chain."""
     own = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     own.add_argument(
         "--data",
@@ -332,13 +327,19 @@ def run_all(arguments: list[str]) -> int:
     own.add_argument(
         "--refresh",
         action="store_true",
-        help="train on the old data and the outcomes of logged decisions together",
+        help="for this run, learn from the data and matured outcomes of decisions together",
     )
+    return own
+
+
+def run_all(arguments: list[str]) -> int:
+    """Run the chain as the command line asks, for the data set that it names; the exit code."""
+    own = own_options()
     given = own.parse_known_args(arguments)[0]
     try:
         asked = of_data_set(given.data)
-        settings = refreshed(given.data) if given.refresh else []
-    except ValueError as refused:  # a ContractError, whose module an unchanged rerun need not have
+        arguments = [*arguments, *(refreshed(given.data) if given.refresh else [])]
+    except ValueError as refused:  # a ContractError too, whose module not every run imports
         print(f"{Path(sys.argv[0]).name}: nothing was run: {refused}", file=sys.stderr)
         return REFUSED
     return main(
@@ -348,6 +349,7 @@ def run_all(arguments: list[str]) -> int:
         compare=partial(compare_runs, experiments=ROOT / asked["experiments"]),
         shared=["MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"],
         refusals=["ContractError"],
+        exit_codes={"07_monitoring": {"warning": 3, "stop": 4}},
         columns=["gate", "ROC-AUC, test", "cost per applicant, test", "champion"],
         next_steps=[
             "uv run mlflow ui --workers 1    # runs, reports and the registered model",

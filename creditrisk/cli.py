@@ -19,7 +19,7 @@ EXAMPLES = """examples:
   creditrisk serve --models models                          the last model, whatever the gate says
   creditrisk serve --decision-log experiments/decisions/server.jsonl \\
       --shadow models:/Credit_Risk_Model@challenger
-  creditrisk serve --data data/german_credit_20             the same of another data set
+  creditrisk serve --data data/german_credit_20             what is in production of other data
   creditrisk predict                                        three made-up applicants
   creditrisk predict --reasons --blank-is-level data/raw/german_credit_data.csv
   echo '{"Age": 35, ...}' | creditrisk predict -
@@ -85,7 +85,7 @@ def _add_serve(parsers: Parsers) -> None:
         "signed with it is served.",
     )
     whose = serve.add_mutually_exclusive_group()
-    _add_data(whose)
+    commands.add_data(whose)
     whose.add_argument(
         "--models",
         metavar="SOURCE",
@@ -155,7 +155,7 @@ def _add_predict(parsers: Parsers) -> None:
         "--url", help="the server (default: http://127.0.0.1:8000, or :5000 with --mlflow)"
     )
     whose = predict.add_mutually_exclusive_group()
-    _add_data(whose)
+    commands.add_data(whose)
     whose.add_argument(
         "--contract",
         metavar="FILE",
@@ -188,7 +188,7 @@ def _add_score(parsers: Parsers) -> None:
     )
     score.add_argument("out", metavar="OUT", help="the folder for the decisions; may be a URL too")
     whose = score.add_mutually_exclusive_group()
-    _add_data(whose)
+    commands.add_data(whose)
     whose.add_argument(
         "--models",
         metavar="SOURCE",
@@ -226,15 +226,6 @@ def _add_score(parsers: Parsers) -> None:
     again.add_argument("--resume", action="store_true", help="go on with the run that OUT holds")
     again.add_argument("--overwrite", action="store_true", help="delete the run that OUT holds")
     score.set_defaults(run=commands.score_portfolio)
-
-
-def _add_data(parser: argparse._ActionsContainer) -> None:
-    parser.add_argument(
-        "--data",
-        metavar="FOLDER",
-        help="the data set that is meant: the folder of its file and contract, as run_all.py "
-        "--data has it, or its folder in models/ (default: that of data/raw)",
-    )
 
 
 def _add_blank_is_level(parser: argparse.ArgumentParser) -> None:
@@ -283,7 +274,7 @@ def _add_promote(parsers: Parsers) -> None:
         )
     runs = {promote: commands.promote, rollback: commands.rollback, history: commands.history}
     for command, run in runs.items():
-        _add_data(command)
+        commands.add_data(command)
         command.add_argument(
             "--store",
             default="mlflow.db",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from creditrisk.scoring.sources.production import Home
 
 
-def _data_set(chosen: argparse.Namespace) -> "DataSet | None":
+def data_set_of(chosen: argparse.Namespace) -> "DataSet | None":
     """The data set that a command is about: the one it names, else the default one, if any."""
     from creditrisk import data_sets
     from creditrisk.data.contract import ContractError
@@ -28,7 +28,25 @@ def _data_set(chosen: argparse.Namespace) -> "DataSet | None":
         sys.exit(failed(str(error)))
 
 
-def _home(data: "DataSet | None") -> "Home":
+def add_data(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
+        "--data",
+        metavar="FOLDER",
+        help="the data set that is meant: the folder of its file and contract, as run_all.py "
+        "--data has it, or its folder in models/ (default: that of data/raw)",
+    )
+
+
+def contract_file(chosen: argparse.Namespace) -> str | None:
+    """The file with the contract of the data set that a command names; None if it names none."""
+    data = data_set_of(chosen) if chosen.data else None
+    if data is None:
+        return None
+    manifest = Path(data.models, "manifest.json")
+    return str(manifest) if manifest.is_file() else data.descriptor
+
+
+def home_of(data: "DataSet | None") -> "Home":
     """Where the models of a data set are."""
     from creditrisk.scoring.sources.production import RUN_FIRST, Home
 
@@ -50,7 +68,7 @@ def serve(chosen: argparse.Namespace) -> int:
             chosen.models,
             chosen.host,
             chosen.port,
-            home=_home(_data_set(chosen)),
+            home=home_of(data_set_of(chosen)),
             hosts=tuple(chosen.allow_host),
             decision_log=chosen.decision_log,
             shadow=chosen.shadow,
@@ -68,10 +86,8 @@ def predict(chosen: argparse.Namespace) -> int:
 
     endpoint = client.MLFLOW if chosen.mlflow else client.FLASK
     url = chosen.url or f"http://127.0.0.1:{5000 if chosen.mlflow else 8000}"
-    token, contract = client.token_from_environment(), chosen.contract
-    if chosen.data and (data := _data_set(chosen)):
-        manifest = Path(data.models, "manifest.json")
-        contract = str(manifest) if manifest.is_file() else data.descriptor
+    token = client.token_from_environment()
+    contract = chosen.contract or contract_file(chosen)
     try:
         return client.predict(
             chosen.file,
@@ -99,7 +115,7 @@ def score_portfolio(chosen: argparse.Namespace) -> int:
 
     scheduler = chosen.scheduler or (None if chosen.workers else os.environ.get(ADDRESS))
     try:
-        use = in_use(chosen.models, _home(_data_set(chosen)))
+        use = in_use(chosen.models, home_of(data_set_of(chosen)))
         if use.by_default or use.notice:
             print(f"creditrisk: {use.why}", file=sys.stderr)
         with progress.progress_bar() as notify:
@@ -159,8 +175,8 @@ def _move_production(chosen: argparse.Namespace, version: int | None) -> int:
     who = None if version is None else chosen.approve
     if who is not None and not (who.strip() and who.isprintable()):
         return failed("--approve: give the name of a person in one line")
-    data = _data_set(chosen)
-    model = _home(data).model
+    data = data_set_of(chosen)
+    model = home_of(data).model
     log = chosen.log or Path(data.experiments if data else "experiments", "promotions.jsonl")
     try:
         client = promotion.open_existing(chosen.store, model)
@@ -199,7 +215,7 @@ def history(chosen: argparse.Namespace) -> int:
 
     from creditrisk.registry import promotion
 
-    model = _home(_data_set(chosen)).model
+    model = home_of(data_set_of(chosen)).model
     try:
         entries = promotion.history(promotion.open_existing(chosen.store, model), model)
     except (promotion.NotPromoted, MlflowException, OSError) as error:

@@ -20,7 +20,7 @@ DESCRIPTOR = "datapackage.json"
 DEFAULT = "data/raw"  # below the checkout
 
 #: Folders that the runs of the default data set have in ``experiments``.
-_TAKEN = ("runs", "grids", "comparisons", "decisions", "unfinished")
+_TAKEN = ("runs", "grids", "comparisons", "unfinished", "decisions")
 _LONGEST_NAME = 80
 _RECORD = "data_set.json"
 
@@ -52,6 +52,16 @@ class DataSet:
     def experiments(self) -> str:
         """The folder of its runs and their results."""
         return _below("experiments", self.name)
+
+    @property
+    def refreshed(self) -> str:
+        """The folder of its data and matured outcomes together."""
+        return _below("data/refreshed", self.name)
+
+    @property
+    def decisions(self) -> str:
+        """The folder of the logs of decisions, unless servers are given another one."""
+        return f"{self.experiments}/decisions"
 
     @property
     def models(self) -> str:
