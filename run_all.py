@@ -355,8 +355,7 @@ def run_all(arguments: list[str]) -> int:
             "uv run mlflow ui --workers 1    # runs, reports and the registered model",
             "uv run jupyter lab notebooks    # change a notebook, then run the chain again",
         ],
-        exit_codes={"07_monitoring": {"warning": 3, "stop": 4}},
-        argv=[*arguments, *settings],
+        argv=arguments,
         own_options=own,
     )
 

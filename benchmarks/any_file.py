@@ -71,8 +71,7 @@ def run(place: Path, name: str, rows: int, seed: int) -> float:
     champion = json.loads((project / "experiments" / name / "champion.json").read_text("utf-8"))
     peak = max(cell["peak_mb"] or 0 for stage in run["stages"] for cell in stage["cells"])
     stages = [f"{stage['seconds']:.0f}" for stage in run["stages"][:6]]
-    auc = validation["figures"]["roc_auc"] if "figures" in validation else validation["roc_auc"]
-    auc = auc["estimate"] if isinstance(auc, dict) else auc
+    auc = validation["test"]["roc_auc"]
     cells = [name, f"{rows:,}", f"{run['seconds']:.0f} s", *stages, f"{peak:,.0f}"]
     cells += [champion["model"], f"{auc:.3f}", f"{best:.3f}"]
     print(f"| {' | '.join(cells)} |", flush=True)
