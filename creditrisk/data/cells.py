@@ -99,20 +99,20 @@ def read_cells(
         blank decides whether it is allowed, and its label for a missing value is accepted.
     """
     missing = tuple(missing_values if field.missing_values is None else field.missing_values)
-    distinct, numbers = _distinct(column)
-    values, faults, absent = typed_values(distinct, field, missing)
+    values_of, numbers = distinct(column)
+    values, faults, absent = typed_values(values_of, field, missing)
     if of_applicant:
         absent |= faults == BLANK
-        labelled = _same(distinct, field.missing_label)
+        labelled = _same(values_of, field.missing_label)
         may_miss = np.where(labelled, True, field.takes_blank)
         absent |= labelled
     else:
-        may_miss = np.full(len(distinct), not field.required)
+        may_miss = np.full(len(values_of), not field.required)
     values[absent] = np.nan
     faults[absent] = np.where(may_miss, FINE, BLANK)[absent]
     values[faults != FINE] = np.nan
     allowed = field.accepted if of_applicant else field.allowed + _mark(field, missing)
-    return Cells(field, values[numbers], faults[numbers], numbers, distinct, allowed)
+    return Cells(field, values[numbers], faults[numbers], numbers, values_of, allowed)
 
 
 def dtype(field: Field) -> str:
@@ -133,8 +133,21 @@ def typed(cells: Cells) -> Any:
     )
 
 
-def _distinct(column: pa.Array | pa.ChunkedArray | np.ndarray | pd.Series) -> tuple[pa.Array, Any]:
-    """The distinct values, and for each cell the number of its value among them."""
+def distinct(
+    column: pa.Array | pa.ChunkedArray | np.ndarray | pd.Series,
+) -> tuple[pa.Array, np.ndarray]:
+    """The distinct values of a column, null as the last, and for each cell the number of its own.
+
+    Parameters
+    ----------
+    column
+        Shape (n,), as :func:`read_cells` takes it.
+
+    Returns
+    -------
+    values, numbers
+        Shapes (k,) and (n,).
+    """
     if not isinstance(column, pa.Array | pa.ChunkedArray):
         column = _to_arrow(column)
     if isinstance(column, pa.ChunkedArray):
@@ -148,7 +161,10 @@ def _distinct(column: pa.Array | pa.ChunkedArray | np.ndarray | pd.Series) -> tu
     if not pa.types.is_dictionary(column.type):
         column = pc.dictionary_encode(column)
     values = column.dictionary
-    numbers = pc.fill_null(column.indices.cast(pa.int64()), len(values)).to_numpy()
+    numbers = column.indices
+    if numbers.null_count:
+        numbers = pc.fill_null(numbers.cast(pa.int64()), len(values))
+    numbers = numbers.to_numpy()
     return pa.concat_arrays([values, pa.nulls(1, values.type)]), numbers
 
 

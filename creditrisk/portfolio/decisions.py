@@ -108,7 +108,7 @@ def _scored(job: Job, part: Part, scorer: Scorer, files: Files) -> Json:
         schema = _decision_schema(table.id_type, job, bool(worst_fields(scorer.domain)))
         decisions = files.parquet(part.name, schema, REPEATED)
         for batch in table.batches:
-            codes, faults = numbered_values(batch, scorer.domain, table.text)
+            codes, faults = numbered_values(batch, scorer.domain)
             good = ~((faults > 0).any(axis=1) | batch.no_id)
             scored_as, blank = scorer.worst_case(codes[good])
             probabilities = scorer.from_codes(scored_as)

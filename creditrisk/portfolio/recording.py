@@ -90,7 +90,7 @@ def _record_part(store: Store, job: Job, part: Part, scorer: Scorer, logs: _Logs
         name = PurePath(part.path).name
         table = open_table(content, part.path, scorer.contract, id=job.id, name=name, size=ROWS)
         for batch in table.batches:
-            codes, faults = numbered_values(batch, scorer.domain, table.text)
+            codes, faults = numbered_values(batch, scorer.domain)
             good = ~((faults > 0).any(axis=1) | batch.no_id)
             why.update(_reasons(faults, batch, scorer, table.id))
             ids = decision_ids(job, part, batch.first + np.flatnonzero(good)).to_pylist()

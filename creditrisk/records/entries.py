@@ -72,5 +72,7 @@ def applications(frame: pd.DataFrame, contract: Contract) -> list[Json]:
         values = column.astype(object).where(column.notna(), label).tolist()
         if field.type == "integer" and not pd.api.types.is_integer_dtype(column):
             values = [value if value in (None, label) else int(value) for value in values]
+        if field.is_dated:
+            values = [value if value in (None, label) else field.shown(value) for value in values]
         columns.append(values)
     return [dict(zip(names, values)) for values in zip(*columns)]

@@ -1,6 +1,5 @@
 """Whatever a contract allows, the fast scorer answers like scikit-learn's pipeline."""
 
-import json
 import math
 import sqlite3
 import warnings
@@ -8,9 +7,8 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from drawncontracts import as_json, drawn_applications, drawn_contract
 
-from creditrisk.data.cells import dtype
-from creditrisk.data.descriptor import parse_contract
 from creditrisk.data.encoding import decode, encoder
 from creditrisk.modelling import candidates, scorecard
 from creditrisk.scoring.fast_path import golden_codes, make_scorer
@@ -25,91 +23,6 @@ FAST = [
 ]
 
 
-def drawn_contract(random):
-    """A contract of some columns of every kind, required or not, with states or without."""
-
-    def number(name, type, **more):
-        rules = {"required": bool(random.integers(2))}
-        if random.integers(2) or more.get("scale") == "log":
-            rules |= {"minimum": 1, "maximum": int(10 ** random.integers(2, 9))}
-        field = {"name": name, "type": type, "constraints": rules, **more}
-        if not rules["required"]:
-            field["missingMeans"] = "value"
-        if random.integers(2):
-            field["specialCodes"] = [{"value": -999, "label": "no record"}]
-            if random.integers(2):
-                field["specialCodes"].append({"value": -1, "label": "refused"})
-        return field
-
-    def category(name, type, levels, **more):
-        rules = {"required": bool(random.integers(2)), "enum": levels}
-        if type == "boolean":
-            del rules["enum"]
-        field = {"name": name, "type": type, "constraints": rules, **more}
-        if not rules["required"]:
-            field["missingMeans"] = ["value", "worst"][random.integers(2)]
-        return field
-
-    fields = [
-        number("count", "integer"),
-        number("income", "number", scale="log"),
-        number("ratio", "number"),
-        number("since", "date") | {"specialCodes": [], "constraints": {"required": True}},
-        category("grade", "integer", [1, 2, 3], categoriesOrdered=True),
-        category("home", "string", ["own", "rent", "other"], unlisted="other"),
-        category("state", "string", ["TX", "a b", "it's"]),
-        category("verified", "boolean", None),
-    ]
-    for field in fields:
-        if not field.get("specialCodes", True):
-            del field["specialCodes"]
-        if field["constraints"]["required"]:
-            field.pop("missingMeans", None)
-    order = random.permutation(len(fields))[: random.integers(4, len(fields) + 1)]
-    outcome = {"name": "outcome", "type": "string"}
-    outcome["constraints"] = {"required": True, "enum": ["good", "bad"]}
-    return parse_contract(
-        {
-            "name": "drawn",
-            "title": "Drawn",
-            "sources": [{"title": "drawn"}],
-            "licenses": [{"title": "none"}],
-            "resources": [
-                {
-                    "name": "drawn",
-                    "path": "drawn.csv",
-                    "target": {"field": "outcome", "positive": "good"},
-                    "schema": {"fields": [*(fields[n] for n in order), outcome]},
-                }
-            ],
-        }
-    )
-
-
-def drawn_applications(contract, rows, random):
-    columns = {}
-    for field in contract.fields:
-        if field.levels is None:
-            if field.scale == "log":
-                values = np.exp(random.normal(7, 1, rows)).clip(1, field.maximum)
-            else:
-                low = field.limits[0] if field.minimum is not None else -5000
-                high = field.limits[1] if field.maximum is not None else 20_000
-                values = low + (high - low) * random.beta(2, 5, rows)
-            values = np.floor(values) if field.whole else values.round(3)
-            for code in field.special_values:
-                values[random.random(rows) < 0.1] = code
-            values = values.astype(object)
-        else:
-            values = np.array(field.levels, dtype=object)[
-                random.integers(len(field.levels), size=rows)
-            ]
-        if not field.required:
-            values[random.random(rows) < 0.15] = np.nan
-        columns[field.name] = pd.Series(values).astype(dtype(field))
-    return pd.DataFrame(columns)
-
-
 @pytest.fixture(params=range(4))
 def drawn(request):
     random = np.random.default_rng(request.param)
@@ -120,24 +33,6 @@ def drawn(request):
     score = X.iloc[:, 0].rank(pct=True).fillna(0.2) + X.iloc[:, -1] * 0.5
     y = (score + random.normal(0, 0.4, len(X)) > score.median()).astype(int)
     return contract, raw, X, y, first
-
-
-def as_json(contract, frame):
-    """Applications as JSON has them, in the coding of the data."""
-    records = []
-    for row in frame.astype(object).itertuples(index=False):
-        record = {}
-        for field, value in zip(contract.fields, row):
-            if pd.isna(value):
-                record[field.name] = None
-            elif field.is_dated:
-                record[field.name] = field.shown(int(value))
-            elif field.levels is None:
-                record[field.name] = int(value) if field.whole else float(value)
-            else:
-                record[field.name] = int(value) if field.type == "integer" else value
-        records.append(record)
-    return json.loads(json.dumps(records))
 
 
 def test_the_encoding_loses_nothing(drawn):
