@@ -604,7 +604,7 @@ def mlflow_server(registered, tmp_path_factory):
             f"http://127.0.0.1:{port}/invocations", body.encode(), {"Content-Type": kind}
         )
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as error:
             with error:
@@ -621,7 +621,7 @@ def mlflow_server(registered, tmp_path_factory):
         yield post
     finally:
         os.killpg(server.pid, 15)
-        server.wait(20)
+        server.wait(60)
 
 
 def test_mlflow_serves_the_same_answers(mlflow_server, blend):
