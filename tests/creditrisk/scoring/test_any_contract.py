@@ -20,8 +20,7 @@ FAST = [
     "Random Forest",
     "WoE Scorecard",
     "Spline Logistic Regression",
-    "Tuned Random Forest",
-    "Soft-Voting Blend",
+    "Soft-Voting Blend",  # the tuned forest is one of its members
 ]
 
 
@@ -110,7 +109,8 @@ def drawn_applications(contract, rows, random):
     return pd.DataFrame(columns)
 
 
-@pytest.fixture(params=range(4))
+# Together these have a column of each kind, required and not, with codes and without.
+@pytest.fixture(params=[0, 2, 3])
 def drawn(request):
     random = np.random.default_rng(request.param)
     contract = drawn_contract(random)

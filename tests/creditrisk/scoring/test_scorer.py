@@ -142,7 +142,7 @@ def test_fast_answers_are_the_pipelines_all_over_the_contract(name, fitted):
     scorer = make_scorer(pipeline, CONTRACT)
     assert scorer.fast
     bound = 0 if name.endswith("Forest") else 1e-12
-    drawn = scorer.domain.frame(golden_codes(scorer.domain, draws=10_000, seed=11))
+    drawn = scorer.domain.frame(golden_codes(scorer.domain, draws=2_000, seed=11))
     assert drawn["Saving accounts"].isna().mean() > 0.1
     for frame in (RAW, drawn):
         expected = pipeline.predict_proba(frame)[:, 1]
