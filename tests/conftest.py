@@ -17,6 +17,9 @@ ROOT = Path(__file__).resolve().parent.parent
 # takes longer than what most of them are started for.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+# Threads of OpenMP that wait for one another spin, which takes the processor from other workers:
+# of boosting it is most of the time. To be set before anything loads the library.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 # Hints repeat how the program was started; how the tests are is no part of what they expect.
 os.environ.pop("UV", None)
 sys.orig_argv = ["python", *sys.orig_argv[1:]]
@@ -38,6 +41,7 @@ pytest_plugins = ["browser", "sharedfixtures"]  # the fixtures of more than one 
 FIRST = [
     "test_chain.py",
     "test_tracking_server.py",
+    "test_claims.py",
     "test_cross_validation.py",
     "test_scorer.py",
     "test_evidence.py",

@@ -59,7 +59,7 @@ def in_project(project, code):
         cwd=project,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         env=os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{project}/mlflow.db"},
         check=False,
     )
@@ -356,7 +356,7 @@ def test_notebook_run_too_early_names_the_one_to_run_first(project, tmp_path):
         cwd=project / "notebooks",
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         env=environment,
         check=False,
     )
@@ -423,7 +423,7 @@ def plainly(project, folder, stages):
         cwd=project / "notebooks",
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         env=environment | {"PYTHONPATH": str(project)},
         check=False,
     )

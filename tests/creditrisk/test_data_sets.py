@@ -48,7 +48,7 @@ def test_each_data_set_has_folders_of_its_own_and_the_default_one_those_of_alway
     assert outputs == ("data/training", "experiments", "models")
     other = data_sets.data_set(clone, clone / OTHER)
     assert (other.folder, other.model) == (OTHER, "Credit_Risk_Model_german_credit_20")
-    name = "german-credit-20"
+    name = "german_credit_20"
     outputs = other.training, other.experiments, other.models
     assert outputs == (f"data/training/{name}", f"experiments/{name}", f"models/{name}")
     assert other.files(clone) == [f"{OTHER}/german_credit_20.csv"]
@@ -99,7 +99,7 @@ def test_data_sets_that_would_be_taken_for_one_another_are_refused(clone, tmp_pa
 
     assert refusal(name="loans", modelName="Loans") == ""
     same_name = refusal(modelName="Loans")
-    assert "results would go to experiments/german-credit-20/" in same_name
+    assert "results would go to experiments/german_credit_20/" in same_name
     assert f"{OTHER}/datapackage.json" in same_name and 'another "name"' in same_name
     same_model = refusal(name="loans")
     assert "named Credit_Risk_Model_german_credit_20" in same_model

@@ -142,7 +142,7 @@ def test_fast_answers_are_the_pipelines_all_over_the_contract(name, fitted):
     scorer = make_scorer(pipeline, CONTRACT)
     assert scorer.fast
     bound = 0 if name.endswith("Forest") else 1e-12
-    drawn = scorer.domain.frame(golden_codes(scorer.domain, draws=10_000, seed=11))
+    drawn = scorer.domain.frame(golden_codes(scorer.domain, draws=2_000, seed=11))
     assert drawn["Saving accounts"].isna().mean() > 0.1
     for frame in (RAW, drawn):
         expected = pipeline.predict_proba(frame)[:, 1]
@@ -604,7 +604,7 @@ def mlflow_server(registered, tmp_path_factory):
             f"http://127.0.0.1:{port}/invocations", body.encode(), {"Content-Type": kind}
         )
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as error:
             with error:
@@ -621,7 +621,7 @@ def mlflow_server(registered, tmp_path_factory):
         yield post
     finally:
         os.killpg(server.pid, 15)
-        server.wait(20)
+        server.wait(60)
 
 
 def test_mlflow_serves_the_same_answers(mlflow_server, blend):

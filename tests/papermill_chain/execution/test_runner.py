@@ -118,12 +118,12 @@ def test_manifest_tells_what_was_read_written_set_and_found(ready):
         ("leaving", "SystemExit: 0, so the cells below did not run", 6),
         ("dying", "KernelDied: the kernel ended by itself with exit code 1", 6),
         ("killed", "KernelDied: the kernel was killed, as the system does when memory runs out", 6),
-        ("slow", "Timeout: the cell took longer than 1 s", 6),
+        ("slow", "Timeout: the cell took longer than 2 s", 6),
         ("forgetful", "MissingOutput: 03_model finished but did not write model.txt", None),
     ],
 )
 def test_a_stage_that_fails_publishes_nothing_and_ends_the_run(project, capsys, mood, error, cell):
-    limit = ["--cell-timeout", "1"] if mood == "slow" else []
+    limit = ["--cell-timeout", "2"] if mood == "slow" else []
     assert run(project, "--from", "model", "--set", f"mood={mood}", *limit) == 1
     said = " ".join(capsys.readouterr().err.split())
     # two parameter cells, the notebook's and this run's, then the third or fourth of its own
