@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pandas as pd
+from published import put
 
 from creditrisk.data.cells import dtype
 from creditrisk.data.descriptor import parse_contract
@@ -105,6 +106,27 @@ EVERY_TYPE = {
         }
     ],
 }
+
+
+NAMES = [field["name"] for field in EVERY_TYPE["resources"][0]["schema"]["fields"][1:-1]]
+
+#: Three applications that it allows, as JSON has them: each state of each column.
+RECORDS = [
+    dict(zip(NAMES, values))
+    for values in (
+        [1013.5, 12, 0.5, "2001-01-31", "1999-02", True, "nurse", " 36 months", 1],
+        [7.0, -999, "no income", "1990-01-01", None, "not asked", "painter", " 60 months", None],
+        [-0.5, None, 99.5, "2004-03-02", None, False, "other", " 36 months", 3],
+    )
+]
+
+
+def every_type_model(folder, seed=1):
+    """A model of that contract in a folder."""
+    contract = parse_contract(EVERY_TYPE)
+    pipeline = drawn_model(contract, np.random.default_rng(seed))
+    changes = {"contract": EVERY_TYPE, "reference": RECORDS[0], "cutoff": 0.5}
+    return put(folder, pipeline, 1, **changes)
 
 
 def drawn_model(contract, random, rows=300):

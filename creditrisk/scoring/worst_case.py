@@ -81,7 +81,7 @@ def assumed(codes: np.ndarray, blank: np.ndarray, domain: Domain) -> tuple[Assum
 
 
 def _words(field: Field, value: Value) -> str:
-    shown = MISSING if value is None else value
+    shown = MISSING if value is None else field.shown(value)
     return (
         f"{field.title} is not given; it was scored as {shown}, which gives the lowest probability"
     )

@@ -46,6 +46,14 @@ log = logging.getLogger("creditrisk")
 
 TOKEN = "CREDITRISK_TOKEN"  # environment variable that holds the bearer token, if one is wanted
 
+#: By type of a quantity, what the form asks for.
+QUANTITY_NAMES = {
+    "integer": "a whole number",
+    "number": "a number",
+    "date": "a date",
+    "yearmonth": "a year and month",
+}
+
 LOCAL = ("localhost", "127.0.0.1", "[::1]")
 
 #: What answers without a token: whether the server lives, and how to use it.
@@ -153,7 +161,12 @@ def create_app(
         scorer, needs_token = served.scorer, wanted is not None
         examples = applications(scorer.contract)
         return _page(
-            "form.html", scorer=scorer, use=served.use, examples=examples, needs_token=needs_token
+            "form.html",
+            scorer=scorer,
+            use=served.use,
+            examples=examples,
+            needs_token=needs_token,
+            quantities=QUANTITY_NAMES,
         )
 
     @app.get("/static/house.css", endpoint="style")

@@ -177,21 +177,27 @@ def read(path: str, contract: str | None) -> list[Any]:
     """
     try:
         content = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
-        text = content.decode("utf-8-sig")
     except OSError as error:
         raise Unreadable(f"{path}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise Unreadable(f"{path}: is not UTF-8 (byte {error.start + 1})") from error
-    if text.lstrip()[:1] not in ("{", "["):
-        return _csv_records(text, path, find_contract(contract))
+    if content.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] not in (b"{", b"["):
+        described = find_contract(contract)
+        return _csv_records(_text(content, path, described.encoding), path, described)
     try:
-        found = json.loads(text)
+        found = json.loads(_text(content, path, "utf-8"))
     except ValueError as error:
         raise Unreadable(f"{path}: is no JSON ({error})") from error
     records = found if isinstance(found, list) else [found]
     if not records:
         raise Unreadable(f"{path}: holds no applications")
     return records
+
+
+def _text(content: bytes, path: str, encoding: str) -> str:
+    try:
+        return content.decode(encoding).removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        name = "UTF-8" if encoding == "utf-8" else encoding
+        raise Unreadable(f"{path}: is not {name} (byte {error.start + 1})") from error
 
 
 def find_contract(path: str | None) -> Contract:

@@ -3,6 +3,7 @@
 from creditrisk.data.contract import Contract, Json
 from creditrisk.data.examples import applications
 from creditrisk.data.fields import Field
+from creditrisk.data.missing_values import WORST
 from creditrisk.scoring.reasons import MOST
 from creditrisk.scoring.scorer import Scorer
 
@@ -15,6 +16,11 @@ _ERRORS = {
     "421": "The server does not answer under the Host that was named.",
     "422": "The contract does not allow an application; every problem of every record is listed.",
     "503": "The decision could not be recorded, so none was made.",
+}
+#: How ISO 8601 writes a date, and a year and month.
+_NOTATIONS: dict[str, Json] = {
+    "date": {"type": "string", "format": "date"},
+    "yearmonth": {"type": "string", "pattern": "^[0-9]{4}-(0[1-9]|1[0-2])$"},
 }
 _PROBABILITY = {"type": "number", "minimum": 0, "maximum": 1}
 
@@ -75,21 +81,47 @@ def application_schema(contract: Contract) -> Json:
 
 
 def _property(field: Field) -> Json:
-    schema: Json = {"title": field.title, "description": field.description, "type": field.type}
-    if field.unit:
-        schema["description"] += f" In {field.unit}."
-    if field.levels is None:
-        schema |= {"minimum": field.minimum, "maximum": field.maximum}
-    else:
-        schema["enum"] = list(field.choices)
+    """What a field may hold; the description says what a schema cannot."""
+    words = [field.description, f"In {field.unit}." if field.unit else ""]
     if field.missing_label is not None:
-        schema["type"] = "string" if field.type == "string" else [field.type, "string"]
-        schema["description"] += f" {field.missing_label!r} is what the data record as missing."
+        words.append(f"{field.missing_label!r} is what the data record as missing.")
     if field.takes_blank:
-        schema["type"] = [field.type, "null"]
-        schema["enum"].append(None)
-        schema["description"] += " null is scored as the value with the lowest probability."
-    return schema
+        worst = "null is scored as the value with the lowest probability."
+        value = "null is a value like any other: nothing is known."
+        words.append(worst if field.missing_means == WORST else value)
+    schema = _quantity(field, words) if field.levels is None else _levels(field, words)
+    return {"title": field.title, "description": " ".join(filter(None, words))} | schema
+
+
+def _levels(field: Field, words: list[str]) -> Json:
+    types = [field.type]
+    if field.missing_label is not None and field.type != "string":
+        types.append("string")
+    if field.takes_blank:
+        types.append("null")
+    schema: Json = {"type": types if types[1:] else field.type}
+    if field.unlisted is not None:
+        words.append(f"One of {', '.join(map(str, field.levels or ()))}; other text counts as")
+        words.append(f"{field.unlisted}, but a level with blanks around it is refused.")
+        return schema | {"pattern": r"\S", "examples": list(field.choices)}
+    return schema | {"enum": [*field.choices, *([None] if field.takes_blank else [])]}
+
+
+def _quantity(field: Field, words: list[str]) -> Json:
+    bounds = {"minimum": field.minimum, "maximum": field.maximum}
+    schema = _NOTATIONS.get(field.type) or {
+        "type": field.type,
+        **{name: bound for name, bound in bounds.items() if bound is not None},
+    }
+    if field.is_dated:
+        words.append(f"Allowed {field.allowed}.")
+    states: list[Json] = [{"const": code.value, "title": code.label} for code in field.special]
+    words += [f"{field.worded(code.value)}." for code in field.special]
+    if field.missing_label is not None:
+        states.append({"const": field.missing_label, "title": field.missing_label})
+    if not states:
+        return schema | ({"type": [schema["type"], "null"]} if field.takes_blank else {})
+    return {"anyOf": [schema, *states, *([{"type": "null"}] if field.takes_blank else [])]}
 
 
 def _predict(
@@ -161,7 +193,7 @@ def _schemas(contract: Contract) -> Json:
         ),
         "request_id": text,
     }
-    value = {"type": ["string", "integer", "null"]}
+    value = {"type": ["string", "number", "boolean", "null"]}
     reason = {
         "field": text,
         "value": value | {"description": "The applicant's."},

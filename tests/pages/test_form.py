@@ -7,6 +7,7 @@ import sqlite3
 
 import pytest
 from browser import barriers
+from drawncontracts import RECORDS, every_type_model
 from playwright.sync_api import Page, expect
 from published import CONTRACT, ONE, THREE, publish
 from servers import start
@@ -174,5 +175,38 @@ def test_a_model_that_is_not_in_production_says_so_on_every_page(
         tab.get_by_role("button", name="Decide").click()
         expect(tab.locator("#result .notice")).to_have_text(STOPPED)
         assert running.get("/ready")[1]["why"] == STOPPED
+    finally:
+        running.stop()
+
+
+def test_what_the_form_sends_is_what_was_filled_in_for_every_type(tab, tmp_path):
+    folder = every_type_model(tmp_path / "models")
+    scorer = load_scorer(folder)
+    running = start(folder, tmp_path / "log")
+    try:
+        tab.goto(running.url)
+        for record in RECORDS:
+            for name, value in record.items():
+                place = tab.locator(f'[name="{name}"]')
+                state = tab.locator(f'[data-state-of="{place.get_attribute("id")}"]')
+                stated = value in (None, -999, "no income") and state.count()
+                if state.count():
+                    state.select_option(json.dumps(value) if stated else "")
+                if stated:
+                    expect(place).to_be_disabled()
+                elif isinstance(value, bool):
+                    place.select_option(json.dumps(value))
+                else:
+                    fill(tab, {name: value})
+            with tab.expect_request("**/predict*") as sent:
+                tab.get_by_role("button", name="Decide").click()
+            assert sent.value.post_data_json == record
+            (expected,) = scorer.score([record])
+            said = f"good risk: {100 * expected.probability:.1f} %"
+            expect(tab.locator("#result")).to_contain_text(said)
+        assert barriers(tab) == []
+        tab.get_by_role("button", name="Fill in an example").click()
+        tab.get_by_role("button", name="Decide").click()
+        expect(tab.locator("#result h2")).to_have_text(re.compile("Approve|Decline"))
     finally:
         running.stop()

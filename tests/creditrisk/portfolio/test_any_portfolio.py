@@ -8,7 +8,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from drawncontracts import EVERY_TYPE, as_json, drawn_applications, drawn_contract, drawn_model
+from drawncontracts import (
+    EVERY_TYPE,
+    RECORDS,
+    as_json,
+    drawn_applications,
+    drawn_contract,
+    drawn_model,
+    every_type_model,
+)
 from published import put
 
 from creditrisk.data.descriptor import parse_contract
@@ -27,25 +35,11 @@ a;1.013,5; 12;0,5;31.01.2001;1999-02; ja;nurse; 36 months;1
 b;7;-999;no income;01.01.1990 ;k.A.;not asked;painter; 60 months;
 c;-,5;;99,5;02.03.2004;;nein;other; 36 months;3
 """
-#: What the three rows are for the API.
-RECORDS = [
-    [1013.5, 12, 0.5, "2001-01-31", "1999-02", True, "nurse", " 36 months", 1],
-    [7.0, -999, "no income", "1990-01-01", None, "not asked", "painter", " 60 months", None],
-    [-0.5, None, 99.5, "2004-03-02", None, False, "other", " 36 months", 3],
-]
-NAMES = [field.name for field in CONTRACT.fields]
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> str:
-    pipeline = drawn_model(CONTRACT, np.random.default_rng(1))
-    folder = tmp_path_factory.mktemp("every") / "models"
-    changes = {"contract": EVERY_TYPE, "reference": applications(CONTRACT)[0], "cutoff": 0.5}
-    return str(put(folder, pipeline, 1, **changes))
-
-
-def stated(record: list) -> dict:
-    return dict(zip(NAMES, record))
+    return str(every_type_model(tmp_path_factory.mktemp("every") / "models"))
 
 
 def test_every_type_is_read_as_the_contract_says(tmp_path, model):
@@ -56,12 +50,12 @@ def test_every_type_is_read_as_the_contract_says(tmp_path, model):
     found = pd.read_parquet(tmp_path / "out/in.csv.parquet")
     assert found.id.tolist() == ["a", "b", "c"]  # by the column with the role id
     scorer = load_scorer(model)
-    expected = scorer.score([stated(record) for record in RECORDS])
+    expected = scorer.score(RECORDS)
     assert found.probability.tolist() == [each.probability for each in expected]
     log = tmp_path / "log/portfolio.jsonl"
     inputs = [json.loads(line)["input"] for line in log.read_text().splitlines()]
-    counted = stated(RECORDS[1]) | {"job": "other"}  # as which "painter" counts
-    assert inputs == [stated(RECORDS[0]), counted, stated(RECORDS[2])]
+    counted = RECORDS[1] | {"job": "other"}  # as which "painter" counts
+    assert inputs == [RECORDS[0], counted, RECORDS[2]]
     assert all(replay(id, log, model).same for id in found.decision_id)
 
 
@@ -82,7 +76,7 @@ def test_what_a_parquet_file_holds_may_have_any_type_that_stands_for_it(tmp_path
     done = score(str(tmp_path / "in.parquet"), str(tmp_path / "out"), model, workers=1)
     assert done.total("scored") == 3
     found = pd.read_parquet(tmp_path / "out/in.parquet")
-    expected = load_scorer(model).score([stated(record) for record in RECORDS])
+    expected = load_scorer(model).score(RECORDS)
     assert found.probability.tolist() == [each.probability for each in expected]
 
 
@@ -116,7 +110,7 @@ def test_what_is_not_allowed_is_rejected_in_the_apis_words(tmp_path, model):
     assert (done.total("scored"), done.total("rejected")) == (0, len(BAD))
     rejected = pd.read_parquet(tmp_path / "out/_rejected/in.csv.parquet")
     for (name, _, value), words in zip(BAD, rejected.reason, strict=True):
-        [problem] = record_problems(stated(RECORDS[0]) | {name: value}, CONTRACT)
+        [problem] = record_problems(RECORDS[0] | {name: value}, CONTRACT)
         assert words == f"{name} {problem.message}"
 
 

@@ -9,9 +9,32 @@ let shown = 0;
 example.addEventListener("click", () => {
   const examples = JSON.parse(example.dataset.examples);
   const record = examples[shown++ % examples.length];
-  for (const input of form.querySelectorAll("[data-type]")) input.value = record[input.name] ?? "";
+  for (const input of form.querySelectorAll("[data-type]")) fillIn(input, record[input.name] ?? null);
   clear();
 });
+
+// What may be stated instead of a quantity; while it is, no quantity is asked for.
+for (const state of form.querySelectorAll("[data-state-of]")) {
+  state.addEventListener("change", () => ask(document.getElementById(state.dataset.stateOf), state));
+}
+
+function stateOf(input) {
+  return form.querySelector(`[data-state-of="${input.id}"]`);
+}
+
+function ask(input, state) {
+  input.disabled = state.value !== "";
+  if (input.disabled) input.value = "";
+}
+
+function fillIn(input, value) {
+  const state = stateOf(input);
+  const stated = state && [...state.options].some((each) => each.value === JSON.stringify(value));
+  input.value = stated || value === null ? "" : value;
+  if (!state) return;
+  state.value = stated ? JSON.stringify(value) : "";
+  ask(input, state);
+}
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
@@ -31,11 +54,22 @@ form.addEventListener("submit", async (event) => {
 
 function application() {
   const record = {};
-  for (const input of form.querySelectorAll("[data-type]")) {
-    const whole = input.dataset.type === "integer" && /^-?\d+$/.test(input.value);
-    record[input.name] = input.value === "" ? null : whole ? Number(input.value) : input.value;
-  }
+  for (const input of form.querySelectorAll("[data-type]")) record[input.name] = given(input);
   return record;
+}
+
+// What is filled in, as JSON has it.
+function given(input) {
+  const state = stateOf(input);
+  if (state && state.value !== "") return JSON.parse(state.value);
+  const { value } = input;
+  if (value === "") return null;
+  switch (input.dataset.type) {
+    case "integer": return /^-?\d+$/.test(value) ? Number(value) : value;
+    case "number": return Number(value);
+    case "boolean": return value === "true" || (value === "false" ? false : value);
+    default: return value;
+  }
 }
 
 function headers() {
@@ -103,8 +137,8 @@ function showProblem(problem) {
   for (const { field, message } of problem.problems || []) {
     const place = [...form.querySelectorAll(".fault")].find((each) => each.dataset.field === field);
     if (!place) continue;
-    const input = place.parentElement.querySelector("input, select");
-    place.textContent = input.value === "" ? input.dataset.empty : `This ${message}.`;
+    const input = place.parentElement.querySelector("[data-type]");
+    place.textContent = given(input) === null ? input.dataset.empty : `This ${message}.`;
     input.setAttribute("aria-invalid", "true");
     first = first || input;
   }
