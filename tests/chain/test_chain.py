@@ -14,6 +14,7 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+from bs4 import BeautifulSoup
 from conftest import ROOT, copy_project, run_all
 
 from creditrisk.data.descriptor import read_contract
@@ -107,7 +108,8 @@ def test_reports_are_kept_and_linked(finished):
     for stage in STAGES:
         page = (run / f"{stage}.html").read_text("utf-8")
         assert (run / f"{stage}.ipynb").exists() and f"runs/{run.name}/{stage}.html" in index
-        assert page.count("<figure>") == page.count("alt=") > 0
+        figures = BeautifulSoup(page, "html.parser").select("figure")
+        assert figures and all(figure.select("svg[aria-label]") for figure in figures)
         assert "What we found" in page and 'aria-label="Warnings"' not in page
         assert len(page) < 3_000_000
     figures = manifest["figures"]
