@@ -370,7 +370,9 @@ def test_a_model_for_another_world_is_refused(folder, fitted, tmp_path):
     other = json.loads(json.dumps(CONTRACT.package))
     other["resources"][0]["schema"]["fields"][8]["constraints"]["enum"].pop()
     imputing = copy.deepcopy(fitted("Logistic Regression"))
-    imputing["encode"].named_transformers_["category"]["nan"].statistics_[:] = "little"
+    number = [field.name for field in CONTRACT.categories].index("Saving accounts")
+    part = imputing["encode"].named_transformers_[f"category {number}"]
+    part["nan"].statistics_[:] = "little"
     for changes, words in [
         ({"libraries": {"scikit-learn": "1.2.2"}}, "made with scikit-learn 1.2.2, installed is"),
         ({"libraries": {}}, "is no manifest of a model"),
