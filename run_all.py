@@ -1,57 +1,151 @@
 """The chain, from the raw file to a validated model: what each notebook reads and writes."""
 
+import argparse
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from papermill_chain.chain.stages import External, Stage
-from papermill_chain.cli import main
+from papermill_chain.cli import REFUSED, main
 from papermill_chain.runs.manifest import Run, read_runs
 
 ROOT = Path(__file__).resolve().parent
 STORE = ROOT / "mlflow.db"  # unless MLFLOW_TRACKING_URI names another
 
-RAW = {"raw_path": "data/raw/german_credit_data.csv"}
-CONTRACT = {"datapackage_path": "data/raw/datapackage.json"}
-TRAIN = {"X_train_path": "data/training/X_train.csv", "y_train_path": "data/training/y_train.csv"}
-TEST = {"X_test_path": "data/training/X_test.csv", "y_test_path": "data/training/y_test.csv"}
-COMPARISON = {
-    "results_path": "experiments/results.csv",
-    "pairs_path": "experiments/pairs.csv",
-    "out_of_fold_path": "experiments/out_of_fold.csv",
-    "champion_path": "experiments/champion.json",
-}
-OUT_OF_FOLD = {"out_of_fold_path": COMPARISON["out_of_fold_path"]}
-MODEL = {"model_path": "models/credit_risk_model.pkl"}
-BESIDE = {
-    "model_columns_path": "models/model_columns.pkl",
-    "model_skops_path": "models/credit_risk_model.skops",
-    "manifest_path": "models/manifest.json",
-}
-REGISTRATION = {"registration_path": "experiments/registration.json"}
-
-EXPLORATION = {"exploration_path": "experiments/exploration.json"}
-PREPARATION = {"preparation_path": "experiments/preparation.json"}
-VALIDATION = {"validation_path": "experiments/validation.json"}
-CARD = {"model_card_path": "models/model_card.md", "model_card_html_path": "models/model_card.html"}
-EXPLANATION = {"explanation_path": "experiments/explanation.json"}
-SCORECARD = {"scorecard_path": "models/scorecard.csv", "scorecard_sql_path": "models/scorecard.sql"}
-SCORES = {"test_scores_path": "experiments/test_scores.csv"}
-MONITORING = {"monitoring_path": "experiments/monitoring.json"}
-LAB = {"decision_lab_path": "experiments/decision_lab.html"}
-
-#: Where servers and portfolios keep their decisions, unless they are given another folder.
-LOG = "experiments/decisions"
-
-#: Where `--refresh` puts the old data and matured outcomes together.
-REFRESHED = "data/refreshed"
-
-#: Months of the log that 07 then compares the others with: the joined file is mostly of approved.
+#: Months of the log that 07 compares the others with after ``--refresh``: the joined file is mostly
+#: of approved applicants.
 DOOR_MONTHS = 6
 
 #: Pages that are kept beside a run's reports, and that the reports link to.
 PAGES = ["decision_lab_path", "model_card_html_path"]
+
+# What MLflow and skops import only when they are used; two notebooks and the reports use them.
+MLFLOW = (
+    "mlflow.pyfunc",
+    "mlflow.sklearn",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "mlflow.store.model_registry.sqlalchemy_store",
+    "mlflow.tracing.processor.base_mlflow",
+    "alembic.config",
+    "git",
+    "skops.io",
+    "sqlalchemy.dialects.sqlite",
+)
+
+
+def chain_of(
+    raw: str = "data/raw/german_credit_data.csv",
+    contract: str = "data/raw/datapackage.json",
+    training: str = "data/training",
+    experiments: str = "experiments",
+    models: str = "models",
+    files: tuple[str, ...] = (),
+) -> list[Stage]:
+    """The stages for one data set: its raw file and contract, and the folders it has to itself.
+
+    The order follows from who reads what. The test set goes to nobody who could learn from it.
+    """
+    RAW = {"raw_path": raw}
+    CONTRACT = {"datapackage_path": contract}
+    TRAIN = {"X_train_path": f"{training}/X_train.csv", "y_train_path": f"{training}/y_train.csv"}
+    TEST = {"X_test_path": f"{training}/X_test.csv", "y_test_path": f"{training}/y_test.csv"}
+    EXPLORATION = {"exploration_path": f"{experiments}/exploration.json"}
+    PREPARATION = {"preparation_path": f"{experiments}/preparation.json"}
+    OUT_OF_FOLD = {"out_of_fold_path": f"{experiments}/out_of_fold.csv"}
+    COMPARISON = OUT_OF_FOLD | {
+        "results_path": f"{experiments}/results.csv",
+        "pairs_path": f"{experiments}/pairs.csv",
+        "champion_path": f"{experiments}/champion.json",
+    }
+    UNFINISHED = {"unfinished_path": f"{experiments}/unfinished"}
+    MODEL = {"model_path": f"{models}/credit_risk_model.pkl"}
+    BESIDE = {
+        "model_columns_path": f"{models}/model_columns.pkl",
+        "model_skops_path": f"{models}/credit_risk_model.skops",
+        "manifest_path": f"{models}/manifest.json",
+    }
+    REGISTRATION = {"registration_path": f"{experiments}/registration.json"}
+    VALIDATION = {"validation_path": f"{experiments}/validation.json"}
+    CARD = {
+        "model_card_path": f"{models}/model_card.md",
+        "model_card_html_path": f"{models}/model_card.html",
+    }
+    HISTORY = {
+        "promotions_path": f"{experiments}/promotions.jsonl",
+        "looks_path": f"{experiments}/test_looks.jsonl",
+    }
+    EXPLANATION = {"explanation_path": f"{experiments}/explanation.json"}
+    SCORECARD = {
+        "scorecard_path": f"{models}/scorecard.csv",
+        "scorecard_sql_path": f"{models}/scorecard.sql",
+    }
+    SCORES = {"test_scores_path": f"{experiments}/test_scores.csv"}
+    LAB = {"decision_lab_path": f"{experiments}/decision_lab.html"}
+    LOG = {"log_path": f"{experiments}/decisions"}  # where servers and portfolios keep decisions
+    MONITORING = {"monitoring_path": f"{experiments}/monitoring.json"}
+
+    return [
+        Stage(
+            "01_eda",
+            reads=RAW | CONTRACT,
+            files=files,
+            writes=EXPLORATION,
+            kept=[*EXPLORATION],
+        ),
+        Stage(
+            "02_preparation",
+            reads=RAW | CONTRACT,
+            files=files,
+            writes=TRAIN | TEST | PREPARATION,
+            kept=[*PREPARATION],
+        ),
+        Stage(
+            "03_comparison",
+            reads=TRAIN | CONTRACT,
+            writes=COMPARISON,
+            in_place=UNFINISHED,
+            kept=["results_path", "pairs_path", "champion_path"],
+        ),
+        Stage(
+            "04_registration",
+            reads=TRAIN | CONTRACT | COMPARISON,
+            writes=MODEL | BESIDE | REGISTRATION,
+            kept=[*REGISTRATION],
+            imports=MLFLOW,
+            external=External(
+                prepare=open_registry,
+                check=partial(what_registration_lacks, experiments),
+                release=close_runs,
+            ),
+        ),
+        Stage(
+            "05_validation",
+            reads=TEST | TRAIN | OUT_OF_FOLD | CONTRACT | REGISTRATION | MODEL,
+            writes=VALIDATION | CARD,
+            in_place=HISTORY,
+            kept=[*VALIDATION, "model_card_html_path"],
+            imports=MLFLOW,
+            external=External(check=partial(what_validation_lacks, experiments)),
+        ),
+        Stage(
+            "06_explanation",
+            reads=TEST | TRAIN | CONTRACT | REGISTRATION | MODEL,
+            writes=EXPLANATION | SCORECARD | SCORES | LAB,
+            kept=[*EXPLANATION, *SCORES, *LAB],
+        ),
+        Stage(
+            "07_monitoring",
+            reads=TRAIN | OUT_OF_FOLD | CONTRACT | REGISTRATION | VALIDATION | MODEL,
+            writes=MONITORING,
+            in_place=LOG,
+            kept=[*MONITORING],
+            only_with=LOG["log_path"],
+            imports=MLFLOW,
+            external=External(check=partial(what_monitoring_lacks, experiments)),
+        ),
+    ]
 
 
 # MLflow is imported when it is needed: `run_all.py --help` and an unchanged rerun need it not.
@@ -69,68 +163,67 @@ def close_runs(chain_runs: list[str]) -> None:
     mlflow_store.close_runs(mlflow_store.connect(STORE), chain_runs)
 
 
-def what_registration_lacks() -> str:
+def what_registration_lacks(experiments: str = "experiments") -> str:
     """Whether the version is still registered, and still the one put forward."""
     from creditrisk.registry.sqlite_status import what_is_gone
 
-    return what_is_gone(_recorded(REGISTRATION), STORE, points_to_it="challenger")
+    registered = _read(ROOT / experiments / "registration.json")
+    return what_is_gone(registered, STORE, points_to_it="challenger")
 
 
-def what_validation_lacks() -> str:
+def what_validation_lacks(experiments: str = "experiments") -> str:
     """Whether production is as gone as it can be only by hand; moved by hand, it is left alone."""
     from creditrisk.registry.sqlite_status import what_is_gone
 
-    promoted = "production" if _recorded(VALIDATION)["promoted"] else None
-    return what_is_gone(_recorded(REGISTRATION), STORE, exists=promoted)
+    validation = _read(ROOT / experiments / "validation.json")
+    promoted = "production" if validation["promoted"] else None
+    return what_is_gone(_read(ROOT / experiments / "registration.json"), STORE, exists=promoted)
 
 
-def what_monitoring_lacks() -> str:
+def what_monitoring_lacks(experiments: str = "experiments") -> str:
     """Whether the log is still the one that was judged."""
     from creditrisk.records.log_state import state_of
 
-    judged = _recorded(MONITORING)["log_state"]
-    return "" if state_of(ROOT / LOG) == judged else "the decision log has grown"
+    judged = _read(ROOT / experiments / "monitoring.json")["log_state"]
+    grown = state_of(ROOT / experiments / "decisions") != judged
+    return "the decision log has grown" if grown else ""
 
 
-def with_refreshed_data(arguments: list[str]) -> list[str]:
-    """The arguments of a run; with ``--refresh`` on the old data and matured outcomes together.
+def refreshed(folder: str | None) -> list[str]:
+    """The settings of a run on the old data and matured outcomes together, which are joined first.
 
     The latest fifth of the outcomes is the test set, on which the gate compares the new version
     with production. They are of approved applicants: there production approves everybody, so that
     a version which is not shown to save against that waits for a named person. Like any ``--set``
     it holds for this run only.
+
+    Raises
+    ------
+    ValueError
+        If a file is refused, or no log can be read.
     """
-    if "--refresh" not in arguments:
-        return arguments
-    from creditrisk.data.contract import ContractError
-    from creditrisk.data.descriptor import read_contract
+    from creditrisk import data_sets
     from creditrisk.data.raw_files.reading import read_raw
     from creditrisk.monitoring.records import read_decisions
     from creditrisk.monitoring.refresh import write_refreshed
     from creditrisk.records.chain import LogError
 
+    data = data_sets.data_set(ROOT, folder or ROOT / data_sets.DEFAULT)
+    old = read_raw(ROOT / data.descriptor, data.contract)
     try:
-        contract = read_contract(ROOT / CONTRACT["datapackage_path"])
-        old = read_raw(ROOT / RAW["raw_path"], contract)
-        decisions = read_decisions(ROOT / LOG, contract).frame
-        made = write_refreshed(old, decisions, contract, ROOT / REFRESHED, share=0.2)
-    except (ContractError, LogError) as refusal:
-        sys.exit(_refused(str(refusal)))
+        decisions = read_decisions(ROOT / data.decisions, data.contract).frame
+    except LogError as error:
+        raise ValueError(str(error)) from error
+    made = write_refreshed(old, decisions, data.contract, ROOT / data.refreshed, share=0.2)
     given = {"raw_path": made.raw, "datapackage_path": made.datapackage, "latest": made.latest}
     given |= {"require_savings": True, "door_months": DOOR_MONTHS}
-    settings = [part for name, value in given.items() for part in ("--set", f"{name}={value}")]
-    return [*(each for each in arguments if each != "--refresh"), *settings]
-
-
-def _refused(why: str) -> int:
-    print(f"{Path(sys.argv[0]).name}: {why}", file=sys.stderr)
-    return 2
+    return [part for name, value in given.items() for part in ("--set", f"{name}={value}")]
 
 
 def attach_reports(run: Run) -> None:
     """Store reports, lab and card of a run with the model it has registered, if it has."""
-    (path,) = REGISTRATION.values()
-    if not (ROOT / path).exists() or (registered := _recorded(REGISTRATION))["chain_run"] != run.id:
+    path = _experiments(run) / "registration.json"
+    if not path.exists() or (registered := _read(path))["chain_run"] != run.id:
         return
     from creditrisk.registry import mlflow_store
 
@@ -152,108 +245,120 @@ def compare_with_the_last(run: Run) -> None:
     from creditrisk.reports.comparison.run_results import read_results
 
     start = run.began, run.id
-    for earlier in read_runs(ROOT / "experiments"):
+    for earlier in read_runs(_experiments(run)):
         is_before = earlier.status == "succeeded" and (earlier.began, earlier.id) < start
         if is_before and read_results(earlier).scores:
             compare_runs(earlier, run)
             return
 
 
-def compare_runs(a: Run, b: Run) -> tuple[Path, list[str]]:
-    """Write the page on what differs between two runs; its place, and what it comes to."""
+def compare_runs(a: Run, b: Run, experiments: Path | None = None) -> tuple[Path, list[str]]:
+    """Write the page on what differs between two runs; its place, and what it comes to.
+
+    Parameters
+    ----------
+    experiments : where its page goes; by default to the runs of which `b` is one.
+    """
     from creditrisk.reports.comparison.model_comparison import compare
     from creditrisk.reports.comparison.page import page_of, write_page
     from creditrisk.reports.comparison.run_results import read_results
 
     comparison = compare(read_results(a), read_results(b))
-    page = write_page(comparison, page_of(comparison, ROOT / "experiments"))
+    page = write_page(comparison, page_of(comparison, experiments or _experiments(b)))
     return page, comparison.summary
 
 
-def _recorded(written: dict[str, str]) -> dict[str, Any]:
-    (path,) = written.values()
-    recorded: dict[str, Any] = json.loads((ROOT / path).read_text("utf-8"))
+def _experiments(run: Run) -> Path:
+    """The folder that keeps a run and others of its data set."""
+    return run.folder.parent.parent
+
+
+def _read(path: Path) -> dict[str, Any]:
+    recorded: dict[str, Any] = json.loads(path.read_text("utf-8"))
     return recorded
 
 
-# What MLflow and skops import only when they are used; two notebooks and the reports use them.
-MLFLOW = (
-    "mlflow.pyfunc",
-    "mlflow.sklearn",
-    "mlflow.store.tracking.sqlalchemy_store",
-    "mlflow.store.model_registry.sqlalchemy_store",
-    "mlflow.tracing.processor.base_mlflow",
-    "alembic.config",
-    "git",
-    "skops.io",
-    "sqlalchemy.dialects.sqlite",
-)
+#: The default data set's chain.
+CHAIN = chain_of()
 
-# The order follows from who reads what. The test set goes to nobody who could learn from it.
-CHAIN = [
-    Stage("01_eda", reads=RAW | CONTRACT, writes=EXPLORATION, kept=[*EXPLORATION]),
-    Stage(
-        "02_preparation",
-        reads=RAW | CONTRACT,
-        writes=TRAIN | TEST | PREPARATION,
-        kept=[*PREPARATION],
-    ),
-    Stage(
-        "03_comparison",
-        reads=TRAIN | CONTRACT,
-        writes=COMPARISON,
-        kept=["results_path", "pairs_path", "champion_path"],
-    ),
-    Stage(
-        "04_registration",
-        reads=TRAIN | CONTRACT | COMPARISON,
-        writes=MODEL | BESIDE | REGISTRATION,
-        kept=[*REGISTRATION],
-        imports=MLFLOW,
-        external=External(prepare=open_registry, check=what_registration_lacks, release=close_runs),
-    ),
-    Stage(
-        "05_validation",
-        reads=TEST | TRAIN | OUT_OF_FOLD | CONTRACT | REGISTRATION | MODEL,
-        writes=VALIDATION | CARD,
-        kept=[*VALIDATION, "model_card_html_path"],
-        imports=MLFLOW,
-        external=External(check=what_validation_lacks),
-    ),
-    Stage(
-        "06_explanation",
-        reads=TEST | TRAIN | CONTRACT | REGISTRATION | MODEL,
-        writes=EXPLANATION | SCORECARD | SCORES | LAB,
-        kept=[*EXPLANATION, *SCORES, *LAB],
-    ),
-    Stage(
-        "07_monitoring",
-        reads=TRAIN | OUT_OF_FOLD | CONTRACT | REGISTRATION | VALIDATION | MODEL,
-        writes=MONITORING,
-        kept=[*MONITORING],
-        only_with=LOG,
-        imports=MLFLOW,
-        external=External(check=what_monitoring_lacks),
-    ),
-]
+
+def of_data_set(folder: str | None) -> dict[str, Any]:
+    """What `main` is given for the data set in a folder; by default for that of `data/raw`.
+
+    Raises
+    ------
+    ContractError
+        If the folder holds no data set, or one that would take the place of another.
+    """
+    default = {"chain": CHAIN, "experiments": "experiments", "title": "Credit risk"}
+    if not folder and not any(ROOT.glob("experiments/*/data_set.json")):
+        return default  # there is nothing to confuse it with
+    from creditrisk import data_sets
+
+    data = data_sets.data_set(ROOT, folder) if folder else data_sets.default_data_set(ROOT)
+    if data:
+        data_sets.refuse_confusion(data, ROOT)
+    if not (folder and data and data.name):
+        return default
+    files = data.files(ROOT)
+    # of several files the descriptor says which they are
+    raw, others = (files[0], ()) if len(files) == 1 else (data.descriptor, tuple(files))
+    typed = data.folder if Path.cwd() == ROOT else str(Path(folder).absolute())
+    return {
+        "chain": chain_of(
+            raw, data.descriptor, data.training, data.experiments, data.models, others
+        ),
+        "experiments": data.experiments,
+        "title": f"Credit risk: {data.contract.title}",
+        "before": partial(data_sets.record, data, ROOT),
+        "repeated": ["--data", typed],
+    }
+
+
+def own_options() -> argparse.ArgumentParser:
+    """The options of this program beside those of every chain."""
+    own = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    own.add_argument(
+        "--data",
+        metavar="FOLDER",
+        help="another data set: a folder with a file and its datapackage.json. Its results go to "
+        "experiments/NAME, its model to models/NAME; NAME is that of the descriptor",
+    )
+    own.add_argument(
+        "--refresh",
+        action="store_true",
+        help="for this run, learn from the data and matured outcomes of decisions together",
+    )
+    return own
+
+
+def run_all(arguments: list[str]) -> int:
+    """Run the chain as the command line asks, for the data set that it names; the exit code."""
+    own = own_options()
+    given = own.parse_known_args(arguments)[0]
+    try:
+        asked = of_data_set(given.data)
+        arguments = [*arguments, *(refreshed(given.data) if given.refresh else [])]
+    except ValueError as refused:  # a ContractError too, whose module not every run imports
+        print(f"{Path(sys.argv[0]).name}: nothing was run: {refused}", file=sys.stderr)
+        return REFUSED
+    return main(
+        **asked,
+        root=ROOT,
+        after=follow_up,
+        compare=partial(compare_runs, experiments=ROOT / asked["experiments"]),
+        shared=["MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"],
+        refusals=["ContractError"],
+        exit_codes={"07_monitoring": {"warning": 3, "stop": 4}},
+        columns=["gate", "ROC-AUC, test", "cost per applicant, test", "champion"],
+        next_steps=[
+            "uv run mlflow ui --workers 1    # runs, reports and the registered model",
+            "uv run jupyter lab notebooks    # change a notebook, then run the chain again",
+        ],
+        argv=arguments,
+        own_options=own,
+    )
 
 
 if __name__ == "__main__":
-    sys.exit(
-        main(
-            CHAIN,
-            root=ROOT,
-            title="Credit risk",
-            after=follow_up,
-            compare=compare_runs,
-            argv=with_refreshed_data(sys.argv[1:]),
-            shared=["MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"],
-            refusals=["ContractError"],
-            exit_codes={"07_monitoring": {"warning": 3, "stop": 4}},
-            columns=["gate", "ROC-AUC, test", "cost per applicant, test", "champion"],
-            next_steps=[
-                "uv run mlflow ui --workers 1    # runs, reports and the registered model",
-                "uv run jupyter lab notebooks    # change a notebook, then run the chain again",
-            ],
-        )
-    )
+    sys.exit(run_all(sys.argv[1:]))

@@ -252,7 +252,7 @@ def prepare(place: Path, trees: int) -> None:
     folder = place / "models"
     folder.mkdir()
     manifest = {
-        "model": mlflow_store.MODEL_NAME,
+        "model": contract.model_name,
         "version": 1,
         "cutoff": 0.7,
         "model_sha256": save_pickle(pipeline, folder / "credit_risk_model.pkl"),
@@ -293,7 +293,7 @@ def prepare(place: Path, trees: int) -> None:
             skops_trusted_types=TRUSTED_TYPES,
             pip_requirements=[f"{name}=={v}" for name, v in mlflow_store.libraries().items()],
         )
-    promotion.promote(client, version.version, "benchmark")
+    promotion.promote(client, version.name, version.version, "benchmark")
 
 
 def begin(contestant: Contestant, place: Path) -> dict[str, float]:

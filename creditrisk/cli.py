@@ -19,6 +19,7 @@ EXAMPLES = """examples:
   creditrisk serve --models models                          the last model, whatever the gate says
   creditrisk serve --decision-log experiments/decisions/server.jsonl \\
       --shadow models:/Credit_Risk_Model@challenger
+  creditrisk serve --data data/german_credit_20             what is in production of other data
   creditrisk predict                                        three made-up applicants
   creditrisk predict --reasons --blank-is-level data/raw/german_credit_data.csv
   echo '{"Age": 35, ...}' | creditrisk predict -
@@ -83,7 +84,9 @@ def _add_serve(parsers: Parsers) -> None:
         "and metrics need it as a bearer token. If CREDITRISK_MANIFEST_KEY is set, only a model "
         "signed with it is served.",
     )
-    serve.add_argument(
+    whose = serve.add_mutually_exclusive_group()
+    commands.add_data(whose)
+    whose.add_argument(
         "--models",
         metavar="SOURCE",
         help="folder, or models:/NAME@ALIAS of the registry (default: what is in production, from "
@@ -151,7 +154,9 @@ def _add_predict(parsers: Parsers) -> None:
     predict.add_argument(
         "--url", help="the server (default: http://127.0.0.1:8000, or :5000 with --mlflow)"
     )
-    predict.add_argument(
+    whose = predict.add_mutually_exclusive_group()
+    commands.add_data(whose)
+    whose.add_argument(
         "--contract",
         metavar="FILE",
         help="manifest.json or datapackage.json to read CSV by "
@@ -182,7 +187,9 @@ def _add_score(parsers: Parsers) -> None:
         help="a file, a folder or a glob; s3:// and other URLs with the extra scale",
     )
     score.add_argument("out", metavar="OUT", help="the folder for the decisions; may be a URL too")
-    score.add_argument(
+    whose = score.add_mutually_exclusive_group()
+    commands.add_data(whose)
+    whose.add_argument(
         "--models",
         metavar="SOURCE",
         help="folder, or models:/NAME@ALIAS of the registry (default: what is in production, from "
@@ -261,12 +268,13 @@ def _add_promote(parsers: Parsers) -> None:
         command.add_argument("--reason", required=True, help="kept on the version and in the log")
         command.add_argument(
             "--log",
-            default="experiments/promotions.jsonl",
             metavar="FILE",
-            help="appended to (default: experiments/promotions.jsonl)",
+            help="appended to (default: promotions.jsonl in experiments/, or in the data set's "
+            "folder there)",
         )
     runs = {promote: commands.promote, rollback: commands.rollback, history: commands.history}
     for command, run in runs.items():
+        commands.add_data(command)
         command.add_argument(
             "--store",
             default="mlflow.db",

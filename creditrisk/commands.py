@@ -5,8 +5,55 @@ A command imports what it needs when it runs, so that ``--help`` need not wait.
 
 import argparse
 import os
+import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from creditrisk.data_sets import DataSet
+    from creditrisk.scoring.sources.production import Home
+
+
+def data_set_of(chosen: argparse.Namespace) -> "DataSet | None":
+    """The data set that a command is about: the one it names, else the default one, if any."""
+    from creditrisk import data_sets
+    from creditrisk.data.contract import ContractError
+
+    if not chosen.data:
+        return data_sets.default_data_set(Path.cwd())
+    try:
+        return data_sets.served_data_set(Path.cwd(), chosen.data)
+    except ContractError as error:
+        sys.exit(failed(str(error)))
+
+
+def add_data(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
+        "--data",
+        metavar="FOLDER",
+        help="the data set that is meant: the folder of its file and contract, as run_all.py "
+        "--data has it, or its folder in models/ (default: that of data/raw)",
+    )
+
+
+def contract_file(chosen: argparse.Namespace) -> str | None:
+    """The file with the contract of the data set that a command names; None if it names none."""
+    data = data_set_of(chosen) if chosen.data else None
+    if data is None:
+        return None
+    manifest = Path(data.models, "manifest.json")
+    return str(manifest) if manifest.is_file() else data.descriptor
+
+
+def home_of(data: "DataSet | None") -> "Home":
+    """Where the models of a data set are."""
+    from creditrisk.scoring.sources.production import RUN_FIRST, Home
+
+    if data is None:
+        return Home()
+    named = f" --data {shlex.quote(data.folder)}" if data.name else ""
+    return Home(data.model, data.models, f"{RUN_FIRST}{named}")
 
 
 def serve(chosen: argparse.Namespace) -> int:
@@ -21,6 +68,7 @@ def serve(chosen: argparse.Namespace) -> int:
             chosen.models,
             chosen.host,
             chosen.port,
+            home=home_of(data_set_of(chosen)),
             hosts=tuple(chosen.allow_host),
             decision_log=chosen.decision_log,
             shadow=chosen.shadow,
@@ -39,12 +87,13 @@ def predict(chosen: argparse.Namespace) -> int:
     endpoint = client.MLFLOW if chosen.mlflow else client.FLASK
     url = chosen.url or f"http://127.0.0.1:{5000 if chosen.mlflow else 8000}"
     token = client.token_from_environment()
+    contract = chosen.contract or contract_file(chosen)
     try:
         return client.predict(
             chosen.file,
             url,
             endpoint,
-            chosen.contract,
+            contract,
             token,
             chosen.reasons,
             chosen.blank_is_level,
@@ -66,7 +115,7 @@ def score_portfolio(chosen: argparse.Namespace) -> int:
 
     scheduler = chosen.scheduler or (None if chosen.workers else os.environ.get(ADDRESS))
     try:
-        use = in_use(chosen.models)
+        use = in_use(chosen.models, home_of(data_set_of(chosen)))
         if use.by_default or use.notice:
             print(f"creditrisk: {use.why}", file=sys.stderr)
         with progress.progress_bar() as notify:
@@ -117,7 +166,7 @@ def _move_production(chosen: argparse.Namespace, version: int | None) -> int:
     """Promote a version, or roll back if it is None."""
     from mlflow.exceptions import MlflowException
 
-    from creditrisk.registry import mlflow_store, promotion
+    from creditrisk.registry import promotion
 
     if not chosen.reason.strip():
         return failed("--reason: say why in words")
@@ -126,13 +175,16 @@ def _move_production(chosen: argparse.Namespace, version: int | None) -> int:
     who = None if version is None else chosen.approve
     if who is not None and not (who.strip() and who.isprintable()):
         return failed("--approve: give the name of a person in one line")
+    data = data_set_of(chosen)
+    model = home_of(data).model
+    log = chosen.log or Path(data.experiments if data else "experiments", "promotions.jsonl")
     try:
-        client = promotion.open_existing(chosen.store)
+        client = promotion.open_existing(chosen.store, model)
         if version is None:
-            done = promotion.roll_back(client, chosen.reason, chosen.log)
+            done = promotion.roll_back(client, model, chosen.reason, log)
         else:
             done = promotion.promote(
-                client, version, chosen.reason, chosen.log, approved_by=who or ""
+                client, model, version, chosen.reason, log, approved_by=who or ""
             )
     except promotion.NotPromoted as error:
         print(f"creditrisk: {error}; nothing was changed", file=sys.stderr)
@@ -153,7 +205,7 @@ def _move_production(chosen: argparse.Namespace, version: int | None) -> int:
     before = f"; version {done['from']} is now previous" if done["from"] else ""
     approval = f", approved by {done['approved_by']}" if done.get("approved_by") else ""
     print(f"version {done['to']} is in production{approval}{before}")
-    verdict = client.get_model_version(mlflow_store.MODEL_NAME, str(done["to"])).tags.get("gate")
+    verdict = client.get_model_version(model, str(done["to"])).tags.get("gate")
     print(f"note: what the validation said of it: {verdict or 'nothing, it was never validated'}")
     return 0
 
@@ -163,8 +215,9 @@ def history(chosen: argparse.Namespace) -> int:
 
     from creditrisk.registry import promotion
 
+    model = home_of(data_set_of(chosen)).model
     try:
-        entries = promotion.history(promotion.open_existing(chosen.store))
+        entries = promotion.history(promotion.open_existing(chosen.store, model), model)
     except (promotion.NotPromoted, MlflowException, OSError) as error:
         return failed(str(error))
     for entry in entries:

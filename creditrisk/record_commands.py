@@ -8,11 +8,12 @@ import sys
 from pathlib import Path
 from typing import TypeAlias
 
-from creditrisk.commands import failed
+from creditrisk.commands import add_data, contract_file, data_set_of, failed, home_of
 from creditrisk.records.log_files import FOLDER
 
 Parsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
+DEFAULT = "data/raw/datapackage.json"
 SHIFTS = ("none", "mix", "rising-bad-rate", "recoded", "broken-feed", "relation")
 
 
@@ -38,6 +39,7 @@ def _add_override(parsers: Parsers) -> None:
         choices=("approve", "decline"),
         help="what holds now (default: the opposite of what has held)",
     )
+    add_data(override)
     _add_log(override)
     override.set_defaults(run=_override)
 
@@ -57,7 +59,9 @@ def _add_outcomes(parsers: Parsers) -> None:
         "contradicts one that is known. They go to outcomes.jsonl beside the log.",
     )
     add.add_argument("file", metavar="FILE", help="CSV, or Parquet if it ends in .parquet")
-    add.add_argument(
+    whose = add.add_mutually_exclusive_group()
+    add_data(whose)
+    whose.add_argument(
         "--contract",
         metavar="FILE",
         help="manifest.json or datapackage.json that names the outcomes "
@@ -97,15 +101,15 @@ def _add_simulate(parsers: Parsers) -> None:
         default="approved",
         help="whose outcomes become known (default: approved)",
     )
+    add_data(simulate)
     simulate.add_argument(
         "--models", metavar="SOURCE", help="the model that decides (default: as creditrisk serve)"
     )
     simulate.add_argument("--shadow", metavar="SOURCE", help="a model scored beside it")
     simulate.add_argument(
         "--contract",
-        default="data/raw/datapackage.json",
         metavar="FILE",
-        help="describes the data that applicants are drawn from (default: %(default)s)",
+        help="describes the data that applicants are drawn from (default: that of the data set)",
     )
     simulate.add_argument(
         "--raw", metavar="FILE", help="the data (default: the file that the contract names)"
@@ -117,10 +121,18 @@ def _add_simulate(parsers: Parsers) -> None:
 def _add_log(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--log",
-        default=FOLDER,
         metavar="PLACE",
-        help=f"folder of decision logs, or one log (default: {FOLDER})",
+        help=f"folder of decision logs, or one log (default: {FOLDER}, or the same of the data set "
+        "that is named)",
     )
+
+
+def _log_of(chosen: argparse.Namespace) -> str:
+    """The records that a command is about: those that it names, else those of its data set."""
+    if chosen.log:
+        return str(chosen.log)
+    data = data_set_of(chosen)
+    return data.decisions if data else FOLDER
 
 
 def _override(chosen: argparse.Namespace) -> int:
@@ -128,7 +140,8 @@ def _override(chosen: argparse.Namespace) -> int:
     from creditrisk.records.overrides import NotRecorded, override
 
     try:
-        entry = override(chosen.id, chosen.log, by=chosen.by, reason=chosen.reason, to=chosen.to)
+        log = _log_of(chosen)
+        entry = override(chosen.id, log, by=chosen.by, reason=chosen.reason, to=chosen.to)
     except NotRecorded as error:
         print(f"creditrisk: {error}; nothing was recorded", file=sys.stderr)
         return 1
@@ -145,7 +158,8 @@ def _outcomes(chosen: argparse.Namespace) -> int:
     from creditrisk.serving.client import Unreadable, find_contract
 
     try:
-        added = add_outcomes(chosen.file, chosen.log, find_contract(chosen.contract))
+        contract = find_contract(chosen.contract or contract_file(chosen))
+        added = add_outcomes(chosen.file, _log_of(chosen), contract)
     except ContractError as error:
         print(f"creditrisk: {error}", file=sys.stderr)
         return 1
@@ -169,10 +183,11 @@ def _simulate(chosen: argparse.Namespace) -> int:
     from creditrisk.scoring.sources.production import in_use
 
     try:
-        contract = read_contract(chosen.contract)
-        named = contract.package["resources"][0]["path"]
-        raw = read_raw(chosen.raw or Path(chosen.contract).with_name(named), contract)
-        scorer = in_use(chosen.models).load()
+        data = data_set_of(chosen)
+        described = chosen.contract or (data.descriptor if data else DEFAULT)
+        contract = read_contract(described)
+        raw = read_raw(chosen.raw or described, contract)
+        scorer = in_use(chosen.models, home_of(data)).load()
         shadow = load_scorer(chosen.shadow) if chosen.shadow else None
         population = Population.of(scorer, raw, contract, shadow)
         frame = simulate(

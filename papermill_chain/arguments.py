@@ -11,8 +11,15 @@ from papermill_chain.started import command
 SCHEDULER = "DASK_SCHEDULER_ADDRESS"  # the environment variable by which processes find the cluster
 
 
-def argument_parser(title: str, chain: Sequence[Stage], can_compare: bool) -> ArgumentParser:
-    """The parser of a chain's arguments; --compare is among them if runs can be compared."""
+def argument_parser(
+    title: str, chain: Sequence[Stage], can_compare: bool, own: ArgumentParser | None = None
+) -> ArgumentParser:
+    """The parser of a chain's arguments; --compare is among them if runs can be compared.
+
+    Parameters
+    ----------
+    own : a parser, made without --help, of what the program itself takes beside them.
+    """
     parser = ArgumentParser(
         description=f"{title}: run the notebooks in order and keep what they find.",
         epilog=f"examples:\n{_examples(chain, can_compare)}\n\n"
@@ -21,6 +28,7 @@ def argument_parser(title: str, chain: Sequence[Stage], can_compare: bool) -> Ar
         "stage asks for.",
         formatter_class=RawDescriptionHelpFormatter,
         allow_abbrev=False,
+        parents=[own] if own else [],
     )
     add = parser.add_argument
     add("--list", action="store_true", help="show stages and parameters, run nothing")

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,7 +24,7 @@ from papermill_chain.runs.lock import Busy, only_run
 from papermill_chain.runs.lookup import NoRun, named_run
 from papermill_chain.runs.manifest import Run, StageRun
 from papermill_chain.runs.records import last_good
-from papermill_chain.started import command, refuse_incomplete_python
+from papermill_chain.started import command, refuse_incomplete_python, repeat
 from work_units.errors import NoCluster
 
 #: Compares two runs: the page that it has written, and some lines for the terminal.
@@ -50,6 +50,10 @@ def main(
     columns: Iterable[str] = (),
     exit_codes: ExitCodes | None = None,
     argv: Sequence[str] | None = None,
+    experiments: str = "experiments",
+    before: Callable[[], object] | None = None,
+    own_options: ArgumentParser | None = None,
+    repeated: Iterable[str] = (),
 ) -> int:
     """Run a chain of notebooks as the command line asks.
 
@@ -62,8 +66,8 @@ def main(
         If another process can import it by name, it is called where the imports are done already.
     next_steps : commands to suggest after a success.
     compare : writes a page on what differs between two runs, the earlier one first, to
-        experiments/comparisons/A_B.html, which the index of runs links to; returns the page, and
-        lines of what it comes to. With it the chain has the option --compare.
+        comparisons/A_B.html below `experiments`, which the index of runs links to; returns the
+        page, and lines of what it comes to. With it the chain has the option --compare.
     shared : variables of the environment that point to stores which others share, such as a
         registry's address; the runs of a grid, which only explore, do not see them.
     refusals : names of exceptions that say themselves what is wrong and what to do, as for a broken
@@ -73,6 +77,10 @@ def main(
         so that a scheduler can act on it; of several the highest. A stage that is up to date counts
         with the verdict that it gave.
     argv : the arguments, if not those of the process.
+    experiments : the folder that keeps all runs, below the root; two chains in one root need two.
+    before : called when a request is sound, before a run begins with its first stage.
+    own_options : a parser, made without --help, of options that the program has read itself.
+    repeated : those of its arguments that every command has to begin with that is suggested.
 
     Returns
     -------
@@ -80,18 +88,21 @@ def main(
         0 success or as in `exit_codes`, 1 a stage failed, 2 nothing run because the request or the
         table is wrong, 75 another run is going on, 128 + n ended by signal n.
     """
-    asked = argument_parser(title, chain, can_compare=compare is not None).parse_args(argv)
+    repeat(repeated)
+    parser = argument_parser(title, chain, compare is not None, own_options)
+    asked = parser.parse_args(argv)
     root = Path(root).resolve()
+    folder = root / experiments
     if asked.scheduler:
         os.environ[SCHEDULER] = asked.scheduler
     try:
         if compare and asked.compare:
-            return _compare(asked, compare, root / "experiments")
+            return _compare(asked, compare, folder)
         stages = in_order(chain)
         if asked.fixed or asked.debug:
             refuse_incomplete_python()
         if asked.fixed:
-            _take_over(asked, stages, root)
+            _take_over(asked, stages, root, folder)
         notebooks = read_notebooks(stages, root)
         if asked.list:
             show_stages(stages, notebooks)
@@ -103,10 +114,11 @@ def main(
 
         def plan_for(asked: Namespace) -> Plan:
             plan = plan_of(asked, stages, notebooks, root, title, command(), after, offered)
-            return replace(plan, refusals=frozenset(refusals), columns=columns)
+            plan = replace(plan, refusals=frozenset(refusals), columns=columns)
+            return replace(plan, experiments_path=experiments)
 
         if asked.grid:
-            index = partial(_write_index, root / "experiments", title, offered, columns)
+            index = partial(_write_index, folder, title, offered, columns)
             return _run_grid(asked, plan_for, shared, index)
         if asked.debug:
             return _make_debug_copy(asked, plan_for)
@@ -115,6 +127,8 @@ def main(
             show_plan(plan)
             return 0
         with only_run(plan.experiments):
+            if before:
+                before()
             code = _run(plan, asked, next_steps, exit_codes or {})
         if asked.open and code < SIGNALLED:
             _open_index(plan)
@@ -126,7 +140,7 @@ def main(
     except Busy as busy:
         return _refuse(f"{busy}, is going on in this checkout; wait for it or stop it", BUSY)
     except OSError as error:
-        return _refuse(f"the run cannot be stored: {os_error_text(error, root / 'experiments')}", 1)
+        return _refuse(f"the run cannot be stored: {os_error_text(error, folder)}", 1)
     except KeyboardInterrupt:
         return 130
 
@@ -267,13 +281,13 @@ def _make_debug_copy(asked: Namespace, plan_for: Callable[[Namespace], Plan]) ->
     return open_in_jupyter(copy) if asked.open else 0
 
 
-def _take_over(asked: Namespace, stages: list[Stage], root: Path) -> None:
+def _take_over(asked: Namespace, stages: list[Stage], root: Path, experiments: Path) -> None:
     """Put the changes of a copy into its notebook, while no run reads it."""
     from papermill_chain.debug_copy import take_over
 
     if asked.dry_run:
         raise ChainError("--fixed changes a notebook; --dry-run, which changes nothing, forbids it")
-    with only_run(root / "experiments"):
+    with only_run(experiments):
         done = take_over(asked.fixed, stages, root)
     if not (asked.quiet or asked.json):
         print(done)

@@ -65,7 +65,7 @@ def make_copy(plan: Plan) -> DebugCopy:
     notebook = upgrade(nbformat.read(notebook_path(plan.root, stage.name), as_version=4))
     _clear_outputs(notebook.cells)
     if failure and not outdated:
-        executed = report_of(failure, plan.root).with_suffix(".ipynb")
+        executed = report_of(failure, plan.experiments).with_suffix(".ipynb")
         _copy_outputs(notebook.cells, executed)
     at = next(n for n, cell in enumerate(notebook.cells) if "parameters" in _tags(cell))
     notebook.cells.insert(at + 1, _injected_cell(plan, stage, settings, failure))
@@ -159,12 +159,12 @@ def _settings(plan: Plan, stage: Stage, failure: StageRun | None) -> dict[str, A
     """The parameters that the failed run was given, and above them those of this command."""
     parameters, planned = plan.notebooks[stage.name].parameters, plan.planned(stage).parameters
     wired = stage.writes.keys() | stage.secrets.keys()
-    before = failure.parameters if failure else {}
+    before, handed = failure.parameters if failure else {}, {*stage.reads, *stage.in_place}
     given = {
         name: value
         for name, value in before.items()
         if name in parameters.keys() - wired
-        and value != (planned[name] if name in stage.reads else parameters[name].default)
+        and value != (planned[name] if name in handed else parameters[name].default)
     }
     return given | plan.settings[stage.name]
 
@@ -181,7 +181,7 @@ def _injected_cell(
 ) -> NotebookNode:
     """The cell that hands the copy what the chain would: parameters, files and environment."""
     planned = plan.planned(stage).parameters
-    values = {name: planned[name] for name in stage.reads} | settings
+    values = {name: planned[name] for name in [*stage.reads, *stage.in_place]} | settings
     values |= {name: f"files/{path}" for name, path in stage.writes.items()}
     secrets = {name: f"os.environ[{variable!r}]" for name, variable in stage.secrets.items()}
     expressions = {name: repr(value) for name, value in sorted(values.items())} | secrets

@@ -14,9 +14,23 @@ UV = "UV"  # the variable by which `uv run` says to what it runs that it does
 NEEDED = ("papermill", "nbclient", "nbformat", "nbconvert", "jupyter_client", "bs4", "nh3")
 
 
+#: The program's own arguments, which each command that it offers has to repeat.
+_REPEATED: list[str] = []
+
+
+def repeat(arguments: Iterable[str]) -> None:
+    """Have all commands that are offered from now on begin with these arguments."""
+    _REPEATED[:] = arguments
+
+
+def repeated() -> list[str]:
+    """The arguments that all commands begin with."""
+    return list(_REPEATED)
+
+
 def command(*arguments: str) -> str:
     """A command line that starts the program as the user has, with other arguments."""
-    return shlex.join([*_launcher(), _from_here(sys.argv[0]), *arguments])
+    return shlex.join([*_launcher(), _from_here(sys.argv[0]), *_REPEATED, *arguments])
 
 
 def refuse_incomplete_python(modules: Iterable[str] = NEEDED) -> None:

@@ -47,7 +47,8 @@ from creditrisk.scoring.sources.production import InUse
 from creditrisk.serving.model_reload import Served
 from creditrisk.serving.replay import replay
 
-URI = f"models:/{mlflow_store.MODEL_NAME}/1"
+NAME = "Credit_Risk_Model"
+URI = f"models:/{NAME}/1"
 SECRET = "only training and servers have it"
 
 #: Whether whoever altered the files wrote their hashes anew, and whether the servers have a key.
@@ -144,7 +145,7 @@ class Ways:
         assert replay("one", str(self.log), model).same
 
     def registration(self, model: str) -> None:
-        mlflow_store.load(model.rpartition("/")[2])
+        mlflow_store.load(NAME, model.rpartition("/")[2])
 
     def mlflow_download(self, model: str) -> None:
         """The loader module, with a registry to ask."""

@@ -56,7 +56,7 @@ def visit(browser: Browser, file: Path, width: int = 1280, **context) -> Iterato
     assert not wrong
 
 
-def wait_until(page: Page, condition: Callable[[], bool], seconds: float = 30) -> None:
+def wait_until(page: Page, condition: Callable[[], bool], seconds: float = 60) -> None:
     """Wait for what no `expect` can express, a position or a scroll offset.
 
     Playwright's `wait_for_function` evaluates its text inside the page on every animation frame,

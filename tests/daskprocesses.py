@@ -66,7 +66,7 @@ class Cluster:
             )
         if workers:
             with connected(self.address) as client:
-                client.wait_for_workers(workers, timeout=30)
+                client.wait_for_workers(workers, timeout=60)
         return self.address
 
     def __enter__(self) -> Self:

@@ -79,7 +79,7 @@ def start(root: Path, *arguments: str, **environment: str) -> subprocess.Popen:
 
 def ran(root: Path, *arguments: str, **environment: str) -> tuple[int, str, str]:
     chain = start(root, *arguments, **environment)
-    said = chain.communicate(timeout=120)
+    said = chain.communicate(timeout=300)
     return (chain.returncode, *said)
 
 

@@ -48,7 +48,7 @@ class Running:
         return answer.status, json.loads(answer.content)
 
     def ask(self, method: str, path: str, body=None, headers=()):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request(method, path, body, self.shown | dict(headers))
             answer = connection.getresponse()
@@ -58,7 +58,7 @@ class Running:
 
     def send(self, content: bytes) -> "Answer":
         """Send bytes as they are and read the one answer."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as line:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as line:
             line.sendall(content)
             return read_answer(line)
 
@@ -72,7 +72,7 @@ class Running:
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        return self.process.wait(20)
+        return self.process.wait(60)
 
 
 @dataclass
@@ -124,7 +124,7 @@ def load(server: Running, content: bytes, connections: int = 4) -> Iterator[list
     answers, stop, failed = [], threading.Event(), []
 
     def post() -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
         headers = {"Content-Type": "application/json"} | server.shown
         try:
             while not stop.is_set():
@@ -159,7 +159,7 @@ def creditrisk(*arguments: str, cwd: Path, given: str = "") -> subprocess.Comple
         input=given,
         text=True,
         capture_output=True,
-        timeout=60,
+        timeout=300,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         check=False,
     )

@@ -115,10 +115,10 @@ NOTEBOOKS = {
         """
         if mood == "late":
             if os.fork() == 0:
-                time.sleep(60)
-            subprocess.Popen(["sleep", "60"], start_new_session=True)
+                time.sleep(300)
+            subprocess.Popen(["sleep", "300"], start_new_session=True)
             (pathlib.Path(os.environ["CHAIN_RUN_FOLDER"]) / "late").touch()
-            time.sleep(60)
+            time.sleep(300)
         """,
         """
         content = "x" * 200_000 if mood == "huge" else mood
@@ -131,10 +131,10 @@ NOTEBOOKS = {
         if mood == "leaving":
             sys.exit(0)
         if mood in ("dying", "killed"):
-            subprocess.Popen(["sleep", "60"], start_new_session=True)
+            subprocess.Popen(["sleep", "300"], start_new_session=True)
             os.kill(os.getpid(), signal.SIGKILL) if mood == "killed" else os._exit(1)
         if mood == "slow":
-            time.sleep(60)
+            time.sleep(300)
         if mood == "forgetful":
             os.remove(model)
         """,
@@ -203,7 +203,7 @@ def start(root: Path, *arguments: str, **how) -> subprocess.Popen:
     return subprocess.Popen(command, cwd=REPOSITORY, **pipes | how)
 
 
-def wait_for(condition, seconds: float = 30) -> None:
+def wait_for(condition, seconds: float = 60) -> None:
     """Wait until something holds; an error if it does not in time."""
     end = time.monotonic() + seconds
     while not condition():

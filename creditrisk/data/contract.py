@@ -118,6 +118,16 @@ class Contract:
         """
         return [field for field in self.others if field.role not in (IGNORE, AFTERWARDS)]
 
+    @property
+    def signature(self) -> Json:
+        """What an application is: the columns a model may use, by type, and the target's name.
+
+        Models of contracts with different signatures answer different questions: none is compared
+        with the other, or takes its place.
+        """
+        columns = {field.name: field.type for field in sorted(self.fields, key=lambda f: f.name)}
+        return {"columns": columns, "target": self.target.name}
+
     def of_role(self, role: str) -> Field | None:
         """The column of one role, such as the date of application; None if there is none."""
         return next((field for field in self.others if field.role == role), None)

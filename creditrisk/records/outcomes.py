@@ -148,7 +148,8 @@ def _results(contract: Contract) -> dict[str, int]:
     """What may stand for an outcome, and the outcome: 1 good, 0 bad."""
     good = dict.fromkeys(map(str, contract.good), 1)
     bad = dict.fromkeys(map(str, contract.bad), 0)
-    return {"1": 1, "0": 0} | good | bad  # the contract's own spellings before ours
+    own = good | bad
+    return own | {text: value for text, value in {"1": 1, "0": 0}.items() if text not in own}
 
 
 def _day_problems(day: str, decision: _Decision | None) -> list[str]:

@@ -7,7 +7,6 @@ from mlflow.entities import Metric, RunTag
 from mlflow.entities.model_registry import ModelVersion
 
 from creditrisk.data.contract import Json
-from creditrisk.registry.mlflow_store import MODEL_NAME
 from creditrisk.scoring.sources import production
 
 #: Tags of a version: the decision in words, and the decision as one of the names below.
@@ -38,7 +37,7 @@ def record_validation(
     files
         The model card, first of all; all become artifacts of the run.
     """
-    run = registered["run_id"]
+    run, model = registered["run_id"], registered["model"]
     now = client.get_run(run).info.end_time or 0
     metrics = [
         Metric(f"test_{name}", float(value), now, 0)
@@ -51,10 +50,10 @@ def record_validation(
     card = f"runs:/{run}/card/{Path(files[0]).name}"
     tags = {GATE: validation["verdict"], RESULT: validation["result"], "model_card": card}
     for tag, value in tags.items():
-        client.set_model_version_tag(MODEL_NAME, str(registered["version"]), tag, value)
+        client.set_model_version_tag(model, str(registered["version"]), tag, value)
     number, verdict = str(registered["version"]), validation["verdict"]
-    described = client.get_model_version(MODEL_NAME, number).description
-    client.update_model_version(MODEL_NAME, number, _with_verdict(described, verdict))
+    described = client.get_model_version(model, number).description
+    client.update_model_version(model, number, _with_verdict(described, verdict))
     described = client.get_run(run).data.tags.get(NOTE)
     client.set_tag(run, NOTE, _with_verdict(described, verdict))
 

@@ -26,7 +26,6 @@ from creditrisk.registry import mlflow_flavor
 from creditrisk.scoring.sources import mlflow_files, production
 from creditrisk.scoring.sources.loading import load_scorer
 
-MODEL_NAME = production.MODEL_NAME
 EXPERIMENT = "Credit risk"
 CHALLENGER, PRODUCTION, PREVIOUS = "challenger", production.PRODUCTION, "previous"
 
@@ -34,7 +33,13 @@ CHALLENGER, PRODUCTION, PREVIOUS = "challenger", production.PRODUCTION, "previou
 REQUIREMENTS = ["scikit-learn", "pandas", "numpy", "scipy", "skops"]
 
 
-def connect(store: str | Path) -> MlflowClient:
+def experiment_of(contract: Contract) -> str:
+    """The MLflow experiment for the runs of a data set, whose figures only compare with theirs."""
+    own = contract.model_name not in ("", production.MODEL_NAME)
+    return f"{EXPERIMENT}: {contract.model_name}" if own else EXPERIMENT
+
+
+def connect(store: str | Path, experiment: str = EXPERIMENT) -> MlflowClient:
     """Open the tracking store and its registry, and make sure the experiment exists.
 
     Parameters
@@ -42,22 +47,26 @@ def connect(store: str | Path) -> MlflowClient:
     store
         SQLite file, used unless ``MLFLOW_TRACKING_URI`` names a server. Artifacts go to
         ``mlartifacts/`` beside it; where a server stores them is its own setting.
+    experiment
+        Where runs that begin from now on are recorded.
     """
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     # it only warns that environments made by uv have no pip
     logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
-    remote = os.environ.get("MLFLOW_TRACKING_URI")
     path = Path(store).resolve()
-    mlflow.set_tracking_uri(remote or f"sqlite:///{path.as_posix()}")
+    ours = f"sqlite:///{path.as_posix()}"
+    named = os.environ.get("MLFLOW_TRACKING_URI")
+    remote = named if named != ours else None  # MLflow itself sets the variable to what is in use
+    mlflow.set_tracking_uri(remote or ours)
     artifacts = path.parent / "mlartifacts"
     with nullcontext() if remote else _locked(artifacts):
         client = MlflowClient()
         client.search_registered_models(max_results=1)
-        if client.get_experiment_by_name(EXPERIMENT) is None:
+        if client.get_experiment_by_name(experiment) is None:
             location = None if remote else artifacts.as_uri()
-            client.create_experiment(EXPERIMENT, artifact_location=location)
-        mlflow.set_experiment(EXPERIMENT)
+            client.create_experiment(experiment, artifact_location=location)
+        mlflow.set_experiment(experiment)
     return client
 
 
@@ -86,6 +95,8 @@ def register(
 ) -> ModelVersion:
     """Log the fitted model to the active run and register it as a new challenger version.
 
+    It is registered under the name that its contract has for models.
+
     Parameters
     ----------
     model
@@ -113,22 +124,23 @@ def register(
     )
     files = mlflow_files.files_of(logged.model_uri)
     tags = {**tags, "artifact_sha256": mlflow_files.sha256_of(files)}
-    if not client.search_registered_models(f"name='{MODEL_NAME}'"):
+    name = contract.model_name
+    if not client.search_registered_models(f"name='{name}'"):
         client.create_registered_model(
-            MODEL_NAME,
+            name,
             description=f"Probability that an applicant is a good risk. {contract.title}.",
         )
     run = mlflow.active_run()
     assert run is not None, "a model is registered within a run"
     version = client.create_model_version(
-        MODEL_NAME,
+        name,
         logged.model_uri,
         run_id=run.info.run_id,
         tags=tags,
         description=description,
         model_id=logged.model_id,
     )
-    client.set_registered_model_alias(MODEL_NAME, CHALLENGER, version.version)
+    client.set_registered_model_alias(name, CHALLENGER, version.version)
     return version
 
 
@@ -145,10 +157,10 @@ def libraries() -> dict[str, str]:
     return {package: installed(package) for package in REQUIREMENTS}
 
 
-def current(client: MlflowClient, alias: str) -> ModelVersion | None:
-    """The version that an alias points to, None if the alias does not exist."""
+def current(client: MlflowClient, model: str, alias: str) -> ModelVersion | None:
+    """The version of a model that an alias points to, None if the alias does not exist."""
     try:
-        return client.get_model_version_by_alias(MODEL_NAME, alias)
+        return client.get_model_version_by_alias(model, alias)
     except MlflowException as error:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return None
@@ -169,8 +181,8 @@ def standing(client: MlflowClient, registration: Json) -> tuple[bool, dict[str, 
 
 def close_runs(client: MlflowClient, chain_runs: list[str]) -> None:
     """End the MLflow runs, nested ones too, that killed runs of the chain left open."""
-    experiment = client.get_experiment_by_name(EXPERIMENT)
-    experiments = [experiment.experiment_id] if experiment else []
+    found = client.search_experiments(filter_string=f"name LIKE '{EXPERIMENT}%'")
+    experiments = [experiment.experiment_id for experiment in found]
     for chain_run in chain_runs:
         left = (
             client.search_runs(experiments, f"tags.chain_run = '{chain_run}'")
@@ -186,7 +198,7 @@ def close_runs(client: MlflowClient, chain_runs: list[str]) -> None:
                 client.set_terminated(run.info.run_id, "KILLED")
 
 
-def load(version: str | int) -> Pipeline:
+def load(model: str, version: str | int) -> Pipeline:
     """The model of a registered version, as scikit-learn pipeline; verified before it is opened.
 
     Raises
@@ -194,7 +206,7 @@ def load(version: str | int) -> Pipeline:
     ModelRefused
         As :func:`creditrisk.scoring.sources.loading.load_scorer`.
     """
-    return load_scorer(f"models:/{MODEL_NAME}/{version}").pipeline
+    return load_scorer(f"models:/{model}/{version}").pipeline
 
 
 def attach_reports(client: MlflowClient, run: str, reports: list[Path]) -> None:

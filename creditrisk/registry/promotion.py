@@ -13,7 +13,6 @@ from mlflow.exceptions import MlflowException
 from creditrisk.data.contract import Json
 from creditrisk.registry import gate_result
 from creditrisk.registry.mlflow_store import (
-    MODEL_NAME,
     PREVIOUS,
     PRODUCTION,
     connect,
@@ -29,8 +28,8 @@ class NotPromoted(Exception):
     """Why a version was not put into production, in one sentence."""
 
 
-def open_existing(store: str | Path) -> MlflowClient:
-    """Open an existing store that has the model.
+def open_existing(store: str | Path, model: str) -> MlflowClient:
+    """Open an existing store that has a model of that name.
 
     Raises
     ------
@@ -38,12 +37,12 @@ def open_existing(store: str | Path) -> MlflowClient:
         If the store does not exist or has no such model.
     """
     file = sqlite_file(store)
-    wrong = why_not_a_store_of(MODEL_NAME, file) if file else ""
+    wrong = why_not_a_store_of(model, file) if file else ""
     if wrong:
         raise NotPromoted(f"{wrong}; run the chain first, or give --store")
     client = connect(store)
-    if not client.search_registered_models(f"name='{MODEL_NAME}'"):
-        raise NotPromoted(f"no {MODEL_NAME} is registered in that store; run the chain first")
+    if not client.search_registered_models(f"name='{model}'"):
+        raise NotPromoted(f"no {model} is registered in that store; run the chain first")
     return client
 
 
@@ -70,6 +69,7 @@ def verify(version: ModelVersion) -> None:
 
 def promote(
     client: MlflowClient,
+    model: str,
     number: str | int,
     reason: str,
     log: str | Path | None = None,
@@ -84,6 +84,8 @@ def promote(
 
     Parameters
     ----------
+    model
+        The registered name; versions of other models are not touched.
     log
         A file of JSON lines, appended to.
     approved_by
@@ -105,10 +107,10 @@ def promote(
         then, and a second try writes the line.
     """
     try:
-        version = client.get_model_version(MODEL_NAME, str(number))
+        version = client.get_model_version(model, str(number))
     except MlflowException as error:
-        raise NotPromoted(f"{MODEL_NAME} has no version {number}") from error
-    before = current(client, PRODUCTION)
+        raise NotPromoted(f"{model} has no version {number}") from error
+    before = current(client, model, PRODUCTION)
     in_production = before is not None and int(before.version) == int(version.version)
     held = gate_result.why_held(version)
     if held and not approved_by and not in_production:
@@ -127,8 +129,9 @@ def _move(
     approved_by: str = "",
 ) -> Json:
     """Put a version into production, whatever the gate has decided on it."""
-    before = current(client, PRODUCTION)
-    begun = _interrupted(client)
+    model = version.name
+    before = current(client, model, PRODUCTION)
+    begun = _interrupted(client, model)
     if before is not None and int(before.version) == int(version.version):
         return _carry_out(client, begun, log) if begun else {}
     verify(version)
@@ -137,7 +140,7 @@ def _move(
     entry = {
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "who": _who(),
-        "model": MODEL_NAME,
+        "model": model,
         "from": int(before.version) if before else None,
         "to": int(version.version),
         "reason": reason,
@@ -152,7 +155,7 @@ def _move(
 def _carry_out(client: MlflowClient, entry: Json, log: str | Path | None) -> Json:
     """Carry out a recorded promotion, in steps that can be repeated, and return the record."""
     entry = {name: value for name, value in entry.items() if name != "pending"}
-    number = str(entry["to"])
+    model, number = entry["model"], str(entry["to"])
     tag = f"promotion.{datetime.fromisoformat(entry['time']):%Y%m%dT%H%M%S%f}"
     line = json.dumps(entry, ensure_ascii=False)
     if log is not None:
@@ -160,24 +163,24 @@ def _carry_out(client: MlflowClient, entry: Json, log: str | Path | None) -> Jso
     # The intention is recorded first: a version in production without a record would be worse than
     # a record of an interrupted promotion. That it was carried out is recorded last.
     intended = json.dumps({**entry, "pending": True}, ensure_ascii=False)
-    client.set_model_version_tag(MODEL_NAME, number, tag, intended)
-    client.set_registered_model_alias(MODEL_NAME, PRODUCTION, number)
+    client.set_model_version_tag(model, number, tag, intended)
+    client.set_registered_model_alias(model, PRODUCTION, number)
     if entry["from"] is not None:
-        client.set_registered_model_alias(MODEL_NAME, PREVIOUS, str(entry["from"]))
+        client.set_registered_model_alias(model, PREVIOUS, str(entry["from"]))
     if log is not None:
         _append(Path(log), line)
-    client.set_model_version_tag(MODEL_NAME, number, tag, line)
+    client.set_model_version_tag(model, number, tag, line)
     return entry
 
 
-def _interrupted(client: MlflowClient) -> Json:
+def _interrupted(client: MlflowClient, model: str) -> Json:
     """The record of the last promotion if it reached production but was not completed."""
-    last, now = (history(client) or [{}])[-1], current(client, PRODUCTION)
+    last, now = (history(client, model) or [{}])[-1], current(client, model, PRODUCTION)
     reached = now is not None and last.get("to") == int(now.version)
     return last if reached and last.get("pending") else {}
 
 
-def roll_back(client: MlflowClient, reason: str, log: str | Path | None = None) -> Json:
+def roll_back(client: MlflowClient, model: str, reason: str, log: str | Path | None = None) -> Json:
     """Put the previous version back into production; see :func:`promote`.
 
     It was in production before, so the gate is not asked again. After a rollback that was
@@ -188,14 +191,14 @@ def roll_back(client: MlflowClient, reason: str, log: str | Path | None = None) 
     NotPromoted
         If there is no previous version, or as in :func:`promote`.
     """
-    begun = _interrupted(client)
+    begun = _interrupted(client, model)
     if begun:
         done = _carry_out(client, begun, log)
         if done["reason"].startswith(ROLLBACK):
             return done
-    before, now = current(client, PREVIOUS), current(client, PRODUCTION)
+    before, now = current(client, model, PREVIOUS), current(client, model, PRODUCTION)
     if before is None:
-        raise NotPromoted(f"no version of {MODEL_NAME} has the alias {PREVIOUS}")
+        raise NotPromoted(f"no version of {model} has the alias {PREVIOUS}")
     if now is not None and now.version == before.version:
         raise NotPromoted(
             f"both {PRODUCTION} and {PREVIOUS} point to version {now.version}; promote by number"
@@ -203,9 +206,12 @@ def roll_back(client: MlflowClient, reason: str, log: str | Path | None = None) 
     return _move(client, before, ROLLBACK + reason, log)
 
 
-def history(client: MlflowClient) -> list[Json]:
-    """All promotions on record in the registry, oldest first; ``pending`` if interrupted."""
-    versions = client.search_model_versions(f"name='{MODEL_NAME}'")
+def history(client: MlflowClient, model: str) -> list[Json]:
+    """All promotions of a model on record in the registry, oldest first.
+
+    One that was interrupted has ``pending``.
+    """
+    versions = client.search_model_versions(f"name='{model}'")
     lines = [
         text
         for version in versions

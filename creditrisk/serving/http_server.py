@@ -28,6 +28,7 @@ from flask import Flask
 from waitress import create_server, wasyncore
 from waitress.server import BaseWSGIServer
 
+from creditrisk.scoring.sources.production import Home
 from creditrisk.serving.app import LOCAL, create_app, token_from_environment
 from creditrisk.serving.connections import SENT_AT_ONCE, Channel, SameThread
 from creditrisk.serving.model_reload import Served, log_standing, serve_from, watch
@@ -52,6 +53,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8000,
     *,
+    home: Home | None = None,
     hosts: tuple[str, ...] = (),
     decision_log: str | None = None,
     shadow: str | None = None,
@@ -63,6 +65,8 @@ def serve(
     ----------
     source
         Folder or registry URI of the model; by default what is in production.
+    home
+        The data set of which that is meant.
     hosts
         Further names under which the server may be addressed, beside the local ones.
     decision_log
@@ -81,7 +85,7 @@ def serve(
     _log_lines()
     beside = serve_from(shadow) if shadow else None
     recorder = open_recorder(decision_log, beside) if decision_log else None
-    served = serve_from(source)
+    served = serve_from(source, home)
     if recorder and (torn := recorder.decisions.torn):
         log.warning("unfinished decision cut off", extra={"log": decision_log, "bytes": torn})
     token = token_from_environment()

@@ -10,7 +10,7 @@ from pathlib import Path
 from creditrisk.data.examples import applications
 from creditrisk.scoring.scorer import Scorer
 from creditrisk.scoring.sources.model_files import HASHES
-from creditrisk.scoring.sources.production import InUse, in_use
+from creditrisk.scoring.sources.production import Home, InUse, in_use
 
 log = logging.getLogger("creditrisk")
 
@@ -34,6 +34,7 @@ class Served:
     use: InUse
     scorer: Scorer
     mark: object
+    home: Home | None = None  # the data set whose production it is by default
     refused: Refusal | None = None
     swaps: int = 0
     refusals: int = 0
@@ -43,7 +44,7 @@ class Served:
         """Take the source's model if it has changed; keep the present one if that fails."""
         found = None  # if the source cannot even be looked at, it counts as changed next time
         try:
-            use = in_use(self.asked)
+            use = in_use(self.asked, self.home)
             found = mark(use)
             if found == self.mark:
                 self._note(replace(use, source=self.use.source))
@@ -77,18 +78,23 @@ class Served:
         log.error("model refused", extra={"reason": reason, "kept": self.scorer.version})
 
 
-def serve_from(asked: str | None = None) -> Served:
+def serve_from(asked: str | None = None, home: Home | None = None) -> Served:
     """Load the model of a folder or registry URI for serving; by default what is in production.
+
+    Parameters
+    ----------
+    home
+        The data set of which the model in production is meant.
 
     Raises
     ------
     ModelRefused
         If there is none, or none that can be trusted.
     """
-    use, found = in_use(asked), None
+    use, found = in_use(asked, home), None
     with suppress(Exception):  # loading has the words for what is wrong
         found = mark(use)  # before loading: what changes while we load is seen by the next look
-    return Served(asked, use, checked(use.load()), found)
+    return Served(asked, use, checked(use.load()), found, home)
 
 
 def log_standing(use: InUse) -> None:

@@ -1,6 +1,7 @@
 """A logged decision made again by its own model."""
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,10 +69,8 @@ def replay(number: str, log: str, models: str | None = None) -> Replay:
 
 
 def _source(model: Json) -> str:
-    try:
-        manifest = json.loads(Path("models/manifest.json").read_text("utf-8"))
-        if manifest["model_sha256"] == model["sha256"]:
-            return "models"
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
+    for place in (Path("models/manifest.json"), *sorted(Path("models").glob("*/manifest.json"))):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            if json.loads(place.read_text("utf-8"))["model_sha256"] == model["sha256"]:
+                return str(place.parent)
     return f"models:/{model['name']}/{model['version']}"

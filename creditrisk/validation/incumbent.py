@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from mlflow.entities.model_registry import ModelVersion
 
+from creditrisk.data.contract import Contract
 from creditrisk.data.record_checks import InvalidRecords
 from creditrisk.metrics import intervals, ranking
 from creditrisk.metrics.costs import expected_cost
@@ -57,8 +58,9 @@ def against_production(
 ) -> list[Rule]:
     """Challenger and production on the same applicants, none of whom either has learned from.
 
-    Each decides at its own cut-off. If production cannot score these applicants, one rule warns of
-    that; if too few are new to both, one rule is not judged.
+    Each decides at its own cut-off. A version in production that was made for other applications is
+    neither compared with nor replaced: one rule stops the challenger. If production cannot be
+    loaded, one rule warns of that; if too few are new to both, one rule is not judged.
 
     Parameters
     ----------
@@ -76,13 +78,15 @@ def against_production(
     number = int(holder.version)
     try:
         other = load_scorer(f"models:/{holder.name}/{number}")
-        theirs = other.probabilities(applicants)
     except ModelRefused as error:
         return [_not_compared(number, f"it cannot be loaded: {error}", Verdict.WARNING)]
+    if differing := _differences(challenger.contract, other.contract):
+        return [_of_other_contract(holder, challenger, differing)]
+    try:
+        theirs = other.probabilities(applicants)
     except InvalidRecords as error:
         first = error.problems[0]
-        why = f"it was made for other applications: {first.field} {first.message}"
-        return [_not_compared(number, why, Verdict.WARNING)]
+        return [_of_other_contract(holder, challenger, f"{first.field} {first.message}")]
     if isinstance(new, str):
         return [_not_compared(number, f"cannot be compared: {new}", Verdict.NOT_JUDGED)]
     if too_few := _too_few(y[new]):
@@ -113,6 +117,35 @@ def _too_few(y: np.ndarray) -> str:
     return (
         f"only {len(y)} applicants are new to both, {bad} of them bad; "
         f"{FEWEST} good and {FEWEST} bad are needed"
+    )
+
+
+def _differences(ours: Contract, theirs: Contract) -> str:
+    """In what two contracts' applications differ, in a few words; empty if in nothing."""
+    mine, other = ours.signature, theirs.signature
+    if mine["target"] != other["target"]:
+        return f"it predicts {other['target']} and not {mine['target']}"
+    columns, others = mine["columns"], other["columns"]
+    parts = {
+        "it has": [name for name in others if name not in columns],
+        "it lacks": [name for name in columns if name not in others],
+        "it has as another type": [
+            name for name in columns if others.get(name, columns[name]) != columns[name]
+        ],
+    }
+    return "; ".join(f"{what} {', '.join(names)}" for what, names in parts.items() if names)
+
+
+def _of_other_contract(holder: ModelVersion, challenger: Scorer, differing: str) -> Rule:
+    """The rule that stops a challenger which answers another question than production."""
+    return Rule(
+        f"is made for the same applications as version {holder.version}",
+        f"version {holder.version} in production was made for others: {differing}. Give the data "
+        "set a modelName of its own, or, if its model is to be replaced, creditrisk promote "
+        f"{challenger.version} --approve NAME --reason TEXT",
+        Verdict.STOP,
+        "Who asks the model in production sends its applications; a model of another contract "
+        "cannot answer them.",
     )
 
 

@@ -39,11 +39,12 @@ class Plan:
     typed: dict[str, str] = field(default_factory=dict)  # files as the user has named them
     columns: tuple[str, ...] = ()  # the figures that the table of all runs has
     refusals: frozenset[str] = frozenset()  # exceptions that say all that is to be said
+    experiments_path: str = "experiments"  # below the root
 
     @property
     def experiments(self) -> Path:
         """The folder that keeps all runs."""
-        return self.root / "experiments"
+        return self.root / self.experiments_path
 
     @property
     def places(self) -> list[Path]:
@@ -56,7 +57,7 @@ class Plan:
         defaults = {name: parameter.default for name, parameter in notebook.parameters.items()}
         wired = {
             name: relative(self.root / path, self.root / "notebooks")
-            for name, path in {**stage.reads, **stage.writes}.items()
+            for name, path in {**stage.reads, **stage.writes, **stage.in_place}.items()
         }
         secrets = {name: f"from the environment: {of}" for name, of in stage.secrets.items()}
         parameters = defaults | wired | self.settings[stage.name] | secrets
@@ -66,6 +67,7 @@ class Plan:
         """The files a stage reads, by their paths below the root."""
         parameters = self.planned(stage).parameters
         files = [notebook_path(self.root, stage.name).parent / parameters[k] for k in stage.reads]
+        files += [self.root / path for path in stage.files]
         return {relative(file, self.root): file for file in files}
 
     def why(self, stage: Stage, last: StageRun | None) -> list[str]:
@@ -78,6 +80,7 @@ class Plan:
             self.planned(stage).parameters,
             self.files_read(stage),
             self.root,
+            self.experiments,
             last,
         )
 

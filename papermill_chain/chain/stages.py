@@ -26,7 +26,10 @@ class External:
 class Stage:
     """One notebook of a chain.
 
-    `reads` and `writes` map a parameter to a path below the root; `secrets` map one to the
+    `reads` and `writes` map a parameter to a path below the root; what is only read may also be
+    named by its whole path. `files` are read as well, without a parameter of their own, such as
+    those that a file among `reads` names. `in_place` maps a parameter to what the notebook itself
+    changes where it lies and nobody else reads, such as a log that grows. `secrets` map one to the
     environment variable from which alone it comes. `kept` names those of `writes` of which each
     run keeps a copy beside its reports; pages among them are linked from there. A stage with
     `only_with`, a file or folder below the root, is left out while that is not there, unless it is
@@ -38,6 +41,8 @@ class Stage:
     name: str
     reads: Mapping[str, str] = field(default_factory=dict)
     writes: Mapping[str, str] = field(default_factory=dict)
+    files: Sequence[str] = ()
+    in_place: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
     kept: Sequence[str] = ()
     only_with: str = ""
@@ -76,7 +81,7 @@ def read_notebooks(stages: Sequence[Stage], root: Path) -> dict[str, Notebook]:
     notebooks = {}
     for stage in stages:
         notebook = notebooks[stage.name] = read_notebook(notebook_path(root, stage.name))
-        for name in [*stage.reads, *stage.writes, *stage.secrets]:
+        for name in [*stage.reads, *stage.writes, *stage.in_place, *stage.secrets]:
             if name not in notebook.parameters:
                 raise ChainError(
                     f"{stage.name} is handed {name}, but notebooks/{stage.name}.ipynb "

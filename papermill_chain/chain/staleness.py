@@ -32,6 +32,7 @@ def stale_reasons(
     parameters: dict[str, Any],
     reads: Iterable[str],
     root: Path,
+    experiments: Path,
     last: StageRun | None,
 ) -> list[str]:
     """Why a stage has to run, in words; nothing if its last good result still stands.
@@ -39,6 +40,7 @@ def stale_reasons(
     Parameters
     ----------
     parameters, reads : what it would be given, and the paths below the root it would read.
+    experiments : the folder that keeps all runs.
     last : the record of its last success.
     """
     if last is None:
@@ -52,11 +54,11 @@ def stale_reasons(
         *(["uv.lock changed"] if _lock(root) != basis["lock"] else []),
         *([f"Python {basis['python']} → {PYTHON}"] if basis["python"] != PYTHON else []),
         *_changed_files(last.writes, root, "was altered"),
-        *([] if report_of(last, root).is_file() else ["its report is missing"]),
+        *([] if report_of(last, experiments).is_file() else ["its report is missing"]),
         *[
             f"its run has no copy of {name}"
             for name in stage.kept
-            if not _is_kept(name, last, root)
+            if not _is_kept(name, last, experiments)
         ],
     ]
     if not reasons and stage.external.check and (gone := stage.external.check()):
@@ -64,13 +66,13 @@ def stale_reasons(
     return reasons
 
 
-def report_of(last: StageRun, root: Path) -> Path:
-    """The report of a stage's last success."""
-    return root / "experiments" / "runs" / str(last.run) / f"{last.name}.html"
+def report_of(last: StageRun, experiments: Path) -> Path:
+    """The report of a stage's last success, below the folder that keeps all runs."""
+    return experiments / "runs" / str(last.run) / f"{last.name}.html"
 
 
-def _is_kept(name: str, last: StageRun, root: Path) -> bool:
-    return name in last.kept and report_of(last, root).with_name(last.kept[name]).is_file()
+def _is_kept(name: str, last: StageRun, experiments: Path) -> bool:
+    return name in last.kept and report_of(last, experiments).with_name(last.kept[name]).is_file()
 
 
 def _changed_parameters(now: dict[str, Any], before: dict[str, Any]) -> list[str]:

@@ -18,7 +18,7 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from jupyter_core.utils import ensure_event_loop
 from nbclient import NotebookClient
-from nbclient.exceptions import DeadKernelError
+from nbclient.exceptions import CellExecutionComplete, DeadKernelError
 from nbformat import NotebookNode
 from nbformat.v4 import new_notebook, new_output
 from papermill.clientwrap import PapermillNotebookClient
@@ -79,10 +79,15 @@ class ChainClient(PapermillNotebookClient):  # type: ignore[misc]  # papermill h
     """Papermill's client, which keeps no more of the outputs than the limits of the run admit."""
 
     budget: OutputBudget
+    session: Session
 
     def process_message(
         self, message: dict[str, Any], cell: NotebookNode, cell_index: int
     ) -> NotebookNode | None:
+        if self.session.timed_out:
+            # What a killed kernel has left in the queue may take seconds to read; until it is read,
+            # nobody would notice that the kernel is gone.
+            raise CellExecutionComplete
         kind, content = message["msg_type"], message["content"]
         if kind == "clear_output":
             self.budget.cleared(cell_index)
@@ -127,7 +132,7 @@ class ChainEngine(NBClientEngine):  # type: ignore[misc]  # papermill has no typ
             on_cell_execute=on_cell_execute,
             on_cell_executed=lambda cell, cell_index, execute_reply: session.cell_ends(cell_index),
         )
-        client.budget = OutputBudget(session.limits)
+        client.budget, client.session = OutputBudget(session.limits), session
         client.owns_km = True  # else nobody would shut the kernel down
         client.kc = ahead and ahead.kc
         with session.watched():

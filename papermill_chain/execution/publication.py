@@ -13,7 +13,7 @@ from papermill_chain.chain.stages import Stage
 from papermill_chain.chain.staleness import report_of
 from papermill_chain.execution.session import Picture
 from papermill_chain.reports.screen import shown_path
-from papermill_chain.runs.files import browser_pages, link, os_error_text, publish, sha256
+from papermill_chain.runs.files import browser_pages, link, os_error_text, publish, relative, sha256
 from papermill_chain.runs.manifest import Failure, Run, StageRun
 from papermill_chain.runs.records import remember, sources
 
@@ -56,7 +56,7 @@ def reuse_last(plan: Plan, run: Run, stage_run: StageRun, last: StageRun) -> Non
     picture = last.picture["file"] if last.picture else None
     names = [last.notebook, last.report, picture, *last.kept.values()]
     for name in dict.fromkeys(filter(None, names)):
-        if (file := report_of(last, plan.root).with_name(name)).is_file():
+        if (file := report_of(last, plan.experiments).with_name(name)).is_file():
             link(file, run.folder / name)
     vars(stage_run).update(vars(last) | {"status": "up to date", "why": []})
 
@@ -81,7 +81,10 @@ def write_report(plan: Plan, run: Run, stage_run: StageRun, last: Mapping[str, S
     from papermill_chain.reports.notebook_report import render
 
     name = stage_run.name
-    defaults = plan.notebooks[name].parameters
+    (stage,) = [each for each in plan.stages if each.name == name]
+    defaults = {k: parameter.default for k, parameter in plan.notebooks[name].parameters.items()}
+    # where its files are follows from the chain, unless somebody has named another
+    defaults |= {k: v for k, v in stage_run.parameters.items() if k in _placed(plan, stage)}
     written = {**last, **{other.name: other for other in run.stages if other.writes}}
     kept = {key: Path(stage.writes[key]).name for stage in plan.stages for key in stage.kept}
     render(
@@ -90,7 +93,7 @@ def write_report(plan: Plan, run: Run, stage_run: StageRun, last: Mapping[str, S
         title_of_run=run.title,
         run_id=run.id,
         reports={stage.name: stage.title for stage in run.stages},
-        changed={k: v for k, v in stage_run.parameters.items() if v != defaults[k].default},
+        changed={k: v for k, v in stage_run.parameters.items() if v != defaults[k]},
         data=sources(stage_run, written.values()),
         reads=stage_run.reads,
         pages=browser_pages(kept),
@@ -120,16 +123,23 @@ def failure_from(error: BaseException, file: Path | None = None) -> Failure:
 def as_user_sees(plan: Plan, stage: Stage, failure: Failure) -> Failure:
     """A failure that names files as the user has, without a traceback if it says all itself."""
     text, traceback = failure.evalue, failure.traceback
-    parameters = plan.planned(stage).parameters
-    for name, path in stage.reads.items():
-        in_place = shown_path((plan.root / path).absolute())
-        typed = plan.typed.get(name, in_place)
-        whole = rf"(?<![\w./-]){re.escape(str(parameters[name]))}(?![\w/])"
-        named = typed.replace("\\", r"\\")
-        text, traceback = (re.sub(whole, named, each) for each in (text, traceback))
+    parameters, notebooks = plan.planned(stage).parameters, plan.root / "notebooks"
+    named = [(str(parameters[name]), path, name) for name, path in stage.reads.items()]
+    named += [(relative(plan.root / path, notebooks), path, "") for path in stage.files]
+    for handed, path, name in named:
+        typed = plan.typed.get(name, shown_path((plan.root / path).absolute()))
+        whole = rf"(?<![\w./-]){re.escape(handed)}(?![\w/])"
+        shown = typed.replace("\\", r"\\")
+        text, traceback = (re.sub(whole, shown, each) for each in (text, traceback))
     if failure.ename in plan.refusals:
         return replace(failure, evalue=text, traceback="", is_refusal=True)
     return replace(failure, evalue=text, traceback=traceback)
+
+
+def _placed(plan: Plan, stage: Stage) -> set[str]:
+    """The parameters whose values are the paths that the chain has for them."""
+    wired = {*stage.reads, *stage.writes, *stage.in_place}
+    return wired - plan.settings[stage.name].keys()
 
 
 def _is_missing_or_empty(file: Path) -> bool:

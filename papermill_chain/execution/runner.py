@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from papermill_chain.chain.plan import Plan
-from papermill_chain.chain.schedule import can_wait, waiting_stages
+from papermill_chain.chain.schedule import can_wait, stopped_stages, waiting_stages
 from papermill_chain.chain.stages import Stage, notebook_path
 from papermill_chain.chain.staleness import basis_of
 from papermill_chain.execution.events import Events, Interrupted, quiet_libraries, signals_put_into
@@ -48,7 +48,7 @@ def run_chain(
     events = Events()
     with signals_put_into(events), quiet_libraries():
         stages = [plan.planned(stage) for stage in plan.stages]
-        run = new_run(plan.root, plan.title, plan.given, stages)
+        run = new_run(plan.root, plan.experiments, plan.title, plan.given, stages)
         processes = Processes(plan, run, lambda note: events.put(partial(view.noted, note)))
         chain_run = ChainRun(plan, run, last, view, events, processes)
         return run, chain_run.run_all(to_run)
@@ -123,7 +123,7 @@ class ChainRun:
             self.view.tick()
 
     def _ready(self) -> Stage | None:
-        """A stage that can start now; none after a failure."""
+        """A stage that can start now."""
         if len(self.sessions) == self.plan.jobs:
             return None
         return next(iter(waiting_stages(self.plan.stages, self._status, GOOD)), None)
@@ -190,7 +190,7 @@ class ChainRun:
             staged = staged_files(self.run, stage)
             for file in staged.values():
                 file.parent.mkdir(parents=True, exist_ok=True)
-            given = sorted({*stage.reads, *self.plan.settings[stage.name]})
+            given = sorted({*stage.reads, *stage.in_place, *self.plan.settings[stage.name]})
             parameters = {name: stage_run.parameters[name] for name in given}
             parameters |= {name: relative(file, session.folder) for name, file in staged.items()}
             notebook = notebook_path(self.plan.root, stage.name)
@@ -226,8 +226,7 @@ class ChainRun:
             failure = outcome.error or publish_stage(self.plan, self.run, stage, stage_run)
             failure = failure and as_user_sees(self.plan, stage, failure)
             stage_run.error, stage_run.status = failure, "failed" if failure else "succeeded"
-        if stage_run.status == "failed":  # then nothing more is started
-            self._dismiss(*self.ahead)
+        self._dismiss(*stopped_stages(self.plan.stages, self._status))
         if (self.run.folder / f"{stage.name}.ipynb").is_file():
             stage_run.notebook = f"{stage.name}.ipynb"
             self.events.in_background(

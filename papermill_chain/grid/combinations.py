@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import product
 from pathlib import Path
-from posixpath import normpath
+from posixpath import isabs, normpath
 from typing import Any
 
 from papermill_chain.chain.notebooks import ChainError
@@ -18,7 +18,7 @@ from papermill_chain.chain.stages import notebook_path, writers
 from papermill_chain.runs.figures import Figure
 from papermill_chain.runs.files import relative
 from papermill_chain.runs.records import last_good
-from papermill_chain.started import command
+from papermill_chain.started import command, repeated
 
 MANY = 200  # combinations; more of them need --yes
 MOST = 100_000  # values of one range
@@ -74,11 +74,12 @@ class Grid:
     expected: float | None  # seconds of one combination, from the checkout's last results
     scheduler: str | None = None  # of the cluster whose workers run the chains, if not this machine
     trouble: str = ""  # why the whole of it came to no end
+    experiments: str = "experiments"  # where the checkout, and each workspace, keeps its runs
 
     @property
     def folder(self) -> Path:
         """Where all files of the grid are."""
-        return self.root / "experiments" / "grids" / self.id
+        return self.root / self.experiments / "grids" / self.id
 
     @property
     def page(self) -> Path:
@@ -134,10 +135,11 @@ def grid_of(
         fixed,
         _command(asked),
         asked.grid_jobs,
-        _options(asked),
+        [*repeated(), *_options(asked)],
         shared,
         _expected(plan),
         scheduler,
+        experiments=plan.experiments_path,
     )
 
 
@@ -201,10 +203,11 @@ def _files(plan: Plan, script: str) -> dict[str, Path]:
     files += [file for package in packages for file in package.rglob("*")]
     files += [notebook_path(root, stage.name) for stage in plan.stages]
     for stage in plan.stages:
-        for path in map(normpath, stage.reads.values()):
+        for path in map(normpath, [*stage.reads.values(), *stage.files]):
             if path not in writer and path.startswith(".."):
                 raise ChainError(f"{stage.name} reads {path}, which a grid cannot copy")
-            files += [root / path] if path not in writer else []
+            # what is named by its whole path is read where it is
+            files += [root / path] if path not in writer and not isabs(path) else []
     return {
         relative(file, root): file
         for file in files

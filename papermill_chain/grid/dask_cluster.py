@@ -67,6 +67,7 @@ class Workers:
                 grid.shared,
                 self.topic,
                 one.number,
+                grid.experiments,
                 pure=False,
                 priority=-one.number,
             )
@@ -141,6 +142,7 @@ def run_on_worker(
     unset: list[str],
     topic: str,
     number: int,
+    experiments: str,
 ) -> Result:
     """On a worker: run a chain, send its events, and end it when nobody waits for it any more.
 
@@ -185,6 +187,7 @@ def run_on_worker(
                 topic, {"number": number, "event": json.dumps(event)}
             ),
             started=chains.append,
+            experiments=experiments,
         )
     finally:
         ended.set()

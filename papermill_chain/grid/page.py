@@ -61,7 +61,7 @@ def page_of(grid: Grid, status: str) -> str:
         bars=bars,
         good=sum(one.result.status in GOOD for one in grid.combinations),
         failed=[one for one in grid.combinations if one.result.status == "failed"],
-        has_runs=(grid.root / "experiments" / "index.html").is_file(),
+        has_runs=(grid.root / grid.experiments / "index.html").is_file(),
         short=shortened,
         width=WIDTH,
         margin=MARGIN,

@@ -80,6 +80,7 @@ class LocalExecutor:
             grid.options,
             grid.shared,
             follow=follow,
+            experiments=grid.experiments,
             started=partial(self._add, one.number),
         )
 

@@ -44,6 +44,7 @@ def run_one(
     given: Mapping[str, str] | None = None,
     follow: Follow | None = None,
     started: Started | None = None,
+    experiments: str = "experiments",
 ) -> Result:
     """Run a chain in a workspace and wait for its end.
 
@@ -54,6 +55,7 @@ def run_one(
     settings, options : the parameters to set, and other arguments of the program.
     unset, given : variables of the environment that the chain is not to have, and others for it.
     follow, started : called with each event of the run, and with the process itself.
+    experiments : where the chain keeps its runs, below the workspace.
     """
     began = time.monotonic()
     fill(workspace, source)
@@ -75,10 +77,10 @@ def run_one(
         result.status = "failed"
         last = errors.splitlines() or [f"it ended with exit code {code}"]
         result.error = result.error or last[-1]
-    if (workspace / "experiments/index.html").is_file():
-        result.index = "experiments/index.html"
-    if result.report and not (workspace / result.report).is_file():
-        result.report = None
+    if (workspace / experiments / "index.html").is_file():
+        result.index = f"{experiments}/index.html"
+    report = result.report and f"{experiments}/{result.report}"
+    result.report = report if report and (workspace / report).is_file() else None
     return result
 
 
@@ -116,14 +118,14 @@ def _run(
 
 
 def add_event(event: Mapping[str, Any], result: Result) -> None:
-    """Put what an event of a chain contains into its result."""
+    """Put what an event of a chain contains into its result; a report as below its experiments."""
     match event:
         case {"event": "stage ended", "stage": stage, "run": run, "figures": figures}:
             result.figures |= read_figures(figures)
             if error := event["status"] == "failed" and event["error"]:
                 under = f", under “{error['heading']}”" if error.get("heading") else ""
                 result.error = f"{stage}{under}: {error['ename']}: {error['evalue']}"
-                result.report = f"experiments/runs/{run}/{stage}.html"
+                result.report = f"runs/{run}/{stage}.html"
         case {"event": "run ended"}:
             result.status, result.run = event["status"], event["run"]
             troubles = filter(None, [event.get("after"), *event.get("troubles", [])])

@@ -59,10 +59,23 @@ def write_index(
         comparisons=json.dumps(comparisons),
         compared=partial(comparisons_of, comparisons=comparisons),
         grids=grids,
+        others=others_of(experiments),
     )
     index = experiments / "index.html"
     write_whole(index, page)
     return index
+
+
+def others_of(experiments: Path) -> dict[str, str]:
+    """The pages of runs that are kept below these, or above them: the folder's name and a link."""
+    others = {
+        page.parent.name: f"{quote(page.parent.name, safe='')}/index.html"
+        for page in sorted(experiments.glob("*/index.html"))
+    }
+    above = experiments.resolve().parent
+    if (above / "runs").is_dir() and (above / "index.html").is_file():
+        others[above.name] = "../index.html"
+    return others
 
 
 def link_to(run: Run, file: str | None) -> str | None:

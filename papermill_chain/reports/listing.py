@@ -1,7 +1,7 @@
 """What --list and --dry-run print: the stages, and what would run."""
 
 from collections.abc import Sequence
-from posixpath import normpath
+from posixpath import isabs, normpath, relpath
 
 from papermill_chain.chain.notebooks import Notebook
 from papermill_chain.chain.plan import Plan
@@ -36,16 +36,23 @@ def show_stages(stages: Sequence[Stage], notebooks: dict[str, Notebook]) -> None
     writer = writers(stages)
     for stage in stages:
         print(f"{stage.name}  {notebooks[stage.name].title}")
-        wired = {**stage.reads, **stage.writes}
+        wired = {**stage.reads, **stage.writes, **stage.in_place}
         lines = [("reads", path) for path in stage.reads.values()]
         lines += [("writes", path) for path in stage.writes.values()]
         for parameter in notebooks[stage.name].parameters.values():
             if variable := stage.secrets.get(parameter.name):
                 lines.append(("secret", f"{parameter.name}, from the environment: {variable}"))
             elif normpath(wired.get(parameter.name, "")) not in writer:
+                path = wired.get(parameter.name)
+                value = _from_notebooks(path) if path else parameter.default
                 comment = f"  # {parameter.help}" if parameter.help else ""
-                setting = f"{parameter.name}: {parameter.type} = {parameter.default!r}{comment}"
+                setting = f"{parameter.name}: {parameter.type} = {value!r}{comment}"
                 lines.append(("set", setting))
         for label, text in lines:
             print(in_words(f"  {label:<6}  {text}", 12))
         print()
+
+
+def _from_notebooks(path: str) -> str:
+    """A path below the root as a notebook names it."""
+    return path if isabs(path) else relpath(path, "notebooks")

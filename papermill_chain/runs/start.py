@@ -12,10 +12,12 @@ from papermill_chain.runs.lock import note_holder
 from papermill_chain.runs.manifest import Run, StageRun
 
 
-def new_run(root: Path, title: str, parameters: dict[str, Any], stages: list[StageRun]) -> Run:
-    """A run with a folder of its own, named after the time in UTC."""
+def new_run(
+    root: Path, experiments: Path, title: str, parameters: dict[str, Any], stages: list[StageRun]
+) -> Run:
+    """A run with a folder of its own below `experiments`, named after the time in UTC."""
     now = datetime.now(UTC)
-    runs = root / "experiments" / "runs"
+    runs = experiments / "runs"
     runs.mkdir(parents=True, exist_ok=True)
     for attempt in count(1):
         id = f"{now:%Y%m%d-%H%M%S}" + (f"-{attempt}" if attempt > 1 else "")
@@ -25,7 +27,7 @@ def new_run(root: Path, title: str, parameters: dict[str, Any], stages: list[Sta
             break
     (folder / "staged").mkdir()
     lock = root / "uv.lock"
-    note_holder(root / "experiments", f"run {id}")
+    note_holder(experiments, f"run {id}")
     return Run(
         folder,
         id,

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from browser import barriers, visit
 from bs4 import BeautifulSoup
-from conftest import copy_project, run_all
+from conftest import copy_project, run_all, with_small_models
 from reportfigures import SOURCES, quoted, recorded, unexplained
 
 
@@ -222,7 +222,9 @@ def rare(table, fields):
 @pytest.fixture(scope="module", params=[leaked, shuffled, rare], ids=lambda change: change.__name__)
 def strange(request, tmp_path_factory):
     """The chain, in a hurry, on data that is not what it seems."""
-    project = copy_project(tmp_path_factory.mktemp(request.param.__name__) / "project")
+    project = with_small_models(
+        copy_project(tmp_path_factory.mktemp(request.param.__name__) / "project")
+    )
     changed_data(project, request.param)
     wanted, light = ["02", "03", "04", "05"], LIGHT
     if request.param is rare:

@@ -58,7 +58,7 @@ def lab(tmp_path_factory):
             yield project, address
         finally:
             server.terminate()
-            server.wait(20)
+            server.wait(60)
     assert server.returncode == 0
 
 
@@ -93,7 +93,7 @@ def test_a_notebook_runs_from_the_menu_as_in_the_chain(lab, finished, browser):
     reported = nbformat.read(executed, 4).cells
     with browser.new_context(viewport={"width": 1280, "height": 900}) as tab:
         page = tab.new_page()
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(120_000)
         elsewhere = []
         page.on(
             "request",
@@ -107,7 +107,7 @@ def test_a_notebook_runs_from_the_menu_as_in_the_chain(lab, finished, browser):
 
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.locator(".lm-Menu-item", has_text=re.compile("^Run All Cells$")).click()
-        wait_until(page, lambda: page.evaluate(HAS_RUN), seconds=60)
+        wait_until(page, lambda: page.evaluate(HAS_RUN), seconds=120)
         cells = page.evaluate(NOTEBOOK)["cells"]
         code = [cell for cell in cells if cell["cell_type"] == "code"]
         assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))

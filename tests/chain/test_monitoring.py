@@ -10,7 +10,7 @@ from conftest import run_all
 
 def simulate(project, *arguments):
     command = [sys.executable, "-m", "creditrisk.cli", "simulate", *arguments]
-    subprocess.run(command, cwd=project, check=True, capture_output=True, timeout=300)
+    subprocess.run(command, cwd=project, check=True, capture_output=True, timeout=600)
 
 
 def test_a_scheduler_learns_of_a_broken_feed_by_the_exit_code(finished, tmp_path):

@@ -12,7 +12,7 @@ from creditrisk import cli
 from creditrisk.data.descriptor import read_contract
 from papermill_chain.arguments import argument_parser
 from papermill_chain.chain.notebooks import read_notebook
-from run_all import CHAIN
+from run_all import CHAIN, own_options
 
 README = (ROOT / "README.md").read_text("utf-8")
 LINES = re.findall(r"^python3 -m pip install .+$", README, re.MULTILINE)
@@ -60,7 +60,7 @@ def commands(program: str) -> list[tuple[str, list[str]]]:
 
 
 def test_the_chain_takes_every_command_of_the_documentation():
-    parser = argument_parser("Credit risk", CHAIN, can_compare=True)
+    parser = argument_parser("Credit risk", CHAIN, can_compare=True, own=own_options())
     taken = {
         name
         for notebook in (ROOT / "notebooks").glob("*.ipynb")

@@ -55,7 +55,7 @@ def database(folder):
             shutil.chown(place, "postgres")
         how = {"cwd": place, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **owner}
         init = [programs / "initdb", "-D", place, "-U", "mlflow", "-A", "trust", "--no-sync"]
-        subprocess.run(init, check=True, timeout=60, **how)
+        subprocess.run(init, check=True, timeout=300, **how)
         serve = [
             programs / "postgres",
             "-D",
@@ -76,10 +76,10 @@ def database(folder):
             yield f"postgresql://mlflow@127.0.0.1:{port}/mlflow"
         finally:
             server.terminate()
-            server.wait(20)
+            server.wait(60)
 
 
-def wait_for(ready, server, seconds=90):
+def wait_for(ready, server, seconds=300):
     until = time.monotonic() + seconds
     while not ready():
         assert server.poll() is None and time.monotonic() < until, "the server did not start"
@@ -128,7 +128,7 @@ def tracking_server(folder, store):
         yield f"http://127.0.0.1:{port}"
     finally:
         server.terminate()
-        server.wait(20)
+        server.wait(60)
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +168,7 @@ print(json.dumps({{
         cwd=project,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         env=os.environ | {"MLFLOW_TRACKING_URI": address, "PYTHONPATH": str(project)},
         check=False,
     )

@@ -90,7 +90,7 @@ def test_a_lost_scheduler_is_told_of_and_the_rest_is_done_later(cluster, tmp_pat
     began = time.monotonic()
     with pytest.raises(NoCluster, match="the scheduler was lost; start one and run this again"):
         run_units(fatal, units, keep=kept)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
     cluster.close()  # a worker may still do the unit that it was sent after the one that it is at
     before, done = times_called(tmp_path), len(list(kept.glob("*.unit")))
     assert 2 <= done <= 5  # all but the one that killed it, at most
@@ -178,8 +178,8 @@ def test_a_grid_on_workers_survives_whatever_is_killed(cluster, grid_project):
         (folder,) = grids(grid_project)
         wait_for(lambda folder=folder: set(statuses_of(folder)) & {"succeeded", "up to date"})
         grid.send_signal(number)
-        said = grid.communicate(timeout=15)
-        wait_for(lambda: not family(grid_project), seconds=8)  # on the workers, too
+        said = grid.communicate(timeout=60)
+        wait_for(lambda: not family(grid_project), seconds=60)  # on the workers, too
         ended.append((grid.returncode, said[1], statuses_of(folder)))
     assert ended == [
         (-signal.SIGKILL, "", ["running", "succeeded"]),
@@ -190,10 +190,10 @@ def test_a_grid_on_workers_survives_whatever_is_killed(cluster, grid_project):
     busy.kill()
     wait_for(lambda: len(runs()) == 4 and family(grid_project))  # by the other one
     cluster.scheduler.kill()
-    said = grid.communicate(timeout=10)
+    said = grid.communicate(timeout=60)
     assert grid.returncode == 1 and "the scheduler was lost; start one" in said[1]
     assert statuses_of(folder) == ["interrupted", "up to date"]
-    wait_for(lambda: not family(grid_project), seconds=8)
+    wait_for(lambda: not family(grid_project), seconds=60)
     cluster.ready(workers=1, TOY_GO="yes")
     with start(grid_project, *request, "--json", "--scheduler", cluster.address) as last:
         events = [json.loads(line) for line in last.stdout]

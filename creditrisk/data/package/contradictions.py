@@ -49,6 +49,8 @@ def in_column(field: Field, entry: Json, is_target: bool, markers: tuple[str, ..
         )
     own = markers if field.missing_values is None else field.missing_values
     problems += missing_values.problems(entry, field.required, field.levels or (), own)
+    if field.levels is None and field.missing_means == missing_values.WORST:
+        problems.append("missingMeans 'worst' is for a category; allowed level, refuse, value")
     return problems
 
 

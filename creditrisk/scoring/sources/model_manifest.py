@@ -97,8 +97,9 @@ def compare(manifest: Json, folder: Path) -> None:
     """Compare a folder's manifest with its version in MLflow's SQLite store, if that is at hand.
 
     The store is the one that ``MLFLOW_REGISTRY_URI`` or ``MLFLOW_TRACKING_URI`` names, else
-    ``mlflow.db`` beside the folder. Nothing is compared if there is none, if it is of another kind,
-    or if it does not have the version. It is read without MLflow, whose import takes seconds.
+    ``mlflow.db`` beside the folder of models. Nothing is compared if there is none, if it is of
+    another kind, or if it does not have the version. It is read without MLflow, whose import takes
+    seconds.
 
     Raises
     ------
@@ -108,8 +109,7 @@ def compare(manifest: Json, folder: Path) -> None:
     named = os.environ.get("MLFLOW_REGISTRY_URI") or os.environ.get("MLFLOW_TRACKING_URI")
     if named and not named.startswith("sqlite:///"):
         return
-    beside = folder.resolve().parent / "mlflow.db"
-    store = Path(named.removeprefix("sqlite:///")) if named else beside
+    store = Path(named.removeprefix("sqlite:///")) if named else store_beside(folder)
     asked = {"model": str(manifest.get("model")), "version": str(manifest.get("version"))}
     for key, registered in _tags(store, asked).items():
         if key.endswith("_sha256") and manifest.get(key, registered) != registered:
@@ -118,6 +118,15 @@ def compare(manifest: Json, folder: Path) -> None:
                 f"registered in {store} ({key} differs); run the chain again, or serve the "
                 f"registry's with --models models:/{asked['model']}/{asked['version']}"
             )
+
+
+def store_beside(folder: Path) -> Path:
+    """MLflow's SQLite file beside a folder of models, or beside ``models/`` if it is in that."""
+    above = folder.resolve().parent
+    store = above / "mlflow.db"
+    if above.name == "models" and not store.exists():
+        return above.parent / "mlflow.db"
+    return store
 
 
 def check_files(manifest: Json, files: Mapping[str, bytes], path: str) -> None:

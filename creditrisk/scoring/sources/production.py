@@ -15,16 +15,17 @@ from typing import Any
 from creditrisk.data.contract import Json
 from creditrisk.scoring.scorer import ModelRefused, Scorer
 from creditrisk.scoring.sources.loading import load_scorer
+from creditrisk.scoring.sources.model_manifest import store_beside
 
-MODEL_NAME = "Credit_Risk_Model"
+MODEL_NAME = "Credit_Risk_Model"  # of the default data set
 PRODUCTION = "production"
 
 #: The tag of a version that holds the gate's result.
 RESULT = "gate_result"
 STOPPED, WAITS = "stopped", "waits for approval"
 
-#: The folder that a run of the chain fills, and MLflow's store beside it.
-FOLDER, STORE = "models", "mlflow.db"
+#: The folder that a run of the chain fills.
+FOLDER = "models"
 RUN_FIRST = "run the chain first: uv run run_all.py"
 
 TABLES = "select name from sqlite_master where name = 'registered_model_aliases'"
@@ -37,6 +38,15 @@ TAGS = """
     select version, key, value from model_version_tags
     where name = :model and key in ('gate_result', 'model_sha256')
 """
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where the models of one data set are: in the registry, and the last one as files."""
+
+    model: str = MODEL_NAME
+    folder: str = FOLDER
+    run_first: str = RUN_FIRST  # what to do if there is none
 
 
 @dataclass(frozen=True)
@@ -83,14 +93,17 @@ class InUse:
         return replace(scorer, alias=PRODUCTION) if named else scorer
 
 
-def in_use(asked: str | None = None) -> InUse:
+def in_use(asked: str | None = None, home: Home | None = None) -> InUse:
     """The model to use.
 
     Parameters
     ----------
     asked
         A folder or registry URI, which is used however it stands. None is the version in
-        production, from ``models/`` if that is the same; without a registry it is ``models/``.
+        production, from the folder of models if that is the same; without a registry it is that
+        folder's.
+    home
+        The data set whose model in production is meant; by default ``models/`` and its model.
 
     Raises
     ------
@@ -98,38 +111,38 @@ def in_use(asked: str | None = None) -> InUse:
         If there is no model, nothing is in production, or the registry cannot be read.
     """
     if asked is None:
-        return _by_default()
+        return _by_default(home or Home())
     if asked.startswith("models:/"):
         return _registered(asked)
     folder = Path(asked)
     held = _held(folder)
     if held is None:
-        raise ModelRefused(_no_model(folder))
+        raise ModelRefused(_no_model(folder, (home or Home()).run_first))
     try:
-        registry = _registry(str(held.get("model")), folder.resolve().parent / STORE)
+        registry = _registry(str(held.get("model")), store_beside(folder))
     except ModelRefused as error:
         return InUse(asked, f"Whether it is in production is not known: {error}.")
     return _standing(asked, held.get("version"), registry)
 
 
-def _by_default() -> InUse:
-    folder = Path(FOLDER)
-    registry, held = _registry(MODEL_NAME, Path(STORE)), _held(folder)
+def _by_default(home: Home) -> InUse:
+    folder = Path(home.folder)
+    registry, held = _registry(home.model, store_beside(folder)), _held(folder)
     if registry is None:
         if held is None:
-            raise ModelRefused(_no_model(folder))
+            raise ModelRefused(_no_model(folder, home.run_first))
         why = f"Version {held.get('version')} from {folder}/; no registry is beside it."
         return InUse(str(folder), why, by_default=True)
     version = registry.production
     if version is None:
-        raise ModelRefused(_nothing_in_production(held, registry, folder))
+        raise ModelRefused(_nothing_in_production(held, registry, home))
     mark = PRODUCTION, version
     known = registry.versions.get(version, {})
-    if held is not None and _is_version(held, version, known.get("model_sha256")):
+    if held is not None and _is_version(held, home.model, version, known):
         why = _approved(version, known.get(RESULT))
         return InUse(str(folder), why, True, by_default=True, mark=mark)
     why = f"{_approved(version, known.get(RESULT))} {_other(held, registry, folder)}"
-    uri = f"models:/{MODEL_NAME}/{version}"
+    uri = f"models:/{home.model}/{version}"
     return InUse(uri, why, True, by_default=True, mark=mark)
 
 
@@ -192,17 +205,18 @@ def _other(held: Json | None, registry: Registry, folder: Path) -> str:
     return f"{folder}/ holds version {version}, which {fault}."
 
 
-def _nothing_in_production(held: Json | None, registry: Registry, folder: Path) -> str:
+def _nothing_in_production(held: Json | None, registry: Registry, home: Home) -> str:
+    folder = Path(home.folder)
     if held is None:
-        return f"nothing is in production and {folder}/ holds no model; {RUN_FIRST}"
+        return f"nothing is in production and {folder}/ holds no model; {home.run_first}"
     return (
         f"nothing is in production. {_other(held, registry, folder)} Put a version there with "
         f"creditrisk promote, or name the model: --models {folder}"
     )
 
 
-def _no_model(folder: Path) -> str:
-    return f"{folder}/ holds no model (there is no {folder / 'manifest.json'}); {RUN_FIRST}"
+def _no_model(folder: Path, run_first: str) -> str:
+    return f"{folder}/ holds no model (there is no {folder / 'manifest.json'}); {run_first}"
 
 
 def _held(folder: Path) -> Json | None:
@@ -216,9 +230,10 @@ def _held(folder: Path) -> Json | None:
     return found if isinstance(found, dict) else {}
 
 
-def _is_version(held: Json, version: int, sha256: str | None) -> bool:
-    """Whether a folder holds that very version."""
-    same = held.get("model") == MODEL_NAME and held.get("version") == version
+def _is_version(held: Json, model: str, version: int, known: dict[str, str]) -> bool:
+    """Whether a folder holds that very version, of which the registry has these tags."""
+    sha256 = known.get("model_sha256")
+    same = held.get("model") == model and held.get("version") == version
     return same and sha256 is not None and held.get("model_sha256") == sha256
 
 

@@ -137,7 +137,7 @@ def test_draft_answer_check_and_read(name, tmp_path, capsys):
     answer(descriptor, **REPLIES[name])
     assert main(["contract", "check", str(path)]) == 0
     said = capsys.readouterr()
-    assert "keeps" in said.out and "open" not in said.out and not said.err
+    assert "keeps" in said.out and "are open" not in said.out and not said.err
     frame = read_raw(path, read_contract(descriptor))
     known = file.cells[target] != "Current"
     assert len(frame) == known.sum()

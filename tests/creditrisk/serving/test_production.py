@@ -52,7 +52,7 @@ def place(tmp_path_factory) -> Path:
             }
             with mlflow.start_run():
                 mlflow_store.register(client, pipeline, CONTRACT, example, "", tags)
-        promotion.promote(client, 1, "for the test")
+        promotion.promote(client, NAME, 1, "for the test")
         yield folder
         mlflow.set_tracking_uri(before)
 
@@ -86,7 +86,7 @@ def test_the_alias_is_followed_and_a_swap_needs_no_restart(place, monkeypatch):
     client = mlflow_store.connect(place / "mlflow.db")
     served, named = serve_from(), serve_from("models")
     try:
-        promotion.promote(client, 2, "for the test", approved_by="Jane Doe")
+        promotion.promote(client, NAME, 2, "for the test", approved_by="Jane Doe")
         served.renew()
         named.renew()
         assert (served.scorer.version, served.use.source, served.swaps) == (2, "models", 1)

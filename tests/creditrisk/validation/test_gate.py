@@ -24,6 +24,7 @@ from creditrisk.validation import fairness, gate, gate_rules, incumbent, model_c
 
 CONTRACT = read_contract(ROOT / "data/raw/datapackage.json")
 TABLE = read_raw(ROOT / "data/raw/german_credit_data.csv", CONTRACT)
+MODEL = "Credit_Risk_Model"
 RAW, GOOD = TABLE.drop(columns=CONTRACT.target.name), target(TABLE, CONTRACT)
 
 
@@ -321,7 +322,7 @@ def test_promotion_and_rollback_leave_a_record(store, capsys, monkeypatch):
     ]
     assert all(line["who"] and len(line["artifact_sha256"]) == 64 for line in lines)
     assert (
-        promotion.history(client) == lines
+        promotion.history(client, MODEL) == lines
         and len(told) == 3
         and "version 1 -> version 2" in told[1]
     )
@@ -355,26 +356,26 @@ def test_what_was_cut_short_is_completed_by_a_second_try(store, tmp_path, capsys
     client, folder = store
     log = tmp_path / "promotions.jsonl"
     for number in (2, 1):
-        promotion.promote(client, number, "for the test")
-    old = len(promotion.history(client))
+        promotion.promote(client, MODEL, number, "for the test")
+    old = len(promotion.history(client, MODEL))
     # the writes: what is meant, production, previous, the log, that it is done
     for step in range(5):
         now = aliases(client)
-        killed_at(step, monkeypatch, promotion.roll_back, client, f"try {step}", log)
-        assert bool(promotion.history(client)[-1].get("pending")) == (step > 0)
-        done = promotion.roll_back(client, f"again {step}", log)
+        killed_at(step, monkeypatch, promotion.roll_back, client, MODEL, f"try {step}", log)
+        assert bool(promotion.history(client, MODEL)[-1].get("pending")) == (step > 0)
+        done = promotion.roll_back(client, MODEL, f"again {step}", log)
         assert aliases(client) == {
             **now,
             "production": now["previous"],
             "previous": now["production"],
         }
         assert (done["from"], done["to"]) == (now["production"], now["previous"])
-        assert promotion.history(client)[-1] == done
+        assert promotion.history(client, MODEL)[-1] == done
     # before production was moved, a second try is a promotion of its own; after, it completes the
     # first
     record = [
         (entry["reason"].removeprefix("rollback: "), "pending" in entry)
-        for entry in promotion.history(client)
+        for entry in promotion.history(client, MODEL)
     ]
     assert record[old:] == [
         ("again 0", False),
@@ -385,27 +386,32 @@ def test_what_was_cut_short_is_completed_by_a_second_try(store, tmp_path, capsys
         ("try 4", False),
     ]
     lines = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
-    assert lines == [entry for entry in promotion.history(client)[old:] if "pending" not in entry]
+    assert lines == [
+        entry for entry in promotion.history(client, MODEL)[old:] if "pending" not in entry
+    ]
 
     # a rollback after a promotion that was cut short goes back to where that one came from
     now = aliases(client)
-    killed_at(2, monkeypatch, promotion.promote, client, 3, "x\n2026-01-01 forged", log)
+    killed_at(2, monkeypatch, promotion.promote, client, MODEL, 3, "x\n2026-01-01 forged", log)
     monkeypatch.chdir(folder)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # which MLflow itself has set
     capsys.readouterr()
     assert cli.main(["history"]) == 0
     told = capsys.readouterr().out.splitlines()
-    assert len(told) == len(promotion.history(client)) and "cut short" not in told[-2]
+    assert len(told) == len(promotion.history(client, MODEL)) and "cut short" not in told[-2]
     assert "-> version 3 (cut short)  by" in told[-1] and told[-1].endswith(r"x\n2026-01-01 forged")
     assert cli.main(["rollback", "--reason", "x", "--log", str(log)]) == 0
     assert aliases(client) == {**now, "previous": 3}
-    assert [entry["to"] for entry in promotion.history(client)[-2:]] == [3, now["production"]]
+    assert [entry["to"] for entry in promotion.history(client, MODEL)[-2:]] == [
+        3,
+        now["production"],
+    ]
 
     # so does a promotion of yet another version: it completes the record that was cut short first
-    killed_at(2, monkeypatch, promotion.promote, client, 3, "y", log)
-    promotion.promote(client, now["previous"], "z", log)
+    killed_at(2, monkeypatch, promotion.promote, client, MODEL, 3, "y", log)
+    promotion.promote(client, MODEL, now["previous"], "z", log)
     assert aliases(client) == {**now, "production": now["previous"], "previous": 3}
-    told = promotion.history(client)[-2:]
+    told = promotion.history(client, MODEL)[-2:]
     assert [(entry["from"], entry["to"], "pending" in entry) for entry in told] == [
         (now["production"], 3, False),
         (3, now["previous"], False),
@@ -443,10 +449,11 @@ def test_what_cannot_be_promoted_changes_nothing(words, said, store, capsys, mon
     client, folder = store
     monkeypatch.chdir(folder)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # which MLflow itself has set
-    before = aliases(client), promotion.history(client)
+    before = aliases(client), promotion.history(client, MODEL)
     assert cli.main(words) != 0
     assert (
-        said in capsys.readouterr().err and (aliases(client), promotion.history(client)) == before
+        said in capsys.readouterr().err
+        and (aliases(client), promotion.history(client, MODEL)) == before
     )
     assert not (folder / "elsewhere.db").exists()
 
@@ -527,16 +534,20 @@ def test_challenger_meets_production_on_the_same_applicants(store):
     for holder in (None, versions[2]):
         same = incumbent.against_production(holder, challenger, raw, y, (5, 1), all_new, **how)
         assert same == []
-    # production was made for other columns: a warning in words, and no comparison, even if nobody
-    # knows whom it has learned from
+    # production was made for other columns: it is not replaced, even if nobody knows whom it has
+    # learned from
     [rule] = incumbent.against_production(
         versions[3], challenger, raw, y, (5, 1), "whom is not known", **how
     )
-    assert (
-        rule.verdict == "warning"
-        and "Age" in rule.figure
-        and "is compared with version 3" in rule.name
+    assert rule.verdict == "stop" and "it lacks Age" in rule.figure
+    assert "version 3" in rule.name and "creditrisk promote 2 --approve NAME" in rule.figure
+    assert not gate.decide([rule], 2).promotes
+    # the same columns, and of one of them other values
+    narrow = raw.assign(Age=raw.Age.mask(raw.index == raw.index[0], 200))
+    [rule] = incumbent.against_production(
+        versions[1], challenger, narrow, y, (5, 1), all_new, **how
     )
+    assert rule.verdict == "stop" and "Age" in rule.figure
 
 
 def test_production_is_met_only_on_applicants_that_neither_has_learned_from(store):
@@ -621,28 +632,28 @@ def test_what_did_not_pass_is_promoted_only_on_a_named_persons_approval(
     version = client.get_model_version("Credit_Risk_Model", "2")
     card = tmp_path / "card.md"
     card.write_text("# Card", "utf-8")
-    registered = {"run_id": version.run_id, "version": 2}
-    promotion.promote(client, 1, "for the test")
+    registered = {"model": MODEL, "run_id": version.run_id, "version": 2}
+    promotion.promote(client, MODEL, 1, "for the test")
 
     def validated(result, verdict):
         found = {"test": {"roc_auc": 0.7, "rows": 200}, "verdict": verdict, "result": result}
         gate_result.record_validation(client, registered, found, [str(card)])
 
     validated(result, "Version 2 breaks “is good”.")
-    before = aliases(client), promotion.history(client)
+    before = aliases(client), promotion.history(client, MODEL)
     log = ["--log", str(tmp_path / "promotions.jsonl")]
     assert cli.main(["promote", "2", "--reason", "x", *log]) == 1
     said = capsys.readouterr().err
     assert "(Version 2 breaks “is good”.)" in said and "--approve NAME" in said
     assert cli.main(["promote", "2", "--reason", "x", "--approve", " ", *log]) == 2
     assert "give the name of a person" in capsys.readouterr().err
-    assert (aliases(client), promotion.history(client)) == before
+    assert (aliases(client), promotion.history(client, MODEL)) == before
 
     assert cli.main(["promote", "2", "--approve", "Jane Doe", "--reason", "a pilot", *log]) == 0
     assert "version 2 is in production, approved by Jane Doe" in capsys.readouterr().out
     [line] = (tmp_path / "promotions.jsonl").read_text("utf-8").splitlines()
     entry = json.loads(line)
-    assert entry == promotion.history(client)[-1]
+    assert entry == promotion.history(client, MODEL)[-1]
     assert (entry["approved_by"], entry["reason"], entry["gate"]) == ("Jane Doe", "a pilot", result)
     assert cli.main(["history"]) == 0
     assert ", approved by Jane Doe: a pilot" in capsys.readouterr().out.splitlines()[-1]

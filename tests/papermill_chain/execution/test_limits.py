@@ -29,7 +29,7 @@ def run_program(root: Path, *arguments: str) -> subprocess.CompletedProcess:
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=300,
         check=False,
     )
 
@@ -64,7 +64,7 @@ def test_a_cell_ends_when_its_time_is_up_whatever_it_is_at(tmp_path, cell):
     events = [json.loads(line) for line in done.stdout.splitlines()]
     began = [event["time"] for event in events if event["event"] == "cell started"][1]
     (ended,) = [event["time"] for event in events if event["event"] == "stage ended"]
-    assert 2 <= ended - began < 10  # four on an idle machine
+    assert 2 <= ended - began < 30  # three on an idle machine
     files = files_of_run(tmp_path)
     assert all(file.stat().st_size < 2_100_000 for file in files.values())
     assert not family(tmp_path)

@@ -118,12 +118,12 @@ def test_manifest_tells_what_was_read_written_set_and_found(ready):
         ("leaving", "SystemExit: 0, so the cells below did not run", 6),
         ("dying", "KernelDied: the kernel ended by itself with exit code 1", 6),
         ("killed", "KernelDied: the kernel was killed, as the system does when memory runs out", 6),
-        ("slow", "Timeout: the cell took longer than 1 s", 6),
+        ("slow", "Timeout: the cell took longer than 2 s", 6),
         ("forgetful", "MissingOutput: 03_model finished but did not write model.txt", None),
     ],
 )
 def test_a_stage_that_fails_publishes_nothing_and_ends_the_run(project, capsys, mood, error, cell):
-    limit = ["--cell-timeout", "1"] if mood == "slow" else []
+    limit = ["--cell-timeout", "2"] if mood == "slow" else []
     assert run(project, "--from", "model", "--set", f"mood={mood}", *limit) == 1
     said = " ".join(capsys.readouterr().err.split())
     # two parameter cells, the notebook's and this run's, then the third or fourth of its own
@@ -142,6 +142,28 @@ def test_a_stage_that_fails_publishes_nothing_and_ends_the_run(project, capsys, 
     assert [path.name for path in registry_of(project).iterdir()] == [
         "model"
     ]  # nothing is left open
+
+
+def test_a_failure_stops_what_reads_from_the_stage_and_nothing_else(tmp_path):
+    root = make(tmp_path / "project")
+    write_notebook(root / "notebooks/01_look.ipynb", NOTEBOOKS["01_look"][0], "1 / 0")
+    assert run(root, "--jobs", "1", "--quiet") == 1
+    found = {stage["name"]: stage["status"] for stage in manifests(root)[-1]["stages"]}
+    # nobody reads from 01, which came first
+    assert found.pop("01_look") == "failed" and set(found.values()) == {"succeeded"}
+
+    write_notebook(root / "notebooks/02_split.ipynb", NOTEBOOKS["02_split"][0], "1 / 0")
+    write_notebook(root / "notebooks/01_look.ipynb", *NOTEBOOKS["01_look"])
+    assert run(root, "--force", "--jobs", "1", "--quiet") == 1
+    found = {stage["name"]: stage["status"] for stage in manifests(root)[-1]["stages"]}
+    # 04 reads from 02 itself and over 03
+    assert found == {
+        "01_look": "succeeded",
+        "02_split": "failed",
+        "03_model": "not run",
+        "04_judge": "not run",
+    }
+    assert manifests(root)[-1]["status"] == "failed" and not family(root)
 
 
 def test_what_follows_the_last_stage_can_fail_the_run(project, capsys):

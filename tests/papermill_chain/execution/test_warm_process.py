@@ -55,7 +55,7 @@ def test_killed_at_its_first_imports_it_is_done_without(tmp_path):
     runner = start(root, "--json")
     wait_for(lambda: list(root.glob("experiments/runs/*/importing")))
     warm_process(runner.pid).kill()
-    events, errors = runner.communicate(timeout=60)
+    events, errors = runner.communicate(timeout=300)
     assert (runner.returncode, errors) == (0, "")
     notes = [told["text"] for told in map(json.loads, events.splitlines()) if "text" in told]
     assert len(notes) == 1 and "the process that forks kernels has ended" in notes[0]

@@ -195,7 +195,7 @@ def test_no_run_starts_in_a_link_that_leads_nowhere(tmp_path):
     (root / "experiments").mkdir(parents=True)
     (root / "experiments/runs").symlink_to("/no/where")
     with no_longer_than(60), pytest.raises(FileExistsError):
-        new_run(root, "Toy", {}, [])
+        new_run(root, root / "experiments", "Toy", {}, [])
 
 
 @pytest.mark.parametrize(
