@@ -34,7 +34,12 @@ def groupings(applications: pd.DataFrame, contract: Contract) -> dict[str, pd.Se
 
 def _groups(values: pd.Series, field: Field) -> pd.Series:
     if field.levels is not None:
-        return levels_with_missing(values, field).astype(str)
+        words = dict(zip(field.levels, field.labels)) if field.labels else {}
+        return (
+            levels_with_missing(values, field)
+            .map(lambda level: words.get(level, level))
+            .astype(str)
+        )
     shown = [field.shown(end) for end in field.groups_up_to]
     begins = [
         field.shown(end + 1) if field.whole else f"over {field.shown(end)}"

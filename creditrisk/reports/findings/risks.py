@@ -181,7 +181,7 @@ def limitations(contract: Contract) -> list[str]:
     """What no figure of the validation covers, one sentence each."""
     of_period = f", of {contract.period}" if contract.period else ""
     default = (
-        f"Bad means: {contract.default_definition}"
+        f"Bad means: {contract.default_definition.rstrip('.')}"
         if contract.default_definition
         else "What makes a loan bad, and how long it was observed, is not given by the source"
     )
