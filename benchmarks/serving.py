@@ -227,10 +227,10 @@ def prepare(place: Path, trees: int) -> None:
     import pandas as pd
     from sklearn.ensemble import RandomForestClassifier
 
+    from creditrisk.data.applications.domain import domain
+    from creditrisk.data.applications.frame_codes import as_stated
     from creditrisk.data.descriptor import read_contract
-    from creditrisk.data.domain import domain
     from creditrisk.data.encoding import encoder, target
-    from creditrisk.data.frame_codes import as_stated
     from creditrisk.data.raw_files.reading import read_raw
     from creditrisk.modelling import candidates
     from creditrisk.registry import mlflow_store, promotion

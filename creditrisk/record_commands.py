@@ -170,10 +170,10 @@ def _outcomes(chosen: argparse.Namespace) -> int:
 
 
 def _simulate(chosen: argparse.Namespace) -> int:
+    from creditrisk.data.applications.record_checks import InvalidRecords
     from creditrisk.data.contract import ContractError
     from creditrisk.data.descriptor import read_contract
     from creditrisk.data.raw_files.reading import read_raw
-    from creditrisk.data.record_checks import InvalidRecords
     from creditrisk.monitoring.population import Population
     from creditrisk.monitoring.simulated_log import LOG, NotWritten, write_simulation
     from creditrisk.monitoring.simulation import simulate

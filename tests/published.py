@@ -8,9 +8,9 @@ from conftest import ROOT
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
+from creditrisk.data.applications.examples import applications
 from creditrisk.data.descriptor import read_contract
 from creditrisk.data.encoding import encoder, target
-from creditrisk.data.examples import applications
 from creditrisk.data.raw_files.reading import read_raw
 from creditrisk.modelling import candidates
 from creditrisk.scoring.sources.model_files import save_pickle, save_skops

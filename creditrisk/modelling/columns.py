@@ -20,7 +20,7 @@ from sklearn.preprocessing import (
     SplineTransformer,
 )
 
-from creditrisk.data.domain import Domain
+from creditrisk.data.applications.domain import Domain
 from creditrisk.data.encoding import encoded_columns
 from creditrisk.data.fields import LARGEST, Field
 

@@ -11,8 +11,8 @@ import pandas as pd
 from scipy.special import logit
 from sklearn.pipeline import Pipeline
 
+from creditrisk.data.applications.domain import Domain, domain
 from creditrisk.data.contract import Contract
-from creditrisk.data.domain import Domain, domain
 from creditrisk.data.fields import Field, Value
 from creditrisk.data.missing_values import MISSING, VALUE, WORST
 from creditrisk.modelling.columns import steps_of

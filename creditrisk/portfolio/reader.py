@@ -17,12 +17,12 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from creditrisk.data.applications.domain import Domain
+from creditrisk.data.applications.record_checks import record_problems
 from creditrisk.data.cells import Cells, distinct, read_cells
 from creditrisk.data.contract import Contract
-from creditrisk.data.domain import Domain
 from creditrisk.data.fields import ID, Field
 from creditrisk.data.notation.values import BLANK, FINE, INFINITE, OTHER, OUTSIDE
-from creditrisk.data.record_checks import record_problems
 
 BLOCK = 8 * 2**20  # bytes of a CSV file read at once
 

@@ -47,7 +47,8 @@ def reason(field: str, message: str, known: Collection[str]) -> str:
     Parameters
     ----------
     message
-        Of :func:`creditrisk.data.record_checks.record_problems`: the kind, then what is allowed.
+        Of :func:`creditrisk.data.applications.record_checks.record_problems`: the kind, then what
+        is allowed.
     known
         The columns of an application.
     """

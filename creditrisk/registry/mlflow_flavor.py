@@ -38,9 +38,9 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 from sklearn.pipeline import Pipeline
 
+from creditrisk.data.applications.record_checks import InvalidRecords
 from creditrisk.data.contract import Contract, Json
 from creditrisk.data.fields import Level
-from creditrisk.data.record_checks import InvalidRecords
 from creditrisk.scoring import scorer
 from creditrisk.scoring.sources import loading, mlflow_files, model_files, model_manifest
 from creditrisk.scoring.worst_case import worst_fields

@@ -18,10 +18,10 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from sklearn.pipeline import Pipeline
 
+from creditrisk.data.applications.examples import applications
+from creditrisk.data.applications.frame_codes import as_stated
 from creditrisk.data.contract import Contract, Json
-from creditrisk.data.examples import applications
 from creditrisk.data.fields import Level
-from creditrisk.data.frame_codes import as_stated
 from creditrisk.registry import mlflow_flavor
 from creditrisk.scoring.sources import mlflow_files, production
 from creditrisk.scoring.sources.loading import load_scorer

@@ -1,7 +1,7 @@
 """The decision lab: a page on which the decision rule can be moved, and what it is made of.
 
 The page counts in the reader's browser what its sliders change; it has to agree with
-:func:`creditrisk.reports.decision_rule.figures_at` to the last bit. ``y`` is 1 for a good and 0 for
+:func:`creditrisk.metrics.decision_rule.figures_at` to the last bit. ``y`` is 1 for a good and 0 for
 a bad risk, and a score is the probability of good.
 """
 
@@ -18,8 +18,8 @@ from markupsafe import Markup
 
 from creditrisk.data.contract import Json
 from creditrisk.metrics.costs import CUTOFFS
+from creditrisk.metrics.decision_rule import LEAST, WITHIN, figures_at, wrong_decisions
 from creditrisk.metrics.ranking import FEW
-from creditrisk.reports.decision_rule import LEAST, WITHIN, figures_at, wrong_decisions
 from page_style.style import house_style
 
 PAGES = Path(__file__).with_name("pages")

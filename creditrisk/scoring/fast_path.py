@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from sklearn.pipeline import Pipeline
 
+from creditrisk.data.applications.domain import Domain, domain
+from creditrisk.data.applications.record_checks import record_problems
 from creditrisk.data.contract import Contract
-from creditrisk.data.domain import Domain, domain
 from creditrisk.data.encoding import matrix_columns
 from creditrisk.data.fields import Value
-from creditrisk.data.record_checks import record_problems
 from creditrisk.modelling.columns import NotTabulated, probes
 from creditrisk.scoring.lookup_tables import Forest, LookupTables
 from creditrisk.scoring.scorer import ModelRefused, Scorer, good_probability

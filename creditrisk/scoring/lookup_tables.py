@@ -1,8 +1,8 @@
 """A classifier's answers from lookup tables, without data frames.
 
 :mod:`creditrisk.scoring.tabulation` makes the tables of a fitted classifier. An application is
-the codes of its values (see :class:`creditrisk.data.domain.Domain`), and each code leads to a row
-(see :class:`creditrisk.scoring.pieces.Pieces`):
+the codes of its values (see :class:`creditrisk.data.applications.domain.Domain`), and each code
+leads to a row (see :class:`creditrisk.scoring.pieces.Pieces`):
 
 - of a logistic regression, the value's share in the score; within a piece of a quantity it is a
   polynomial, so that scaling and splines are included;

@@ -12,7 +12,7 @@ class Pieces:
 
     A category has a row for each code. A quantity has one for each of its states, and one for each
     of the pieces into which the cuts divide it. Codes are those of
-    :class:`creditrisk.data.domain.Domain`.
+    :class:`creditrisk.data.applications.domain.Domain`.
     """
 
     start: int  # the field's first row

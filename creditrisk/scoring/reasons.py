@@ -21,8 +21,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import logit
 
+from creditrisk.data.applications.domain import Domain
 from creditrisk.data.contract import Contract
-from creditrisk.data.domain import Domain
 from creditrisk.data.fields import Field, Value
 
 #: The largest number of reasons for one application.
@@ -90,7 +90,7 @@ def field_effects(
     ----------
     codes, typical
         The application and the reference, shape (fields,), as
-        :class:`creditrisk.data.domain.Domain` numbers them.
+        :class:`creditrisk.data.applications.domain.Domain` numbers them.
     many
         From codes (n, fields) to probabilities of a good risk (n,).
 

@@ -8,11 +8,15 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
+from creditrisk.data.applications.domain import Domain
+from creditrisk.data.applications.frame_codes import frame_codes
+from creditrisk.data.applications.record_checks import (
+    InvalidRecords,
+    RecordProblem,
+    record_problems,
+)
 from creditrisk.data.contract import Contract, Json
-from creditrisk.data.domain import Domain
 from creditrisk.data.fields import Value
-from creditrisk.data.frame_codes import frame_codes
-from creditrisk.data.record_checks import InvalidRecords, RecordProblem, record_problems
 from creditrisk.scoring.lookup_tables import LookupTables, additive
 from creditrisk.scoring.reasons import Reason, field_effects, find_reasons
 from creditrisk.scoring.worst_case import Assumed, assumed, blanks, worst_case, worst_fields

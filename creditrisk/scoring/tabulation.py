@@ -14,7 +14,7 @@ from sklearn.ensemble import RandomForestClassifier, VotingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
-from creditrisk.data.domain import Domain
+from creditrisk.data.applications.domain import Domain
 from creditrisk.modelling.columns import Course, NotTabulated, Steps, probes, steps_of
 from creditrisk.scoring.lookup_tables import Forest, Linear, LookupTables
 from creditrisk.scoring.pieces import Pieces, float32_cuts

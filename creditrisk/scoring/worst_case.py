@@ -10,7 +10,7 @@ from itertools import product
 
 import numpy as np
 
-from creditrisk.data.domain import Domain
+from creditrisk.data.applications.domain import Domain
 from creditrisk.data.fields import Field, Value
 from creditrisk.data.missing_values import MISSING, WORST
 from creditrisk.scoring.reasons import Many

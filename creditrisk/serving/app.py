@@ -24,7 +24,7 @@ from prometheus_client import (
     generate_latest,
 )
 
-from creditrisk.data.examples import applications
+from creditrisk.data.applications.examples import applications
 from creditrisk.serving.model_reload import Served
 from creditrisk.serving.openapi import document
 from creditrisk.serving.predict import (

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from creditrisk.data.applications.examples import applications
 from creditrisk.data.contract import Contract, Json
 from creditrisk.data.descriptor import parse_contract, read_contract
-from creditrisk.data.examples import applications
 from creditrisk.data.fields import Field
 
 BATCH = 500  # applications in one request

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from creditrisk.data.examples import applications
+from creditrisk.data.applications.examples import applications
 from creditrisk.scoring.scorer import Scorer
 from creditrisk.scoring.sources.model_files import HASHES
 from creditrisk.scoring.sources.production import Home, InUse, in_use

@@ -1,7 +1,7 @@
 """The API's description in OpenAPI 3.1, made from the contract of the model that is served."""
 
+from creditrisk.data.applications.examples import applications
 from creditrisk.data.contract import Contract, Json
-from creditrisk.data.examples import applications
 from creditrisk.data.fields import Field
 from creditrisk.data.missing_values import WORST
 from creditrisk.scoring.reasons import MOST

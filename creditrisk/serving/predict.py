@@ -19,7 +19,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 from flask import Response
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from creditrisk.data.record_checks import InvalidRecords
+from creditrisk.data.applications.record_checks import InvalidRecords
 from creditrisk.records.chain import LogError
 from creditrisk.scoring.scorer import Decision, NoReasons, Scorer
 from creditrisk.serving.model_reload import Served

@@ -5,9 +5,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from creditrisk.data.applications.record_checks import InvalidRecords
 from creditrisk.data.contract import Json
 from creditrisk.data.missing_values import LEVEL, REFUSE
-from creditrisk.data.record_checks import InvalidRecords
 from creditrisk.records.verification import find
 from creditrisk.scoring.scorer import ModelRefused
 from creditrisk.scoring.sources.loading import load_scorer

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 from mlflow.entities.model_registry import ModelVersion
 
+from creditrisk.data.applications.record_checks import InvalidRecords
 from creditrisk.data.contract import Contract
-from creditrisk.data.record_checks import InvalidRecords
 from creditrisk.metrics import intervals, ranking
 from creditrisk.metrics.costs import expected_cost
 from creditrisk.metrics.intervals import Interval

@@ -12,8 +12,8 @@ from playwright.sync_api import expect
 from creditrisk.data.contract import ContractError
 from creditrisk.data.descriptor import read_contract
 from creditrisk.metrics import costs
+from creditrisk.metrics.decision_rule import figures_at
 from creditrisk.reports.decision_lab import shown, write_lab
-from creditrisk.reports.decision_rule import figures_at
 from creditrisk.reports.test_scores import read_scores, write_scores
 from creditrisk.validation import fairness
 

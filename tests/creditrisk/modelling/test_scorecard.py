@@ -11,9 +11,9 @@ import pytest
 import skops.io
 from conftest import ROOT
 
+from creditrisk.data.applications.frame_codes import as_stated
 from creditrisk.data.descriptor import parse_contract, read_contract
 from creditrisk.data.encoding import encoder, target
-from creditrisk.data.frame_codes import as_stated
 from creditrisk.data.raw_files.reading import read_raw
 from creditrisk.modelling import candidates, scorecard
 from creditrisk.scoring.fast_path import golden_codes, make_scorer

@@ -7,7 +7,7 @@ from published import CONTRACT, RAW_FILE, publish
 from sklearn.metrics import roc_auc_score
 
 from creditrisk import cli
-from creditrisk.data.frame_codes import as_stated
+from creditrisk.data.applications.frame_codes import as_stated
 from creditrisk.data.raw_files.reading import read_raw
 from creditrisk.monitoring.population import Population
 from creditrisk.monitoring.records import read_decisions

@@ -19,10 +19,10 @@ from drawncontracts import (
 )
 from published import put
 
+from creditrisk.data.applications.examples import applications
+from creditrisk.data.applications.record_checks import record_problems
 from creditrisk.data.descriptor import parse_contract
-from creditrisk.data.examples import applications
 from creditrisk.data.quantities import dates_as_text
-from creditrisk.data.record_checks import record_problems
 from creditrisk.portfolio.scoring import score
 from creditrisk.scoring.sources.loading import load_scorer
 from creditrisk.serving.replay import replay

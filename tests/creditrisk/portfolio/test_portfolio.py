@@ -25,9 +25,9 @@ from s3fs import S3FileSystem
 
 import work_units.dask_client
 from creditrisk import cli
+from creditrisk.data.applications.frame_codes import as_stated
+from creditrisk.data.applications.record_checks import record_problems
 from creditrisk.data.descriptor import read_contract
-from creditrisk.data.frame_codes import as_stated
-from creditrisk.data.record_checks import record_problems
 from creditrisk.portfolio.job import Refused
 from creditrisk.portfolio.output import Hashed
 from creditrisk.portfolio.scoring import score

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
+from creditrisk.data.applications.frame_codes import as_stated
+from creditrisk.data.applications.record_checks import InvalidRecords
 from creditrisk.data.contract import ContractError
 from creditrisk.data.descriptor import parse_contract, read_contract
 from creditrisk.data.encoding import encoder
-from creditrisk.data.frame_codes import as_stated
-from creditrisk.data.record_checks import InvalidRecords
 from creditrisk.modelling import candidates
 from creditrisk.registry.mlflow_flavor import RefusedApplications, ServedModel
 from creditrisk.scoring.fast_path import make_scorer

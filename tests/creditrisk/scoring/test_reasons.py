@@ -11,11 +11,11 @@ from conftest import ROOT
 from scipy.special import expit, logit
 from sklearn.metrics import roc_auc_score
 
+from creditrisk.data.applications.frame_codes import as_stated
+from creditrisk.data.applications.record_checks import record_problems
 from creditrisk.data.descriptor import read_contract
 from creditrisk.data.encoding import encoder, target
-from creditrisk.data.frame_codes import as_stated
 from creditrisk.data.raw_files.reading import read_raw
-from creditrisk.data.record_checks import record_problems
 from creditrisk.modelling import candidates
 from creditrisk.scoring import reasons
 from creditrisk.scoring.fast_path import make_scorer

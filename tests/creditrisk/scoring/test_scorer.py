@@ -25,11 +25,11 @@ from hypothesis import strategies as st
 from servers import load, start
 from threadpoolctl import threadpool_limits
 
+from creditrisk.data.applications.frame_codes import as_stated
+from creditrisk.data.applications.record_checks import InvalidRecords, record_problems
 from creditrisk.data.descriptor import read_contract
 from creditrisk.data.encoding import encoder, target
-from creditrisk.data.frame_codes import as_stated
 from creditrisk.data.raw_files.reading import read_raw
-from creditrisk.data.record_checks import InvalidRecords, record_problems
 from creditrisk.modelling import candidates
 from creditrisk.registry import mlflow_store, promotion
 from creditrisk.scoring import fast_path

@@ -2,8 +2,8 @@
 
 import json
 
+from creditrisk.data.applications.record_checks import record_problems
 from creditrisk.data.descriptor import read_contract
-from creditrisk.data.record_checks import record_problems
 from creditrisk.serving import client
 
 FIELDS = [

@@ -17,8 +17,8 @@ from drawncontracts import (
     every_type_model,
 )
 
+from creditrisk.data.applications.record_checks import record_problems
 from creditrisk.data.descriptor import parse_contract
-from creditrisk.data.record_checks import record_problems
 from creditrisk.registry import mlflow_flavor
 from creditrisk.scoring.sources.loading import load_scorer
 from creditrisk.serving import client

@@ -5,11 +5,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from creditrisk.data.applications.domain import Domain, Reader
+from creditrisk.data.applications.record_checks import (
+    InvalidRecords,
+    RecordProblem,
+    record_problems,
+)
 from creditrisk.data.cells import dtype
 from creditrisk.data.contract import Contract
-from creditrisk.data.domain import Domain, Reader
 from creditrisk.data.fields import Field
-from creditrisk.data.record_checks import InvalidRecords, RecordProblem, record_problems
 
 
 def frame_codes(frame: pd.DataFrame, allowed: Domain) -> np.ndarray:
@@ -28,7 +32,7 @@ def frame_codes(frame: pd.DataFrame, allowed: Domain) -> np.ndarray:
     ------
     InvalidRecords
         If the contract does not allow a row, with the messages of
-        :func:`creditrisk.data.record_checks.record_problems`.
+        :func:`creditrisk.data.applications.record_checks.record_problems`.
     """
     if not frame.columns.is_unique:
         doubled = frame.columns[frame.columns.duplicated()][0]

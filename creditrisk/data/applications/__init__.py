@@ -1,0 +1,1 @@
+"""Applications: checked, as rows of numbers, and made up for examples."""
