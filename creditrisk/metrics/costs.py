@@ -222,7 +222,7 @@ def assumed(
     Parameters
     ----------
     bad_accepted, good_rejected, bad_rate
-        0 asks the contract. The costs are given together or not at all.
+        0 asks the contract.
     of_sample
         The share of bad loans in the sample; it stands in for a real bad rate nobody knows.
 
@@ -237,16 +237,16 @@ def assumed(
     ValueError
         As :func:`check_costs`.
     """
-    if not bad_accepted and not good_rejected:
-        if contract.costs is None:
-            raise ContractError(
-                contract.title,
-                ["nothing says what a wrong decision costs"],
-                'add "costs": {"badAccepted": ..., "goodRejected": ...} to the resource in '
-                "datapackage.json, or give --set cost_bad_accepted=... "
-                "--set cost_good_rejected=...",
-            )
-        bad_accepted, good_rejected = contract.costs.bad_accepted, contract.costs.good_rejected
+    if (not bad_accepted or not good_rejected) and contract.costs is None:
+        raise ContractError(
+            contract.title,
+            ["nothing says what a wrong decision costs"],
+            'add "costs": {"badAccepted": ..., "goodRejected": ...} to the resource in '
+            "datapackage.json, or give --set cost_bad_accepted=... --set cost_good_rejected=...",
+        )
+    if contract.costs is not None:
+        bad_accepted = bad_accepted or contract.costs.bad_accepted
+        good_rejected = good_rejected or contract.costs.good_rejected
     rate = bad_rate or contract.real_bad_rate or of_sample
     check_costs(bad_accepted, good_rejected, rate)
     return bad_accepted, good_rejected, rate

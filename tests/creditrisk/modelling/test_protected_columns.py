@@ -49,7 +49,7 @@ def applications(n: int) -> tuple[pd.DataFrame, pd.Series]:
         {
             field.name: generator.choice(np.array(field.levels, dtype=object), n)
             if field.levels
-            else generator.integers(*field.bounds, n, endpoint=True)
+            else generator.integers(field.minimum, field.maximum, n, endpoint=True)
             for field in CONTRACT.fields
         }
     ).assign(Sex=sex)

@@ -75,7 +75,7 @@ def test_what_is_wrong_is_refused_by_row_and_nothing_is_written(folder, tmp_path
     )
     with pytest.raises(ContractError) as refused:
         add_outcomes(wrong, folder, CONTRACT)
-    levels = ", ".join(CONTRACT.target.levels)
+    levels = ", ".join(map(str, (*CONTRACT.good, *CONTRACT.bad)))
     give = "give the id that was answered with the decision"
     assert refused.value.problems == [
         f"row 2: id 'nobody' is in none of the decision logs; {give}",

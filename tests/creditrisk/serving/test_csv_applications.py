@@ -9,7 +9,7 @@ from creditrisk.serving import client
 FIELDS = [
     {"name": "loan", "type": "integer", "role": "id"},
     {"name": "rate", "type": "number", "bareNumber": False, "decimalChar": ","},
-    {"name": "since", "type": "yearmonth", "format": "%b-%Y", "missingMeans": "worst"},
+    {"name": "since", "type": "yearmonth", "format": "%b-%Y", "missingMeans": "value"},
     {
         "name": "owner",
         "type": "boolean",
