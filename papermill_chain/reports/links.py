@@ -5,7 +5,7 @@ from html import unescape
 from pathlib import Path
 from urllib.parse import unquote
 
-from papermill_chain.runs.files import browser_pages, write_whole
+from papermill_chain.runs.files import write_whole
 from papermill_chain.runs.manifest import Run
 
 #: The attribute that names the page of a run to which a link may lead; no data can give it.
@@ -16,11 +16,12 @@ _HREF = re.compile(r'\shref="[^"]*"')
 
 
 def mend_links(run: Run) -> None:
-    """Have the reports and other pages in a run's folder link to what is there, nothing else."""
+    """Have the reports and other pages in a run's folder link to what is there, nothing else.
+
+    All pages that lie there, since a runner may have been killed before it had recorded its last.
+    """
     folder = run.folder
-    kept = {name: file for stage in run.stages for name, file in stage.kept.items()}
-    pages = [*(report.name for report in run.reports), *browser_pages(kept).values()]
-    for file in (folder / name for name in pages):
+    for file in sorted(folder.glob("*.html")):
         if not file.is_file():
             continue
         page = file.read_text(encoding="utf-8")
