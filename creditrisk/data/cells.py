@@ -18,8 +18,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from creditrisk.data import dates
 from creditrisk.data.fields import Field
-from creditrisk.data.notation import dates
 from creditrisk.data.notation.numbers import hint
 from creditrisk.data.notation.values import (
     BLANK,

@@ -8,13 +8,13 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from creditrisk.data import dates
 from creditrisk.data.contract import Contract, ContractError, Costs, Json, Split
 from creditrisk.data.fields import INPUT, Field
-from creditrisk.data.notation import dates
 from creditrisk.data.package import contradictions, outcome, properties
 from creditrisk.data.package.columns import column
 from creditrisk.data.package.properties import misused
-from creditrisk.data.remedies import restore
+from creditrisk.data.package.remedies import restore
 from work_units.regular_files import open_regular
 
 #: Of a descriptor; what is longer is cut off, and then no JSON.

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from creditrisk.data import dates
 from creditrisk.data.fields import LARGEST, TextFormat
 from creditrisk.data.missing_values import MISSING
-from creditrisk.data.notation import dates
 from creditrisk.data.notation.numbers import numbers
 
 #: Spellings of a missing value that are never anything else, in lower case.

@@ -7,8 +7,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from creditrisk.data import dates
 from creditrisk.data.fields import Field
-from creditrisk.data.notation import dates
 from creditrisk.data.notation.numbers import numbers
 
 #: What is wrong with a value: nothing, it is missing where one is needed, no finite number, of

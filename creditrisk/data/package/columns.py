@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from creditrisk.data import dates
 from creditrisk.data.contract import Json
 from creditrisk.data.fields import (
     ID,
@@ -15,7 +16,6 @@ from creditrisk.data.fields import (
     TextFormat,
 )
 from creditrisk.data.missing_values import REFUSE
-from creditrisk.data.notation import dates
 from creditrisk.data.package.properties import CONSTRAINTS, FIELD, is_number, misused, shown
 
 _DATES = ("date", "yearmonth")

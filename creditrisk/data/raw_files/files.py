@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from creditrisk.data.contract import Contract, ContractError
+from creditrisk.data.package.remedies import restore
 from creditrisk.data.raw_files.download import downloaded, is_url, without_secrets
-from creditrisk.data.remedies import restore
 from work_units.regular_files import open_regular
 
 #: Files that are read as one table: a file a day of some years.
