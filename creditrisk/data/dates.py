@@ -41,6 +41,20 @@ def months(day: date) -> int:
     return 12 * (day.year - 1970) + day.month - 1
 
 
+def text_of(number: int, type: str) -> str:
+    """A day or a month, given by its number, as ISO 8601 writes it."""
+    if type == "date":
+        return date.fromordinal(_EPOCH + number).isoformat()
+    return f"{1970 + number // 12:04d}-{number % 12 + 1:02d}"
+
+
+#: By type, the first and the last day or month that there is.
+LIMITS = {
+    "date": (days(date.min), days(date.max)),
+    "yearmonth": (months(date.min), months(date.max)),
+}
+
+
 def written(type: str, pattern: str = "") -> str:
     """How a date is written, by an example."""
     form = pattern or ("%Y-%m-%d" if type == "date" else "%Y-%m")

@@ -1,10 +1,8 @@
 """One column of a loan file, as its contract describes it."""
 
-import re
 from dataclasses import dataclass
-from datetime import date
 
-from creditrisk.data import missing_values
+from creditrisk.data import dates, missing_values
 from creditrisk.data.missing_values import LEVEL, MISSING, REFUSE
 
 #: A value that a category may take.
@@ -29,17 +27,10 @@ ROLES = INPUT, ID, DATE, WEIGHT, GROUP, IGNORE, AFTERWARDS = (
 )
 
 #: Which way the risk is expected to go as a quantity or an ordered level grows.
-SAFER, RISKIER = DIRECTIONS = ("safer", "riskier")
+DIRECTIONS = ("safer", "riskier")
 
 #: The largest quantity, whatever the contract's bounds: a float holds its whole numbers exactly.
 LARGEST = 10**15
-
-_EPOCH = date(1970, 1, 1)
-_LIMITS = {
-    "date": (date.min.toordinal() - _EPOCH.toordinal(), date.max.toordinal() - _EPOCH.toordinal()),
-    "yearmonth": (12 * (date.min.year - 1970), 12 * (date.max.year - 1970) + 11),
-}
-_DATE, _MONTH = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}"), re.compile("[0-9]{4}-[0-9]{2}")
 
 
 @dataclass(frozen=True)
@@ -89,15 +80,10 @@ class Field:
     special: tuple[SpecialCode, ...] = ()  # of a quantity: codes that are levels of their own
     unlisted: str | None = None  # the level as which any text counts that is none of the levels
     direction: str | None = None  # one of DIRECTIONS, None if nothing is expected
-    immutable: bool = False  # nobody can be advised to change it
+    immutable: bool = False  # no applicant can change it
     missing_values: tuple[str, ...] | None = None  # of this column alone, None for the file's
     written: TextFormat = TextFormat()
     example: Value = None  # a value that occurs
-
-    @property
-    def is_quantity(self) -> bool:
-        """Whether the column holds numbers, and not one of a list of levels."""
-        return self.levels is None
 
     @property
     def is_dated(self) -> bool:
@@ -127,17 +113,16 @@ class Field:
         """A value of the column as text; dates as ISO 8601 writes them."""
         if value is None or isinstance(value, str | bool):
             return str(value)
-        if self.type == "date":
-            return date.fromordinal(_EPOCH.toordinal() + int(value)).isoformat()
-        if self.type == "yearmonth":
-            return f"{1970 + int(value) // 12:04d}-{int(value) % 12 + 1:02d}"
+        if self.is_dated:
+            return dates.text_of(int(value), self.type)
         return f"{value:.15g}" if isinstance(value, float) else str(value)
 
-    def rounded(self, value: float) -> str:
-        """A quantity as text for a reader: whole numbers whole, others to three digits."""
+    def rounded(self, value: float, digits: int = 3) -> str:
+        """A quantity as text for a reader: whole numbers whole, others to so many digits."""
         if self.is_dated:
             return self.shown(round(value))
-        return f"{value:,.0f}" if self.whole or abs(value) >= 1000 else f"{value:,.3g}"
+        whole = self.whole or abs(value) >= 10**digits
+        return f"{value:,.0f}" if whole else f"{value:,.{digits}g}"
 
     def number_of(self, text: str) -> int:
         """The days or months since January 1970 for which ISO 8601's text of a date stands.
@@ -147,12 +132,7 @@ class Field:
         ValueError
             If it is no such text.
         """
-        if self.type == "date" and _DATE.fullmatch(text):
-            return date.fromisoformat(text).toordinal() - _EPOCH.toordinal()
-        if self.type == "yearmonth" and _MONTH.fullmatch(text):
-            day = date.fromisoformat(f"{text}-01")
-            return 12 * (day.year - 1970) + day.month - 1
-        raise ValueError(f"{text!r} is no {self.type}")
+        return dates.number_of(text, self.type)
 
     @property
     def takes_blank(self) -> bool:
@@ -200,7 +180,7 @@ class Field:
     @property
     def limits(self) -> tuple[int | float, int | float]:
         """The smallest and the largest value of a quantity, stated by the contract or not."""
-        low, high = _LIMITS.get(self.type, (-LARGEST, LARGEST))
+        low, high = dates.LIMITS[self.type] if self.is_dated else (-LARGEST, LARGEST)
         return (
             low if self.minimum is None else self.minimum,
             high if self.maximum is None else self.maximum,

@@ -27,27 +27,63 @@ def states(values: pd.Series, field: Field) -> pd.Series:
     return found if field.required else found.mask(values.isna(), MISSING)
 
 
+def edges_at(values: pd.Series, field: Field, shares: np.ndarray) -> np.ndarray:
+    """The quantiles of a column's quantities, ascending and each once: the highest of its groups.
+
+    Parameters
+    ----------
+    shares
+        Of the quantities that are to lie at or below an edge, between 0 and 1.
+    """
+    found = as_quantity(values, field).quantile(shares).dropna().to_numpy()
+    return np.unique(np.floor(found) if field.whole else found)
+
+
+def places(values: pd.Series, field: Field, edges: np.ndarray) -> np.ndarray:
+    """The number of each value's group, counted from 0, its states coming after the groups.
+
+    Parameters
+    ----------
+    edges
+        The highest value of each group but the last, in ascending order.
+
+    Returns
+    -------
+    ndarray of int, shape (n,)
+        The states are in the order of :func:`state_names`.
+    """
+    found: np.ndarray = np.searchsorted(edges, as_quantity(values, field))
+    states = [values == code.value for code in field.special]
+    if not field.required:
+        states.append(values.isna())
+    for number, inside in enumerate(states, len(edges) + 1):
+        found[inside.to_numpy()] = number
+    return found
+
+
 def in_groups(values: pd.Series, field: Field, edges: np.ndarray, names: list[str]) -> pd.Series:
     """A column of a quantity as an ordered categorical: groups by value, then its states.
 
     Parameters
     ----------
     edges
-        The highest value of each group but the last, in ascending order.
+        As :func:`places` takes them.
     names
         Of the groups, one more than there are edges.
     """
-    numbers, state = as_quantity(values, field), states(values, field)
-    group = np.array(names, dtype=object)[np.searchsorted(edges, numbers)]
     kind = pd.CategoricalDtype([*names, *state_names(field)], ordered=True)
-    return pd.Series(np.where(state.notna(), state, group), values.index).astype(kind)
+    groups = pd.Categorical.from_codes(places(values, field, edges), dtype=kind)
+    return pd.Series(groups, values.index)
 
 
 def group_names(edges: np.ndarray, field: Field) -> list[str]:
     """Names for the groups into which edges, the highest values, divide a quantity."""
-    shown = [field.rounded(edge) for edge in edges.tolist()]
-    if not shown:
+    if not len(edges):
         return ["any"]
+    for digits in range(3, 18):  # as many as tell the edges apart
+        shown = [field.rounded(edge, digits) for edge in edges.tolist()]
+        if len(set(shown)) == len(shown):
+            break
     between = [f"over {low} to {high}" for low, high in itertools.pairwise(shown)]
     return [f"up to {shown[0]}", *between, f"over {shown[-1]}"]
 

@@ -9,7 +9,7 @@ from scipy import stats
 from creditrisk.data.contract import Contract
 from creditrisk.data.encoding import encoded_columns, levels_with_missing
 from creditrisk.data.fields import Field
-from creditrisk.data.quantities import as_quantity, in_groups
+from creditrisk.data.quantities import as_quantity, places, state_names
 
 #: How often some limit of :func:`stability_table` is passed although nothing has changed.
 FALSE_ALARMS = 0.05
@@ -87,22 +87,16 @@ def column_stability(
     before: pd.Series, after: pd.Series, field: Field, bins: int = 10, level: float = 0.95
 ) -> Stability:
     """Stability of one raw column: of its levels, missing one of them, or of a quantity's bins."""
-    edges = np.empty(0)
     if field.levels is None:
         quantiles = as_quantity(before, field).quantile(np.linspace(0, 1, bins + 1)[1:-1])
         # Below each quantile, as for a score: an edge is the highest value of its bin.
         edges = np.unique(np.nextafter(quantiles.dropna(), -np.inf))
-    names = [str(number) for number in range(len(edges) + 1)]
-    first, second = (
-        (
-            levels_with_missing(values, field)
-            if field.levels is not None
-            else in_groups(values, field, edges, names)
-        )
-        .value_counts(sort=False)
-        .to_numpy()
-        for values in (before, after)
-    )
+        size = len(edges) + 1 + len(state_names(field))
+        found = [places(values, field, edges) for values in (before, after)]
+    else:
+        size = len(field.all_levels)
+        found = [levels_with_missing(values, field).cat.codes for values in (before, after)]
+    first, second = (np.bincount(codes, minlength=size) for codes in found)
     return population_stability_index(first, second, level)
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 
 from creditrisk.data.encoding import levels_with_missing
 from creditrisk.data.fields import Field
-from creditrisk.data.quantities import as_quantity, group_names, in_groups
+from creditrisk.data.quantities import as_quantity, edges_at, group_names, in_groups
 from creditrisk.metrics.intervals import share_interval
 
 #: The information value from which on a variable is called so (Siddiqi 2006).
@@ -24,9 +24,8 @@ def as_levels(values: pd.Series, field: Field, groups: int) -> pd.Series:
     """
     if field.levels is not None:
         return levels_with_missing(values, field)
-    numbers = as_quantity(values, field)
-    edges = np.unique(numbers.quantile(np.linspace(0, 1, groups + 1)[1:-1]).dropna())
-    edges = edges[edges < numbers.max()]
+    edges = edges_at(values, field, np.linspace(0, 1, groups + 1)[1:-1])
+    edges = edges[edges < as_quantity(values, field).max()]
     return in_groups(values, field, edges, group_names(edges, field))
 
 

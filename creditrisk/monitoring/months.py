@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from creditrisk.data.fields import Field
+from creditrisk.data.quantities import as_quantity, states
 from creditrisk.monitoring.alarms.sequential import Floats
 
 _MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
@@ -132,7 +133,7 @@ def outside_training(
     ----------
     fields
         Of an application; a quantity is covered between the smallest and the largest value of
-        training, a category where the level occurs, missing included.
+        training, its states and a category's levels where they occur, missing included.
 
     Returns
     -------
@@ -144,7 +145,10 @@ def outside_training(
     for field in fields:
         now, before = decisions[field.name], training[field.name]
         if field.levels is None:
-            outside[field.title] = ((now < before.min()) | (now > before.max())).to_numpy()
+            value, learned = as_quantity(now, field), as_quantity(before, field)
+            beyond = (value < learned.min()) | (value > learned.max())
+            state, known_states = states(now, field), states(before, field).dropna()
+            outside[field.title] = (beyond | (state.notna() & ~state.isin(known_states))).to_numpy()
         else:
             known = set(before.dropna().astype(str))
             new = ~now.astype(str).isin(known) & now.notna()

@@ -5,7 +5,7 @@ import pandas as pd
 
 from creditrisk.data.contract import Contract
 from creditrisk.data.encoding import levels_with_missing
-from creditrisk.data.quantities import as_quantity, group_names, in_groups
+from creditrisk.data.quantities import edges_at, group_names, in_groups
 from creditrisk.metrics.ranking import by_segment
 
 
@@ -35,7 +35,7 @@ def by_segments(
         for field in contract.categories
     }
     for field in contract.numbers:
-        middle = np.array([as_quantity(training[field.name], field).median()])
+        middle = edges_at(training[field.name], field, np.array([0.5]))
         halves = group_names(middle, field)
         segments[field.title] = in_groups(applications[field.name], field, middle, halves)
     found = {name: by_segment(y, score, values) for name, values in segments.items()}

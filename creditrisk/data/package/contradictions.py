@@ -145,6 +145,8 @@ def _quantity(field: Field, entry: Json) -> list[str]:
     problems += [f"specialCodes has {field.shown(value)} twice" for value in twice(codes)]
     labels = twice(code.label for code in field.special)
     problems += [f"specialCodes has the label {label!r} twice" for label in labels]
+    if MISSING in [code.label for code in field.special]:
+        problems.append(f"specialCodes: the label {MISSING!r} is reserved for missing values")
     ends = field.groups_up_to
     if any(first >= second for first, second in pairwise(ends)):
         problems.append("groupsUpTo does not rise from value to value")

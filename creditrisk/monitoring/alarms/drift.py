@@ -17,6 +17,7 @@ import pandas as pd
 from creditrisk.data.contract import Contract
 from creditrisk.data.encoding import levels_with_missing
 from creditrisk.data.fields import Field
+from creditrisk.data.quantities import as_quantity, places, state_names
 from creditrisk.monitoring.alarms.sequential import (
     FEWEST,
     WINDOWS,
@@ -49,28 +50,22 @@ class Bins:
 
     def codes(self, values: pd.Series) -> Counts:
         """The bin of each value; one that is unknown is put into the last."""
-        if self.field is None or self.field.levels is None:
-            place = np.searchsorted(self.edges, values.to_numpy(dtype=float), side="right")
-        else:
-            place = levels_with_missing(values, self.field).cat.codes.to_numpy()
-        codes: Counts = self.bin_of[place]
+        codes: Counts = self.bin_of[_places(values, self.field, self.edges)]
         return codes
 
 
 def bins_of(values: pd.Series, title: str, field: Field | None) -> Bins:
     """The bins of a column: tenths of the reference sample, or levels; rare ones are joined."""
-    if field is None or field.levels is None:
-        cuts = np.linspace(0, 1, BINS + 1)[1:-1]
-        edges = np.unique(np.quantile(values.to_numpy(dtype=float), cuts))
-        place = np.searchsorted(edges, values.to_numpy(dtype=float), side="right")
-        ends = [f"{edge:.2f}" if field is None else f"{edge:,.10g}" for edge in edges]
-        between = [f"{low} to {high}" for low, high in pairwise(ends)]
-        names, ordered = [f"under {ends[0]}", *between, f"{ends[-1]} and more"], True
-    else:
+    if field is not None and field.levels is not None:
         edges, ordered = np.empty(0), field.ordered
-        place = levels_with_missing(values, field).cat.codes.to_numpy()
         names = [str(level) for level in field.all_levels]
-    counts = np.bincount(place, minlength=len(names))
+    else:
+        numbers = values.astype(float) if field is None else as_quantity(values, field)
+        edges = np.unique(numbers.quantile(np.linspace(0, 1, BINS + 1)[1:-1]).dropna())
+        states = [] if field is None else state_names(field)
+        ordered = not states  # a state has no place among the quantities
+        names = [*_ranges(edges, field), *states]
+    counts = np.bincount(_places(values, field, edges), minlength=len(names))
     least = max(SMALLEST, SMALLEST_SHARE * len(values))
     bin_of = _joined(counts, least) if ordered else _others(counts, least)
     joined = [
@@ -78,6 +73,26 @@ def bins_of(values: pd.Series, title: str, field: Field | None) -> Bins:
         for number in range(bin_of.max() + 1)
     ]
     return Bins(title, field, edges, bin_of, ordered, tuple(joined))
+
+
+def _places(values: pd.Series, field: Field | None, edges: Floats) -> Counts:
+    """The number of each value's range or level; a value at an edge is above it."""
+    if field is None:
+        found: Counts = np.searchsorted(edges, values.to_numpy(dtype=float), side="right")
+    elif field.levels is None:
+        found = places(values, field, np.nextafter(edges, -np.inf))
+    else:
+        found = levels_with_missing(values, field).cat.codes.to_numpy()
+    return found
+
+
+def _ranges(edges: Floats, field: Field | None) -> list[str]:
+    """Names of the ranges between edges."""
+    ends = [f"{edge:.2f}" if field is None else f"{edge:,.10g}" for edge in edges]
+    if not ends:
+        return ["any"]
+    between = [f"{low} to {high}" for low, high in pairwise(ends)]
+    return [f"under {ends[0]}", *between, f"{ends[-1]} and more"]
 
 
 def _joined(counts: Counts, least: float) -> Counts:
