@@ -24,7 +24,9 @@ from creditrisk.metrics import calibration, ranking
 from creditrisk.metrics.costs import break_even
 from creditrisk.metrics.intervals import share_interval
 from creditrisk.metrics.savings import saving_interval
-from creditrisk.validation import fairness, gate, gate_rules
+from creditrisk.validation.fairness import disparity
+from creditrisk.validation.gate import rules as gate_rules
+from creditrisk.validation.gate.verdicts import Decision, Verdict, decide
 
 GOOD, AUC, PRICES = 0.7, 0.77, (5.0, 1.0)
 SHIFT = float(np.sqrt(2) * norm.ppf(AUC))
@@ -104,12 +106,12 @@ def line(model: Model, n: int, runs: int, draws: int, seed: int) -> str:
     clean = sum(decision.outcome == "passed" for decision in passed)
     stopped = sum(decision.result == "stopped" for decision, _ in decisions)
     strict = sum(decision.promotes for _, decision in decisions)
-    reasons = [most(decisions, verdict) for verdict in (gate.Verdict.STOP, gate.Verdict.WARNING)]
+    reasons = [most(decisions, verdict) for verdict in (Verdict.STOP, Verdict.WARNING)]
     shares = [f"{count / runs:.0%}" for count in (len(passed), clean, stopped, strict)]
     return f"| {model.name} | {n:,} | {' | '.join(shares + reasons)} |"
 
 
-def most(decisions: list[tuple[gate.Decision, gate.Decision]], verdict: gate.Verdict) -> str:
+def most(decisions: list[tuple[Decision, Decision]], verdict: Verdict) -> str:
     """The rule that comes to a verdict most often, and in how many of the samples."""
     names = Counter(
         rule.name for each, _ in decisions for rule in each.rules if rule.verdict == verdict
@@ -119,7 +121,7 @@ def most(decisions: list[tuple[gate.Decision, gate.Decision]], verdict: gate.Ver
 
 def judged(
     model: Model, n: int, draws: int, generator: np.random.Generator
-) -> tuple[gate.Decision, gate.Decision]:
+) -> tuple[Decision, Decision]:
     """The gate's decisions on a new sample, by default and with savings required."""
     people, before = sample(n, generator), sample(4 * n, generator)
     y, score = people.y, model.score(people, generator)
@@ -132,9 +134,9 @@ def judged(
     how = {"draws": draws, "seed": int(generator.integers(2**31))}
     saving = saving_interval(y, score, cutoff, *PRICES, **how)
     groups = {"group": pd.Series(np.where(people.minority, "few", "many"))}
-    by_group, ratios = fairness.audit(y, score, approve, groups)
-    of_good = fairness.opportunity_ratios(y, approve, groups)
-    lowest = [fairness.lowest_ratio(each, by_group, approve) for each in (ratios, of_good)]
+    by_group, ratios = disparity.audit(y, score, approve, groups)
+    of_good = disparity.opportunity_ratios(y, approve, groups)
+    lowest = [disparity.lowest_ratio(each, by_group, approve) for each in (ratios, of_good)]
     rules = [
         *gate_rules.better_than_chance(auc, held_out),
         gate_rules.better_than_base_rate(calibration.brier_gain(y, score, GOOD, **how)),
@@ -144,7 +146,7 @@ def judged(
         *gate_rules.fair(*lowest, 0.8, stops=False),
     ]
     by_default, required = (gate_rules.saves(saving, require) for require in (False, True))
-    return gate.decide([*rules, by_default], 1), gate.decide([*rules, required], 1)
+    return decide([*rules, by_default], 1), decide([*rules, required], 1)
 
 
 def sample(n: int, generator: np.random.Generator) -> Applicants:

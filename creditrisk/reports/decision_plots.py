@@ -98,7 +98,7 @@ def approval_rates(ax: Axes, groups: pd.DataFrame, overall: float) -> None:
     Parameters
     ----------
     groups
-        From :func:`creditrisk.validation.fairness.by_group`.
+        From :func:`creditrisk.validation.fairness.disparity.by_group`.
     """
     names = [f"{group} (n = {n})" for group, n in groups.applicants.items()]
     rates = groups.approved, groups.approved_low, groups.approved_high

@@ -125,7 +125,7 @@ def fairness(groups: pd.DataFrame) -> Styler:
     Parameters
     ----------
     groups
-        From :func:`creditrisk.validation.fairness.audit`; not empty.
+        From :func:`creditrisk.validation.fairness.disparity.audit`; not empty.
     """
 
     def between(name: str, form: str) -> list[str]:

@@ -15,7 +15,7 @@ from creditrisk.metrics import costs
 from creditrisk.metrics.decision_rule import figures_at
 from creditrisk.reports.decision_lab import shown, write_lab
 from creditrisk.reports.test_scores import read_scores, write_scores
-from creditrisk.validation import fairness
+from creditrisk.validation.fairness import disparity
 
 CONTRACT = read_contract(ROOT / "data/raw/datapackage.json")
 VERSION = {
@@ -154,7 +154,7 @@ def test_figures_agree_with_those_of_the_validation():
             row.bad_among_approved,
         )
         for name, group in groups.items():
-            theirs = fairness.impact_ratios(score >= cutoff, group).ratio.to_dict()
+            theirs = disparity.impact_ratios(score >= cutoff, group).ratio.to_dict()
             ours = {
                 row["group"]: row["ratio"]
                 for row in now["groups"]
@@ -373,7 +373,7 @@ def test_the_lab_of_a_run(width, scheme, finished, browser):
     rule = json.loads((path.parent / "registration.json").read_text("utf-8"))
     table = read_scores(path.parent / "test_scores.csv")
     y, score = (table.Risk == "good").astype(int).to_numpy(), table.probability_of_good.to_numpy()
-    groups = fairness.groupings(table, CONTRACT)
+    groups = disparity.groupings(table, CONTRACT)
     prices = rule["cost_bad_accepted"], rule["cost_good_rejected"]
     now = figures_at(y, score, groups, rule["cutoff"], prices)
     assert (now["cost"], now["approved"]) == (test["cost"], test["approved"])

@@ -46,8 +46,8 @@ def of_groups(test: pd.DataFrame, training: pd.DataFrame, floor: float) -> list[
     Parameters
     ----------
     test, training
-        From :func:`creditrisk.validation.fairness.impact_ratios`, of the test set and of the
-        held-out scores of the training set.
+        From :func:`creditrisk.validation.fairness.disparity.impact_ratios`, of the test set and
+        of the held-out scores of the training set.
     floor
         The lowest ratio that is acceptable.
     """

@@ -226,7 +226,7 @@ def disparate_impact(ratios: pd.DataFrame, who: str) -> str:
     Parameters
     ----------
     ratios
-        From :func:`creditrisk.validation.fairness.audit`.
+        From :func:`creditrisk.validation.fairness.disparity.audit`.
     who
         Which applicants these are, as the start of a sentence.
     """

@@ -20,7 +20,10 @@ from creditrisk.metrics.savings import Saving, saving_interval
 from creditrisk.modelling import candidates
 from creditrisk.registry import gate_result, mlflow_store, promotion, training_rows
 from creditrisk.scoring.sources.loading import load_scorer
-from creditrisk.validation import fairness, gate, gate_rules, incumbent, model_card
+from creditrisk.validation import model_card
+from creditrisk.validation.fairness import disparity
+from creditrisk.validation.gate import incumbent, verdicts
+from creditrisk.validation.gate import rules as gate_rules
 
 CONTRACT = read_contract(ROOT / "data/raw/datapackage.json")
 TABLE = read_raw(ROOT / "data/raw/german_credit_data.csv", CONTRACT)
@@ -32,7 +35,7 @@ RAW, GOOD = TABLE.drop(columns=CONTRACT.target.name), target(TABLE, CONTRACT)
 
 
 def test_groupings_follow_from_the_contract():
-    groups = fairness.groupings(RAW, CONTRACT)
+    groups = disparity.groupings(RAW, CONTRACT)
     assert list(groups) == ["Age", "Sex", "Age and Sex"]
     # 190 applicants are 25 or younger; counted in the file with another tool
     assert groups["Age"].value_counts().to_dict() == {"age over 25": 810, "age to 25": 190}
@@ -47,7 +50,7 @@ def test_rates_by_group_by_hand():
     y = np.array([1] * 10 + [0] * 10 + [1] * 12 + [1, 0, 1, 0])
     approve = np.array([1] * 6 + [0] * 4 + [1] * 2 + [0] * 8 + [1] * 3 + [0] * 9 + [1] * 4) == 1
     score = np.linspace(0.1, 0.9, 36)
-    table = fairness.by_group(y, score, approve, group)
+    table = disparity.by_group(y, score, approve, group)
     assert table.index.to_list() == ["a", "b", "c"]  # largest first
     a = table.loc["a"]
     assert (a.applicants, a.bad, a.approved, a.tpr, a.fpr) == (20, 10, 8 / 20, 6 / 10, 2 / 10)
@@ -57,7 +60,7 @@ def test_rates_by_group_by_hand():
     assert table.loc["b", ["fpr", "roc_auc"]].isna().all()
     assert table.note["c"] == "too few: 2 good, 2 bad" and np.isnan(table.approved["c"])
 
-    ratios = fairness.impact_ratios(approve, group)
+    ratios = disparity.impact_ratios(approve, group)
     # b against a: (3/12) / (8/20); ln ratio +- 1.96 sqrt(1/3 - 1/12 + 1/8 - 1/20); c is too small
     half = 1.959964 * np.sqrt(1 / 3 - 1 / 12 + 1 / 8 - 1 / 20)
     assert ratios.against.to_dict() == {"b": "a"}
@@ -70,15 +73,15 @@ def test_rates_by_group_by_hand():
 def test_one_decision_for_all_is_no_disparity_and_no_crash(approved):
     group = pd.Series(["a"] * 15 + ["b"] * 15)
     decided = np.full(30, approved == 1)
-    table = fairness.by_group(np.tile([0, 1], 15), np.full(30, 0.5), decided, group)
+    table = disparity.by_group(np.tile([0, 1], 15), np.full(30, 0.5), decided, group)
     assert (table.approved == approved).all() and table.roc_auc.isna().all()
-    ratios = fairness.impact_ratios(decided, group)
+    ratios = disparity.impact_ratios(decided, group)
     assert ratios.ratio.to_list() == ([1.0] if approved else [])
 
 
 def test_a_group_that_is_never_approved_has_the_ratio_zero():
     group = pd.Series(["a"] * 15 + ["b"] * 15)
-    ratios = fairness.impact_ratios(group.to_numpy() == "a", group)
+    ratios = disparity.impact_ratios(group.to_numpy() == "a", group)
     # Wilson's upper bound of 0 of 15 is z²/(15 + z²), over an approval rate of 1
     assert ratios.loc["b", ["ratio", "low"]].to_list() == [0, 0]
     assert ratios.high["b"] == pytest.approx(3.841459 / 18.841459)
@@ -169,7 +172,7 @@ def test_a_model_that_lends_to_next_to_nobody_is_stopped():
     assert saves.verdict == "warning" and "not distinguishable" in saves.figure
     enough = gate_rules.approves_enough(share_interval(2, 200), 0.05)
     assert enough.verdict == "stop" and enough.figure.startswith("1.0% approved, at least 5.0%")
-    assert not gate.decide([saves, enough], 1).promotes
+    assert not verdicts.decide([saves, enough], 1).promotes
 
 
 def test_saving_is_paired_and_against_the_cheaper_rule():
@@ -191,52 +194,52 @@ def test_equal_opportunity_looks_at_good_applicants_alone():
     y = np.array([1] * 20 + [0] * 20 + [1] * 10 + [0] * 30)
     approve = np.array([1] * 20 + [0] * 20 + [1] * 5 + [0] * 35) == 1
     groups = {"Sex": group}
-    by_group, ratios = fairness.audit(y, y * 0.5, approve, groups)
-    of_good = fairness.opportunity_ratios(y, approve, groups)
-    lowest = [fairness.lowest_ratio(each, by_group, approve) for each in (ratios, of_good)]
+    by_group, ratios = disparity.audit(y, y * 0.5, approve, groups)
+    of_good = disparity.opportunity_ratios(y, approve, groups)
+    lowest = [disparity.lowest_ratio(each, by_group, approve) for each in (ratios, of_good)]
     assert [each.ratio for each in lowest] == [0.25, 0.5]
     rules = gate_rules.fair(*lowest, 0.4, True)
     assert [rule.verdict for rule in rules] == ["stop", "passed"]
 
     # with nothing protected neither rule is broken
-    nothing = fairness.audit(y, y * 0.5, approve, {})
-    none = fairness.opportunity_ratios(y, approve, {})
-    lowest = [fairness.lowest_ratio(each, nothing[0], approve) for each in (nothing[1], none)]
+    nothing = disparity.audit(y, y * 0.5, approve, {})
+    none = disparity.opportunity_ratios(y, approve, {})
+    lowest = [disparity.lowest_ratio(each, nothing[0], approve) for each in (nothing[1], none)]
     rules = gate_rules.fair(*lowest, 0.8, True)
     assert {rule.verdict for rule in rules} == {"not judged"}
-    assert gate.decide(rules, 1).sentence.startswith("Version 1 passed the gate. Not judged: “")
+    assert verdicts.decide(rules, 1).sentence.startswith("Version 1 passed the gate. Not judged: “")
 
 
 def rule(name, verdict):
-    return gate.Rule(name, "a figure", gate.Verdict(verdict), "A reason.")
+    return verdicts.Rule(name, "a figure", verdicts.Verdict(verdict), "A reason.")
 
 
 def test_decision_names_what_stops_and_what_stays():
     stop, warn = rule("is good", "stop"), rule("is kind", "warning")
     waits, open_ = rule("saves", "waits for approval"), rule("is old", "not judged")
-    decided = gate.decide([warn, stop, open_], 4)
+    decided = verdicts.decide([warn, stop, open_], 4)
     assert not decided.promotes and decided.sentence == (
         "Version 4 did not pass the gate: it breaks the rule “is good”. "
         "1 warning, for what is not kept or not shown: “is kind”. Not judged: “is old”."
     )
-    assert gate.decide([open_, rule("is new", "passed")], 4).promotes
-    assert gate.decide([], 4).sentence == "Version 4 passed the gate."
-    assert gate.decide([warn, open_], 4).headline == "Version 4 passed the gate with 1 warning."
-    assert gate.decide([], 4).headline == "Version 4 passed the gate."
+    assert verdicts.decide([open_, rule("is new", "passed")], 4).promotes
+    assert verdicts.decide([], 4).sentence == "Version 4 passed the gate."
+    assert verdicts.decide([warn, open_], 4).headline == "Version 4 passed the gate with 1 warning."
+    assert verdicts.decide([], 4).headline == "Version 4 passed the gate."
     assert decided.headline.endswith("it breaks the rule “is good”.")
-    assert gate.decide([warn, stop, stop], 4).outcome == "stopped by 2 rules, 1 warning"
-    assert gate.decide([stop], 4).outcome == "stopped by 1 rule"
-    assert gate.decide([warn, warn], 4).outcome == "passed, 2 warnings"
+    assert verdicts.decide([warn, stop, stop], 4).outcome == "stopped by 2 rules, 1 warning"
+    assert verdicts.decide([stop], 4).outcome == "stopped by 1 rule"
+    assert verdicts.decide([warn, warn], 4).outcome == "passed, 2 warnings"
 
-    held = gate.decide([waits, warn], 4)
+    held = verdicts.decide([waits, warn], 4)
     assert not held.promotes and held.outcome == "waits for approval, 1 warning"
     assert (
         "waits for the approval of a named person" in held.sentence and "“saves”" in held.sentence
     )
-    approved = gate.decide([waits], 4, "Jane Doe", "a pilot")
+    approved = verdicts.decide([waits], 4, "Jane Doe", "a pilot")
     assert approved.promotes and approved.outcome == "approved by Jane Doe"
     assert "approved by Jane Doe (a pilot)" in approved.sentence and approved.reason == "a pilot"
-    assert not gate.decide([waits, stop], 4, "Jane Doe", "a pilot").promotes
+    assert not verdicts.decide([waits, stop], 4, "Jane Doe", "a pilot").promotes
     assert held.record["rules"][0] == {
         "rule": "saves",
         "figure": "a figure",
@@ -245,7 +248,7 @@ def test_decision_names_what_stops_and_what_stays():
     }
     for name, reason, named in (("Jane", " ", "approval_reason"), ("", "a pilot", "approved_by")):
         with pytest.raises(ValueError, match=f"{named} is empty"):
-            gate.decide([waits], 4, name, reason)
+            verdicts.decide([waits], 4, name, reason)
 
 
 # --- a registry with three versions -----------------------------------------------------------
@@ -541,7 +544,7 @@ def test_challenger_meets_production_on_the_same_applicants(store):
     )
     assert rule.verdict == "stop" and "it lacks Age" in rule.figure
     assert "version 3" in rule.name and "creditrisk promote 2 --approve NAME" in rule.figure
-    assert not gate.decide([rule], 2).promotes
+    assert not verdicts.decide([rule], 2).promotes
     # the same columns, and of one of them other values
     narrow = raw.assign(Age=raw.Age.mask(raw.index == raw.index[0], 200))
     [rule] = incumbent.against_production(
@@ -556,7 +559,7 @@ def test_production_is_met_only_on_applicants_that_neither_has_learned_from(stor
     holder = client.get_model_version("Credit_Risk_Model", "1")  # of the rows 0 to 499
     challenger = load_scorer("models:/Credit_Risk_Model/2")
     how = {"allowed_loss": 0.0, "allowed_cost": 0.0, "draws": 100, "seed": 1}
-    for rows, count, verdicts in (
+    for rows, count, expected in (
         (slice(341, 541), 41, ["not judged"]),
         (slice(341, 700), 200, ["passed", "passed"]),
     ):
@@ -564,7 +567,7 @@ def test_production_is_met_only_on_applicants_that_neither_has_learned_from(stor
         new = new_rows(client, holder, raw)
         assert new.tolist() == [False] * 159 + [True] * count
         rules = incumbent.against_production(holder, challenger, raw, y, (5, 1), new, **how)
-        assert [rule.verdict for rule in rules] == verdicts
+        assert [rule.verdict for rule in rules] == expected
         assert f"{count} applicants" in rules[0].figure and "new to both" in rules[0].figure
     bad = (GOOD.iloc[500:541] == 0).sum()
     few = incumbent.against_production(
@@ -573,7 +576,7 @@ def test_production_is_met_only_on_applicants_that_neither_has_learned_from(stor
     assert f"only 41 applicants are new to both, {bad} of them bad; 30 good and 30 bad" in (
         few[0].figure
     )
-    assert gate.decide(few, 2).promotes
+    assert verdicts.decide(few, 2).promotes
 
     # whom the challenger has learned from is left out too, whatever the outcome
     raw = RAW.iloc[500:700]

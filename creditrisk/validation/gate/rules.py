@@ -1,7 +1,7 @@
 """The rules of the promotion gate that a version is judged by alone: figures in, a verdict out.
 
 "Beyond doubt" means by the whole 95 % interval. The rules that compare with the version in
-production are in :mod:`creditrisk.validation.incumbent`.
+production are in :mod:`creditrisk.validation.gate.incumbent`.
 """
 
 import pandas as pd
@@ -10,7 +10,7 @@ from scipy import stats
 from creditrisk.metrics.calibration import CalibrationLine
 from creditrisk.metrics.intervals import Interval
 from creditrisk.metrics.savings import Saving
-from creditrisk.validation.gate import Rule, Verdict
+from creditrisk.validation.gate.verdicts import Rule, Verdict
 
 #: Half the width of Wald's 90 % interval over that of the 95 % interval.
 _NINETY = stats.norm.ppf(0.95) / stats.norm.ppf(0.975)
@@ -157,9 +157,10 @@ def fair(
     Parameters
     ----------
     approved, good_approved
-        The row with the lowest ratio, of :func:`creditrisk.validation.fairness.impact_ratios` and
-        of :func:`creditrisk.validation.fairness.opportunity_ratios`; or why no two groups can be
-        compared, and the rule is not judged then.
+        The row with the lowest ratio, of
+        :func:`~creditrisk.validation.fairness.disparity.impact_ratios` and of
+        :func:`~creditrisk.validation.fairness.disparity.opportunity_ratios`; or why no two groups
+        can be compared, and the rule is not judged then.
     """
     share = f"at no less than {floor:g} of the best group's rate"
     four_fifths = (

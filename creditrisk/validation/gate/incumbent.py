@@ -11,8 +11,8 @@ from creditrisk.metrics.costs import expected_cost
 from creditrisk.metrics.intervals import Interval
 from creditrisk.scoring.scorer import ModelRefused, Scorer
 from creditrisk.scoring.sources.loading import load_scorer
-from creditrisk.validation.gate import Rule, Verdict
-from creditrisk.validation.gate_rules import passes_or
+from creditrisk.validation.gate.rules import passes_or
+from creditrisk.validation.gate.verdicts import Rule, Verdict
 
 #: Fewer good, or fewer bad, applicants that are new to both models are not compared on: DeLong's
 #: interval is normal by the central limit theorem, which wants some thirty of a kind.

@@ -1,0 +1,1 @@
+"""Fairness: what a model does to the groups that the contract calls protected."""

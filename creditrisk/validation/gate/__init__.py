@@ -1,0 +1,1 @@
+"""The promotion gate: its rules, and what follows from them."""
