@@ -23,7 +23,6 @@ from creditrisk.data.fields import Field
 from creditrisk.data.notation.numbers import hint
 from creditrisk.data.notation.values import (
     BLANK,
-    DATES,
     FINE,
     INFINITE,
     OTHER,
@@ -70,7 +69,7 @@ class Cells:
         if kind == OTHER:
             more = hint(text, self.field.written, self.field.whole) if numeric else ""
             return f"is {cell}, not {_kind(self.field)}{more}; allowed {self._allowed}"
-        if numeric or self.field.type in DATES:
+        if numeric or self.field.is_dated:
             return f"is {text.strip()[:_LONGEST]}; allowed {self._allowed}"
         blanks = " (blanks around it)" if text.strip() in (self.field.levels or ()) else ""
         return f"is {cell}{blanks}; allowed {self._allowed}"
@@ -193,7 +192,7 @@ def _mark(field: Field, missing: tuple[str, ...]) -> str:
 
 def _kind(field: Field) -> str:
     """The field's type in a message."""
-    if field.type in DATES:
+    if field.is_dated:
         return f"a date such as {dates.written(field.type, field.written.pattern)}"
     if field.type == "boolean":
         written = field.written

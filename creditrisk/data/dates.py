@@ -3,6 +3,9 @@
 import re
 from datetime import date, datetime
 
+#: The types of a field that holds one.
+TYPES = ("date", "yearmonth")
+
 _EPOCH = date(1970, 1, 1).toordinal()
 _ISO = {"date": "[0-9]{4}-[0-9]{2}-[0-9]{2}", "yearmonth": "[0-9]{4}-[0-9]{2}"}
 

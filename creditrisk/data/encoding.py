@@ -108,7 +108,7 @@ def _applied(function: Callable[..., np.ndarray], **arguments: object) -> Functi
 
 def quantity_states(field: Field) -> list[float]:
     """What a quantity's value may be instead of a quantity: special codes, NaN for missing."""
-    return [*map(float, sorted(field.special_values)), *([] if field.required else [np.nan])]
+    return [*map(float, field.special_values), *([] if field.required else [np.nan])]
 
 
 def encoded_columns(contract: Contract, field: Field) -> list[str]:
@@ -146,7 +146,7 @@ def decode(matrix: pd.DataFrame, contract: Contract) -> pd.DataFrame:
         columns = encoded_columns(contract, field)
         if field.levels is None:
             values = matrix[field.name]
-            for column, code in zip(columns[1:], sorted(field.special_values)):
+            for column, code in zip(columns[1:], field.special_values):
                 values = values.mask(matrix[column] == 1, code)
         else:
             level = matrix[columns].to_numpy().argmax(axis=1)

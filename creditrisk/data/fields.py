@@ -77,7 +77,7 @@ class Field:
     missing_label: str | None = None  # the name by which an applicant states it, if it is a level
     labels: tuple[str, ...] = ()  # the levels in words, in their order, if they are codes
     role: str = INPUT  # one of ROLES
-    special: tuple[SpecialCode, ...] = ()  # of a quantity: codes that are levels of their own
+    special: tuple[SpecialCode, ...] = ()  # of a quantity, ascending: levels of their own
     unlisted: str | None = None  # the level as which any text counts that is none of the levels
     direction: str | None = None  # one of DIRECTIONS, None if nothing is expected
     immutable: bool = False  # no applicant can change it
@@ -88,7 +88,7 @@ class Field:
     @property
     def is_dated(self) -> bool:
         """Whether the quantity is a date, or a year and month."""
-        return self.type in ("date", "yearmonth")
+        return self.type in dates.TYPES
 
     @property
     def whole(self) -> bool:

@@ -27,6 +27,13 @@ def states(values: pd.Series, field: Field) -> pd.Series:
     return found if field.required else found.mask(values.isna(), MISSING)
 
 
+def within(values: np.ndarray, field: Field) -> np.ndarray:
+    """Which numbers lie in a quantity's range or are one of its special codes, shape (n,), bool."""
+    low, high = field.limits
+    found: np.ndarray = (values >= low) & (values <= high) | np.isin(values, field.special_values)
+    return found
+
+
 def edges_at(values: pd.Series, field: Field, shares: np.ndarray) -> np.ndarray:
     """The quantiles of a column's quantities, ascending and each once: the highest of its groups.
 

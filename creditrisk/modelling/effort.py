@@ -20,12 +20,6 @@ class Effort:
     refits: int  # resampled training sets to fit again on
     draws: int  # bootstrap samples of applicants, where each costs more than a sum over them
 
-    @property
-    def sentence(self) -> str:
-        """What is repeated how often."""
-        repeats = "once" if self.repeats == 1 else f"{self.repeats} times"
-        return f"{self.folds} folds, {repeats}; {self.splits} single splits"
-
 
 def effort(
     rows: int, *, folds: int = 0, repeats: int = 0, splits: int = 0, refits: int = 0

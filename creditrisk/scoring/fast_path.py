@@ -56,17 +56,15 @@ def make_scorer(
         raise ModelRefused("the model's columns are not those of its contract")
     allowed = domain(contract)
     scorer = Scorer(name, None, None, sha256, cutoff, contract, pipeline, allowed, None, reference)
-    expected = _pipeline_answers(scorer)
-    fault = _difference(scorer, expected)
-    if fault:
-        raise ModelRefused(f"the model reads applications otherwise than its contract: {fault}")
+    fast = scorer
     try:
         fast = replace(scorer, tables=tabulate(decide.estimator_, allowed))
     except NotTabulated as reason:
         _log.info("The fast path is not used, scikit-learn answers: %s.", reason)
-        return scorer
-    fault = _difference(fast, _pipeline_answers(fast))
-    if fault:
+    expected = _pipeline_answers(fast)
+    if fault := _difference(scorer, expected):
+        raise ModelRefused(f"the model reads applications otherwise than its contract: {fault}")
+    if fault := _difference(fast, expected):
         _log.warning("THE FAST PATH IS REFUSED, scikit-learn answers: %s.", fault)
         return scorer
     return fast

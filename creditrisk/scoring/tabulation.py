@@ -143,11 +143,11 @@ def _forest(forest: RandomForestClassifier, steps: Steps) -> Forest:
     for number, (tree, (start, _)) in enumerate(zip(trees, leaves)):
         ends = tree.children_left < 0
         answers[number, start[ends]] = tree.value[ends, 0, 1]
+    _check_size(trees, words)
     splits = _splits(trees, leaves, words)
     owned = steps.own_columns(steps.courses())
     if not set(splits) <= set(np.concatenate(owned).tolist()):
         raise NotTabulated("the forest uses a column that depends on no field")
-    _check_size(splits, words * len(trees))
     pieces: list[Pieces] = []
     parts: list[np.ndarray] = []
     for number, own in enumerate(owned):
@@ -161,10 +161,13 @@ def _forest(forest: RandomForestClassifier, steps: Steps) -> Forest:
     return Forest(tuple(pieces), allowed, answers.ravel(), first, words, masks, ones)
 
 
-def _check_size(splits: dict[int, Splits], size: int) -> None:
-    """Refuse tables that would be too large, before they are made."""
-    rows = sum(len(np.unique(threshold)) + 1 for threshold, _, _ in splits.values())
-    if rows * size * 8 > MOST_BYTES:
+def _check_size(trees: list[Any], words: int) -> None:
+    """Refuse tables that would be too large, before anything is made of them."""
+    column = np.concatenate([tree.feature for tree in trees])
+    threshold = np.concatenate([tree.threshold for tree in trees])
+    used = np.unique(np.column_stack([column, threshold])[column >= 0], axis=0)
+    rows = len(used) + len(np.unique(used[:, 0]))
+    if rows * words * len(trees) * 8 > MOST_BYTES:
         raise NotTabulated(f"the forest's tables would take more than {MOST_BYTES >> 20} MB")
 
 

@@ -73,7 +73,7 @@ class Domain:
         """The codes of a field that are no quantity: levels, special codes, and a missing value."""
         field = self.contract.fields[number]
         levels = field.levels
-        stated = sorted(field.special_values) if levels is None else range(len(levels))
+        stated = field.special_values if levels is None else range(len(levels))
         return [*map(float, stated), *([] if field.required else [self.missing(number)])]
 
     def matrix(self, codes: np.ndarray) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from creditrisk.data.applications.record_checks import (
 from creditrisk.data.cells import dtype
 from creditrisk.data.contract import Contract
 from creditrisk.data.fields import Field
+from creditrisk.data.quantities import within
 
 
 def frame_codes(frame: pd.DataFrame, allowed: Domain) -> np.ndarray:
@@ -104,8 +105,7 @@ def _is_typed(column: pd.Series, field: Field) -> bool:
 
 def _quantity_codes(values: np.ndarray, field: Field, blank: float) -> np.ndarray:
     """The codes of a quantity's values, which are numbers; NaN for one that is not allowed."""
-    low, high = field.limits
-    allowed = (values >= low) & (values <= high) | np.isin(values, field.special_values)
+    allowed = within(values, field)
     if field.whole:
         allowed &= values == np.floor(values)
     codes = np.where(allowed, values, np.nan)

@@ -10,12 +10,11 @@ import pyarrow.compute as pc
 from creditrisk.data import dates
 from creditrisk.data.fields import Field
 from creditrisk.data.notation.numbers import numbers
+from creditrisk.data.quantities import within
 
 #: What is wrong with a value: nothing, it is missing where one is needed, no finite number, of
 #: another type than the field, or not allowed.
 FINE, BLANK, INFINITE, OTHER, OUTSIDE = range(5)
-
-DATES = ("date", "yearmonth")
 
 #: Bytes need not be text, and Arrow makes a bare number of a duration.
 _NOT_CAST = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_duration)
@@ -46,7 +45,7 @@ def typed_values(
     if is_numeric(field) and (types.is_integer(kind) or _is_fraction(kind)):
         values, faults = _checked(_floats(column), field)
         return values, faults, null | np.isin(values, _numeric(missing))
-    if field.type in DATES and (types.is_date(kind) or types.is_timestamp(kind)):
+    if field.is_dated and (types.is_date(kind) or types.is_timestamp(kind)):
         values, faults = _checked(_date_numbers(column, field.type), field)
         return values, faults, null
     if field.type == "boolean" and types.is_boolean(kind):
@@ -65,7 +64,7 @@ def _from_text(cells: pa.Array, field: Field) -> tuple[np.ndarray, np.ndarray]:
     """Typed values and faults of distinct texts."""
     if is_numeric(field):
         return _checked(numbers(cells, field.written, field.whole), field)
-    if field.type in DATES:
+    if field.is_dated:
         return _checked(_written_dates(cells, field), field)
     words = np.array(cells.to_pylist(), object)
     faults = np.zeros(len(words), np.int8)
@@ -94,8 +93,7 @@ def _checked(values: np.ndarray, field: Field) -> tuple[np.ndarray, np.ndarray]:
     if field.levels:
         allowed = np.isin(values, np.array(field.levels, float))
     else:
-        low, high = field.limits
-        allowed = (values >= low) & (values <= high) | np.isin(values, field.special_values)
+        allowed = within(values, field)
     faults[~allowed] = OUTSIDE
     faults[np.isinf(values)] = INFINITE
     with np.errstate(invalid="ignore"):

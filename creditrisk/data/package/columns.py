@@ -18,7 +18,6 @@ from creditrisk.data.fields import (
 from creditrisk.data.missing_values import REFUSE
 from creditrisk.data.package.properties import CONSTRAINTS, FIELD, is_number, misused, shown
 
-_DATES = ("date", "yearmonth")
 _OF_TYPE = {
     "integer": "a whole number",
     "number": "a number",
@@ -77,10 +76,7 @@ def column(entry: Json, is_target: bool = False, spellings: Sequence[Level] = ()
         missing_label=entry.get("missingLabel"),
         labels=_labels(entry, _levels(entry, spellings) or ()),
         role=entry.get("role", INPUT),
-        special=tuple(
-            SpecialCode(_number(code["value"], entry), code["label"])
-            for code in entry.get("specialCodes", ())
-        ),
+        special=_special_codes(entry),
         unlisted=entry.get("unlisted"),
         direction=entry.get("expectedDirection"),
         immutable=entry.get("immutable", False),
@@ -90,11 +86,18 @@ def column(entry: Json, is_target: bool = False, spellings: Sequence[Level] = ()
     )
 
 
+def _special_codes(entry: Json) -> tuple[SpecialCode, ...]:
+    codes = [
+        (_number(code["value"], entry), code["label"]) for code in entry.get("specialCodes", ())
+    ]
+    return tuple(SpecialCode(*code) for code in sorted(codes))
+
+
 def _misread(entry: Json, name: str) -> list[str]:
     """One sentence for each value that is not of the column's type."""
     type, rules = entry["type"], entry.get("constraints", {})
     problems, form = [], entry.get("format", "default")
-    if type in _DATES:
+    if type in dates.TYPES:
         if form == "any":
             problems.append(f"{name}: format 'any' is not supported; give a pattern as %d.%m.%Y")
         elif form != "default" and not dates.can_be_read(type, form):
@@ -127,7 +130,7 @@ _CODE = {"value": FIELD["example"], "label": FIELD["name"]}
 def _holds(entry: Json) -> Callable[[object], bool]:
     """Whether a value of the descriptor is of the column's type."""
     type = entry["type"]
-    if type in _DATES:
+    if type in dates.TYPES:
         return lambda value: isinstance(value, str) and _is_date(value, entry)
     if type == "integer":
         return lambda value: is_number(value) and isinstance(value, int)
@@ -162,7 +165,7 @@ def _number(value: object, entry: Json) -> int | float:
 
 def _example(entry: Json) -> int | float | str | bool | None:
     value: int | float | str | bool | None = entry.get("example")
-    return _number(value, entry) if entry["type"] in _DATES and value is not None else value
+    return _number(value, entry) if entry["type"] in dates.TYPES and value is not None else value
 
 
 def _levels(entry: Json, spellings: Sequence[Level]) -> tuple[Level, ...] | None:
@@ -195,5 +198,5 @@ def _format(entry: Json) -> TextFormat:
         bare=entry.get("bareNumber", usual.bare),
         true_values=tuple(entry.get("trueValues", usual.true_values)),
         false_values=tuple(entry.get("falseValues", usual.false_values)),
-        pattern=_pattern(entry) if entry["type"] in _DATES else "",
+        pattern=_pattern(entry) if entry["type"] in dates.TYPES else "",
     )

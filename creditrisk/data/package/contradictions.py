@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from itertools import pairwise
 
-from creditrisk.data import missing_values
+from creditrisk.data import dates, missing_values
 from creditrisk.data.contract import Contract, Json
 from creditrisk.data.fields import (
     DATE,
@@ -20,13 +20,12 @@ from creditrisk.data.fields import (
 )
 from creditrisk.data.missing_values import MISSING
 
-_DATES = ("date", "yearmonth")
 _SINGLE = (ID, DATE, WEIGHT, GROUP)
 _TYPES_OF_ROLE = {
     ID: ("string", "integer"),
-    DATE: _DATES,
+    DATE: dates.TYPES,
     WEIGHT: ("integer", "number"),
-    GROUP: ("string", "integer", "boolean", *_DATES),
+    GROUP: ("string", "integer", "boolean", *dates.TYPES),
 }
 
 

@@ -5,6 +5,7 @@ import re
 import tempfile
 from pathlib import Path
 
+import describedloans
 import loanfiles
 import numpy as np
 import pandas as pd
@@ -21,13 +22,6 @@ from creditrisk.data.draft.special_codes import suspects
 from creditrisk.data.package import properties
 from creditrisk.data.raw_files.reading import read_raw
 
-ANSWERS = {
-    "title": "Made-up loans",
-    "sources": [{"title": "The tests"}],
-    "licenses": [{"title": "None"}],
-}
-OF_TABLE = {"population": "Nobody", "costs": {"badAccepted": 5, "goodRejected": 1}}
-
 
 def made(name: str, folder: Path) -> tuple[loanfiles.LoanFile, Path]:
     """One of the made-up files, and where it was written."""
@@ -38,18 +32,6 @@ def made(name: str, folder: Path) -> tuple[loanfiles.LoanFile, Path]:
 def fields(descriptor: Path) -> dict[str, dict]:
     schema = json.loads(descriptor.read_text("utf-8"))["resources"][0]["schema"]
     return {entry["name"]: entry for entry in schema["fields"]}
-
-
-def answer(descriptor: Path, **columns: dict) -> None:
-    """Set what the questions ask for, and delete them."""
-    package = json.loads(descriptor.read_text("utf-8"))
-    package |= ANSWERS
-    resource = package["resources"][0]
-    resource |= OF_TABLE | {"realBadRate": 0.05}
-    for entry in [resource, *resource["schema"]["fields"]]:
-        entry.pop("review", None)
-        entry |= columns.get(entry["name"], {})
-    descriptor.write_text(json.dumps(package), "utf-8")
 
 
 # What the generators make of each column, written down by hand: type, role, and what else matters.
@@ -99,16 +81,6 @@ TARGETS = {
     },
     "messy": {"field": "Ausgang", "good": ["gut"], "bad": ["schlecht"]},
 }
-REPLIES = {
-    "continuous": {
-        "months_since_late": {
-            "specialCodes": [{"value": -999, "label": "never was late"}],
-            "constraints": {"required": True, "minimum": 0},
-        }
-    },
-    "monthly": {},
-    "messy": {"Beigetrieben": {"role": "afterOutcome"}},
-}
 
 
 @pytest.mark.parametrize("name", FOUND)
@@ -134,7 +106,7 @@ def test_draft_answer_check_and_read(name, tmp_path, capsys):
     assert main(["contract", "check", str(path)]) == 0
     assert "questions are open" in capsys.readouterr().out
 
-    answer(descriptor, **REPLIES[name])
+    describedloans.answer(descriptor, name)
     assert main(["contract", "check", str(path)]) == 0
     said = capsys.readouterr()
     assert "keeps" in said.out and "are open" not in said.out and not said.err
@@ -427,7 +399,7 @@ def test_page_on_the_contract_shows_what_its_commands_print(tmp_path, capsys, mo
     with pytest.raises(ContractError) as refusal:
         read_contract(descriptor)
     assert str(refusal.value) in page
-    answer(descriptor, **REPLIES["messy"])
+    describedloans.answer(descriptor, "messy")
     assert main(["contract", "check", str(path)]) == 0
     assert printed() in page
     content = path.read_text("cp1252").splitlines()
