@@ -1,4 +1,4 @@
-"""Made-up loan files with a contract: drafted from the file, its questions answered."""
+"""Made-up loan files with a contract: drafted from the file, its questions answered; and fields."""
 
 import json
 from pathlib import Path
@@ -7,6 +7,7 @@ import loanfiles
 import numpy as np
 
 from creditrisk.cli import main
+from creditrisk.data.fields import Field
 
 TARGETS = {"continuous": "defaulted", "monthly": "status", "messy": "Ausgang"}
 
@@ -52,3 +53,24 @@ def answer(descriptor: Path, name: str) -> None:
         entry.pop("review", None)
         entry |= COLUMNS[name].get(entry["name"], {})
     descriptor.write_text(json.dumps(package), "utf-8")
+
+
+def field(type: str, **more: object) -> Field:
+    """A field of which only what matters is stated."""
+    return Field(
+        **{
+            "name": "x",
+            "title": "x",
+            "description": "",
+            "type": type,
+            "unit": "",
+            "scale": "linear",
+            "required": False,
+            "levels": None,
+            "ordered": False,
+            "minimum": None,
+            "maximum": None,
+            **({"levels": (False, True)} if type == "boolean" else {}),
+            **more,
+        }
+    )

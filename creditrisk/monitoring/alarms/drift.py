@@ -88,7 +88,12 @@ def _places(values: pd.Series, field: Field | None, edges: Floats) -> Counts:
 
 def _ranges(edges: Floats, field: Field | None) -> list[str]:
     """Names of the ranges between edges."""
-    ends = [f"{edge:.2f}" if field is None else f"{edge:,.10g}" for edge in edges]
+    if field is None:
+        ends = [f"{edge:.2f}" for edge in edges]
+    elif field.is_dated:
+        ends = [field.rounded(edge) for edge in edges]
+    else:
+        ends = [f"{edge:,.10g}" for edge in edges]
     if not ends:
         return ["any"]
     between = [f"{low} to {high}" for low, high in pairwise(ends)]

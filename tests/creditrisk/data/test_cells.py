@@ -8,36 +8,16 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from describedloans import field
 from hypothesis import given
 from hypothesis import strategies as st
 
 from creditrisk.data.cells import dtype, read_cells, typed
-from creditrisk.data.fields import Field, SpecialCode, TextFormat
+from creditrisk.data.fields import SpecialCode, TextFormat
 
 PERCENT = TextFormat(bare=False)
 GERMAN = TextFormat(decimal_char=",", group_char=".")
 NARROW = TextFormat(group_char=" ", bare=False)
-
-
-def field(type, **more):
-    return Field(
-        **{
-            "name": "x",
-            "title": "x",
-            "description": "",
-            "type": type,
-            "unit": "",
-            "scale": "linear",
-            "required": False,
-            "levels": None,
-            "ordered": False,
-            "minimum": None,
-            "maximum": None,
-            **({"levels": (False, True)} if type == "boolean" else {}),
-            **more,
-        }
-    )
-
 
 WORDS = {"levels": ("low", "high")}
 OPEN = {**WORDS, "unlisted": "high"}

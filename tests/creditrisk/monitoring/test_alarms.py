@@ -3,10 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from describedloans import field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from creditrisk.data.encoding import decode
+from creditrisk.data.fields import SpecialCode
 from creditrisk.monitoring.alarms import challenger, drift, relation, sequential
 
 
@@ -68,6 +70,27 @@ def test_index_and_move_by_hand():
     assert found.index == pytest.approx([0.1695], abs=5e-5)
     assert found.move == pytest.approx([0.1])
     assert drift.moved(reference, 0, np.array([0.3, 0.7])) == "“low” from 50% to 30%"
+
+
+def test_gaps_and_special_codes_are_bins_beside_those_of_the_quantity():
+    """100 quantities 1 to 100 have their tenths at 10.9, 20.8 ...: ten ranges of ten. With 40 times
+    -9 and 60 missing that makes 12 bins. A value at an edge, 10.9, is above it."""
+    limit = field("number", name="limit", title="Limit", special=(SpecialCode(-9, "no card"),))
+    values = pd.Series([*range(1, 101), *[-9] * 40, *[np.nan] * 60], dtype=float)
+    bins = drift.bins_of(values, "Limit", limit)
+    assert np.bincount(bins.codes(values)).tolist() == [10] * 10 + [40, 60]
+    assert bins.names[0] == "under 10.9" and bins.names[-2:] == ("no card", "missing")
+    assert not bins.ordered, "a state has no place among the quantities"
+    assert bins.codes(pd.Series([10.9, -9.0, np.nan, 1e9, 10.8])).tolist() == [1, 10, 11, 9, 0]
+    empty = drift.bins_of(pd.Series([np.nan] * 200), "Limit", limit)
+    assert empty.codes(pd.Series([np.nan, 5.0])).tolist() == [0, 0], "nothing to tell apart"
+
+
+def test_a_bin_of_dates_is_named_by_dates():
+    """Days 0 to 99: the first tenth ends at 9.9, which is the eleventh day of 1970."""
+    opened = field("date", required=True)
+    bins = drift.bins_of(pd.Series(range(100)), "Opened", opened)
+    assert bins.names[0] == "under 1970-01-11" and bins.ordered
 
 
 def year(real, alpha, seed, change=lambda frame, score: (frame, score)):

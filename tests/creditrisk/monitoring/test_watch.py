@@ -5,8 +5,10 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+from describedloans import field
 
 from creditrisk.data.encoding import decode
+from creditrisk.data.fields import SpecialCode
 from creditrisk.monitoring import months, performance, records, verdict
 from creditrisk.monitoring.performance import Calibrated
 from creditrisk.monitoring.watch import (
@@ -114,6 +116,17 @@ def log_of(real, rows=40, seed=0, **columns):
     drawn = np.random.default_rng(seed).integers(0, len(X), rows)
     applications = decode(X.iloc[drawn].reset_index(drop=True), contract)
     return pd.concat([applications, frame(**columns)], axis=1)
+
+
+def test_what_training_has_not_seen_is_counted():
+    """Training knows 1 to 5 and the code -9, and no gap: of January's six 6, -1 and the gap are
+    outside, 3 of 6; February's one is inside."""
+    limit = field("number", name="limit", title="Limit", special=(SpecialCode(-9, "no card"),))
+    times = ["2026-01-05"] * 6 + ["2026-02-05"]
+    table = frame(time=times, score=[0.5] * 7, limit=[1, 5, -9, 6, -1, np.nan, 2])
+    training = pd.DataFrame({"limit": [1, 5, -9.0]})
+    found = months.outside_training(table, training, [limit], months.timeline(table))
+    assert found["Limit"].tolist() == found["any"].tolist() == [0.5, 0]
 
 
 def test_other_versions_decisions_are_scored_anew_unless_a_column_is_missing(real):
