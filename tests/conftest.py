@@ -40,6 +40,7 @@ pytest_plugins = ["browser", "sharedfixtures"]  # the fixtures of more than one 
 # would have to wait for it if it came sooner.
 FIRST = [
     "test_chain.py",
+    "test_other_data.py",
     "test_tracking_server.py",
     "test_claims.py",
     "test_cross_validation.py",

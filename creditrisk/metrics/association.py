@@ -43,9 +43,11 @@ def cramers_v(levels: pd.DataFrame) -> pd.DataFrame:
     """
     names = list(levels)
     strength = pd.DataFrame(np.eye(len(names)), names, names)
-    for a, b in combinations(names, 2):
-        counts = pd.crosstab(levels[a], levels[b])
-        found = association(counts, method="cramer") if min(counts.shape) > 1 else 0.0
+    codes = [pd.factorize(levels[name])[0] for name in names]
+    for (a, first), (b, second) in combinations(zip(names, codes), 2):
+        shape = first.max() + 1, second.max() + 1
+        counts = np.bincount(first * shape[1] + second, minlength=shape[0] * shape[1])
+        found = association(counts.reshape(shape), method="cramer") if min(shape) > 1 else 0.0
         strength.loc[a, b] = strength.loc[b, a] = found
     return strength
 

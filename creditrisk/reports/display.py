@@ -31,7 +31,7 @@ def display_figure(figure: Figure, alt: str) -> None:
     """
     wide = drawing(figure)
     layout = figure.get_layout_engine()
-    figure.set_layout_engine("none")  # it is laid out
+    figure.set_layout_engine(None)  # it is laid out
     picture = b64encode(_png(figure, dpi=80)).decode()
     figure.set_layout_engine(layout)
     about = {"alt": alt, "narrow": narrow_drawing(figure)}

@@ -6,7 +6,7 @@ import re
 import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
-from conftest import copy_project, run_all
+from conftest import copy_project, run_all, with_small_models
 from reportfigures import SOURCES, quoted, recorded, unexplained
 
 #: Far from the defaults: few rows, three folds, another split, dear bad loans, Age in the model.
@@ -26,7 +26,7 @@ ODD = {
 
 @pytest.fixture(scope="module")
 def odd(tmp_path_factory):
-    project = copy_project(tmp_path_factory.mktemp("odd") / "project")
+    project = with_small_models(copy_project(tmp_path_factory.mktemp("odd") / "project"))
     words = [word for each in ODD.items() for word in ("--set", "{}={}".format(*each))]
     ran = run_all(project, *words)
     assert ran.returncode == 0, ran.stdout + ran.stderr

@@ -8,7 +8,7 @@ import describedloans
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from conftest import ROOT, copy_project, run_all
+from conftest import ROOT, copy_project, run_all, with_small_models
 from sklearn.metrics import roc_auc_score
 
 LIGHT = ["repeats=1", "folds=3", "splits=2", "draws=300", "refits=5", "shuffles=2", "explained=50"]
@@ -20,7 +20,7 @@ ROWS = 1_500
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
     """A checkout in which both data sets have been run; what the generator knows of one."""
-    project = copy_project(tmp_path_factory.mktemp("sets") / "project")
+    project = with_small_models(copy_project(tmp_path_factory.mktemp("sets") / "project"))
     elsewhere = tmp_path_factory.mktemp("bank") / "messy"
     true = describedloans.put("messy", elsewhere, ROWS)
     for folder in (str(TWENTY), str(elsewhere)):

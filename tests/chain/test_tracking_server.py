@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from conftest import copy_project, install_on_build_machine, run_all
+from conftest import copy_project, install_on_build_machine, run_all, with_small_models
 
 
 def free_port():
@@ -135,7 +135,7 @@ def tracking_server(folder, store):
 def on_server(tmp_path_factory):
     """A project whose chain ran against a server, the server's address and its kind of store."""
     folder = tmp_path_factory.mktemp("server")
-    project = copy_project(tmp_path_factory.mktemp("chain") / "project")
+    project = with_small_models(copy_project(tmp_path_factory.mktemp("chain") / "project"))
     with database(folder) as store, tracking_server(folder, store) as address:
         light = ["repeats=1", "folds=2", "splits=4", "draws=300", "shuffles=2", "refits=5"]
         typed = ["--from", "02", *(word for each in light for word in ("--set", each))]
