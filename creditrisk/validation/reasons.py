@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
 
+from creditrisk.data.contract import Contract
 from creditrisk.scoring.scorer import Scorer
 
 
@@ -63,9 +64,7 @@ def top_reasons(scorer: Scorer, applications: pd.DataFrame) -> pd.DataFrame:
     scores = scorer.probabilities(applications)
     declined, scores = applications[scores < scorer.cutoff], scores[scores < scorer.cutoff]
     found, gains = scorer.effects(declined)
-    hidden = [field.protected for field in scorer.contract.fields]
-    found = np.where(hidden, np.inf, found)
-    top, row = found.argmin(axis=1), np.arange(len(declined))
+    top, row = strongest(found, scorer.contract), np.arange(len(declined))
     names = np.array([field.name for field in scorer.contract.fields], dtype=object)
     return pd.DataFrame(
         {
@@ -77,3 +76,16 @@ def top_reasons(scorer: Scorer, applications: pd.DataFrame) -> pd.DataFrame:
         },
         index=declined.index,
     )
+
+
+def strongest(effects: np.ndarray, contract: Contract) -> np.ndarray:
+    """The number of the field with the lowest contribution of all that may be named, shape (n,).
+
+    Parameters
+    ----------
+    effects
+        Contributions, shape (n, fields), of :meth:`~creditrisk.scoring.scorer.Scorer.effects`.
+    """
+    hidden = [field.protected for field in contract.fields]
+    found: np.ndarray = np.where(hidden, np.inf, effects).argmin(axis=1)
+    return found
