@@ -53,6 +53,16 @@ class Costs:
 
 
 @dataclass(frozen=True)
+class Mix:
+    """Another spread of the applicants over one column, under which a model is to hold."""
+
+    name: str
+    field: str  # the column
+    shares: tuple[float, ...]  # by level, missing the last, or by group; they add up to 1
+    groups_up_to: tuple[int | float, ...] = ()  # upper ends of a quantity's groups but the last
+
+
+@dataclass(frozen=True)
 class Contract:
     """The raw file: its columns, its target, and its recorded size, hash and source."""
 
@@ -77,6 +87,7 @@ class Contract:
     real_bad_rate: float | None = None  # among those on whom the model will decide
     model_name: str = ""  # in the registry
     split: Split = Split()
+    mixes: tuple[Mix, ...] = ()
     paths: tuple[str, ...] = ()  # of the raw file, beside the descriptor; a pattern or a URL too
     delimiter: str = ","
     encoding: str = "utf-8"
@@ -150,7 +161,9 @@ class Contract:
             problems = ["no column would be left"]
         if problems:
             raise ContractError("columns to leave out", problems, f"choose from {', '.join(known)}")
-        return replace(self, fields=tuple(each for each in self.fields if each.name not in names))
+        left = tuple(each for each in self.fields if each.name not in names)
+        mixes = tuple(each for each in self.mixes if each.field not in names)
+        return replace(self, fields=left, mixes=mixes)
 
     def left_out(self, exclude: Iterable[str], use_protected: Iterable[str] = ()) -> list[str]:
         """The columns that no model uses, in the contract's order.

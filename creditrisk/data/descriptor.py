@@ -6,6 +6,7 @@ It is a Frictionless Data Package with a Table Schema, and a few properties of o
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from creditrisk.data import dates
@@ -13,6 +14,7 @@ from creditrisk.data.contract import Contract, ContractError, Costs, Json, Split
 from creditrisk.data.fields import INPUT, Field
 from creditrisk.data.package import contradictions, outcome, properties
 from creditrisk.data.package.columns import column
+from creditrisk.data.package.mixes import mixes
 from creditrisk.data.package.properties import misused
 from creditrisk.data.package.remedies import restore
 from work_units.regular_files import open_regular
@@ -85,6 +87,11 @@ def parse_contract(
     if problems:
         raise ContractError(subject, problems, _REMEDY)
     contract = _contract(package, resource, fields)
+    try:
+        stated = mixes(resource.get("mixes", ()), fields, contract.target.name)
+        contract = replace(contract, mixes=stated)
+    except ValueError as error:
+        problems += error.args
     for field, entry in zip(fields, resource["schema"]["fields"]):
         found = contradictions.in_column(
             field, entry, field is contract.target, contract.missing_values

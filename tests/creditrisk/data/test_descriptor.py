@@ -8,7 +8,7 @@ from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from creditrisk.data.contract import ContractError, Costs, Split
+from creditrisk.data.contract import ContractError, Costs, Mix, Split
 from creditrisk.data.descriptor import parse_contract, read_contract
 from creditrisk.data.fields import SpecialCode, TextFormat
 
@@ -154,6 +154,21 @@ def with_target(**target):
 
 
 LEVELS = ["nurse", "teacher", "other"]
+MIX = {"name": "m", "field": "job", "shares": {"nurse": 0.5, "other": 0.5}}
+
+
+def with_mix(**more):
+    return of_table(mixes=[MIX | more])
+
+
+def test_mixes_follow_the_order_of_levels_and_groups():
+    by_rate = {"name": "r", "field": "rate", "groupsUpTo": [5, 9.5], "shares": [0.2, 0, 0.8]}
+    contract = parse_contract(of_table(mixes=[MIX, by_rate]))
+    levels = contract["job"].all_levels
+    shares = tuple(0.5 if level in ("nurse", "other") else 0.0 for level in levels)
+    assert contract.mixes == (Mix("m", "job", shares), Mix("r", "rate", (0.2, 0.0, 0.8), (5, 9.5)))
+    assert [mix.name for mix in contract.without(["job"]).mixes] == ["r"]
+
 
 CONTRADICTIONS = [
     (of_package(resouces=[]), "property 'resouces' is unknown; did you mean 'resources'?"),
@@ -168,6 +183,22 @@ CONTRADICTIONS = [
     (of_table(dialect={"delimiter": "'", "quoteChar": "'"}), "are the same character"),
     (of_table(costs={"badAccepted": 0, "goodRejected": 1}), "badAccepted is 0; allowed a number"),
     (of_table(costs={"badAccepted": 5}), "costs has no 'goodRejected'"),
+    (with_mix(field="jobs"), "mix 'm': field 'jobs' is no column of an application; did you mean"),
+    (with_mix(field="loan"), "mix 'm': field 'loan' is no column of an application"),
+    (with_mix(share={}), "mix 'm': property 'share' is unknown; did you mean 'shares'?"),
+    (with_mix(shares={"nurse": 1, "clerk": 0}), "job: shares has 'clerk', which is no level"),
+    (with_mix(shares={"nurse": 0.5, "other": 0.4}), "job: shares add up to 0.9; allowed 1"),
+    (with_mix(shares={"nurse": -1, "other": 2}), "mix 'm': shares is {'nurse': -1"),
+    (with_mix(shares=[0.5, 0.5]), "job: shares is [0.5, 0.5]; allowed a share for each level"),
+    (with_mix(groupsUpTo=[1]), "job: groupsUpTo is for a quantity; remove it"),
+    (with_mix(field="rate", shares=[1]), "rate: a quantity needs groupsUpTo"),
+    (with_mix(field="rate", groupsUpTo=["9"], shares=[0, 1]), "rate: groupsUpTo is ['9']; allowed"),
+    (with_mix(field="rate", groupsUpTo=[9, 9], shares=[1, 0, 0]), "rate: groupsUpTo does not rise"),
+    (
+        with_mix(field="rate", groupsUpTo=[9], shares=[1]),
+        "rate: shares is [1]; allowed a list of",
+    ),
+    (of_table(mixes=[MIX, MIX]), "mixes has the name 'm' twice"),
     (of_table(realBadRate=1), "realBadRate is 1; allowed a number between 0 and 1"),
     (of_table(rowNumber="loan"), "loan: is also the rowNumber"),
     (of_table(split={"by": "time"}), "split: by is 'time'; allowed random, date, group"),

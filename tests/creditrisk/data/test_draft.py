@@ -19,7 +19,7 @@ from creditrisk.data.contract import ContractError
 from creditrisk.data.descriptor import read_contract
 from creditrisk.data.draft.draft import draft, write
 from creditrisk.data.draft.special_codes import suspects
-from creditrisk.data.package import properties
+from creditrisk.data.package import mixes, properties
 from creditrisk.data.raw_files.reading import read_raw
 
 
@@ -366,6 +366,7 @@ def test_page_on_the_contract_names_each_property_with_an_example_that_is_allowe
         "The target": properties.TARGET,
         "The split": properties.SPLIT,
         "The costs": properties.COSTS,
+        "A mix": mixes.MIX,
         "A column": properties.FIELD,
         "Constraints": properties.CONSTRAINTS,
     }
