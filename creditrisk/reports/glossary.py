@@ -86,6 +86,10 @@ TERMS = {
     "fpr": Term("bad approved", _OF_BAD),
     "predicted": Term("predicted good", "The mean probability of good.", SHARE),
     "observed": Term("observed good", "The share that turned out good.", SHARE),
+    "worth": Term(
+        "worth",
+        "How many equally weighted applicants would be as uncertain as the weighted ones (Kish).",
+    ),
     "excess": Term(
         "excess log loss",
         "The mean log loss beyond the one that the scores imply if they are right; 0 is right.",

@@ -119,6 +119,17 @@ def gate(rules: pd.DataFrame) -> Styler:
     return styled_table(rules.assign(verdict=marked)).set_properties(None, **wrapped)
 
 
+def mixes(found: pd.DataFrame) -> Styler:
+    """Ranking and cost by mix, ``found`` of :class:`creditrisk.validation.gate.mixes.MixShift`."""
+    columns = {
+        "mix": found.index,
+        "worth": found.effective.round().astype(int).array,
+        "ROC-AUC": format_intervals(found.roc_auc, found.roc_auc_low, found.roc_auc_high),
+        "cost per applicant": format_intervals(found.cost, found.cost_low, found.cost_high),
+    }
+    return styled_table(pd.DataFrame(columns)).set_properties(["mix"], **ONE_LINE)
+
+
 def checks(made: pd.DataFrame) -> Styler:
     """The checks of a review, ``made`` by ``checks.table``; long texts are wrapped."""
     wrapped = {"text-align": "left", "white-space": "normal"}

@@ -30,6 +30,21 @@ def by_segments(
     DataFrame
         Indexed by the title of the column and the segment.
     """
+    segments = segments_of(applications, training, contract)
+    found = {name: by_segment(y, score, values) for name, values in segments.items()}
+    return pd.concat(found, names=["column", "segment"])
+
+
+def segments_of(
+    applications: pd.DataFrame, training: pd.DataFrame, contract: Contract
+) -> dict[str, pd.Series]:
+    """The level of each application, or the half of a quantity, by the title of the column.
+
+    Parameters
+    ----------
+    applications, training
+        As :func:`by_segments` takes them.
+    """
     segments = {
         field.title: levels_with_missing(applications[field.name], field)
         for field in contract.categories
@@ -38,5 +53,4 @@ def by_segments(
         middle = edges_at(training[field.name], field, np.array([0.5]))
         halves = group_names(middle, field)
         segments[field.title] = in_groups(applications[field.name], field, middle, halves)
-    found = {name: by_segment(y, score, values) for name, values in segments.items()}
-    return pd.concat(found, names=["column", "segment"])
+    return segments

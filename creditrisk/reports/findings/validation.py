@@ -10,6 +10,7 @@ from creditrisk.data.contract import Contract
 from creditrisk.metrics.calibration import CalibrationLine
 from creditrisk.metrics.intervals import Interval
 from creditrisk.metrics.stability import FALSE_ALARMS
+from creditrisk.validation.gate.mixes import MixShift
 from creditrisk.validation.looks import Looks
 
 
@@ -207,6 +208,33 @@ def weak_segments(segments: pd.DataFrame, who: str) -> str:
         f"scores imply in {len(weak)} of them{named}; by luck alone it would in about "
         f"{0.025 * len(judged):.1f}. {len(segments) - len(judged)} are too small to be judged."
     )
+
+
+def mixes(found: MixShift, auc: float, floor: float) -> str:
+    """The lowest ROC-AUC and the highest cost over the mixes, and whether the gate asks for them.
+
+    Parameters
+    ----------
+    auc
+        ROC-AUC of the test set as it is.
+    floor
+        The lowest ROC-AUC that the gate asks for; 0 if it asks for none.
+    """
+    lowest, highest, worst = found.lowest_auc, found.highest_cost, found.worst
+    parts = []
+    if lowest is None or highest is None:
+        parts.append("No mix can be judged.")
+    else:
+        whose = "that the contract names" if found.stated else "with one segment doubled"
+        parts.append(
+            f"Over {len(found.table)} mix{'es' * (len(found.table) > 1)} {whose} the ROC-AUC is "
+            f"{lowest} at its lowest ({worst['roc_auc']}), against {auc:.3f} as the test set "
+            f"is; the cost is {highest} per applicant at its highest ({worst['cost']})."
+        )
+        if not floor:
+            parts.append("The gate asks for no floor here (`lowest_auc_over_mixes`).")
+    parts += [f"Not judged: {name}, {reason}." for name, reason in found.not_judged.items()]
+    return " ".join(parts)
 
 
 def protected(contract: Contract) -> str:

@@ -180,6 +180,34 @@ def fair(
     ]
 
 
+def holds_in_mixes(lowest: Interval | None, floor: float) -> list[Rule]:
+    """It ranks beyond doubt no worse than a floor in every mix of applicants, if that is asked.
+
+    Beyond doubt worse, it stops; what is not shown waits for a named person's approval.
+
+    Parameters
+    ----------
+    lowest
+        The lowest ROC-AUC over the mixes, of :class:`~creditrisk.validation.gate.mixes.MixShift`;
+        None if none can be judged.
+    floor
+        0: nothing is asked, and there is no rule.
+    """
+    if not floor:
+        return []
+    name = f"ranks at no less than {floor:g} in every mix of applicants"
+    why = "Who applies changes sooner than how they pay back; a model should not hold by its mix."
+    if lowest is None:
+        return [Rule(name, "no mix can be judged", Verdict.NOT_JUDGED, why)]
+    verdict = passes_or(lowest.low >= floor, Verdict.WAITS)
+    figure = f"lowest ROC-AUC {lowest}"
+    if lowest.high < floor:
+        verdict, figure = Verdict.STOP, f"{figure}: below beyond doubt"
+    elif verdict != Verdict.PASSED:
+        figure = f"{figure}: not shown"
+    return [Rule(name, figure, verdict, why)]
+
+
 def _ratio(name: str, lowest: pd.Series | str, floor: float, broken: Verdict, why: str) -> Rule:
     if isinstance(lowest, str):
         return Rule(name, lowest, Verdict.NOT_JUDGED, why)
