@@ -27,12 +27,15 @@ def groupings(applications: pd.DataFrame, contract: Contract) -> dict[str, pd.Se
     dict
         Name of the grouping -> the name of each applicant's group.
     """
-    single = {field.title: _groups(applications[field.name], field) for field in contract.protected}
+    single = {
+        field.title: groups_of(applications[field.name], field) for field in contract.protected
+    }
     both = {f"{a} and {b}": single[a] + ", " + single[b] for a, b in combinations(single, 2)}
     return single | both
 
 
-def _groups(values: pd.Series, field: Field) -> pd.Series:
+def groups_of(values: pd.Series, field: Field) -> pd.Series:
+    """The name of each applicant's group by one protected column, whose values are given."""
     if field.levels is not None:
         words = dict(zip(field.levels, field.labels)) if field.labels else {}
         return (
