@@ -9,7 +9,7 @@ import os
 import sys
 from typing import TypeAlias
 
-from creditrisk import commands, contract_commands, record_commands
+from creditrisk import commands, contract_commands, evidence_commands, record_commands
 from creditrisk.records.log_files import FOLDER
 
 Parsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -37,6 +37,8 @@ EXAMPLES = """examples:
   creditrisk replay 5f0c...-3 --log decisions.jsonl
   creditrisk override 5f0c...-3 --by "Jane Doe" --reason "has a guarantor"
   creditrisk outcomes add outcomes.csv                      id and outcome of each decision
+  creditrisk evidence latest evidence.zip                   all on the last run, for a validator
+  creditrisk evidence verify evidence.zip                   was it altered?
   creditrisk simulate --shift relation --out simulated      made-up years, to try the monitoring
 """
 
@@ -72,6 +74,7 @@ def argument_parser() -> argparse.ArgumentParser:
     _add_replay(parsers)
     _add_verify(parsers)
     record_commands.add_to(parsers)
+    evidence_commands.add_to(parsers)
     return parser
 
 

@@ -50,13 +50,23 @@ def record_look(path: str | Path, files: Iterable[str | Path], model_sha256: str
     if ledger.exists() and not ledger.is_file():
         raise ContractError(str(path), ["is no file"], "move it away; a new ledger is then begun")
     ledger.parent.mkdir(parents=True, exist_ok=True)
-    before = ledger.read_bytes() if ledger.exists() else b""
+    before = _whole_lines(ledger.read_bytes() if ledger.exists() else b"")
     models = [_model_of(line, test_set, str(path)) for line in before.splitlines() if line.strip()]
-    with ledger.open("ab") as file:
-        broken_off = before and not before.endswith(b"\n")
-        file.write((b"\n" if broken_off else b"") + json.dumps(entry).encode() + b"\n")
+    added = ledger.with_name(f".{ledger.name}.new")
+    added.write_bytes(before + json.dumps(entry).encode() + b"\n")
+    added.replace(ledger)
     seen = [model for model in models if model] + [model_sha256]
     return Looks(len(seen), len(set(seen)))
+
+
+def _whole_lines(content: bytes) -> bytes:
+    """A ledger without a last line that was cut off; who was killed writing it had seen nothing."""
+    last = content[content.rfind(b"\n") + 1 :]
+    try:
+        json.loads(last or b"{}")
+    except ValueError:
+        return content.removesuffix(last)
+    return content + b"\n" if last else content
 
 
 def _model_of(line: bytes, test_set: str, path: str) -> str:

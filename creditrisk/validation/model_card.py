@@ -29,7 +29,9 @@ _RESULTS = {
 }
 
 
-def write_card(contract: Contract, registration: Json, validation: Json, owner: str = "") -> str:
+def write_card(
+    contract: Contract, registration: Json, validation: Json, owner: str = "", review_by: str = ""
+) -> str:
     """The card of a registered version, from the figures of its run.
 
     Parameters
@@ -38,6 +40,8 @@ def write_card(contract: Contract, registration: Json, validation: Json, owner: 
         As in ``experiments/registration.json`` and ``experiments/validation.json``.
     owner
         Who answers for the model and how to reach them.
+    review_by
+        When it is to be reviewed.
 
     Returns
     -------
@@ -51,6 +55,7 @@ def write_card(contract: Contract, registration: Json, validation: Json, owner: 
     """
     test = validation["test"]
     left_out = ", ".join(registration["exclude"]) or "none"
+    review = review_by or "*to be filled in: `run_all.py --set review_by=DATE`*"
     answers = owner or '*to be filled in: `run_all.py --set owner="Name, address"`*'
     return f"""# {registration["model"]} version {registration["version"]}
 
@@ -59,6 +64,8 @@ def write_card(contract: Contract, registration: Json, validation: Json, owner: 
 production.
 
 Answers for it: {answers}
+
+To be reviewed by: {review}
 
 ## Purpose
 

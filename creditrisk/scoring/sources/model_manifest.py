@@ -74,7 +74,7 @@ def read_manifest(content: bytes, path: str) -> tuple[Json, Contract]:
             raise TypeError("it is no object")
         if SEAL not in manifest:
             raise ModelRefused(f"{path} has no sha256 of its own: it was made {EARLIER_LAYOUT}")
-        _check_seal(manifest, path)
+        check_seal(manifest, path)
         needed = manifest["libraries"]["scikit-learn"]
         contract = parse_contract(manifest["contract"], f"the contract in {path}")
         made_with = needed.split(".")[:2]
@@ -151,7 +151,14 @@ def check_files(manifest: Json, files: Mapping[str, bytes], path: str) -> None:
             )
 
 
-def _check_seal(manifest: Json, path: str) -> None:
+def check_seal(manifest: Json, path: str) -> None:
+    """Check that a sealed manifest is as it was written, and signed if there is a key.
+
+    Raises
+    ------
+    ModelRefused
+        If it was changed, or is not signed as it has to be.
+    """
     content = {name: value for name, value in manifest.items() if name != SEAL}
     if hashlib.sha256(_canonical(content)).hexdigest() != manifest[SEAL]:
         raise ModelRefused(

@@ -19,15 +19,19 @@ def test_looks_are_counted_by_test_set_and_model(tmp_path):
     assert Looks(3, 2).figures == {"looks": 3, "models": 2}
 
 
-def test_a_line_that_was_cut_off_is_refused_and_nothing_is_lost(tmp_path):
+def test_a_last_line_that_was_cut_off_is_dropped_and_one_in_between_refused(tmp_path):
     ledger, file = tmp_path / "looks.jsonl", tmp_path / "X.csv"
     file.write_text("a\n")
     record_look(ledger, [file], "m1")
     whole = ledger.read_bytes()
-    ledger.write_bytes(whole + whole[:20])
+    ledger.write_bytes(whole + whole[:20])  # whoever was killed writing it had seen nothing
+    assert record_look(ledger, [file], "m2") == Looks(2, 2)
+    assert ledger.read_bytes().startswith(whole) and ledger.read_bytes().count(b"\n") == 2
+    damaged = whole + whole[:20] + b"\n" + whole
+    ledger.write_bytes(damaged)
     with pytest.raises(ContractError, match="no look at a test set"):
         record_look(ledger, [file], "m1")
-    assert ledger.read_bytes() == whole + whole[:20]
+    assert ledger.read_bytes() == damaged
     ledger.write_bytes(whole.rstrip(b"\n"))  # only the line's end is missing
     assert record_look(ledger, [file], "m1") == Looks(2, 1)
     ledger.unlink()
