@@ -29,7 +29,7 @@ def checks(made: Sequence[Check]) -> str:
     for word, those in (("Failed", failed), ("Not judged", open_)):
         if those:
             named = "\n".join(f"- {check.name}: {check.figure}" for check in those)
-            text += f"\n\n{word}, that\n\n{named}"
+            text += f"\n\n{word}:\n\n{named}"
     return text
 
 

@@ -44,8 +44,8 @@ def slices(*verdicts, searched=50):
 def test_checks_that_are_not_passed_are_named():
     assert review.checks([GOOD]) == "**1 of 1 checks are passed.**"
     assert review.checks([GOOD, BAD, OPEN]) == (
-        "**1 of 2 checks are passed.**\n\nFailed, that\n\n- no column leaks: ROC-AUC of Job 0.990"
-        "\n\nNot judged, that\n\n- no gap leaks: no gaps"
+        "**1 of 2 checks are passed.**\n\nFailed:\n\n- no column leaks: ROC-AUC of Job 0.990"
+        "\n\nNot judged:\n\n- no gap leaks: no gaps"
     )
 
 
