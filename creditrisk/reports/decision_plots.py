@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from creditrisk.reports.drawings import BAD, GOOD, values_at
+from creditrisk.reports.drawings import BAD, GOOD, QUIET, values_at
 from creditrisk.reports.plots import intervals
 
 
@@ -58,6 +58,40 @@ def cutoffs_chosen(ax: Axes, shares: "pd.Series[float]", registered: float) -> N
     ax.axvline(registered, color="black", linestyle="--", linewidth=1.2)
     ax.set(xlabel="cheapest cut-off; dashed: registered", ylabel="share of samples")
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+
+
+def trade_off(
+    ax: Axes, curve: pd.DataFrame, registered: float, fair: float | None, floor: float
+) -> None:
+    """Cost against the worst group's ratio, one mark a cut-off; two of them are named.
+
+    Parameters
+    ----------
+    curve
+        From :func:`creditrisk.validation.fairness.parity.trade_off`.
+    registered, fair
+        The model's cut-off, and the cheapest that reaches the floor, if one does.
+    """
+    known = curve[curve.ratio.notna()]
+    look: dict[str, Any] = {"color": QUIET, "linewidth": 0.8, "markersize": 4}
+    ax.plot(known.ratio, known.cost, "-o", markerfacecolor=GOOD, markeredgewidth=0, **look)
+    said = [
+        f"cut-off {cutoff:.2f}: ratio {row.ratio:.2f}, cost {row.cost:.2f}"
+        for cutoff, row in known.iterrows()
+    ]
+    values_at(ax, known.ratio, known.cost, said)
+    ax.axvline(floor, color=QUIET, linestyle=":", linewidth=1.4)
+    for cutoff, mark, colour, word in (
+        (registered, "D", "black", "registered"),
+        (fair, "s", BAD, "cheapest right of the line"),
+    ):
+        if cutoff is not None and cutoff in known.index:
+            place = known.ratio[cutoff], known.cost[cutoff]
+            label = f"{word}, {cutoff:.2f}"
+            ax.plot(*place, mark, color=colour, markersize=8, label=label, zorder=5)
+    ax.legend(frameon=False, fontsize=10, loc="best")
+    ax.set(xlabel="lowest approval rate of a group over the highest", xlim=(-0.03, 1.03))
+    ax.set_ylabel("cost per applicant")
 
 
 def decision_curves(ax: Axes, table: pd.DataFrame, chosen: float) -> None:

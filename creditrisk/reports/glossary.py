@@ -86,6 +86,15 @@ TERMS = {
     "fpr": Term("bad approved", _OF_BAD),
     "predicted": Term("predicted good", "The mean probability of good.", SHARE),
     "observed": Term("observed good", "The share that turned out good.", SHARE),
+    "odds_ratio": Term(
+        "odds ratio",
+        "Odds of approval of the group over those of the other, within strata (Mantel-Haenszel).",
+    ),
+    "p_of_all": Term(
+        "p, for all rows",
+        "Chance of such a difference without a real one, corrected for the number of rows (Holm).",
+        "{:.3f}",
+    ),
     "worth": Term(
         "worth",
         "How many equally weighted applicants would be as uncertain as the weighted ones (Kish).",

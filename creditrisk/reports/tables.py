@@ -192,6 +192,49 @@ def fairness(groups: pd.DataFrame) -> Styler:
     return styled_table(pd.DataFrame(columns)).set_properties(["group"], **ONE_LINE)
 
 
+def flips(found: pd.DataFrame) -> Styler:
+    """Decisions that turn with a protected value, ``found`` by ``fairness.flips.flips``."""
+    columns = {
+        "column": found.column,
+        "as if": found.to,
+        "applicants": found.applicants,
+        "flipped": format_intervals(found.share, found.low, found.high, "{:.1%}"),
+        "to approved": found.to_approved,
+        "mean_change": format_intervals(found.mean_change, found.mean_low, found.mean_high),
+        "largest_change": found.largest_change,
+    }
+    return styled_table(pd.DataFrame(columns)).set_properties(["as if"], **ONE_LINE)
+
+
+def parity(found: pd.DataFrame) -> Styler:
+    """Differences of approval, ``found`` by ``fairness.parity.conditional_parity``."""
+    odds = format_intervals(found.odds_ratio, found.odds_low, found.odds_high, "{:.2f}")
+    columns = {
+        "group": found.group,
+        "against": found.against,
+        "as it is": found.raw.map("{:+.3f}".format),
+        "within strata": format_intervals(found.difference, found.low, found.high, "{:+.3f}"),
+        "odds_ratio": odds,
+        "p_of_all": found.p_corrected,
+        "strata": found.strata,
+    }
+    names = ["group", "against"]
+    return styled_table(pd.DataFrame(columns), empty="").set_properties(names, **ONE_LINE)
+
+
+def intersections(found: pd.DataFrame) -> Styler:
+    """Approval where groups meet, ``found`` by ``fairness.intersections.intersections``."""
+    columns = {
+        "group": found.group,
+        "applicants": found.applicants,
+        "approved": format_intervals(found.approved, found.low, found.high, "{:.0%}"),
+        "others approved": found.others.map("{:.0%}".format),
+        "ratio": found.ratio,
+        "p_of_all": found.p_corrected,
+    }
+    return styled_table(pd.DataFrame(columns), empty="").set_properties(["group"], **ONE_LINE)
+
+
 def rows(frame: pd.DataFrame, index: str = "") -> Styler:
     """A frame as it is, its index as the first column, named so; a gap is "missing"."""
     named = frame.rename_axis(index).reset_index() if index else frame

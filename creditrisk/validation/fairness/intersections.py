@@ -34,11 +34,11 @@ def intersections(
     -------
     DataFrame
         One row a group of one column, and of all combinations of two and more, with at least
-        :data:`~creditrisk.metrics.ranking.FEW` applicants inside and outside, the lowest ratio
-        first: grouping (the columns), group, applicants, approved with Wilson bounds low and
-        high, others (approval of all who are not in it), ratio of the two (NaN if no other is
-        approved), p (Fisher's exact test of no difference) and p_corrected, for the number of
-        groups that were looked at (Holm).
+        :data:`~creditrisk.metrics.ranking.FEW` applicants inside and outside; of two groups only
+        the smaller. The lowest ratio first: grouping (the columns), group, applicants, approved
+        with Wilson bounds low and high, others (approval of all who are not in it), ratio of the
+        two (NaN if no other is approved), p (Fisher's exact test of no difference) and
+        p_corrected, for the number of groups that were looked at (Holm).
 
     Notes
     -----
@@ -49,7 +49,8 @@ def intersections(
     approve = np.asarray(approve, dtype=bool)
     rows = []
     for grouping, group in _combinations(applications, contract):
-        for name, count in group.value_counts().items():
+        sizes = group.value_counts()
+        for name, count in sizes.iloc[int(len(sizes) == 2) :].items():  # of two the smaller
             inside = (group == name).to_numpy()
             if min(count, len(inside) - count) < FEW:
                 continue

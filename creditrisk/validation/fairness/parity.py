@@ -12,6 +12,7 @@ from creditrisk.metrics.costs import decisions_by_cutoff, expected_cost
 from creditrisk.metrics.intervals import Interval, bootstrap_interval
 from creditrisk.metrics.ranking import FEW
 from creditrisk.metrics.weight_of_evidence import as_levels
+from creditrisk.modelling.significance import holm
 from creditrisk.validation.fairness.disparity import impact_ratios
 
 #: Groups into which a quantity is cut.
@@ -74,8 +75,8 @@ def conditional_parity(
         group, against (the largest), applicants of both; raw, the difference of approval;
         difference, the same within strata (Mantel and Haenszel) with bounds low and high; common
         odds_ratio with bounds odds_low and odds_high and p of no association (Cochran, Mantel and
-        Haenszel), NaN if not defined; strata, and compared, the applicants in strata that hold
-        both groups.
+        Haenszel), NaN if not defined; p_corrected, for the number of rows (Holm); strata, and
+        compared, the applicants in strata that hold both groups.
 
     Notes
     -----
@@ -102,7 +103,10 @@ def conditional_parity(
             rows.append((grouping, name, names[0], *figures))
     columns = ["grouping", "group", "against", "applicants", "raw", "difference", "low", "high"]
     columns += ["odds_ratio", "odds_low", "odds_high", "p", "strata", "compared"]
-    return pd.DataFrame(rows, columns=columns)
+    table = pd.DataFrame(rows, columns=columns)
+    table["p_corrected"], judged = table.p, table.p.notna()
+    table.loc[judged, "p_corrected"] = holm(table.p[judged].to_numpy())
+    return table
 
 
 def trade_off(

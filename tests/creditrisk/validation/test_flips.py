@@ -12,7 +12,7 @@ from creditrisk.data.encoding import decode
 from creditrisk.metrics.intervals import paired_difference, share_interval
 from creditrisk.scoring.sources.loading import load_scorer
 from creditrisk.validation.fairness.flips import flips, unused
-from creditrisk.validation.fairness.matched_pairs import matched_pairs, twin_table
+from creditrisk.validation.fairness.twins import matched_pairs, twin_table
 
 ALIKE = {
     "Age": 40,

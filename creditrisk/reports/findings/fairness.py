@@ -1,0 +1,229 @@
+"""What the fairness section of the review found: figures in, one sentence or list out."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from creditrisk.data.fields import Field
+from creditrisk.metrics.intervals import Interval
+from creditrisk.metrics.ranking import FEW
+
+NOTHING = "No column is protected, or all applicants are in one group: there is nothing to compare."
+
+
+def flips(found: pd.DataFrame, unused: Sequence[str]) -> str:
+    """How many decisions turn with a protected value, and what that shows.
+
+    Parameters
+    ----------
+    found
+        From :func:`creditrisk.validation.fairness.flips.flips`.
+    unused
+        The titles of the protected columns that the model was not given.
+    """
+    if found.empty:
+        return NOTHING
+    lines = []
+    for column, rows in found.groupby("column", sort=False):
+        changes = bool(rows.turned.any() or (rows.largest_change != 0).any())
+        if column in unused and not changes:
+            lines.append(
+                f"**{column}**: the model is not given this column, so no decision turns and no "
+                "score moves. That holds by construction and shows little: the column may still "
+                "be read from others, see the proxies."
+            )
+        elif column in unused:
+            lines.append(
+                f"**{column}: the model is said not to be given this column, and yet {_turns(rows)}"
+            )
+        else:
+            lines.append(f"**{column}**: the model uses this column. {_turns(rows)}")
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _turns(rows: pd.DataFrame) -> str:
+    parts = []
+    for row in rows.itertuples():
+        between = f" ({row.low:.1%} to {row.high:.1%})" if pd.notna(row.low) else ""
+        parts.append(
+            f"as “{row.to}” {row.turned} of {row.applicants} would be decided otherwise, "
+            f"{row.share:.1%}{between}, and the probability of good would change by "
+            f"{row.mean_change:+.3f} on average"
+        )
+    text = "; ".join(parts)
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def twins(found: pd.DataFrame, caliper: float) -> str:
+    """Whether near twins of two groups are approved alike.
+
+    Parameters
+    ----------
+    found
+        From :func:`creditrisk.validation.fairness.twins.twin_table`.
+    caliper
+        The largest distance of a pair.
+    """
+    if found.empty:
+        return ""
+    lines = []
+    for row in found.itertuples():
+        who = f"**{row.column}**, “{row.group}” and “{row.against}”"
+        if row.pairs < FEW:
+            lines.append(f"{who}: {row.pairs} pairs within {caliper:g}, too few to compare.")
+            continue
+        gap = f"{row.difference:+.3f} ({row.low:+.3f} to {row.high:+.3f})"
+        verdict = "**more than chance**" if row.p < 0.05 else "not distinguishable from none"
+        lines.append(
+            f"{who}: {row.pairs} pairs within {caliper:g}, on average {row.distance:.3f} apart. "
+            f"Only the former is approved in {row.only_group} of them, only the latter in "
+            f"{row.only_against}: a difference of {gap}, by McNemar's test {verdict} "
+            f"(p = {row.p:.3f})."
+        )
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def proxies(found: pd.DataFrame, columns: pd.DataFrame) -> str:
+    """How well the model's columns tell protected groups apart, and which of them most.
+
+    Parameters
+    ----------
+    found, columns
+        From :func:`creditrisk.validation.fairness.proxies.proxy_table` and ``proxy_columns``.
+    """
+    lines = []
+    for row in found.itertuples():
+        auc = f"{row.roc_auc:.3f} ({row.low:.3f} to {row.high:.3f})"
+        verdict = "**it can be read from them**" if readable(row) else "that it can is not shown"
+        own = columns[(columns.protected == row.column) & (columns.group == row.group)]
+        alone = [f"{each.column} {each.roc_auc:.3f}" for each in own.itertuples() if each.low > 0.5]
+        text = f"**{row.column}**, “{row.group}”: ROC-AUC {auc}, {row.shuffled:.3f} if dealt out at"
+        most = f"; alone: {', '.join(alone[:3])}" if alone else "; no column does alone"
+        lines.append(f"{text} random: {verdict}{most}.")
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def readable(row: pd.Series) -> bool:
+    """Whether the columns tell a group beyond doubt, and better than groups at random."""
+    return bool(row.low > max(0.5, row.shuffled))
+
+
+def parity(found: pd.DataFrame, factors: Sequence[Field]) -> str:
+    """What differences of approval are left between applicants who are alike in the factors.
+
+    Parameters
+    ----------
+    found
+        From :func:`creditrisk.validation.fairness.parity.conditional_parity`.
+    factors
+        The columns that make the strata.
+    """
+    if found.empty:
+        return ""
+    by = " and ".join(field.title for field in factors) or "nothing"
+    largest = found.loc[found.raw.abs().idxmax()]
+    text = (
+        f"Strata by {by}. The largest difference as it is: “{largest.group}” against "
+        f"“{largest.against}” {largest.raw:+.3f}"
+    )
+    if largest.strata:
+        text += (
+            f", within strata {largest.difference:+.3f} ({largest.low:+.3f} to {largest.high:+.3f})"
+        )
+    left = unexplained(found)
+    others = len(found) - len(left)
+    if left.empty:
+        return f"{text}. In none of {len(found)} comparisons is a difference left beyond chance."
+    named = ", ".join(
+        f"“{row.group}” against “{row.against}” {row.difference:+.3f} (p = {row.p_corrected:.3f})"
+        for row in left.itertuples()
+    )
+    rest = f"; in the other {others} none is shown" if others else ""
+    return f"{text}. **Not explained by them**: {named}{rest}."
+
+
+def unexplained(found: pd.DataFrame) -> pd.DataFrame:
+    """The comparisons in which a difference is left within strata, corrected for their number."""
+    return found[found.p_corrected < 0.05]
+
+
+def price(
+    curve: pd.DataFrame, registered: float, fair: float | None, extra: Interval | None, floor: float
+) -> str:
+    """What it would cost to have every group approved at a share of the best group's rate.
+
+    Parameters
+    ----------
+    curve
+        From :func:`creditrisk.validation.fairness.parity.trade_off`.
+    registered
+        The model's cut-off.
+    fair
+        The cheapest cut-off that reaches the floor, None if none does.
+    extra
+        What it costs more per applicant than the registered one.
+    """
+    now = curve.loc[registered]
+    if pd.isna(now.ratio):
+        return "No two groups can be compared at the registered cut-off."
+    text = (
+        f"At the registered cut-off of {registered:.2f} the lowest ratio is {now.ratio:.2f} "
+        f"(“{now.group}” against “{now.against}”), at a cost of {now.cost:.3f} per applicant."
+    )
+    if now.ratio >= floor:
+        return f"{text} That keeps the floor of {floor:g}."
+    if fair is None or extra is None:
+        return f"{text} No cut-off reaches {floor:g}."
+    then = curve.loc[fair]
+    verdict = "" if extra.low > 0 or extra.high < 0 else ", not distinguishable from nothing"
+    return (
+        f"{text} The cheapest single cut-off that reaches {floor:g} is {fair:.2f}: it approves "
+        f"{then.approved:.0%} instead of {now.approved:.0%} and costs {extra} more per "
+        f"applicant{verdict}. It was looked for on the same scores, which flatters it."
+    )
+
+
+def intersections(found: pd.DataFrame) -> str:
+    """The lowest approval where protected groups meet, and which groups differ beyond chance."""
+    if found.empty:
+        return ""
+    lowest = found.iloc[0]
+    share = f"{lowest.approved:.1%} ({lowest.low:.1%} to {lowest.high:.1%})"
+    apart = differing(found)
+    named = ", ".join(
+        f"“{row.group}” ({row.ratio:.2f}, p = {row.p_corrected:.3f})" for row in apart.itertuples()
+    )
+    ends = f"Beyond chance differ: {named}." if len(apart) else "None differs beyond chance."
+    return (
+        f"{len(found)} groups of ten or more. Least often approved is “{lowest.group}”: {share} of "
+        f"{lowest.applicants}, against {lowest.others:.1%} of all others. {ends}"
+    )
+
+
+def differing(found: pd.DataFrame) -> pd.DataFrame:
+    """The groups whose approval differs from that of all others, corrected for their number."""
+    return found[found.p_corrected < 0.05]
+
+
+def summary(
+    flipped: pd.DataFrame, proxy: pd.DataFrame, within: pd.DataFrame, meeting: pd.DataFrame
+) -> str:
+    """What the section found, in one line."""
+    if flipped.empty:
+        return "**Fairness**: nothing to compare."
+    read = sum(readable(row) for row in proxy.itertuples())
+    parts = [
+        f"{flipped.turned.sum() or 'no'} decisions turn with a protected value",
+        f"{read} of {len(proxy)} protected groups can be read from other columns",
+        f"{len(unexplained(within))} of {len(within)} differences are left within strata",
+        f"{len(differing(meeting))} of {len(meeting)} groups are approved otherwise beyond chance",
+    ]
+    return f"**Fairness**: {'; '.join(parts)}."
+
+
+def worst_ratio(curve: pd.DataFrame, registered: float) -> str:
+    """The ratio at the registered cut-off, as the head of the figure."""
+    ratio = curve.ratio[registered]
+    if pd.isna(ratio):
+        return "No two groups can be compared at the registered cut-off"
+    return f"The worst ratio is {ratio:.2f} at the registered cut-off"
