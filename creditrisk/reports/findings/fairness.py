@@ -34,7 +34,8 @@ def flips(found: pd.DataFrame, unused: Sequence[str]) -> str:
             )
         elif column in unused:
             lines.append(
-                f"**{column}: the model is said not to be given this column, and yet {_turns(rows)}"
+                f"**{column}**: the model is said not to be given this column, **and yet it moves "
+                f"with it**. {_turns(rows)}"
             )
         else:
             lines.append(f"**{column}**: the model uses this column. {_turns(rows)}")
