@@ -106,8 +106,9 @@ def stratified(outcome: np.ndarray, inside: np.ndarray, stratum: np.ndarray) -> 
     -----
     Mantel and Haenszel (1959), Journal of the National Cancer Institute 22. The variance of the
     log odds ratio is Robins, Breslow and Greenland's (1986), Biometrics 42, that of the difference
-    Greenland and Robins's (1985), Biometrics 41. A stratum in which all or none have the outcome
-    says nothing on the odds ratio. The p-value is of the test without a correction for continuity.
+    Sato's (1989), Biometrics 45, which holds for many small strata as well. A stratum in which all
+    or none have the outcome says nothing on the odds ratio. The p-value is of the test without a
+    correction for continuity.
     """
     outcome, inside = np.asarray(outcome, dtype=bool), np.asarray(inside, dtype=bool)
     codes, names = pd.factorize(np.asarray(stratum))
@@ -128,8 +129,10 @@ def stratified(outcome: np.ndarray, inside: np.ndarray, stratum: np.ndarray) -> 
     n1, n0, n = a + b, c + d, a + b + c + d
     weight = n1 * n0 / n
     difference = ((a * n0 - c * n1) / n).sum() / weight.sum()
-    spread = ((a * b * n0**3 + c * d * n1**3) / (n1 * n0 * n**2)).sum() / weight.sum() ** 2
-    half = norm.ppf(0.975) * np.sqrt(spread)
+    p = (n1**2 * c - n0**2 * a + n1 * n0 * (n0 - n1) / 2) / n**2
+    q = (a * d + b * c) / (2 * n)
+    spread = (difference * p.sum() + q.sum()) / weight.sum() ** 2
+    half = norm.ppf(0.975) * np.sqrt(max(0.0, spread))
     between = Interval(float(difference), float(difference - half), float(difference + half))
     ratio = _common_odds_ratio(a, b, c, d)
     return Stratified(between, ratio, int(both.sum()), int(n.sum()))

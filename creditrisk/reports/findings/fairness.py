@@ -149,7 +149,12 @@ def unexplained(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def price(
-    curve: pd.DataFrame, registered: float, fair: float | None, extra: Interval | None, floor: float
+    curve: pd.DataFrame,
+    registered: float,
+    fair: float | None,
+    extra: Interval | None,
+    floor: float,
+    on_test: pd.DataFrame,
 ) -> str:
     """What it would cost to have every group approved at a share of the best group's rate.
 
@@ -163,6 +168,8 @@ def price(
         The cheapest cut-off that reaches the floor, None if none does.
     extra
         What it costs more per applicant than the registered one.
+    on_test
+        The curve at both cut-offs on the test set.
     """
     now = curve.loc[registered]
     if pd.isna(now.ratio):
@@ -180,7 +187,18 @@ def price(
     return (
         f"{text} The cheapest single cut-off that reaches {floor:g} is {fair:.2f}: it approves "
         f"{then.approved:.0%} instead of {now.approved:.0%} and costs {extra} more per "
-        f"applicant{verdict}. It was looked for on the same scores, which flatters it."
+        f"applicant{verdict}. It was looked for on the same scores, which flatters it. "
+        f"{_on_test(on_test.loc[registered], on_test.loc[fair])}"
+    )
+
+
+def _on_test(now: pd.Series, then: pd.Series) -> str:
+    """What becomes of both cut-offs on applicants who took no part in the search."""
+    if pd.isna(now.ratio) or pd.isna(then.ratio):
+        return "On the test set the groups are too small to be compared."
+    return (
+        f"On the test set the lowest ratio is {then.ratio:.2f} there and {now.ratio:.2f} at the "
+        f"registered one, at {then.cost:.3f} and {now.cost:.3f} per applicant."
     )
 
 

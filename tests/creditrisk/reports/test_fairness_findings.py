@@ -110,24 +110,37 @@ def test_what_the_factors_leave():
     assert fairness.parity(apart.iloc[:0], factors) == ""
 
 
+TEST = pd.DataFrame(
+    {"cost": [0.75, 0.65], "ratio": [0.78, 0.7]}, pd.Index([0.5, 0.7], name="cutoff")
+)
+
+
 def test_the_price_of_parity():
     index = pd.Index([0.5, 0.7], name="cutoff")
     curve = pd.DataFrame(
         {"cost": [0.7, 0.6], "approved": [0.8, 0.5], "ratio": [0.9, 0.6], "group": "a"}, index
     ).assign(against="b")
     extra = Interval(0.1, -0.05, 0.2)
-    text = fairness.price(curve, 0.7, 0.5, extra, 0.8)
+    text = fairness.price(curve, 0.7, 0.5, extra, 0.8, TEST)
     assert text.startswith(
         "At the registered cut-off of 0.70 the lowest ratio is 0.60 (“a” against"
     )
     assert "reaches 0.8 is 0.50: it approves 80% instead of 50% and costs 0.100 (-0.050" in text
     assert "not distinguishable from nothing" in text
-    sure = fairness.price(curve, 0.7, 0.5, Interval(0.1, 0.05, 0.2), 0.8)
+    sure = fairness.price(curve, 0.7, 0.5, Interval(0.1, 0.05, 0.2), 0.8, TEST)
     assert "not distinguishable" not in sure and "flatters" in sure
-    assert fairness.price(curve, 0.5, 0.5, extra, 0.8).endswith("That keeps the floor of 0.8.")
-    assert fairness.price(curve, 0.7, None, None, 0.95).endswith("No cut-off reaches 0.95.")
+    assert sure.endswith(
+        "On the test set the lowest ratio is 0.78 there and 0.70 at the registered one, at 0.750 "
+        "and 0.650 per applicant."
+    )
+    few = fairness.price(curve, 0.7, 0.5, extra, 0.8, TEST.assign(ratio=np.nan))
+    assert few.endswith("On the test set the groups are too small to be compared.")
+    assert fairness.price(curve, 0.5, 0.5, extra, 0.8, TEST).endswith(
+        "That keeps the floor of 0.8."
+    )
+    assert fairness.price(curve, 0.7, None, None, 0.95, TEST).endswith("No cut-off reaches 0.95.")
     nobody = curve.assign(ratio=np.nan)
-    assert fairness.price(nobody, 0.7, None, None, 0.8).startswith("No two groups")
+    assert fairness.price(nobody, 0.7, None, None, 0.8, TEST).startswith("No two groups")
     assert fairness.worst_ratio(nobody, 0.7).startswith("No two groups")
     assert fairness.worst_ratio(curve, 0.7) == "The worst ratio is 0.60 at the registered cut-off"
 
