@@ -134,8 +134,8 @@ def checks(made: pd.DataFrame) -> Styler:
     """The checks of a review, ``made`` by ``checks.table``; long texts are wrapped."""
     wrapped = {"text-align": "left", "white-space": "normal"}
     signs = {"passed": "✓", "failed": "✕"}
-    marked = [f"{signs.get(outcome, '')} {outcome}".strip() for outcome in made.outcome]
-    return styled_table(made.assign(outcome=marked)).set_properties(None, **wrapped)
+    marked = [f"{signs.get(verdict, '')} {verdict}".strip() for verdict in made.verdict]
+    return styled_table(made.assign(verdict=marked)).set_properties(None, **wrapped)
 
 
 def slices(found: pd.DataFrame) -> Styler:

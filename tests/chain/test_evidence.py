@@ -260,7 +260,7 @@ def test_strange_data_is_seen_through(strange):
             "too good to be true" in texts[stage] for stage in ("03_comparison", "05_validation")
         )
         review = json.loads((project / "experiments/review.json").read_text("utf-8"))
-        failed = [check["check"] for check in review["checks"] if check["outcome"] == "failed"]
+        failed = [check["check"] for check in review["checks"] if check["verdict"] == "failed"]
         assert "no column gives the outcome away" in failed
         assert "Failed: no column gives the outcome away" in " ".join(texts["08_review"].split())
     elif kind == "shuffled":

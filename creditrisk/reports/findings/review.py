@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from creditrisk.validation.choice import NEAR, CutoffSpread, ReasonStability
-from creditrisk.validation.methodology.checks import Check, Outcome
+from creditrisk.validation.methodology.checks import Check, Verdict
 from creditrisk.validation.slices import TOO_FEW, Slices
 
 #: Below this share of resampled training sets the winner is one of several that are alike.
@@ -23,8 +23,8 @@ def subject(version: Mapping[str, Any], training: int, test: int) -> str:
 
 def checks(made: Sequence[Check]) -> str:
     """How many checks are passed, and which are not."""
-    failed = [check for check in made if check.outcome == Outcome.FAILED]
-    open_ = [check for check in made if check.outcome == Outcome.NOT_JUDGED]
+    failed = [check for check in made if check.verdict == Verdict.FAILED]
+    open_ = [check for check in made if check.verdict == Verdict.NOT_JUDGED]
     text = f"**{_passed(made)}.**"
     for word, those in (("Failed", failed), ("Not judged", open_)):
         if those:
@@ -35,8 +35,8 @@ def checks(made: Sequence[Check]) -> str:
 
 def _passed(made: Sequence[Check]) -> str:
     """How many of the checks that could be judged are passed."""
-    judged = [check for check in made if check.outcome != Outcome.NOT_JUDGED]
-    passed = sum(check.outcome == Outcome.PASSED for check in judged)
+    judged = [check for check in made if check.verdict != Verdict.NOT_JUDGED]
+    passed = sum(check.verdict == Verdict.PASSED for check in judged)
     return f"{passed} of {len(judged)} checks are passed"
 
 
@@ -156,7 +156,7 @@ def summary(
 
 def verdict(made: Sequence[Check], searched: Slices) -> str:
     """How the page is to look: a warning if a check has failed or a segment is confirmed."""
-    failed = any(check.outcome == Outcome.FAILED for check in made)
+    failed = any(check.verdict == Verdict.FAILED for check in made)
     return "warning" if failed or len(searched.confirmed) else "passed"
 
 

@@ -13,7 +13,7 @@ from creditrisk.data.contract import Json
 ALPHA = 0.01
 
 
-class Outcome(StrEnum):
+class Verdict(StrEnum):
     """What a check comes to."""
 
     PASSED = "passed"
@@ -26,21 +26,21 @@ class Check:
     """One check, what it comes to, the figure it is judged by, and why it is made."""
 
     name: str  # what holds if it is passed
-    outcome: Outcome
+    verdict: Verdict
     figure: str
     why: str
     values: Mapping[str, float | None] = field(default_factory=dict)  # those in the figure
 
 
-def outcome(passed: bool) -> Outcome:
+def verdict_of(passed: bool) -> Verdict:
     """Passed or failed."""
-    return Outcome.PASSED if passed else Outcome.FAILED
+    return Verdict.PASSED if passed else Verdict.FAILED
 
 
 def table(checks: Iterable[Check]) -> pd.DataFrame:
-    """One row a check: check, outcome, figure, why."""
-    rows = [(each.name, str(each.outcome), each.figure, each.why) for each in checks]
-    return pd.DataFrame(rows, columns=["check", "outcome", "figure", "why"])
+    """One row a check: check, verdict, figure, why."""
+    rows = [(each.name, str(each.verdict), each.figure, each.why) for each in checks]
+    return pd.DataFrame(rows, columns=["check", "verdict", "figure", "why"])
 
 
 def as_records(checks: Iterable[Check]) -> list[Json]:
@@ -48,7 +48,7 @@ def as_records(checks: Iterable[Check]) -> list[Json]:
     return [
         {
             "check": each.name,
-            "outcome": str(each.outcome),
+            "verdict": str(each.verdict),
             "figure": each.figure,
             "values": dict(each.values),
             "why": each.why,

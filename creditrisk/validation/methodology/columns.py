@@ -10,7 +10,7 @@ from creditrisk.data.fields import Field
 from creditrisk.data.quantities import as_quantity, edges_at, places
 from creditrisk.metrics.intervals import Interval, as_figures, share_interval
 from creditrisk.metrics.ranking import FEW, auc_interval
-from creditrisk.validation.methodology.checks import Check, Outcome, outcome
+from creditrisk.validation.methodology.checks import Check, Verdict, verdict_of
 
 #: Parts of which each is judged by the shares of good in the others, and groups of a quantity.
 PARTS, GROUPS = 5, 20
@@ -87,7 +87,7 @@ def no_leak(alone: dict[str, Interval], contract: Contract, limit: float) -> Che
     )
     values = as_figures({f"roc_auc_of_{name}": auc for name, auc in shown.items()})
     values |= {"suspects": len(suspects)}
-    return Check("no column gives the outcome away", outcome(not suspects), figure, why, values)
+    return Check("no column gives the outcome away", verdict_of(not suspects), figure, why, values)
 
 
 def no_telling_gaps(training: pd.DataFrame, y: np.ndarray, contract: Contract) -> Check:
@@ -108,12 +108,12 @@ def no_telling_gaps(training: pd.DataFrame, y: np.ndarray, contract: Contract) -
             text = f"{field.title} missing: {share.estimate:.1%} of {gap.sum()} {word}"
             found.append((suspect, share.estimate, text))
     if not found:
-        return Check(name, Outcome.NOT_JUDGED, f"no column with {FEW} gaps", why)
+        return Check(name, Verdict.NOT_JUDGED, f"no column with {FEW} gaps", why)
     found.sort(reverse=True)
     suspects = sum(suspect for suspect, _, _ in found)
     figure = "; ".join(text for _, _, text in found[: max(1, suspects)])
     values = {"largest_share": found[0][1], "suspects": suspects}
-    return Check(name, outcome(not suspects), figure, why, values)
+    return Check(name, verdict_of(not suspects), figure, why, values)
 
 
 def no_constants(training: pd.DataFrame, contract: Contract) -> Check:
@@ -123,7 +123,7 @@ def no_constants(training: pd.DataFrame, contract: Contract) -> Check:
     figure = ", ".join(constant) or f"none of {len(counts)} columns"
     why = "A column that never varies is mostly a mistake of the extract; nothing is learned of it."
     values = {"constant": len(constant)}
-    return Check("no column is constant", outcome(not constant), figure, why, values)
+    return Check("no column is constant", verdict_of(not constant), figure, why, values)
 
 
 def no_identifiers(applications: pd.DataFrame, contract: Contract) -> Check:
@@ -137,14 +137,14 @@ def no_identifiers(applications: pd.DataFrame, contract: Contract) -> Check:
     name = "no column names its row"
     why = "A row number or customer number is learned by heart, or says when a row was added."
     if len(applications) < 2 * FEW:
-        return Check(name, Outcome.NOT_JUDGED, f"{len(applications)} rows", why)
+        return Check(name, Verdict.NOT_JUDGED, f"{len(applications)} rows", why)
     found = [
         f"{field.title} ({reason})"
         for field in contract.fields
         if (reason := _identifies(applications[field.name], field))
     ]
     figure = ", ".join(found) or f"none of {len(contract.fields)} columns"
-    return Check(name, outcome(not found), figure, why, {"identifiers": len(found)})
+    return Check(name, verdict_of(not found), figure, why, {"identifiers": len(found)})
 
 
 def _identifies(column: pd.Series, field: Field) -> str:

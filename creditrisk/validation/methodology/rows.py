@@ -7,7 +7,7 @@ from scipy import stats
 from creditrisk.data.contract import Contract
 from creditrisk.metrics.similarity import nearest
 from creditrisk.modelling.significance import holm
-from creditrisk.validation.methodology.checks import ALPHA, Check, Outcome, outcome
+from creditrisk.validation.methodology.checks import ALPHA, Check, Verdict, verdict_of
 
 #: The share of test rows that may have a twin in the training set, or a near one.
 TWINS, NEAR_TWINS = 0.01, 0.05
@@ -29,9 +29,8 @@ def no_twins(
     y_train, y
         Their outcomes.
     """
-    apart = applicants.assign(outcome=y), training.assign(outcome=y_train)
     alike = _with_a_twin(applicants, training)
-    same = int((alike & _with_a_twin(*apart)).sum())
+    same = int((alike & _with_a_twin(applicants, training, y, y_train)).sum())
     count, share = int(alike.sum()), float(alike.mean())
     figure = f"{count} of {len(alike)} test rows"
     if count:
@@ -41,14 +40,21 @@ def no_twins(
         "columns two applicants may be alike without being the same."
     )
     values = {"twins": count, "twins_share": share, "twins_with_the_same_outcome": same}
-    return Check("no test row is in the training set", outcome(share <= TWINS), figure, why, values)
+    return Check(
+        "no test row is in the training set", verdict_of(share <= TWINS), figure, why, values
+    )
 
 
-def _with_a_twin(rows: pd.DataFrame, others: pd.DataFrame) -> np.ndarray:
-    """Which rows are among others, gaps counting as values, shape (n,), bool."""
-    names = list(rows.columns)
-    both = rows.merge(others[names].drop_duplicates(), how="left", on=names, indicator="where")
-    found: np.ndarray = (both["where"] == "both").to_numpy()
+def _with_a_twin(rows: pd.DataFrame, others: pd.DataFrame, *outcomes: np.ndarray) -> np.ndarray:
+    """Which rows are among others, gaps and outcomes counting as values, shape (n,), bool."""
+    both = []
+    for number, frame in enumerate((rows, others[list(rows.columns)])):
+        # numbers as names: a column may have any
+        numbered = frame.set_axis(range(frame.shape[1]), axis=1)
+        both.append(numbered.assign(outcome=outcomes[number]) if outcomes else numbered)
+    known = both[1].drop_duplicates()
+    merged = both[0].merge(known, how="left", on=list(known.columns), indicator="where")
+    found: np.ndarray = (merged["where"] == "both").to_numpy()
     return found
 
 
@@ -72,7 +78,7 @@ def no_near_twins(
         "over columns of 0 to 1) that is a tenth of that to the next applicant or less."
     )
     if len(training) < 2:
-        return Check(name, Outcome.NOT_JUDGED, f"{len(training)} training rows", why)
+        return Check(name, Verdict.NOT_JUDGED, f"{len(training)} training rows", why)
     most = max(FEWEST, PAIRS // len(training))
     drawn = applicants
     if len(applicants) > most:
@@ -85,7 +91,7 @@ def no_near_twins(
     of_whom = "test rows" if drawn is applicants else f"test rows, a sample of {len(applicants)}"
     figure = f"{count} of {len(drawn)} {of_whom}; the nearest is at {middle:.3f} at the median"
     values = {"near_twins": count, "near_twins_share": share, "median_distance": middle}
-    return Check(name, outcome(share <= NEAR_TWINS), figure, why, values)
+    return Check(name, verdict_of(share <= NEAR_TWINS), figure, why, values)
 
 
 def no_drift(y: np.ndarray) -> Check:
@@ -110,7 +116,7 @@ def no_drift(y: np.ndarray) -> Check:
     )
     positions = np.arange(len(y))
     if min((y == 1).sum(), (y == 0).sum()) < 10:
-        return Check(name, Outcome.NOT_JUDGED, "fewer than 10 good or bad rows", why)
+        return Check(name, Verdict.NOT_JUDGED, "fewer than 10 good or bad rows", why)
     trend = float(stats.mannwhitneyu(positions[y == 1], positions[y == 0]).pvalue)
     runs = runs_p(y)
     first, *_, last = (float((part == 0).mean()) for part in np.array_split(y, 3))
@@ -120,7 +126,7 @@ def no_drift(y: np.ndarray) -> Check:
         f"p = {trend:.3f} for a trend, {runs:.3f} for runs"
     )
     values = {"bad_rate_first": first, "bad_rate_last": last, "p_trend": trend, "p_runs": runs}
-    return Check(name, outcome(p >= ALPHA), figure, why, values)
+    return Check(name, verdict_of(p >= ALPHA), figure, why, values)
 
 
 def runs_p(y: np.ndarray) -> float:

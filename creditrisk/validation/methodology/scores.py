@@ -6,7 +6,7 @@ from scipy import integrate, stats
 from creditrisk.metrics.calibration import calibration_line
 from creditrisk.metrics.ranking import placements
 from creditrisk.validation.looks import Looks
-from creditrisk.validation.methodology.checks import ALPHA, Check, Outcome, outcome
+from creditrisk.validation.methodology.checks import ALPHA, Check, Verdict, verdict_of
 
 
 def steady_folds(sd: float, folds: int, y: np.ndarray, score: np.ndarray) -> Check:
@@ -34,11 +34,11 @@ def steady_folds(sd: float, folds: int, y: np.ndarray, score: np.ndarray) -> Che
     )
     name = "folds differ no more than chance makes them"
     if not by_chance > 0:
-        return Check(name, Outcome.NOT_JUDGED, "the scores separate good from bad", why)
+        return Check(name, Verdict.NOT_JUDGED, "the scores separate good from bad", why)
     p = float(stats.chi2.sf((folds - 1) * (sd / by_chance) ** 2, folds - 1))
     figure = f"standard deviation {sd:.3f}, {by_chance:.3f} by chance; p = {p:.3f}"
     values = {"fold_sd": sd, "fold_sd_by_chance": by_chance, "fold_p": p}
-    return Check(name, outcome(p >= ALPHA), figure, why, values)
+    return Check(name, verdict_of(p >= ALPHA), figure, why, values)
 
 
 def calibrated(y: np.ndarray, score: np.ndarray, who: str) -> Check:
@@ -60,11 +60,11 @@ def calibrated(y: np.ndarray, score: np.ndarray, who: str) -> Check:
         f"are of {1 - ALPHA / 2:.1%}, since two are looked at."
     )
     if line.slope is None or line.intercept is None:
-        return Check(name, Outcome.NOT_JUDGED, str(line), why)
+        return Check(name, Verdict.NOT_JUDGED, str(line), why)
     holds = (
         line.slope.low <= 1 <= line.slope.high and line.intercept.low <= 0 <= line.intercept.high
     )
-    return Check(name, outcome(holds), str(line), why, line.figures)
+    return Check(name, verdict_of(holds), str(line), why, line.figures)
 
 
 def seldom_looked_at(looks: Looks, y: np.ndarray, score: np.ndarray) -> Check:
@@ -88,7 +88,7 @@ def seldom_looked_at(looks: Looks, y: np.ndarray, score: np.ndarray) -> Check:
     figure = f"{times}, for {models}; picking the best adds up to {gain:.3f} to the ROC-AUC"
     why = "Each model that is chosen after a look at the test set fits its chance a little more."
     values = {"looks": looks.looks, "models": looks.models, "gain_by_choice": gain}
-    return Check("the test set was seldom used", outcome(best <= half), figure, why, values)
+    return Check("the test set was seldom used", verdict_of(best <= half), figure, why, values)
 
 
 def best_of(count: int) -> float:

@@ -9,12 +9,12 @@ import pytest
 from creditrisk.reports import tables
 from creditrisk.reports.findings import review
 from creditrisk.validation.choice import CutoffSpread, ReasonStability
-from creditrisk.validation.methodology.checks import Check, Outcome, table
+from creditrisk.validation.methodology.checks import Check, Verdict, table
 from creditrisk.validation.slices import CONFIRMED, TOO_FEW, UNCONFIRMED, Slices
 
-GOOD = Check("rows are apart", Outcome.PASSED, "0 of 200", "why apart")
-BAD = Check("no column leaks", Outcome.FAILED, "ROC-AUC of Job 0.990", "why leaks")
-OPEN = Check("no gap leaks", Outcome.NOT_JUDGED, "no gaps", "why gaps")
+GOOD = Check("rows are apart", Verdict.PASSED, "0 of 200", "why apart")
+BAD = Check("no column leaks", Verdict.FAILED, "ROC-AUC of Job 0.990", "why leaks")
+OPEN = Check("no gap leaks", Verdict.NOT_JUDGED, "no gaps", "why gaps")
 SPREAD = CutoffSpread(0.8, 0.7, 0.9, 0.62, 0.125, 0.4, 0.5, 0.25)
 STEADY = ReasonStability(20, 100, 0.25, 0.1, 0.5, 0.0, {"Job": 0.2, "Age": 0.3})
 
