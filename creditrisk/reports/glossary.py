@@ -86,6 +86,12 @@ TERMS = {
     "fpr": Term("bad approved", _OF_BAD),
     "predicted": Term("predicted good", "The mean probability of good.", SHARE),
     "observed": Term("observed good", "The share that turned out good.", SHARE),
+    "with recourse": Term(
+        "with recourse", "Of the declined, the share that a change of three columns would approve."
+    ),
+    "columns changed": Term(
+        "columns changed", "How many columns the smallest change takes, where there is one."
+    ),
     "p_value": Term("p", "Chance of such a difference between two samples of one population."),
     "share_missing": Term("share missing", "The share of applications without a value.", SHARE),
     "different_settings": Term("different settings", "How many the folds of this model chose."),

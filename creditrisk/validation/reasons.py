@@ -46,9 +46,8 @@ def some_of(applications: pd.DataFrame, most: int, seed: int) -> pd.DataFrame:
 def top_reasons(scorer: Scorer, applications: pd.DataFrame) -> pd.DataFrame:
     """Whether the change that the strongest reason names raises the score, by declined applicant.
 
-    The strongest reason is the field with the lowest contribution of all that may be named, which
-    protected ones may not, whether or not its change raises the score by itself; reasons that are
-    shown are filtered by that.
+    The strongest reason is the field with the lowest contribution of all that may be named, whether
+    or not its change raises the score by itself; reasons that are shown are filtered by that.
 
     Returns
     -------
@@ -63,8 +62,7 @@ def top_reasons(scorer: Scorer, applications: pd.DataFrame) -> pd.DataFrame:
     scores = scorer.probabilities(applications)
     declined, scores = applications[scores < scorer.cutoff], scores[scores < scorer.cutoff]
     found, gains = scorer.effects(declined)
-    hidden = [field.protected for field in scorer.contract.fields]
-    found = np.where(hidden, np.inf, found)
+    found = np.where(scorer.nameable(declined), found, np.inf)
     top, row = found.argmin(axis=1), np.arange(len(declined))
     names = np.array([field.name for field in scorer.contract.fields], dtype=object)
     return pd.DataFrame(
