@@ -54,11 +54,11 @@ def chain_of(
     EXPLORATION = {"exploration_path": f"{experiments}/exploration.json"}
     PREPARATION = {"preparation_path": f"{experiments}/preparation.json"}
     OUT_OF_FOLD = {"out_of_fold_path": f"{experiments}/out_of_fold.csv"}
-    COMPARISON = OUT_OF_FOLD | {
+    WON = {
         "results_path": f"{experiments}/results.csv",
-        "pairs_path": f"{experiments}/pairs.csv",
         "champion_path": f"{experiments}/champion.json",
     }
+    COMPARISON = OUT_OF_FOLD | WON | {"pairs_path": f"{experiments}/pairs.csv"}
     UNFINISHED = {"unfinished_path": f"{experiments}/unfinished"}
     MODEL = {"model_path": f"{models}/credit_risk_model.pkl"}
     BESIDE = {
@@ -77,6 +77,8 @@ def chain_of(
         "looks_path": f"{experiments}/test_looks.jsonl",
     }
     EXPLANATION = {"explanation_path": f"{experiments}/explanation.json"}
+    EVIDENCE = OUT_OF_FOLD | WON | REGISTRATION | VALIDATION | MODEL
+    REVIEW = {"review_path": f"{experiments}/review.json"}
     SCORECARD = {
         "scorecard_path": f"{models}/scorecard.csv",
         "scorecard_sql_path": f"{models}/scorecard.sql",
@@ -144,6 +146,13 @@ def chain_of(
             only_with=LOG["log_path"],
             imports=MLFLOW,
             external=External(check=partial(what_monitoring_lacks, experiments)),
+        ),
+        Stage(
+            "08_review",
+            reads=RAW | CONTRACT | TRAIN | TEST | EVIDENCE,
+            files=files,
+            writes=REVIEW,
+            kept=[*REVIEW],
         ),
     ]
 

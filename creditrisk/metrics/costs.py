@@ -123,19 +123,52 @@ def cutoff_optimism(
         Bootstrap samples of the applicants; in each the cheapest cut-off is chosen anew and judged
         by the applicants who were not drawn (Efron 1983, JASA 78, out-of-bag estimate).
     """
-    y, n = np.asarray(y), len(y)
-    prices = np.where(y == 0, bad_accepted, good_rejected)
-    costs = np.zeros((n, len(CUTOFFS)))  # of each applicant at each cut-off
-    for once in np.asarray(scores):
-        wrong = (once[:, None] >= CUTOFFS) == (y == 0)[:, None]
-        costs += wrong * prices[:, None] / len(scores)
-    generator = np.random.default_rng(seed)
-    drawn = np.array([np.bincount(generator.integers(0, n, n), minlength=n) for _ in range(draws)])
-    cost = drawn @ costs / n
+    costs = _costs_by_cutoff(y, scores, bad_accepted, good_rejected)
+    drawn = _times_drawn(len(costs), draws, seed)
+    cost = drawn @ costs / len(costs)
     chosen, rest = cost.argmin(axis=1), drawn == 0
     outside = (rest @ costs)[np.arange(draws), chosen] / rest.sum(axis=1)
     low, high = np.quantile(CUTOFFS[chosen], [0.025, 0.975])
     return CutoffOptimism(float(cost.min(axis=1).mean()), float(outside.mean()), (low, high))
+
+
+def cutoffs_chosen(
+    y: np.ndarray,
+    scores: np.ndarray,
+    bad_accepted: float,
+    good_rejected: float,
+    *,
+    draws: int,
+    seed: int,
+) -> np.ndarray:
+    """The cheapest cut-off of each of the bootstrap samples of :func:`cutoff_optimism`.
+
+    Returns
+    -------
+    ndarray, shape (draws,)
+    """
+    costs = _costs_by_cutoff(y, scores, bad_accepted, good_rejected)
+    chosen: np.ndarray = CUTOFFS[(_times_drawn(len(costs), draws, seed) @ costs).argmin(axis=1)]
+    return chosen
+
+
+def _costs_by_cutoff(
+    y: np.ndarray, scores: np.ndarray, bad_accepted: float, good_rejected: float
+) -> np.ndarray:
+    """The cost of each applicant at each of :data:`CUTOFFS`, the mean over repeats, (n, 99)."""
+    y = np.asarray(y)
+    prices = np.where(y == 0, bad_accepted, good_rejected)
+    costs = np.zeros((len(y), len(CUTOFFS)))
+    for once in np.asarray(scores):
+        wrong = (once[:, None] >= CUTOFFS) == (y == 0)[:, None]
+        costs += wrong * prices[:, None] / len(scores)
+    return costs
+
+
+def _times_drawn(n: int, draws: int, seed: int) -> np.ndarray:
+    """How often each of n applicants is in each bootstrap sample, shape (draws, n)."""
+    generator = np.random.default_rng(seed)
+    return np.array([np.bincount(generator.integers(0, n, n), minlength=n) for _ in range(draws)])
 
 
 def expected_cost(

@@ -110,11 +110,22 @@ def _scores_left_out(
     estimator: BaseEstimator, X: pd.DataFrame, y: pd.Series, seed: int
 ) -> np.ndarray:
     """Probabilities of good of the applicants that one sample leaves out; NaN for the others."""
-    generator = np.random.default_rng(seed)
-    classes = [np.flatnonzero(y.to_numpy() == label) for label in (0, 1)]
-    rows = np.concatenate([generator.choice(each, len(each)) for each in classes])
-    rest = np.setdiff1d(np.arange(len(y)), rows)
+    rows, rest = resampled(y, seed)
     fitted = clone(estimator).fit(X.iloc[rows], y.iloc[rows])
     scores = np.full(len(y), np.nan)
     scores[rest] = fitted.predict_proba(X.iloc[rest])[:, 1]
     return scores
+
+
+def resampled(y: pd.Series, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """A bootstrap sample of as many good and as many bad applicants, and who is not in it.
+
+    Returns
+    -------
+    rows, rest : ndarray of int
+        Positions: of the sample (n,), some of them several times, and of those it leaves out.
+    """
+    generator = np.random.default_rng(seed)
+    classes = [np.flatnonzero(y.to_numpy() == label) for label in (0, 1)]
+    rows = np.concatenate([generator.choice(each, len(each)) for each in classes])
+    return rows, np.setdiff1d(np.arange(len(y)), rows)

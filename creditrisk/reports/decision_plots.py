@@ -43,6 +43,23 @@ def cost_curve(ax: Axes, cutoffs: np.ndarray, costs: np.ndarray, chosen: float) 
     )
 
 
+def cutoffs_chosen(ax: Axes, shares: "pd.Series[float]", registered: float) -> None:
+    """How often resampled applicants lead to each cut-off.
+
+    Parameters
+    ----------
+    shares
+        Of the samples, by cut-off.
+    """
+    at = shares.index.to_numpy(dtype=float)
+    ax.bar(at, shares, width=0.008, color=GOOD)
+    said = [f"cut-off {each:.2f}: {share:.1%} of samples" for each, share in zip(at, shares)]
+    values_at(ax, at, shares, said)
+    ax.axvline(registered, color="black", linestyle="--", linewidth=1.2)
+    ax.set(xlabel="cheapest cut-off; dashed: registered", ylabel="share of samples")
+    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+
+
 def decision_curves(ax: Axes, table: pd.DataFrame, chosen: float) -> None:
     """Who is approved, and how many of those go bad, over the cut-off.
 

@@ -92,6 +92,27 @@ TERMS = {
     "columns changed": Term(
         "columns changed", "How many columns the smallest change takes, where there is one."
     ),
+    "excess": Term(
+        "excess log loss",
+        "The mean log loss beyond the one that the scores imply if they are right; 0 is right.",
+        "{:+.3f}",
+    ),
+    "test_excess": Term(
+        "excess on test", "The excess log loss of the test rows, which had no part.", "{:+.3f}"
+    ),
+    "p_of_found": Term(
+        "p, for all found",
+        "Chance of such an excess on the test set if the scores are right, corrected for the "
+        "number of segments found (Holm).",
+        "{:.3f}",
+    ),
+    "shares": Term(
+        "predicted, observed", "The mean probability of good, and the share that turned out good."
+    ),
+    "test_shares": Term(
+        "predicted, observed on test",
+        "The same two shares of the test applicants in the segment.",
+    ),
     "p_value": Term("p", "Chance of such a difference between two samples of one population."),
     "share_missing": Term("share missing", "The share of applications without a value.", SHARE),
     "different_settings": Term("different settings", "How many the folds of this model chose."),

@@ -119,6 +119,42 @@ def gate(rules: pd.DataFrame) -> Styler:
     return styled_table(rules.assign(verdict=marked)).set_properties(None, **wrapped)
 
 
+def checks(made: pd.DataFrame) -> Styler:
+    """The checks of a review, ``made`` by ``checks.table``; long texts are wrapped."""
+    wrapped = {"text-align": "left", "white-space": "normal"}
+    signs = {"passed": "✓", "failed": "✕"}
+    marked = [f"{signs.get(verdict, '')} {verdict}".strip() for verdict in made.verdict]
+    return styled_table(made.assign(verdict=marked)).set_properties(None, **wrapped)
+
+
+def slices(found: pd.DataFrame) -> Styler:
+    """Segments in which the model errs most: what the search found, and what the test rows say.
+
+    Parameters
+    ----------
+    found
+        Of :class:`creditrisk.validation.slices.Slices`; not empty.
+    """
+
+    def shares(before: str) -> list[str]:
+        both = found[[f"{before}predicted", f"{before}observed"]].to_numpy()
+        return ["" if np.isnan(pair).any() else "{:.0%}, {:.0%}".format(*pair) for pair in both]
+
+    columns = {
+        "segment": found.segment,
+        "training": found.applicants,
+        "shares": shares(""),
+        "excess": found.excess,
+        "test": found.test_applicants,
+        "test_shares": shares("test_"),
+        "test_excess": found.test_excess,
+        "p_of_found": found.p_corrected,
+        "verdict": found.verdict,
+    }
+    wrapped = {"text-align": "left", "white-space": "normal"}
+    return styled_table(pd.DataFrame(columns), empty="").set_properties(["segment"], **wrapped)
+
+
 def fairness(groups: pd.DataFrame) -> Styler:
     """Decisions, errors, ranking and calibration by group.
 

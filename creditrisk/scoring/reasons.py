@@ -116,6 +116,28 @@ def field_effects(
     return found, gains
 
 
+def effects_in_one_call(
+    codes: np.ndarray, typical: np.ndarray, many: Many
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """As :func:`field_effects` of each application (n, fields), in a single call of the model.
+
+    Which mixtures are scored does not depend on their scores, so they are collected first.
+    """
+    asked: list[np.ndarray] = []
+
+    def collect(rows: np.ndarray) -> np.ndarray:
+        asked.append(rows)
+        return np.full(len(rows), 0.5)
+
+    for each in codes:
+        field_effects(each, typical, collect)
+    if not asked:
+        return []
+    ends = np.cumsum([len(rows) for rows in asked])
+    answers = iter(np.split(many(np.vstack(asked)), ends[:-1]))
+    return [field_effects(each, typical, lambda _: next(answers)) for each in codes]
+
+
 def find_reasons(
     codes: np.ndarray,
     typical: np.ndarray,

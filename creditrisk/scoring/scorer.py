@@ -19,12 +19,21 @@ from creditrisk.data.applications.record_checks import (
 from creditrisk.data.contract import Contract, Json
 from creditrisk.data.fields import Value
 from creditrisk.scoring.lookup_tables import LookupTables, additive
-from creditrisk.scoring.reasons import Reason, field_effects, find_reasons, nameable
+from creditrisk.scoring.reasons import (
+    Reason,
+    effects_in_one_call,
+    field_effects,
+    find_reasons,
+    nameable,
+)
 from creditrisk.scoring.recourse import Recourse, find_recourse
 from creditrisk.scoring.worst_case import Assumed, assumed, blanks, worst_case, worst_fields
 
 #: Up to so many applications are answered one by one, which saves numpy's fixed cost.
 FEW = 2
+
+#: Applications whose reasons are sought together, so that their mixtures fit into memory.
+AT_ONCE = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +235,11 @@ class Scorer:
         typical, codes = self._typical(), np.asarray(codes)
         regression = additive(self.tables)
         if regression is None:
-            found = [field_effects(each, typical, self._many) for each in codes]
+            found = [
+                effects
+                for start in range(0, len(codes), AT_ONCE)
+                for effects in self._effects_of(codes[start : start + AT_ONCE], typical)
+            ]
             return np.array(found).reshape(-1, 2, codes.shape[1])
         rows = np.vstack([typical, codes])
         shares = np.column_stack(
@@ -234,6 +247,14 @@ class Scorer:
         )
         contributions = shares[1:] - shares[0]
         return np.stack([contributions, 0.0 - contributions], axis=1)
+
+    def _effects_of(
+        self, codes: np.ndarray, typical: np.ndarray
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Contributions and gains of a few applications; scikit-learn is best asked once."""
+        if self.tables is None:
+            return effects_in_one_call(codes, typical, self._many)
+        return [field_effects(each, typical, self._many) for each in codes]
 
     @cached_property
     def _source(self) -> Domain:

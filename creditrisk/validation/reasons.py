@@ -62,8 +62,8 @@ def top_reasons(scorer: Scorer, applications: pd.DataFrame) -> pd.DataFrame:
     scores = scorer.probabilities(applications)
     declined, scores = applications[scores < scorer.cutoff], scores[scores < scorer.cutoff]
     found, gains = scorer.effects(declined)
-    found = np.where(scorer.nameable(declined), found, np.inf)
-    top, row = found.argmin(axis=1), np.arange(len(declined))
+    top = strongest(found, scorer.nameable(declined))
+    row = np.arange(len(declined))
     names = np.array([field.name for field in scorer.contract.fields], dtype=object)
     return pd.DataFrame(
         {
@@ -75,3 +75,16 @@ def top_reasons(scorer: Scorer, applications: pd.DataFrame) -> pd.DataFrame:
         },
         index=declined.index,
     )
+
+
+def strongest(effects: np.ndarray, nameable: np.ndarray) -> np.ndarray:
+    """The number of the field with the lowest contribution of all that may be named, shape (n,).
+
+    Parameters
+    ----------
+    effects, nameable
+        Shape (n, fields), of :meth:`~creditrisk.scoring.scorer.Scorer.effects` and
+        :meth:`~creditrisk.scoring.scorer.Scorer.nameable`.
+    """
+    found: np.ndarray = np.where(nameable, effects, np.inf).argmin(axis=1)
+    return found

@@ -28,6 +28,7 @@ STAGES = [
     "04_registration",
     "05_validation",
     "06_explanation",
+    "08_review",
 ]
 MADE = [
     "data/training/X_train.csv",
@@ -41,6 +42,7 @@ MADE = [
     "experiments/registration.json",
     "experiments/validation.json",
     "experiments/explanation.json",
+    "experiments/review.json",
     "models/credit_risk_model.pkl",
     "models/model_columns.pkl",
     "models/credit_risk_model.skops",

@@ -229,6 +229,8 @@ def strange(request, tmp_path_factory):
     wanted, light = ["02", "03", "04", "05"], LIGHT
     if request.param is rare:
         wanted, light = [*wanted, "01", "06"], [*light, "shuffles=2"]
+    if request.param is leaked:
+        wanted = [*wanted, "08"]
     stages = [word for stage in wanted for word in ("--only", stage)]
     ran = run_all(project, *(word for each in light for word in ("--set", each)), *stages)
     assert ran.returncode == 0, ran.stdout + ran.stderr
@@ -257,6 +259,10 @@ def test_strange_data_is_seen_through(strange):
         assert all(
             "too good to be true" in texts[stage] for stage in ("03_comparison", "05_validation")
         )
+        review = json.loads((project / "experiments/review.json").read_text("utf-8"))
+        failed = [check["check"] for check in review["checks"] if check["verdict"] == "failed"]
+        assert "no column gives the outcome away" in failed
+        assert "Failed: no column gives the outcome away" in " ".join(texts["08_review"].split())
     elif kind == "shuffled":
         assert "ranks better than chance in cross-validation" in broken
         assert not champion["better_than_chance"]

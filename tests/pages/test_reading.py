@@ -18,6 +18,7 @@ REPORTS = [
     "04_registration",
     "05_validation",
     "06_explanation",
+    "08_review",
 ]
 SCREENS = [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
 # A4 less the margins of the style sheet, 178 by 261 mm, at 96 pixels an inch.

@@ -58,8 +58,8 @@ def looks(found: Looks) -> str:
     """How often this test set was looked at, the present time included."""
     if found.looks == 1:
         return (
-            "This is the first validation on this test set that is on record; 01 and 06 use these "
-            "outcomes as well."
+            "This is the first validation on this test set that is on record; 01, 06 and 08 use "
+            "these outcomes as well."
         )
     return (
         f"This test set was used {found.looks} times to validate, for {found.models} "

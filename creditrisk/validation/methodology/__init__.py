@@ -1,0 +1,1 @@
+"""The checks that a reviewer runs first, each with its figure and its verdict."""
