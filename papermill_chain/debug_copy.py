@@ -20,7 +20,8 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, upgrade
 
-from papermill_chain.chain.notebooks import ChainError, notebook_in, read_notebook
+from papermill_chain.chain.notebooks import notebook_in, read_notebook
+from papermill_chain.chain.parameters import ChainError
 from papermill_chain.chain.plan import Plan
 from papermill_chain.chain.stages import External, Stage, find_stage, notebook_path
 from papermill_chain.chain.staleness import report_of

@@ -9,8 +9,9 @@ from pathlib import Path
 from posixpath import normpath
 from typing import Any
 
-from papermill_chain.chain.notebooks import ChainError, Notebook, value_of
+from papermill_chain.chain.notebooks import Notebook
 from papermill_chain.chain.output_limits import Limits, limits_of
+from papermill_chain.chain.parameters import ChainError, value_of
 from papermill_chain.chain.stages import Stage, find_stage, notebook_path, refuse_missing, writers
 from papermill_chain.chain.staleness import stale_reasons
 from papermill_chain.runs.files import relative

@@ -6,7 +6,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from posixpath import isabs, normpath
 
-from papermill_chain.chain.notebooks import ChainError, Notebook, read_notebook
+from papermill_chain.chain.notebooks import Notebook, read_notebook
+from papermill_chain.chain.parameters import ChainError
 from work_units.regular_files import kind_of
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from posixpath import isabs, normpath
 from typing import Any
 
-from papermill_chain.chain.notebooks import ChainError
+from papermill_chain.chain.parameters import ChainError
 from papermill_chain.chain.plan import Plan
 from papermill_chain.chain.stages import notebook_path, writers
 from papermill_chain.runs.figures import Figure
