@@ -2,21 +2,19 @@
 
 import os
 from argparse import Namespace
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from pathlib import Path
-from posixpath import normpath
 from typing import Any
 
 from papermill_chain.chain.notebooks import Notebook
 from papermill_chain.chain.output_limits import Limits, limits_of
-from papermill_chain.chain.parameters import ChainError, value_of
-from papermill_chain.chain.stages import Stage, find_stage, notebook_path, refuse_missing, writers
+from papermill_chain.chain.parameters import ChainError
+from papermill_chain.chain.settings import given_by, refuse_idle, settings_of
+from papermill_chain.chain.stages import Stage, find_stage, notebook_path, refuse_missing
 from papermill_chain.chain.staleness import stale_reasons
 from papermill_chain.runs.files import relative
 from papermill_chain.runs.manifest import Run, StageRun
-from work_units.regular_files import kind_of
 
 SHORTEST_SECRET = 6  # characters; a shorter one looks like ordinary text
 
@@ -98,11 +96,11 @@ def plan_of(
 ) -> Plan:
     """The plan that a command line asks for; ChainError if it cannot be meant."""
     selected = _selected(asked, stages, root)
-    given = _given(asked.set, stages, notebooks)
+    given = given_by(asked.set, stages, notebooks)
     settings = {
-        stage.name: _settings(given, stage, notebooks[stage.name], root) for stage in selected
+        stage.name: settings_of(given, stage, notebooks[stage.name], root) for stage in selected
     }
-    _refuse_idle(given, settings, notebooks)
+    refuse_idle(given, settings, notebooks)
     _refuse_without_secrets(selected)
     wired = [
         replace(stage, reads={k: v for k, v in stage.reads.items() if k not in given})
@@ -139,89 +137,6 @@ def _selected(asked: Namespace, stages: list[Stage], root: Path) -> list[Stage]:
         for stage in after
         if stage is start or not stage.only_with or (root / stage.only_with).exists()
     ]
-
-
-def _given(
-    assignments: Iterable[str], stages: list[Stage], notebooks: dict[str, Notebook]
-) -> dict[str, str]:
-    """What the user has set, name by name; ChainError for what nobody can set."""
-    given = {}
-    for assignment in assignments:
-        name, equals, text = assignment.partition("=")
-        if not equals:
-            raise ChainError(f"--set takes NAME=VALUE, not {assignment}")
-        if name in given:
-            raise ChainError(f"{name} is set twice")
-        _refuse_unknown(name, notebooks)
-        _refuse_wired(name, stages)
-        given[name] = text
-    return given
-
-
-def _settings(
-    given: dict[str, str], stage: Stage, notebook: Notebook, root: Path
-) -> dict[str, Any]:
-    """The values that a stage is given; those of its input files as its notebook sees them."""
-    settings = {}
-    for name, text in given.items():
-        if parameter := notebook.parameters.get(name):
-            try:
-                settings[name] = value_of(text, parameter.type)
-            except ValueError:
-                kind = parameter.type
-                raise ChainError(
-                    f"{name}={text}: {name} is of type {kind} in {stage.name}"
-                ) from None
-            if name in stage.reads:
-                settings[name] = _input_file(name, text, root)
-    return settings
-
-
-def _input_file(name: str, text: str, root: Path) -> str:
-    """The path of a file the user names from the current folder, as a notebook names it."""
-    file = Path(text).absolute()
-    if kind := kind_of(file, links=True):
-        raise ChainError(f"{name}={text}: this is {kind}; give the path of a file")
-    if not file.is_file():
-        raise ChainError(f"{name}={text}: there is no such file")
-    return relative(file, root / "notebooks")
-
-
-def _refuse_unknown(name: str, notebooks: dict[str, Notebook]) -> None:
-    homes: dict[str, list[str]] = {}
-    for stage, notebook in notebooks.items():
-        for known in notebook.parameters:
-            homes.setdefault(known, []).append(stage)
-    if name not in homes:
-        near = get_close_matches(name, homes, n=1)
-        hint = (
-            f"did you mean {near[0]}, of {' and '.join(homes[near[0]])}?" if near else "see --list"
-        )
-        raise ChainError(f"no notebook has a parameter {name}; {hint}")
-
-
-def _refuse_wired(name: str, stages: list[Stage]) -> None:
-    """Raise ChainError for a secret, or a path that the chain itself hands on."""
-    writer = writers(stages)
-    for stage in stages:
-        if variable := stage.secrets.get(name):
-            raise ChainError(
-                f"{name} is a secret and cannot be set here, where others can read it; "
-                f"set the environment variable {variable}"
-            )
-        path = normpath({**stage.reads, **stage.writes}.get(name, ""))
-        if path in writer:
-            raise ChainError(f"{name} cannot be set: it is {path}, which {writer[path]} writes")
-
-
-def _refuse_idle(
-    given: dict[str, str], settings: dict[str, dict[str, Any]], notebooks: dict[str, Notebook]
-) -> None:
-    """Raise ChainError for a setting that no stage of this run would take up."""
-    for name in given:
-        if not any(name in taken for taken in settings.values()):
-            homes = [stage for stage, notebook in notebooks.items() if name in notebook.parameters]
-            raise ChainError(f"{name} is of {' and '.join(homes)}, which this run leaves out")
 
 
 def _refuse_without_secrets(stages: Sequence[Stage]) -> None:
