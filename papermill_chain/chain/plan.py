@@ -7,11 +7,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from papermill_chain.chain.notebooks import Notebook
+from papermill_chain.chain.notebooks import Notebook, notebook_path
 from papermill_chain.chain.output_limits import Limits, limits_of
+from papermill_chain.chain.parameter_files import OF_OPTION, settings_in_file, settings_in_text
 from papermill_chain.chain.parameters import ChainError
-from papermill_chain.chain.settings import given_by, refuse_idle, settings_of
-from papermill_chain.chain.stages import Stage, find_stage, notebook_path, refuse_missing
+from papermill_chain.chain.settings import (
+    Setting,
+    given_in_all,
+    refuse_idle,
+    refuse_senseless,
+    settings_of,
+    typed_settings,
+)
+from papermill_chain.chain.stages import Stage, find_stage, refuse_missing
 from papermill_chain.chain.staleness import stale_reasons
 from papermill_chain.runs.files import relative
 from papermill_chain.runs.manifest import Run, StageRun
@@ -69,6 +77,22 @@ class Plan:
         files += [self.root / path for path in stage.files]
         return {relative(file, self.root): file for file in files}
 
+    def note_on_parameters(self, stage: Stage) -> str:
+        """What a reader should know of how a notebook gets its parameters; "" if all is as usual.
+
+        Papermill warns of the same.
+        """
+        notebook = self.notebooks[stage.name]
+        handed = {*stage.reads, *stage.writes, *stage.in_place, *stage.secrets}
+        handed |= self.settings[stage.name].keys()
+        if not (notebook.is_untagged and handed):
+            return ""
+        return (
+            f"notebooks/{notebook_path(self.root, stage.name).name} has no cell tagged"
+            f" `parameters`: a cell on top sets {', '.join(sorted(handed))}, and its own cells may"
+            " set that anew"
+        )
+
     def why(self, stage: Stage, last: StageRun | None) -> list[str]:
         """Why a stage has to run as things are now; nothing if it has not."""
         if stage.name in self.asked_for:
@@ -96,14 +120,17 @@ def plan_of(
 ) -> Plan:
     """The plan that a command line asks for; ChainError if it cannot be meant."""
     selected = _selected(asked, stages, root)
-    given = given_by(asked.set, stages, notebooks)
+    given = _given(asked, stages, notebooks, root)
+    refuse_senseless(given, stages, notebooks)
     settings = {
-        stage.name: settings_of(given, stage, notebooks[stage.name], root) for stage in selected
+        stage.name: settings_of(given, stage, stages, notebooks, root) for stage in selected
     }
-    refuse_idle(given, settings, notebooks)
+    refuse_idle(given, settings, stages, notebooks)
     _refuse_without_secrets(selected)
     wired = [
-        replace(stage, reads={k: v for k, v in stage.reads.items() if k not in given})
+        replace(
+            stage, reads={k: v for k, v in stage.reads.items() if k not in settings[stage.name]}
+        )
         for stage in selected
     ]
     refuse_missing(wired, stages, root, command)
@@ -114,15 +141,33 @@ def plan_of(
         selected,
         notebooks,
         settings,
-        given={name: value for taken in settings.values() for name, value in taken.items()},
+        given=given_in_all(settings),
         asked_for=frozenset(stage.name for stage in selected if named),
         jobs=asked.jobs,
         cell_timeout=asked.cell_timeout,
         limits=limits_of(vars(asked)),
         after=after,
         compare=compare,
-        typed={k: v for k, v in given.items() if any(k in stage.reads for stage in selected)},
+        typed={
+            setting.name: setting.value
+            for setting in given
+            if any(setting.name in stage.reads for stage in selected)
+        },
     )
+
+
+def _given(
+    asked: Namespace, stages: list[Stage], notebooks: dict[str, Notebook], root: Path
+) -> list[Setting]:
+    """All that the user sets, what counts more later: files, texts, and what is typed by name."""
+    given = [
+        setting
+        for file in asked.params
+        for setting in settings_in_file(file, stages, notebooks, root)
+    ]
+    for text in asked.params_yaml:
+        given += settings_in_text(text, OF_OPTION, stages, notebooks)
+    return given + typed_settings(asked.set)
 
 
 def _selected(asked: Namespace, stages: list[Stage], root: Path) -> list[Stage]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-from jupyter_client.kernelspec import NoSuchKernel
+from jupyter_client.kernelspec import NoSuchKernel, find_kernel_specs
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from papermill.execute import ERROR_MARKER_TAG
@@ -18,6 +18,7 @@ from papermill_chain.runs.figures import HEADLINE, read_figures
 from papermill_chain.runs.files import PNG, os_error_text
 from papermill_chain.runs.manifest import Failure, read_verdict
 
+RAISES_TAG = "raises-exception"  # Jupyter's, of a cell after whose error a notebook goes on
 LINES_OF_TRACEBACK = 8
 LONGEST_LINE = 500  # characters
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -55,7 +56,9 @@ def failure_of(broken: Exception | None, session: Session, file: Path | None = N
             return Failure("Timeout", "the cell ended, but its output did not arrive in time")
         case NoSuchKernel(name=name):
             return Failure(
-                "NoSuchKernel", f"there is no kernel {name} here; choose another in the notebook"
+                "NoSuchKernel",
+                f"there is no kernel {name} here, but {' and '.join(sorted(find_kernel_specs()))};"
+                " install it, or choose another in the notebook",
             )
         case OSError():
             return Failure(type(broken).__name__, os_error_text(broken, file))
@@ -92,6 +95,7 @@ def _stop(
     cells: list[NotebookNode], session: Session, broken: Exception | None
 ) -> tuple[int | None, Failure | None]:
     """The cell in which a notebook stopped, if it did, and why."""
+    expected: tuple[int, Failure] | None = None  # in a cell that was allowed to raise it
     for at in runnable(cells):
         error = next((out for out in cells[at].outputs if out.output_type == "error"), None)
         if at in session.done and error is None:
@@ -104,15 +108,22 @@ def _stop(
         failure.cell = at
         failure.number = len(runnable(cells[: at + 1]))
         failure.heading = heading_of(cells, at)
+        if at in session.done and RAISES_TAG in cells[at].metadata.get("tags", []):
+            failure.evalue += f" (tagged `{RAISES_TAG}`, so the cells below did run)"
+            expected = expected or (at, failure)
+            continue
         return at, failure
-    return None, failure_of(broken, session) if broken else None
+    if broken:
+        return None, failure_of(broken, session)
+    return expected or (None, None)
 
 
 def _failure_in(error: NotebookNode) -> Failure:
     """The failure in a cell's error output."""
     value = ANSI.sub("", error.evalue)
     if error.ename == "SystemExit":
-        return Failure(error.ename, f"{value}, so the cells below did not run")
+        why = "so the cells below did not run"
+        return Failure(error.ename, f"{value}, {why}" if value else why)
     lines = ANSI.sub("", "\n".join(error.traceback)).strip().splitlines()
     last = [line[:LONGEST_LINE] for line in lines[-LINES_OF_TRACEBACK:]]
     return Failure(error.ename, value, traceback="\n".join(last))
@@ -135,13 +146,20 @@ def _last_output(session: Session) -> str:
     session.log.seek(0)
     lines = session.log.read().decode(errors="replace").strip().splitlines()
     lines = [line for line in lines if not line.startswith("[IPKernelApp] WARNING")]
+    told = [number for number, line in enumerate(lines, 1) if "--existing " in line]
+    lines = lines[max(told, default=0) :]  # what a kernel says of itself ends with that
     return f": {session.masked(lines[-1])}" if lines else ""
 
 
 def _mark_stopped(cells: list[NotebookNode], at: int | None) -> None:
-    """Mark the cell at which a notebook stopped as failed, and those below it as not run."""
+    """Mark the cell at which a notebook stopped as failed, and those below it as not run.
+
+    Those below one that may raise an error have run.
+    """
     for index, cell in enumerate(cells):
         if at is not None and index < at:
+            continue
+        if index != at and at is not None and RAISES_TAG in cells[at].metadata.get("tags", []):
             continue
         if index == at:
             cell.metadata.papermill |= {"status": "failed", "exception": True}

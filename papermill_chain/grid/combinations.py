@@ -12,9 +12,10 @@ from pathlib import Path
 from posixpath import isabs, normpath
 from typing import Any
 
+from papermill_chain.chain.notebooks import notebook_path
 from papermill_chain.chain.parameters import ChainError
 from papermill_chain.chain.plan import Plan
-from papermill_chain.chain.stages import notebook_path, writers
+from papermill_chain.chain.stages import writers
 from papermill_chain.runs.figures import Figure
 from papermill_chain.runs.files import relative
 from papermill_chain.runs.records import last_good
