@@ -308,6 +308,12 @@ def test_a_notebook_ends_as_it_does_under_papermill(ran, name):
         assert shown_in(executed(ran.root, name)) == shown_in(under_papermill)
 
 
+def test_each_has_a_report(ran):
+    assert manifests(ran.root)[-1]["troubles"] == []
+    reports = [record["report"] for record in records(ran.root).values()]
+    assert reports == [name and f"{name}.html" for name in KINDS]
+
+
 def test_parameters_that_a_notebook_does_not_list_are_noted(ran):
     (note,) = ran.notes
     assert note == (
