@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -38,25 +39,28 @@ def project(tmp_path, monkeypatch) -> Path:
     return tmp_path / "chain"
 
 
-def handed(root: Path, *arguments: str) -> list[dict]:
-    """What the two notebooks of a run were handed."""
-    assert main(CHAIN, root, "Toy", argv=["--quiet", *arguments]) == 0
-    return [stage["parameters"] for stage in manifests(root)[-1]["stages"]]
+def reasons(root: Path, capsys, *arguments: str) -> list[str]:
+    """Why the two notebooks would run if the chain were asked so."""
+    assert main(CHAIN, root, "Toy", argv=["--dry-run", *arguments]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    return [text.strip() for text in re.split(r"0\d_\w+", re.sub(r" \(about.*?\)", "", said))[1:]]
 
 
-def test_later_files_texts_and_set_count_more_and_a_run_can_be_repeated(project):
+def test_later_files_texts_and_set_count_more_and_a_run_can_be_repeated(project, capsys):
     Path("a.yaml").write_text(
         "seed: 8\nshare: 1          # a float all the same\nraw: ../chain/mine.csv\n"
         "fit:\n  seed: 9\n  day: 2024-02-29  # stays a text\n  depths: [3, 4]\n"
     )
     Path("b.json").write_text('{\n\t"02_fit": {"limit": 2, "extra": {"a": {"b": null}}}}')
-    cut, fit = handed(project, "-f", "a.yaml", "--params", "b.json", "-y", "{share: 1e-1}")
+    both = ["-f", "a.yaml", "--params", "b.json", "-y", "{share: 1e-1}"]
+    assert main(CHAIN, project, "Toy", argv=["--quiet", *both]) == 0
+    (run,) = manifests(project)
+    cut, fit = (stage["parameters"] for stage in run["stages"])
     assert (cut["seed"], cut["share"], cut["raw"]) == (8, 0.1, "../mine.csv")
     assert (fit["seed"], fit["day"], fit["depths"]) == (9, "2024-02-29", [3, 4])
     assert (fit["limit"], fit["extra"]) == (2.0, {"a": {"b": None}})
     assert (project / "cut.csv").read_text() == "mine8"
-    first = manifests(project)[-1]
-    assert first["parameters"] == {
+    assert run["parameters"] == {
         "share": 0.1,
         "raw": "../mine.csv",
         "day": "2024-02-29",
@@ -66,17 +70,24 @@ def test_later_files_texts_and_set_count_more_and_a_run_can_be_repeated(project)
         "01_cut.seed": 8,  # the stages differ in it
         "02_fit.seed": 9,
     }
-
-    cut, fit = handed(project, "-f", "a.yaml", "--set", "seed=3")
-    assert (cut["seed"], fit["seed"], fit["limit"]) == (3, 3, None)
-
-    recorded = os.path.relpath(project / f"experiments/runs/{first['id']}/manifest.json")
-    assert handed(project, "--params", recorded) == [
-        stage["parameters"] for stage in first["stages"]
-    ]
-    assert manifests(project)[-1]["parameters"] == first["parameters"]
-    cut, fit = handed(project, "--params", recorded, "--set", "seed=3", "--only", "1")[0], None
-    assert (cut["seed"], cut["raw"]) == (3, "../mine.csv")
+    # what is set counts more than files; what no file has is at its default
+    cut, fit = reasons(project, capsys, *both[:2], "--set", "seed=3")
+    assert cut == "would run: parameter seed 8 → 3, parameter share 0.1 → 1.0"
+    assert fit == (
+        "would run: parameter extra {'a': {'b': None}} → {}, parameter limit 2.0 → None,"
+        " parameter seed 9 → 3"
+    )
+    # with all that was recorded of the run, nothing is new, whatever the defaults are by now
+    recorded = os.path.relpath(project / f"experiments/runs/{run['id']}/manifest.json")
+    assert reasons(project, capsys, "--params", recorded) == ["up to date"] * 2
+    notebook = project / "notebooks/02_fit.ipynb"
+    notebook.write_text(
+        notebook.read_text().replace("limit: float | None = None", "limit: float = 9")
+    )
+    assert reasons(project, capsys, "--params", recorded)[1] == "would run: notebook changed"
+    notebook.write_text(notebook.read_text().replace("day: str", "date: str"))
+    assert main(CHAIN, project, "Toy", argv=["--params", recorded]) == 2
+    assert f"{recorded}: 02_fit has no parameter day; see --list" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
