@@ -19,6 +19,7 @@ from papermill_chain.runs.files import PNG, os_error_text
 from papermill_chain.runs.manifest import Failure, read_verdict
 
 RAISES_TAG = "raises-exception"  # Jupyter's, of a cell after whose error a notebook goes on
+FAILED = {"status": "failed", "exception": True}  # as papermill marks a cell
 LINES_OF_TRACEBACK = 8
 LONGEST_LINE = 500  # characters
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -35,7 +36,9 @@ def outcome_of(executed: Path, session: Session, broken: Exception | None) -> Ou
     for path in ("input_path", "output_path"):
         nb.metadata.papermill[path] = Path(nb.metadata.papermill[path]).name
     at, failure = _stop(nb.cells, session, broken)
-    if failure:
+    if failure and failure.went_on:
+        nb.cells[at].metadata.papermill |= FAILED
+    elif failure:
         _mark_stopped(nb.cells, at)
     cells = []
     for index, measured in sorted(session.done.items()):
@@ -109,7 +112,7 @@ def _stop(
         failure.number = len(runnable(cells[: at + 1]))
         failure.heading = heading_of(cells, at)
         if at in session.done and RAISES_TAG in cells[at].metadata.get("tags", []):
-            failure.evalue += f" (tagged `{RAISES_TAG}`, so the cells below did run)"
+            failure.went_on = True
             expected = expected or (at, failure)
             continue
         return at, failure
@@ -152,17 +155,12 @@ def _last_output(session: Session) -> str:
 
 
 def _mark_stopped(cells: list[NotebookNode], at: int | None) -> None:
-    """Mark the cell at which a notebook stopped as failed, and those below it as not run.
-
-    Those below one that may raise an error have run.
-    """
+    """Mark the cell at which a notebook stopped as failed, and those below it as not run."""
     for index, cell in enumerate(cells):
         if at is not None and index < at:
             continue
-        if index != at and at is not None and RAISES_TAG in cells[at].metadata.get("tags", []):
-            continue
         if index == at:
-            cell.metadata.papermill |= {"status": "failed", "exception": True}
+            cell.metadata.papermill |= FAILED
             continue
         cell.metadata.papermill |= {
             "status": "pending",

@@ -307,6 +307,12 @@ def test_each_has_a_report(ran):
     assert manifests(ran.root)[-1]["troubles"] == []
     reports = [record["report"] for record in records(ran.root).values()]
     assert reports == [f"{name}.html" for name in KINDS]
+    (run,) = (ran.root / "experiments/runs").iterdir()
+    for name, sentence in {
+        "raises_as_it_should": "The cells after it were run, as its tag",
+        "raises_twice": "Nothing after it was run",
+    }.items():
+        assert sentence in (run / f"{name}.html").read_text()
 
 
 def test_parameters_that_a_notebook_does_not_list_are_noted(ran):
