@@ -118,7 +118,7 @@ def notebook_in(text: str, name: str, path: Path) -> Notebook:
     try:
         content = _content_of(text, path)
         cells = [(cell["cell_type"], "".join(cell["source"])) for cell in content["cells"]]
-        tags = [cell["metadata"].get("tags", []) for cell in content["cells"]]
+        tags = [cell["metadata"].get("tags") or [] for cell in content["cells"]]
         spec = content["metadata"].get("kernelspec", {})
         kernel = spec.get("name", "python3")
         about = content["metadata"].get("language_info", {})

@@ -29,8 +29,8 @@ def without_magics(source: str) -> str:
     cell_magic = re.match(r"\s*%%(\w+)", source)
     if cell_magic and cell_magic[1] not in PYTHON_MAGICS:
         return ""
-    source = re.sub(r"^([ \t]*)(?:[%!?]|[\w.]+\?).*$", r"\1pass", source, flags=re.MULTILINE)
-    return re.sub(r"^([ \t]*[\w., ]+=)[ \t]*[%!].*$", r"\1 None", source, flags=re.MULTILINE)
+    source = re.sub(r"^([ \t]*)(?:%%?\w|[!?]|[\w.]+\?).*$", r"\1pass", source, flags=re.MULTILINE)
+    return re.sub(r"^([ \t]*[\w., ]+=)[ \t]*(?:%\w|!).*$", r"\1 None", source, flags=re.MULTILINE)
 
 
 def imported_modules(source: str, package: str = "") -> list[str]:
