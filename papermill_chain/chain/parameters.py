@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from papermill_chain.chain.python_code import parsed, without_magics
+from papermill_chain.chain.python_code import as_ipython_reads_it, parsed, without_magics
 
 ANYTHING = "anything"  # the kind of what an annotation leaves open, or does not name
 #: The kinds of value that papermill hands on, by the names that annotations have for them. A tuple
@@ -63,12 +63,16 @@ def parameters_in(source: str, name: str) -> dict[str, Parameter]:
         If the cell, which is one of the notebook `name`, is no Python.
     """
     try:
-        statements = parsed(source).body
-        comments = _comments(without_magics(source))
+        statements, python = parsed(source).body, without_magics(source)
     except SyntaxError as error:
-        raise ChainError(
-            f"{name}, parameter cell, line {error.lineno}: not Python: {error.msg}"
-        ) from None
+        try:
+            python = as_ipython_reads_it(source)
+            statements = parsed(python).body
+        except SyntaxError:
+            raise ChainError(
+                f"{name}, parameter cell, line {error.lineno}: not Python: {error.msg}"
+            ) from None
+    comments = _comments(python)
     found = (
         parameter
         for statement in statements

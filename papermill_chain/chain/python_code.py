@@ -33,6 +33,14 @@ def without_magics(source: str) -> str:
     return re.sub(r"^([ \t]*[\w., ]+=)[ \t]*(?:%\w|!).*$", r"\1 None", source, flags=re.MULTILINE)
 
 
+def as_ipython_reads_it(source: str) -> str:
+    """The Python that IPython makes of a cell, also of its rarer forms such as `/print 1`."""
+    from IPython.core.inputtransformer2 import TransformerManager  # late: it takes a while
+
+    manager = TransformerManager()  # type: ignore[no-untyped-call]  # typed in part
+    return manager.transform_cell(source)
+
+
 def imported_modules(source: str, package: str = "") -> list[str]:
     """The modules that a package's code imports; of `from a import b`, where b may be one, both."""
     try:

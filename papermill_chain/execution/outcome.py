@@ -101,13 +101,15 @@ def _stop(
     expected: tuple[int, Failure] | None = None  # in a cell that was allowed to raise it
     for at in runnable(cells):
         error = next((out for out in cells[at].outputs if out.output_type == "error"), None)
-        if at in session.done and error is None:
+        raised = error is not None or cells[at].metadata.papermill.exception
+        if at in session.done and not raised:
             continue
         if not session.done and broken and not session.timed_out:
             break  # the kernel never got to work
-        failure = (
-            _failure_in(error) if error and at in session.done else failure_of(broken, session)
-        )
+        if at not in session.done:
+            failure = failure_of(broken, session)
+        else:
+            failure = _failure_in(error) if error else _failure_printed(cells[at])
         failure.cell = at
         failure.number = len(runnable(cells[: at + 1]))
         failure.heading = heading_of(cells, at)
@@ -130,6 +132,15 @@ def _failure_in(error: NotebookNode) -> Failure:
     lines = ANSI.sub("", "\n".join(error.traceback)).strip().splitlines()
     last = [line[:LONGEST_LINE] for line in lines[-LINES_OF_TRACEBACK:]]
     return Failure(error.ename, value, traceback="\n".join(last))
+
+
+def _failure_printed(cell: NotebookNode) -> Failure:
+    """The failure of a cell that has only printed it, as an unknown magic does."""
+    text = "".join(out.text for out in cell.outputs if out.get("name") == "stderr")
+    kind, _, said = (ANSI.sub("", text).strip().splitlines() or [""])[-1].partition(": ")
+    return (
+        Failure(kind, said) if kind.isidentifier() else Failure("Error", text or "no reason given")
+    )
 
 
 def _end_of(session: Session) -> str:

@@ -100,6 +100,10 @@ def test_the_lines_of_a_parameter_cell_are_counted_with_its_magics():
         parameters_in("%matplotlib inline\n\n!ls\na b", "n.ipynb")
 
 
+def test_a_parameter_cell_may_hold_what_only_ipython_reads():
+    assert parameters_in("n = 2  # two\n/print 1", "1.ipynb")["n"].help == "two"
+
+
 def test_of_a_pair_the_notebook_is_taken(tmp_path):
     (tmp_path / "notebooks").mkdir()
     assert notebook_path(tmp_path, "1").name == "1.ipynb"

@@ -148,6 +148,11 @@ KINDS = {
         ends="failed",
         error="ZeroDivisionError: division by zero",
     ),
+    "unknown_magic": Kind(
+        ["1", "%no_such_magic", "'not reached'"],
+        ends="failed",
+        error="UsageError: Line magic function `%no_such_magic` not found",
+    ),
     "raises_as_it_should": Kind(
         ["1", tagged("int('x')", "raises-exception"), "'goes on'", new_markdown_cell("end")],
         ends="failed",
