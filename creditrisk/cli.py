@@ -21,6 +21,7 @@ EXAMPLES = """examples:
       --shadow models:/Credit_Risk_Model@challenger
   creditrisk serve --data data/german_credit_20             what is in production of other data
   creditrisk predict                                        three made-up applicants
+  creditrisk predict --reasons --recourse                   why, and what would turn a decline
   creditrisk predict --reasons --blank-is-level data/raw/german_credit_data.csv
   echo '{"Age": 35, ...}' | creditrisk predict -
   mlflow models serve -m models:/Credit_Risk_Model@production --env-manager local -p 5000
@@ -150,6 +151,12 @@ def _add_predict(parsers: Parsers) -> None:
     )
     predict.add_argument(
         "--reasons", action="store_true", help="also ask what holds each score down"
+    )
+    predict.add_argument(
+        "--recourse",
+        action="store_true",
+        help="also ask for the smallest changes by which the model would approve; about the model, "
+        "and no promise of a loan",
     )
     predict.add_argument(
         "--mlflow", action="store_true", help="the server is `mlflow models serve`"

@@ -84,6 +84,8 @@ def serve(chosen: argparse.Namespace) -> int:
 def predict(chosen: argparse.Namespace) -> int:
     from creditrisk.serving import client
 
+    if chosen.recourse and chosen.mlflow:
+        return failed("--recourse: MLflow's server has none; ask that of creditrisk serve")
     endpoint = client.MLFLOW if chosen.mlflow else client.FLASK
     url = chosen.url or f"http://127.0.0.1:{5000 if chosen.mlflow else 8000}"
     token = client.token_from_environment()
@@ -96,6 +98,7 @@ def predict(chosen: argparse.Namespace) -> int:
             contract,
             token,
             chosen.reasons,
+            chosen.recourse,
             chosen.blank_is_level,
         )
     except (client.Unreadable, client.NoAnswer) as error:

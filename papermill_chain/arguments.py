@@ -40,6 +40,23 @@ def argument_parser(
         metavar="NAME=VALUE",
         help="set a parameter (repeatable)",
     )
+    add(
+        "-f",
+        "--params",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="set the parameters that a YAML or JSON file holds, or again those of a run by its "
+        "manifest.json; --set counts more (repeatable; the last counts most)",
+    )
+    add(
+        "-y",
+        "--params-yaml",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="set the parameters in a text of YAML or JSON; it counts more than files (repeatable)",
+    )
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
         "--only", action="append", metavar="STAGE", help="run this stage alone (repeatable)"
@@ -123,6 +140,7 @@ def _examples(chain: Sequence[Stage], can_compare: bool) -> str:
         f"{typed} --dry-run": "what that would be, and why",
         f"{typed} --list": "the stages and the parameters that can be set",
         f"{typed} --set NAME=VALUE": "another value wherever a notebook has that parameter",
+        f"{typed} --params FILE.yaml": "values from a file: NAME: VALUE, or below a stage's name",
         f"{typed} --from {word}": f"{middle} and all stages after it, changed or not",
         f"{typed} --only {number}": f"{last} alone, changed or not",
         f"{typed} --open": "then read the index of all runs in a browser",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from papermill_chain.arguments import SCHEDULER, argument_parser
-from papermill_chain.chain.notebooks import ChainError
+from papermill_chain.chain.parameters import ChainError
 from papermill_chain.chain.plan import Plan, plan_of
 from papermill_chain.chain.stages import Stage, in_order, read_notebooks
 from papermill_chain.execution.events import end_with_input

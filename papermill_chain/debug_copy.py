@@ -18,11 +18,20 @@ from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell, upgrade
+from nbformat.v4 import new_code_cell
 
-from papermill_chain.chain.notebooks import ChainError, notebook_in, read_notebook
+from papermill_chain.chain.notebooks import (
+    PARAMETERS,
+    SCRIPT,
+    notebook_in,
+    notebook_path,
+    read_node,
+    read_notebook,
+    text_of,
+)
+from papermill_chain.chain.parameters import ChainError
 from papermill_chain.chain.plan import Plan
-from papermill_chain.chain.stages import External, Stage, find_stage, notebook_path
+from papermill_chain.chain.stages import External, Stage, find_stage
 from papermill_chain.chain.staleness import report_of
 from papermill_chain.reports.screen import shown_path
 from papermill_chain.reports.views import place_of
@@ -33,6 +42,7 @@ from papermill_chain.started import command
 INJECTED_TAG = "injected-parameters"  # papermill's, of the cell that sets parameters
 ERROR_TAG = "papermill-error-cell-tag"  # papermill's, of the cells that point to an error
 TOOL_METADATA = ("papermill", "execution", "ExecuteTime", "chain", "trusted")  # of a cell
+UNLISTED = object()  # in place of the default of a parameter that a notebook does not list
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, nbformat.ValidationError)
 
 
@@ -62,12 +72,19 @@ def make_copy(plan: Plan) -> DebugCopy:
     sha256 = plan.notebooks[stage.name].sha256
     outdated = failure is not None and failure.basis.get("notebook") != sha256
     settings = _settings(plan, stage, failure)
-    notebook = upgrade(nbformat.read(notebook_path(plan.root, stage.name), as_version=4))
+    place, about = notebook_path(plan.root, stage.name), plan.notebooks[stage.name]
+    if about.language != "python":
+        raise ChainError(
+            f"a copy is handed its parameters in Python, and notebooks/{place.name} is in"
+            f" {about.language}; open the executed notebook of its run instead"
+        )
+    notebook = read_node(place)
     _clear_outputs(notebook.cells)
     if failure and not outdated:
         executed = report_of(failure, plan.experiments).with_suffix(".ipynb")
         _copy_outputs(notebook.cells, executed)
-    at = next(n for n, cell in enumerate(notebook.cells) if "parameters" in _tags(cell))
+    tagged = [n for n, cell in enumerate(notebook.cells) if PARAMETERS in _tags(cell)]
+    at = tagged[0] if tagged else -1
     notebook.cells.insert(at + 1, _injected_cell(plan, stage, settings, failure))
     file.parent.mkdir(exist_ok=True)
     for path in stage.writes.values():
@@ -90,10 +107,12 @@ def take_over(asked: str, stages: Sequence[Stage], root: Path) -> str:
     try:
         edited = nbformat.read(file, as_version=4)
         made_from = edited.metadata["chain"]["notebook"]
-        text = _with_cells_of(edited, nbformat.read(place, as_version=4))
+        text = text_of(_with_cells_of(edited, _as_written(place)), place)
     except UNREADABLE:
         raise ChainError(f"{copy} is not a copy that --debug has made") from None
-    fixed = notebook_in(text, copy, stage.name)
+    fixed = notebook_in(text, copy, place)
+    if fixed.is_untagged and not now.is_untagged:
+        raise ChainError(f"{copy} has no cell tagged `parameters` any more, as {original} has")
     if fixed.sha256 == now.sha256:
         return f"{original} is already as {copy} has it"
     if now.sha256 != made_from:
@@ -157,14 +176,16 @@ def _last_failure(plan: Plan, stage: Stage) -> StageRun | None:
 
 def _settings(plan: Plan, stage: Stage, failure: StageRun | None) -> dict[str, Any]:
     """The parameters that the failed run was given, and above them those of this command."""
-    parameters, planned = plan.notebooks[stage.name].parameters, plan.planned(stage).parameters
+    notebook, planned = plan.notebooks[stage.name], plan.planned(stage).parameters
     wired = stage.writes.keys() | stage.secrets.keys()
+    defaults = {name: parameter.default for name, parameter in notebook.parameters.items()}
     before, handed = failure.parameters if failure else {}, {*stage.reads, *stage.in_place}
     given = {
         name: value
         for name, value in before.items()
-        if name in parameters.keys() - wired
-        and value != (planned[name] if name in handed else parameters[name].default)
+        if name not in wired
+        and notebook.takes(name)
+        and value != (planned[name] if name in handed else defaults.get(name, UNLISTED))
     }
     return given | plan.settings[stage.name]
 
@@ -217,8 +238,15 @@ def _copy_outputs(cells: list[NotebookNode], executed: Path) -> None:
                 cell.outputs, cell.execution_count = before.outputs, before.execution_count
 
 
-def _with_cells_of(edited: NotebookNode, original: NotebookNode) -> str:
-    """The text of a notebook that is the original but for its cells, which are those of a copy."""
+def _as_written(place: Path) -> NotebookNode:
+    """A notebook that keeps, where it can, the version of nbformat that its file has."""
+    is_script = place.suffix == SCRIPT
+    notebook: NotebookNode = read_node(place) if is_script else nbformat.read(place, as_version=4)
+    return notebook
+
+
+def _with_cells_of(edited: NotebookNode, original: NotebookNode) -> NotebookNode:
+    """A notebook that is the original but for its cells, which are those of a copy."""
     original.cells = [cell for cell in edited.cells if not _added_by_papermill(cell)]
     _clear_outputs(original.cells)
     for cell in original.cells:
@@ -226,7 +254,7 @@ def _with_cells_of(edited: NotebookNode, original: NotebookNode) -> str:
             cell.metadata.pop(name, None)
         if original.nbformat_minor < 5:  # before that, cells had no ids
             cell.pop("id", None)
-    return f"{nbformat.writes(original)}\n"
+    return original
 
 
 def _write_copy(notebook: NotebookNode, file: Path, sha256: str) -> None:

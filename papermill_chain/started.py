@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
-from papermill_chain.chain.notebooks import ChainError
+from papermill_chain.chain.parameters import ChainError
 
 UV = "UV"  # the variable by which `uv run` says to what it runs that it does
 NEEDED = ("papermill", "nbclient", "nbformat", "nbconvert", "jupyter_client", "bs4", "nh3")

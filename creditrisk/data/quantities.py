@@ -34,6 +34,16 @@ def within(values: np.ndarray, field: Field) -> np.ndarray:
     return found
 
 
+def ranges(applications: pd.DataFrame, contract: Contract) -> dict[str, list[float]]:
+    """The lowest and the highest value of each quantity, by column; none where there is none."""
+    found = {}
+    for field in contract.numbers:
+        values = as_quantity(applications[field.name], field).dropna()
+        if len(values):
+            found[field.name] = [float(values.min()), float(values.max())]
+    return found
+
+
 def edges_at(values: pd.Series, field: Field, shares: np.ndarray) -> np.ndarray:
     """The quantiles of a column's quantities, ascending and each once: the highest of its groups.
 

@@ -117,6 +117,7 @@ def save_model(
     libraries: dict[str, str],
     input_example: pd.DataFrame,
     reference: dict[str, Level | None] | None = None,
+    ranges: dict[str, list[float]] | None = None,
     mlflow_model: Model | None = None,
     validate_serving_input: bool = True,
 ) -> None:
@@ -128,6 +129,8 @@ def save_model(
         Versions of the packages that the saved model needs, by name.
     reference
         The application that reasons compare with; without it the model gives no reasons.
+    ranges
+        Of the quantities in training; without it nothing is said of values outside.
     mlflow_model
         Filled in with what is saved; MLflow passes it.
     validate_serving_input
@@ -152,6 +155,8 @@ def save_model(
     manifest: Json = {"libraries": libraries, "contract": contract.package, "files": hashes}
     if reference is not None:
         manifest["reference"] = reference
+    if ranges is not None:
+        manifest["training_ranges"] = ranges
     text = json.dumps(model_manifest.sealed(manifest), ensure_ascii=False)
     Path(path, "manifest.json").write_text(text, "utf-8")
 

@@ -92,6 +92,7 @@ def register(
     description: str,
     tags: dict[str, str],
     reference: dict[str, Level | None] | None = None,
+    ranges: dict[str, list[float]] | None = None,
 ) -> ModelVersion:
     """Log the fitted model to the active run and register it as a new challenger version.
 
@@ -105,6 +106,8 @@ def register(
         A few raw applications, stored as the model's input example as applicants state them.
     reference
         The application that reasons compare with, see :func:`creditrisk.scoring.reasons.reference`.
+    ranges
+        Of the quantities in training, see :func:`creditrisk.data.quantities.ranges`.
 
     Raises
     ------
@@ -120,6 +123,7 @@ def register(
         libraries=libraries(),
         input_example=_allowed_example(example, contract),
         reference=reference,
+        ranges=ranges,
         validate_serving_input=False,  # the notebook checks it on the whole training set
     )
     files = mlflow_files.files_of(logged.model_uri)

@@ -99,6 +99,12 @@ TERMS = {
         "worth",
         "How many equally weighted applicants would be as uncertain as the weighted ones (Kish).",
     ),
+    "with recourse": Term(
+        "with recourse", "Of the declined, the share that a change of three columns would approve."
+    ),
+    "columns changed": Term(
+        "columns changed", "How many columns the smallest change takes, where there is one."
+    ),
     "excess": Term(
         "excess log loss",
         "The mean log loss beyond the one that the scores imply if they are right; 0 is right.",

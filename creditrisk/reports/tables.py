@@ -235,6 +235,21 @@ def intersections(found: pd.DataFrame) -> Styler:
     return styled_table(pd.DataFrame(columns), empty="").set_properties(["group"], **ONE_LINE)
 
 
+def recourse(found: pd.DataFrame) -> Styler:
+    """Recourse by group, ``found`` by ``recourse.by_group``."""
+
+    def between(name: str, form: str) -> list[str]:
+        return format_intervals(found[name], found[f"{name}_low"], found[f"{name}_high"], form)
+
+    columns = {
+        "group": found.index.get_level_values(1),
+        "declined": found.declined.array,
+        "with recourse": between("share", "{:.0%}"),
+        "columns changed": between("columns", "{:.2f}"),
+    }
+    return styled_table(pd.DataFrame(columns)).set_properties(["group"], **ONE_LINE)
+
+
 def rows(frame: pd.DataFrame, index: str = "") -> Styler:
     """A frame as it is, its index as the first column, named so; a gap is "missing"."""
     named = frame.rename_axis(index).reset_index() if index else frame

@@ -28,6 +28,7 @@ def make_scorer(
     name: str = "",
     sha256: str = "",
     reference: dict[str, Value] | None = None,
+    ranges: dict[str, list[float]] | None = None,
 ) -> Scorer:
     """A scorer of a fitted pipeline, with lookup tables if they give the pipeline's answers.
 
@@ -39,6 +40,8 @@ def make_scorer(
         Of the model, as :class:`~creditrisk.scoring.scorer.Scorer` shows them.
     reference
         The application that reasons compare with, see :func:`creditrisk.scoring.reasons.reference`.
+    ranges
+        Of the quantities in training, by column: the lowest and the highest value.
 
     Raises
     ------
@@ -55,7 +58,10 @@ def make_scorer(
     if columns != matrix_columns(contract) or columns != list(decide.feature_names_in_):
         raise ModelRefused("the model's columns are not those of its contract")
     allowed = domain(contract)
-    scorer = Scorer(name, None, None, sha256, cutoff, contract, pipeline, allowed, None, reference)
+    known = {name: (float(low), float(high)) for name, (low, high) in (ranges or {}).items()}
+    scorer = Scorer(
+        name, None, None, sha256, cutoff, contract, pipeline, allowed, None, reference, known
+    )
     fast = scorer
     try:
         fast = replace(scorer, tables=tabulate(decide.estimator_, allowed))

@@ -149,8 +149,10 @@ def find_reasons(
 
     Only fields are named whose change to the reference's value would by itself raise the score:
     that is what the sentence claims. A protected field is never named: nobody is advised to be
-    somebody else. Nor is a blank ever better: where missing is a state that applicants are in, it
-    is called by its label, and otherwise it is not compared with.
+    somebody else. Nor is one whose better value lies on the side that the contract expects to be
+    riskier: a longer loan is no way to a better score. Of an immutable field it is said that it
+    cannot be changed. Nor is a blank ever better: where missing is a state that applicants are in,
+    it is called by its label, and otherwise it is not compared with.
 
     Parameters
     ----------
@@ -167,8 +169,7 @@ def find_reasons(
     """
     found, gains = effects
     lowers = (found < -LEAST) & (gains > LEAST)
-    lowers &= [not field.protected for field in domain.contract.fields]
-    lowers &= [_stated(domain, number, code) is not None for number, code in enumerate(typical)]
+    lowers &= nameable(codes, typical, domain)
     chosen = [n for n in np.argsort(found, kind="stable").tolist() if lowers[n]][:MOST]
     reasons = []
     for number in chosen:
@@ -176,12 +177,33 @@ def find_reasons(
         value, better = (_stated(domain, number, row[number]) for row in (codes, typical))
         if blank is not None and blank[number]:
             value = None
-        words = (
-            f"{field.title} is {_words(value, field)}; {_words(better, field)}, "
-            "as is usual among approved applicants, would score higher"
-        )
+        usual = f"{_words(better, field)}, as is usual among approved applicants"
+        change = "scores higher, but cannot be chosen" if field.immutable else "would score higher"
+        words = f"{field.title} is {_words(value, field)}; {usual}, {change}"
         reasons.append(Reason(field.name, value, better, float(found[number]), words))
     return tuple(reasons)
+
+
+def nameable(codes: np.ndarray, typical: np.ndarray, domain: Domain) -> np.ndarray:
+    """Which fields may be named as reasons, bool (fields,); see :func:`find_reasons`."""
+    fields = domain.contract.fields
+    return np.array(
+        [
+            not field.protected
+            and _stated(domain, number, typical[number]) is not None
+            and not _is_riskier(float(codes[number]), float(typical[number]), domain, number)
+            for number, field in enumerate(fields)
+        ]
+    )
+
+
+def _is_riskier(code: float, usual: float, domain: Domain, number: int) -> bool:
+    """Whether the usual value lies on the side that the contract expects to be riskier."""
+    field = domain.contract.fields[number]
+    states = domain.states(number) if field.levels is None else [domain.missing(number)]
+    if field.direction is None or code == usual or code in states or usual in states:
+        return False
+    return (usual > code) == (field.direction == "riskier")
 
 
 def _stated(domain: Domain, number: int, code: float) -> Value:

@@ -1,5 +1,6 @@
 """Raw applications in, decisions out: the one scorer behind every interface."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -23,7 +24,9 @@ from creditrisk.scoring.reasons import (
     effects_in_one_call,
     field_effects,
     find_reasons,
+    nameable,
 )
+from creditrisk.scoring.recourse import Recourse, find_recourse
 from creditrisk.scoring.worst_case import Assumed, assumed, blanks, worst_case, worst_fields
 
 #: Up to so many applications are answered one by one, which saves numpy's fixed cost.
@@ -42,6 +45,8 @@ class Decision:
     decision: str  # "approve" or "decline"
     reasons: tuple[Reason, ...] | None = None  # if asked: the fields that lower the score
     assumed: tuple[Assumed, ...] = ()  # blanks that were scored as the worst value
+    outside: tuple[str, ...] = ()  # quantities beyond what the model has learned from
+    recourse: tuple[Recourse, ...] | None = None  # if asked and declined: what would turn it
 
 
 class ModelRefused(Exception):
@@ -71,6 +76,8 @@ class Scorer:
     tables: LookupTables | None = field(repr=False)
     #: The application that reasons compare with.
     reference: dict[str, Value] | None = field(default=None, repr=False)
+    #: By quantity, the lowest and the highest value of training; none where it is not recorded.
+    ranges: dict[str, tuple[float, float]] = field(default_factory=dict, repr=False)
 
     @property
     def fast(self) -> bool:
@@ -88,15 +95,23 @@ class Scorer:
         }
 
     def score(
-        self, applications: list[Json] | Json | pd.DataFrame, reasons: bool = False
+        self,
+        applications: list[Json] | Json | pd.DataFrame,
+        reasons: bool = False,
+        recourse: bool = False,
     ) -> list[Decision]:
-        """Decide on each application, and if asked name the fields that lower its score.
+        """Decide on each application, and if asked say why, and what would turn a decline.
 
         Parameters
         ----------
         applications
             One or more applications as they come out of JSON, or a frame of them. A blank is what
             the contract says, see :mod:`creditrisk.data.missing_values`.
+        reasons
+            Whether to name the fields that lower a score.
+        recourse
+            Whether to search for the smallest changes by which a declined one would be approved,
+            see :mod:`creditrisk.scoring.recourse`.
 
         Raises
         ------
@@ -111,9 +126,9 @@ class Scorer:
             codes: list[list[float]] | np.ndarray = frame_codes(applications, self.domain)
         else:
             codes = self._record_codes(applications)
-        if len(codes) and (reasons or self._worst):
-            return self._in_full(codes, reasons)
-        return [self._decision(p) for p in self._answers(codes)]
+        if len(codes) and (reasons or recourse or self._worst):
+            return self._in_full(codes, reasons, recourse)
+        return [self._decision(p, each) for p, each in zip(self._answers(codes), codes)]
 
     def taking_blanks(self, *meanings: str) -> "Scorer":
         """The same model for applications in the coding of its data, where a blank is a value.
@@ -198,6 +213,18 @@ class Scorer:
         both = self._effects(frame_codes(frame, self._source))
         return both[:, 0], both[:, 1]
 
+    def nameable(self, frame: pd.DataFrame) -> np.ndarray:
+        """Which fields may be named as reasons for each application, bool (n, fields).
+
+        Raises
+        ------
+        InvalidRecords, NoReasons
+            As :meth:`score`.
+        """
+        codes, typical = frame_codes(frame, self._source), self._typical()
+        found = [nameable(each, typical, self._source) for each in codes]
+        return np.array(found, bool).reshape(len(codes), len(self.contract.fields))
+
     @property
     def additive(self) -> bool:
         """Whether the log-odds are a sum over the fields, whose shares are then known at once."""
@@ -253,16 +280,38 @@ class Scorer:
             )
         return codes
 
-    def _in_full(self, sent: list[list[float]] | np.ndarray, reasons: bool) -> list[Decision]:
-        """Decisions that also hold what blanks were scored as, and reasons if asked."""
+    def _in_full(
+        self, sent: list[list[float]] | np.ndarray, reasons: bool, recourse: bool
+    ) -> list[Decision]:
+        """Decisions that also hold what blanks were scored as, and what else was asked for."""
         codes, blank = self.worst_case(np.array(sent))
         why = self.reasons(codes, blank) if reasons else [None] * len(codes)
         scored = [assumed(each, left_out, self.domain) for each, left_out in zip(codes, blank)]
         answers = self._answers(codes.tolist() if isinstance(sent, list) else codes)
-        return [
-            replace(self._decision(p), reasons=each, assumed=values)
-            for p, each, values in zip(answers, why, scored)
+        decisions = [
+            replace(self._decision(p, row), reasons=each, assumed=values)
+            for p, row, each, values in zip(answers, codes, why, scored)
         ]
+        if not recourse:
+            return decisions
+        return [
+            each if each.prediction else replace(each, recourse=self.recourse(row, left_out))
+            for each, row, left_out in zip(decisions, codes, blank)
+        ]
+
+    def recourse(self, codes: np.ndarray, fixed: np.ndarray | None = None) -> tuple[Recourse, ...]:
+        """The smallest changes by which one declined application would be approved.
+
+        Parameters
+        ----------
+        codes
+            Shape (fields,).
+        fixed
+            Shape (fields,): columns that stay as they are.
+        """
+        return find_recourse(
+            codes, self.cutoff, self.domain, self._many, self.tables, self.ranges, fixed
+        )
 
     def _answers(self, codes: list[list[float]] | np.ndarray) -> list[float]:
         if self.tables is not None and isinstance(codes, list) and len(codes) <= FEW:
@@ -286,9 +335,23 @@ class Scorer:
         # Without the pipeline's encoder, which is slower: the matrix follows from the contract.
         return good_probability(self.pipeline["decide"], self.domain.matrix(codes))
 
-    def _decision(self, probability: float) -> Decision:
+    def _decision(self, probability: float, codes: Sequence[float] | np.ndarray) -> Decision:
         good = probability >= self.cutoff
-        return Decision(probability, int(good), "approve" if good else "decline")
+        beyond = tuple(
+            name
+            for number, name, low, high, states in self._ends
+            if not low <= codes[number] <= high and codes[number] not in states
+        )
+        return Decision(probability, int(good), "approve" if good else "decline", outside=beyond)
+
+    @cached_property
+    def _ends(self) -> list[tuple[int, str, float, float, list[float]]]:
+        """Of each quantity its number, its name, its range in training, and its states."""
+        return [
+            (number, each.name, *self.ranges[each.name], self.domain.states(number))
+            for number, each in enumerate(self.contract.fields)
+            if each.name in self.ranges
+        ]
 
 
 def good_probability(model: BaseEstimator, applications: pd.DataFrame) -> np.ndarray:

@@ -29,9 +29,6 @@ from creditrisk.serving.model_reload import Served
 from creditrisk.serving.openapi import document
 from creditrisk.serving.predict import (
     EXCHANGE,
-    MAX_BODY,
-    MAX_REASONED,
-    MAX_RECORDS,
     Exchange,
     Predict,
     Refused,
@@ -143,7 +140,7 @@ def create_app(
         return Response(generate_latest(metrics.registry), content_type=CONTENT_TYPE_LATEST)
 
     def description() -> dict[str, Any]:
-        return document(served.scorer, MAX_RECORDS, MAX_REASONED, MAX_BODY, wanted is not None)
+        return document(served.scorer, wanted is not None)
 
     @app.get("/openapi.json")
     def openapi() -> Response:

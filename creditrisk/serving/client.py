@@ -21,7 +21,7 @@ from creditrisk.data.descriptor import parse_contract, read_contract
 from creditrisk.data.fields import Field
 
 BATCH = 500  # applications in one request
-REASONED = 100  # in one that asks for reasons
+REASONED, RECOURSE = 100, 20  # in one that asks for reasons, or for recourse
 TRIES = 5
 WAIT = 0.25  # seconds before the second try, doubled before each further one
 TIMEOUT = 30.0  # seconds without an answer
@@ -47,9 +47,12 @@ class Endpoint:
     path: str
     mlflow: bool
 
-    def asked(self, reasons: bool) -> str:
-        """The path, with the query that asks for reasons."""
-        return self.path + "?reasons=true" * (reasons and not self.mlflow)
+    def asked(self, reasons: bool, recourse: bool) -> str:
+        """The path, with the query that asks for reasons and recourse."""
+        if self.mlflow:
+            return self.path
+        query = [f"{name}=true" for name, wanted in _named(reasons, recourse) if wanted]
+        return self.path + ("?" + "&".join(query) if query else "")
 
     def packed(self, records: list[Any], reasons: bool) -> bytes:
         """A request's body."""
@@ -94,6 +97,7 @@ def post(
     endpoint: Endpoint,
     token: str | None = None,
     reasons: bool = False,
+    recourse: bool = False,
 ) -> Iterator[Outcome]:
     """Send applications, some hundred a request; one outcome a request.
 
@@ -102,7 +106,8 @@ def post(
     NoAnswer
         If the connection is lost again and again, or the answer cannot be understood.
     """
-    path, batch = endpoint.asked(reasons), REASONED if reasons else BATCH
+    path = endpoint.asked(reasons, recourse)
+    batch = RECOURSE if recourse else REASONED if reasons else BATCH
     for start in range(0, len(records), batch):
         body = endpoint.packed(records[start : start + batch], reasons)
         status, answer = _exchange(url, path, body, token)
@@ -127,8 +132,24 @@ def table(outcomes: list[Outcome]) -> str:
                 f"  {decision['probability']:>12.4f}"
             )
             notes = [*(decision.get("assumed") or ()), *decision.get("reasons", ())]
-            lines += [f"{'':8}- {note['words']}" for note in notes]
+            words = [note["words"] for note in notes] + _more(decision)
+            lines += [f"{'':8}- {each}" for each in words]
     return "\n".join(lines)
+
+
+def _named(reasons: bool, recourse: bool) -> list[tuple[str, bool]]:
+    return [("reasons", reasons), ("recourse", recourse)]
+
+
+def _more(decision: Json) -> list[str]:
+    """What is said of extrapolation and recourse below a decision."""
+    beyond = decision.get("outside_training", ())
+    lines = [f"{name} is beyond what the model has learned from" for name in beyond]
+    recourse = decision.get("recourse")
+    if recourse is not None:
+        found = [f"recourse: {each['words']}" for each in recourse]
+        lines += found or ["recourse: none within three columns"]
+    return lines
 
 
 def predict(
@@ -138,6 +159,7 @@ def predict(
     contract: str | None,
     token: str | None = None,
     reasons: bool = False,
+    recourse: bool = False,
     blank_is_level: bool = False,
 ) -> int:
     """Send a file's applications, print the decisions, and return the exit code.
@@ -159,7 +181,7 @@ def predict(
     records = applications(find_contract(contract)) if path is None else read(path, contract)
     if blank_is_level:
         records = _labelled(records, find_contract(contract))
-    outcomes = list(post(records, url, endpoint, token, reasons))
+    outcomes = list(post(records, url, endpoint, token, reasons, recourse))
     if any(outcome.decisions for outcome in outcomes):
         print(table(outcomes))
     for line in (line for outcome in outcomes for line in outcome.refusal):

@@ -5,7 +5,9 @@ from creditrisk.data.contract import Contract, Json
 from creditrisk.data.fields import Field
 from creditrisk.data.missing_values import WORST
 from creditrisk.scoring.reasons import MOST
+from creditrisk.scoring.recourse import MOST_ANSWERS, MOST_COLUMNS
 from creditrisk.scoring.scorer import Scorer
+from creditrisk.serving.predict import MAX_BODY, MAX_REASONED, MAX_RECORDS, MAX_RECOURSE
 
 _ERRORS = {
     "400": "The body is no JSON, or JSON that can be read in two ways.",
@@ -25,9 +27,7 @@ _NOTATIONS: dict[str, Json] = {
 _PROBABILITY = {"type": "number", "minimum": 0, "maximum": 1}
 
 
-def document(
-    scorer: Scorer, max_records: int, max_reasoned: int, max_body: int, needs_token: bool
-) -> Json:
+def document(scorer: Scorer, needs_token: bool) -> Json:
     """The description of the API as it is served now."""
     errors = {
         status: _problem(description)
@@ -44,9 +44,7 @@ def document(
             f"{scorer.contract.title}.",
         },
         "paths": {
-            "/predict": {
-                "post": _predict(scorer.contract, max_records, max_reasoned, max_body, errors)
-            },
+            "/predict": {"post": _predict(scorer.contract, errors)},
             "/health": {"get": _get("Whether the server lives", "The server lives.")},
             "/ready": {
                 "get": _get(
@@ -124,17 +122,16 @@ def _quantity(field: Field, words: list[str]) -> Json:
     return {"anyOf": [schema, *states, *([{"type": "null"}] if field.takes_blank else [])]}
 
 
-def _predict(
-    contract: Contract, max_records: int, max_reasoned: int, max_body: int, errors: Json
-) -> Json:
+def _predict(contract: Contract, errors: Json) -> Json:
     one, several = _reference("Application"), _reference("Decision")
     examples = applications(contract)
     return {
         "summary": "Decide on one application or several",
-        "description": f"An object is answered by a decision, a list of 1 to {max_records} by the "
-        f"list of decisions in the same order. All or none are decided. At most {max_body} bytes. "
-        f"With ?reasons=true, for at most {max_reasoned} applications, each decision has what "
-        "holds its score down.",
+        "description": f"An object is answered by a decision, a list of 1 to {MAX_RECORDS} by the "
+        f"list of decisions in the same order. All or none are decided. At most {MAX_BODY} bytes. "
+        f"With ?reasons=true, for at most {MAX_REASONED} applications, each decision has what "
+        f"holds its score down; with ?recourse=true, for at most {MAX_RECOURSE}, each decline the "
+        "smallest changes by which the model would approve.",
         "operationId": "predict",
         "parameters": [
             {
@@ -143,6 +140,13 @@ def _predict(
                 "schema": {"type": "boolean", "default": False},
                 "description": "Whether to give reasons; a model saved without a reference "
                 "application has none.",
+            },
+            {
+                "name": "recourse",
+                "in": "query",
+                "schema": {"type": "boolean", "default": False},
+                "description": "Whether to search for recourse. It is about the model, and no "
+                "promise of a loan.",
             },
             {
                 "name": "X-Caller-ID",
@@ -157,7 +161,7 @@ def _predict(
                 {
                     "oneOf": [
                         one,
-                        {"type": "array", "items": one, "minItems": 1, "maxItems": max_records},
+                        {"type": "array", "items": one, "minItems": 1, "maxItems": MAX_RECORDS},
                     ]
                 },
                 examples={
@@ -210,6 +214,13 @@ def _schemas(contract: Contract) -> Json:
     assumed = {"field": text, "value": value | {"description": "The worst one."}, "words": text}
     answer = _object(decision)
     answer["properties"]["reasons"] = reasons
+    answer["properties"]["recourse"] = _recourse(value)
+    answer["properties"]["outside_training"] = {
+        "type": "array",
+        "minItems": 1,
+        "items": text,
+        "description": "Quantities beyond what the model has learned from; only if there are any.",
+    }
     if any(field.takes_blank for field in contract.fields):
         answer["properties"]["assumed"] = {
             "type": "array",
@@ -227,6 +238,34 @@ def _schemas(contract: Contract) -> Json:
             "description": "RFC 9457. No message repeats a value that was sent.",
             "properties": problem | {"problems": problems, "limit": number},
         },
+    }
+
+
+def _recourse(value: Json) -> Json:
+    text = {"type": "string"}
+    change = {
+        "field": text,
+        "value": value | {"description": "The applicant's."},
+        "to": value,
+        "words": text,
+    }
+    answer = {
+        "changes": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": MOST_COLUMNS,
+            "items": _object(change),
+        },
+        "effort": {"type": "number", "minimum": 0, "description": "By which they are in order."},
+        "probability": _PROBABILITY | {"description": "With these changes."},
+        "words": text,
+    }
+    return {
+        "type": "array",
+        "maxItems": MOST_ANSWERS,
+        "items": _object(answer),
+        "description": "The smallest changes that turn a decline; only if asked. Empty: none "
+        f"within {MOST_COLUMNS} columns.",
     }
 
 

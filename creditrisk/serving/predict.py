@@ -31,6 +31,7 @@ log = logging.getLogger("creditrisk")
 MAX_BODY = 1_000_000  # bytes
 MAX_RECORDS = 1000  # in one request
 MAX_REASONED = 100  # in one request for reasons, each of which takes some hundred answers
+MAX_RECOURSE = 20  # in one request for recourse, each of which may take some ten thousand
 
 #: Where the WSGI environment holds the :class:`Exchange`.
 EXCHANGE = "creditrisk.exchange"
@@ -92,11 +93,12 @@ class Predict:
     def _answer(self, environ: WSGIEnvironment, exchange: Exchange) -> str:
         """The decisions as JSON: an object for an object, a list for a list."""
         scorer = self.served.scorer  # the same for the whole request, whatever is swapped meanwhile
-        reasons = _wants_reasons(environ.get("QUERY_STRING", ""))
+        reasons, recourse = _wants(environ.get("QUERY_STRING", ""))
         caller_id = _caller_id(environ)
-        sent = _content(environ, MAX_REASONED if reasons else MAX_RECORDS)
+        most = MAX_RECOURSE if recourse else MAX_REASONED if reasons else MAX_RECORDS
+        sent = _content(environ, most)
         records = sent if isinstance(sent, list) else [sent]
-        decisions = _decide(scorer, records, reasons)
+        decisions = _decide(scorer, records, reasons, recourse)
         answered = answers(scorer, decisions, exchange.id, several=records is sent)
         if self.recorder is not None:
             self._record(self.recorder, scorer, records, answered, caller_id)
@@ -163,20 +165,22 @@ def describe(scorer: Scorer) -> dict[str, str | int | None]:
     return {"name": scorer.name, "version": scorer.version, "alias": scorer.alias}
 
 
-def _wants_reasons(query: str) -> bool:
-    """Whether the query asks for reasons.
+def _wants(query: str) -> tuple[bool, bool]:
+    """Whether the query asks for reasons, and whether for recourse.
 
     Raises
     ------
     Refused
-        If it is neither true nor false.
+        If one of them is neither true nor false.
     """
     if not query:
-        return False
-    sent = parse_qs(query, keep_blank_values=True).get("reasons", ["false"])[-1]
-    if sent not in ("true", "false"):
-        raise Refused(422, "The query's reasons is true or false.")
-    return sent == "true"
+        return False, False
+    asked = parse_qs(query, keep_blank_values=True)
+    sent = {name: asked.get(name, ["false"])[-1] for name in ("reasons", "recourse")}
+    for name, value in sent.items():
+        if value not in ("true", "false"):
+            raise Refused(422, f"The query's {name} is true or false.")
+    return sent["reasons"] == "true", sent["recourse"] == "true"
 
 
 def _caller_id(environ: WSGIEnvironment) -> str | None:
@@ -220,7 +224,7 @@ def _content(environ: WSGIEnvironment, most: int) -> object:
     if isinstance(sent, list) and not 0 < len(sent) <= most:
         if not sent:
             raise Refused(422, "The list holds no application.")
-        asked = " for reasons" if most < MAX_RECORDS else ""
+        asked = {MAX_REASONED: " for reasons", MAX_RECOURSE: " for recourse"}.get(most, "")
         raise Refused(
             422,
             f"The list holds {len(sent)} applications; send at most {most} in one request{asked}.",
@@ -229,7 +233,7 @@ def _content(environ: WSGIEnvironment, most: int) -> object:
     return sent
 
 
-def _decide(scorer: Scorer, records: list[Any], reasons: bool) -> list[Decision]:
+def _decide(scorer: Scorer, records: list[Any], reasons: bool, recourse: bool) -> list[Decision]:
     """A decision for each application, in their order; all or none.
 
     Raises
@@ -238,7 +242,7 @@ def _decide(scorer: Scorer, records: list[Any], reasons: bool) -> list[Decision]
         If the contract does not allow one of them, or the model has no reasons.
     """
     try:
-        return scorer.score(records, reasons)
+        return scorer.score(records, reasons, recourse)
     except NoReasons as error:
         raise Refused(422, f"Nothing was decided: {error}.") from None
     except InvalidRecords as error:
@@ -269,6 +273,12 @@ def answers(
     for answer, decision in zip(answered, decisions, strict=True):
         if decision.assumed:
             answer["assumed"] = [asdict(each) for each in decision.assumed]
+        if decision.outside:
+            answer["outside_training"] = list(decision.outside)
         if decision.reasons is not None:
             answer["reasons"] = [asdict(reason) for reason in decision.reasons]
+        if decision.recourse is not None:
+            answer["recourse"] = [
+                asdict(each) | {"words": each.words} for each in decision.recourse
+            ]
     return answered

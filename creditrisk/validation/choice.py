@@ -126,7 +126,7 @@ def reason_stability(
     """
     if not refits or declined.empty or scorer.reference is None:
         return None
-    registered = strongest(scorer.effects(declined)[0], scorer.contract)
+    registered = strongest(scorer.effects(declined)[0], scorer.nameable(declined))
     # the tables are the registered model's, and slower to make than a refit is to ask without
     bare = replace(scorer, tables=None)
     units = [(bare, estimator, X, y, declined, seed + number) for number in range(refits)]
@@ -159,4 +159,6 @@ def _strongest_of_a_refit(
     rows, _ = resampled(y, seed)
     pipeline = decision_model(encoder(scorer.contract), clone(estimator), scorer.cutoff)
     pipeline.named_steps["decide"].fit(X.iloc[rows], y.iloc[rows])
-    return strongest(replace(scorer, pipeline=pipeline).effects(declined)[0], scorer.contract)
+    return strongest(
+        replace(scorer, pipeline=pipeline).effects(declined)[0], scorer.nameable(declined)
+    )

@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
 
-from creditrisk.data.contract import Contract
 from creditrisk.scoring.scorer import Scorer
 
 
@@ -47,9 +46,8 @@ def some_of(applications: pd.DataFrame, most: int, seed: int) -> pd.DataFrame:
 def top_reasons(scorer: Scorer, applications: pd.DataFrame) -> pd.DataFrame:
     """Whether the change that the strongest reason names raises the score, by declined applicant.
 
-    The strongest reason is the field with the lowest contribution of all that may be named, which
-    protected ones may not, whether or not its change raises the score by itself; reasons that are
-    shown are filtered by that.
+    The strongest reason is the field with the lowest contribution of all that may be named, whether
+    or not its change raises the score by itself; reasons that are shown are filtered by that.
 
     Returns
     -------
@@ -64,7 +62,8 @@ def top_reasons(scorer: Scorer, applications: pd.DataFrame) -> pd.DataFrame:
     scores = scorer.probabilities(applications)
     declined, scores = applications[scores < scorer.cutoff], scores[scores < scorer.cutoff]
     found, gains = scorer.effects(declined)
-    top, row = strongest(found, scorer.contract), np.arange(len(declined))
+    top = strongest(found, scorer.nameable(declined))
+    row = np.arange(len(declined))
     names = np.array([field.name for field in scorer.contract.fields], dtype=object)
     return pd.DataFrame(
         {
@@ -78,14 +77,14 @@ def top_reasons(scorer: Scorer, applications: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def strongest(effects: np.ndarray, contract: Contract) -> np.ndarray:
+def strongest(effects: np.ndarray, nameable: np.ndarray) -> np.ndarray:
     """The number of the field with the lowest contribution of all that may be named, shape (n,).
 
     Parameters
     ----------
-    effects
-        Contributions, shape (n, fields), of :meth:`~creditrisk.scoring.scorer.Scorer.effects`.
+    effects, nameable
+        Shape (n, fields), of :meth:`~creditrisk.scoring.scorer.Scorer.effects` and
+        :meth:`~creditrisk.scoring.scorer.Scorer.nameable`.
     """
-    hidden = [field.protected for field in contract.fields]
-    found: np.ndarray = np.where(hidden, np.inf, effects).argmin(axis=1)
+    found: np.ndarray = np.where(nameable, effects, np.inf).argmin(axis=1)
     return found

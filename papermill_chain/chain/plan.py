@@ -2,20 +2,27 @@
 
 import os
 from argparse import Namespace
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from pathlib import Path
-from posixpath import normpath
 from typing import Any
 
-from papermill_chain.chain.notebooks import ChainError, Notebook, value_of
+from papermill_chain.chain.notebooks import Notebook, notebook_path
 from papermill_chain.chain.output_limits import Limits, limits_of
-from papermill_chain.chain.stages import Stage, find_stage, notebook_path, refuse_missing, writers
+from papermill_chain.chain.parameter_files import OF_OPTION, settings_in_file, settings_in_text
+from papermill_chain.chain.parameters import ChainError
+from papermill_chain.chain.settings import (
+    Setting,
+    given_in_all,
+    refuse_idle,
+    refuse_senseless,
+    settings_of,
+    typed_settings,
+)
+from papermill_chain.chain.stages import Stage, find_stage, refuse_missing
 from papermill_chain.chain.staleness import stale_reasons
 from papermill_chain.runs.files import relative
 from papermill_chain.runs.manifest import Run, StageRun
-from work_units.regular_files import kind_of
 
 SHORTEST_SECRET = 6  # characters; a shorter one looks like ordinary text
 
@@ -70,6 +77,22 @@ class Plan:
         files += [self.root / path for path in stage.files]
         return {relative(file, self.root): file for file in files}
 
+    def note_on_parameters(self, stage: Stage) -> str:
+        """What a reader should know of how a notebook gets its parameters; "" if all is as usual.
+
+        Papermill warns of the same.
+        """
+        notebook = self.notebooks[stage.name]
+        handed = {*stage.reads, *stage.writes, *stage.in_place, *stage.secrets}
+        handed |= self.settings[stage.name].keys()
+        if not (notebook.is_untagged and handed):
+            return ""
+        return (
+            f"notebooks/{notebook_path(self.root, stage.name).name} has no cell tagged"
+            f" `parameters`: a cell on top sets {', '.join(sorted(handed))}, and its own cells may"
+            " set that anew"
+        )
+
     def why(self, stage: Stage, last: StageRun | None) -> list[str]:
         """Why a stage has to run as things are now; nothing if it has not."""
         if stage.name in self.asked_for:
@@ -97,14 +120,17 @@ def plan_of(
 ) -> Plan:
     """The plan that a command line asks for; ChainError if it cannot be meant."""
     selected = _selected(asked, stages, root)
-    given = _given(asked.set, stages, notebooks)
+    given = _given(asked, stages, notebooks, root)
+    refuse_senseless(given, stages, notebooks)
     settings = {
-        stage.name: _settings(given, stage, notebooks[stage.name], root) for stage in selected
+        stage.name: settings_of(given, stage, stages, notebooks, root) for stage in selected
     }
-    _refuse_idle(given, settings, notebooks)
+    refuse_idle(given, settings, stages, notebooks)
     _refuse_without_secrets(selected)
     wired = [
-        replace(stage, reads={k: v for k, v in stage.reads.items() if k not in given})
+        replace(
+            stage, reads={k: v for k, v in stage.reads.items() if k not in settings[stage.name]}
+        )
         for stage in selected
     ]
     refuse_missing(wired, stages, root, command)
@@ -115,15 +141,33 @@ def plan_of(
         selected,
         notebooks,
         settings,
-        given={name: value for taken in settings.values() for name, value in taken.items()},
+        given=given_in_all(settings),
         asked_for=frozenset(stage.name for stage in selected if named),
         jobs=asked.jobs,
         cell_timeout=asked.cell_timeout,
         limits=limits_of(vars(asked)),
         after=after,
         compare=compare,
-        typed={k: v for k, v in given.items() if any(k in stage.reads for stage in selected)},
+        typed={
+            setting.name: setting.value
+            for setting in given
+            if any(setting.name in stage.reads for stage in selected)
+        },
     )
+
+
+def _given(
+    asked: Namespace, stages: list[Stage], notebooks: dict[str, Notebook], root: Path
+) -> list[Setting]:
+    """All that the user sets, what counts more later: files, texts, and what is typed by name."""
+    given = [
+        setting
+        for file in asked.params
+        for setting in settings_in_file(file, stages, notebooks, root)
+    ]
+    for text in asked.params_yaml:
+        given += settings_in_text(text, OF_OPTION, stages, notebooks)
+    return given + typed_settings(asked.set)
 
 
 def _selected(asked: Namespace, stages: list[Stage], root: Path) -> list[Stage]:
@@ -138,89 +182,6 @@ def _selected(asked: Namespace, stages: list[Stage], root: Path) -> list[Stage]:
         for stage in after
         if stage is start or not stage.only_with or (root / stage.only_with).exists()
     ]
-
-
-def _given(
-    assignments: Iterable[str], stages: list[Stage], notebooks: dict[str, Notebook]
-) -> dict[str, str]:
-    """What the user has set, name by name; ChainError for what nobody can set."""
-    given = {}
-    for assignment in assignments:
-        name, equals, text = assignment.partition("=")
-        if not equals:
-            raise ChainError(f"--set takes NAME=VALUE, not {assignment}")
-        if name in given:
-            raise ChainError(f"{name} is set twice")
-        _refuse_unknown(name, notebooks)
-        _refuse_wired(name, stages)
-        given[name] = text
-    return given
-
-
-def _settings(
-    given: dict[str, str], stage: Stage, notebook: Notebook, root: Path
-) -> dict[str, Any]:
-    """The values that a stage is given; those of its input files as its notebook sees them."""
-    settings = {}
-    for name, text in given.items():
-        if parameter := notebook.parameters.get(name):
-            try:
-                settings[name] = value_of(text, parameter.type)
-            except ValueError:
-                kind = parameter.type
-                raise ChainError(
-                    f"{name}={text}: {name} is of type {kind} in {stage.name}"
-                ) from None
-            if name in stage.reads:
-                settings[name] = _input_file(name, text, root)
-    return settings
-
-
-def _input_file(name: str, text: str, root: Path) -> str:
-    """The path of a file the user names from the current folder, as a notebook names it."""
-    file = Path(text).absolute()
-    if kind := kind_of(file, links=True):
-        raise ChainError(f"{name}={text}: this is {kind}; give the path of a file")
-    if not file.is_file():
-        raise ChainError(f"{name}={text}: there is no such file")
-    return relative(file, root / "notebooks")
-
-
-def _refuse_unknown(name: str, notebooks: dict[str, Notebook]) -> None:
-    homes: dict[str, list[str]] = {}
-    for stage, notebook in notebooks.items():
-        for known in notebook.parameters:
-            homes.setdefault(known, []).append(stage)
-    if name not in homes:
-        near = get_close_matches(name, homes, n=1)
-        hint = (
-            f"did you mean {near[0]}, of {' and '.join(homes[near[0]])}?" if near else "see --list"
-        )
-        raise ChainError(f"no notebook has a parameter {name}; {hint}")
-
-
-def _refuse_wired(name: str, stages: list[Stage]) -> None:
-    """Raise ChainError for a secret, or a path that the chain itself hands on."""
-    writer = writers(stages)
-    for stage in stages:
-        if variable := stage.secrets.get(name):
-            raise ChainError(
-                f"{name} is a secret and cannot be set here, where others can read it; "
-                f"set the environment variable {variable}"
-            )
-        path = normpath({**stage.reads, **stage.writes}.get(name, ""))
-        if path in writer:
-            raise ChainError(f"{name} cannot be set: it is {path}, which {writer[path]} writes")
-
-
-def _refuse_idle(
-    given: dict[str, str], settings: dict[str, dict[str, Any]], notebooks: dict[str, Notebook]
-) -> None:
-    """Raise ChainError for a setting that no stage of this run would take up."""
-    for name in given:
-        if not any(name in taken for taken in settings.values()):
-            homes = [stage for stage, notebook in notebooks.items() if name in notebook.parameters]
-            raise ChainError(f"{name} is of {' and '.join(homes)}, which this run leaves out")
 
 
 def _refuse_without_secrets(stages: Sequence[Stage]) -> None:

@@ -6,7 +6,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from posixpath import isabs, normpath
 
-from papermill_chain.chain.notebooks import ChainError, Notebook, read_notebook
+from papermill_chain.chain.notebooks import Notebook, notebook_path, read_notebook
+from papermill_chain.chain.parameters import ChainError
 from work_units.regular_files import kind_of
 
 
@@ -80,19 +81,20 @@ def read_notebooks(stages: Sequence[Stage], root: Path) -> dict[str, Notebook]:
     """The notebook of each stage; ChainError where the table and the notebooks disagree."""
     notebooks = {}
     for stage in stages:
-        notebook = notebooks[stage.name] = read_notebook(notebook_path(root, stage.name))
+        path = notebook_path(root, stage.name)
+        notebook = notebooks[stage.name] = read_notebook(path)
         for name in [*stage.reads, *stage.writes, *stage.in_place, *stage.secrets]:
-            if name not in notebook.parameters:
+            if not notebook.takes(name):
                 raise ChainError(
-                    f"{stage.name} is handed {name}, but notebooks/{stage.name}.ipynb "
+                    f"{stage.name} is handed {name}, but notebooks/{path.name} "
                     "has no such parameter"
                 )
+        if stage.secrets and notebook.language != "python":
+            raise ChainError(
+                f"{stage.name} is handed secrets, which only Python fetches from the environment; "
+                f"notebooks/{path.name} is in {notebook.language}"
+            )
     return notebooks
-
-
-def notebook_path(root: Path, stage: str) -> Path:
-    """Where the notebook of a stage is kept."""
-    return root / "notebooks" / f"{stage}.ipynb"
 
 
 def find_stage(asked: str, stages: Sequence[Stage]) -> Stage:

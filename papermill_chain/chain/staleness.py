@@ -7,7 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from papermill_chain.chain.notebooks import Notebook, imported_modules
+from papermill_chain.chain.notebooks import Notebook
+from papermill_chain.chain.python_code import imported_modules
 from papermill_chain.chain.stages import Stage
 from papermill_chain.runs.files import sha256
 from papermill_chain.runs.manifest import StageRun

@@ -12,6 +12,7 @@ from typing import Any, cast
 # the file system of Hadoop. It takes longer than the rest of papermill, and no notebook needs it.
 NEEDLESS = [name for name in ("rfc3987_syntax", "pyarrow") if name not in sys.modules]
 cast(dict[str, object], sys.modules).update(dict.fromkeys(NEEDLESS))
+import nbformat
 import papermill
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.manager import AsyncKernelManager
@@ -24,6 +25,7 @@ from nbformat.v4 import new_notebook, new_output
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 
+from papermill_chain.chain.notebooks import SCRIPT, Notebook, read_node
 from papermill_chain.chain.output_limits import OutputBudget
 from papermill_chain.execution.fork_server import NoFork
 from papermill_chain.execution.outcome import failure_of, heading_of, outcome_of, runnable
@@ -32,6 +34,7 @@ from papermill_chain.execution.session import Outcome, Session
 for name in NEEDLESS:
     del sys.modules[name]
 
+LAUNCHER = "ipykernel_launcher"
 SECONDS_TO_START = 60
 LIMITED = {  # messages of a kernel that a notebook keeps
     *("stream", "display_data", "execute_result", "update_display_data", "error"),
@@ -50,8 +53,8 @@ class ChainProvisioner(LocalProvisioner):
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         session, server = self.session, self.session.fork_server
         fork = None
-        if server and cmd[0] == sys.executable and "ipykernel_launcher" in cmd:
-            arguments = cmd[cmd.index("ipykernel_launcher") + 1 :]
+        if server and _is_plain(cmd) and not self.kernel_spec.env:
+            arguments = cmd[cmd.index(LAUNCHER) + 1 :]
             with suppress(NoFork):
                 fork = server.kernel(session.stage, arguments, kwargs["env"], session.log)
         if session.stopped:
@@ -162,7 +165,7 @@ def execute(
     notebook: Path,
     executed: Path,
     parameters: dict[str, Any],
-    kernel: str,
+    about: Notebook,
     session: Session,
     ahead: NotebookClient | None,
 ) -> Outcome:
@@ -173,13 +176,16 @@ def execute(
     papermill_engines.register("chain", ChainEngine)
     broken = None
     try:
+        if notebook.suffix == SCRIPT:  # which papermill does not read
+            executed.write_text(nbformat.writes(read_node(notebook)), encoding="utf-8")
+            notebook = executed
         papermill.execute_notebook(
             _literally(notebook),
             _literally(executed),
             parameters,
             engine_name="chain",
-            kernel_name=kernel,
-            language="python",
+            kernel_name=about.kernel,
+            language=about.language,
             progress_bar=False,
             session=session,
             ahead=ahead,
@@ -234,6 +240,12 @@ def _put_note(outputs: list[NotebookNode], note: str) -> None:
         noted = new_output("display_data", metadata={NOTE: True})
         outputs.append(noted)
     noted.data = {"text/plain": note}
+
+
+def _is_plain(command: list[str]) -> bool:
+    """Whether a command starts the kernel that a fork is: this Python's, without other options."""
+    options = command[1 : command.index(LAUNCHER)] if LAUNCHER in command else []
+    return command[0] == sys.executable and options in (["-m"], ["-Xfrozen_modules=off", "-m"])
 
 
 def _started(kernel: str, session: Session) -> NotebookClient:

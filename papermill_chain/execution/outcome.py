@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-from jupyter_client.kernelspec import NoSuchKernel
+from jupyter_client.kernelspec import NoSuchKernel, find_kernel_specs
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from papermill.execute import ERROR_MARKER_TAG
@@ -18,6 +18,8 @@ from papermill_chain.runs.figures import HEADLINE, read_figures
 from papermill_chain.runs.files import PNG, os_error_text
 from papermill_chain.runs.manifest import Failure, read_verdict
 
+RAISES_TAG = "raises-exception"  # Jupyter's, of a cell after whose error a notebook goes on
+FAILED = {"status": "failed", "exception": True}  # as papermill marks a cell
 LINES_OF_TRACEBACK = 8
 LONGEST_LINE = 500  # characters
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -34,7 +36,9 @@ def outcome_of(executed: Path, session: Session, broken: Exception | None) -> Ou
     for path in ("input_path", "output_path"):
         nb.metadata.papermill[path] = Path(nb.metadata.papermill[path]).name
     at, failure = _stop(nb.cells, session, broken)
-    if failure:
+    if failure and failure.went_on:
+        nb.cells[at].metadata.papermill |= FAILED
+    elif failure:
         _mark_stopped(nb.cells, at)
     cells = []
     for index, measured in sorted(session.done.items()):
@@ -55,7 +59,9 @@ def failure_of(broken: Exception | None, session: Session, file: Path | None = N
             return Failure("Timeout", "the cell ended, but its output did not arrive in time")
         case NoSuchKernel(name=name):
             return Failure(
-                "NoSuchKernel", f"there is no kernel {name} here; choose another in the notebook"
+                "NoSuchKernel",
+                f"there is no kernel {name} here, but {' and '.join(sorted(find_kernel_specs()))};"
+                " install it, or choose another in the notebook",
             )
         case OSError():
             return Failure(type(broken).__name__, os_error_text(broken, file))
@@ -92,30 +98,49 @@ def _stop(
     cells: list[NotebookNode], session: Session, broken: Exception | None
 ) -> tuple[int | None, Failure | None]:
     """The cell in which a notebook stopped, if it did, and why."""
+    expected: tuple[int, Failure] | None = None  # in a cell that was allowed to raise it
     for at in runnable(cells):
         error = next((out for out in cells[at].outputs if out.output_type == "error"), None)
-        if at in session.done and error is None:
+        raised = error is not None or cells[at].metadata.papermill.exception
+        if at in session.done and not raised:
             continue
         if not session.done and broken and not session.timed_out:
             break  # the kernel never got to work
-        failure = (
-            _failure_in(error) if error and at in session.done else failure_of(broken, session)
-        )
+        if at not in session.done:
+            failure = failure_of(broken, session)
+        else:
+            failure = _failure_in(error) if error else _failure_printed(cells[at])
         failure.cell = at
         failure.number = len(runnable(cells[: at + 1]))
         failure.heading = heading_of(cells, at)
+        if at in session.done and RAISES_TAG in cells[at].metadata.get("tags", []):
+            failure.went_on = True
+            expected = expected or (at, failure)
+            continue
         return at, failure
-    return None, failure_of(broken, session) if broken else None
+    if broken:
+        return None, failure_of(broken, session)
+    return expected or (None, None)
 
 
 def _failure_in(error: NotebookNode) -> Failure:
     """The failure in a cell's error output."""
     value = ANSI.sub("", error.evalue)
     if error.ename == "SystemExit":
-        return Failure(error.ename, f"{value}, so the cells below did not run")
+        why = "so the cells below did not run"
+        return Failure(error.ename, f"{value}, {why}" if value else why)
     lines = ANSI.sub("", "\n".join(error.traceback)).strip().splitlines()
     last = [line[:LONGEST_LINE] for line in lines[-LINES_OF_TRACEBACK:]]
     return Failure(error.ename, value, traceback="\n".join(last))
+
+
+def _failure_printed(cell: NotebookNode) -> Failure:
+    """The failure of a cell that has only printed it, as an unknown magic does."""
+    text = "".join(out.text for out in cell.outputs if out.get("name") == "stderr")
+    kind, _, said = (ANSI.sub("", text).strip().splitlines() or [""])[-1].partition(": ")
+    return (
+        Failure(kind, said) if kind.isidentifier() else Failure("Error", text or "no reason given")
+    )
 
 
 def _end_of(session: Session) -> str:
@@ -135,6 +160,8 @@ def _last_output(session: Session) -> str:
     session.log.seek(0)
     lines = session.log.read().decode(errors="replace").strip().splitlines()
     lines = [line for line in lines if not line.startswith("[IPKernelApp] WARNING")]
+    told = [number for number, line in enumerate(lines, 1) if "--existing " in line]
+    lines = lines[max(told, default=0) :]  # what a kernel says of itself ends with that
     return f": {session.masked(lines[-1])}" if lines else ""
 
 
@@ -144,7 +171,7 @@ def _mark_stopped(cells: list[NotebookNode], at: int | None) -> None:
         if at is not None and index < at:
             continue
         if index == at:
-            cell.metadata.papermill |= {"status": "failed", "exception": True}
+            cell.metadata.papermill |= FAILED
             continue
         cell.metadata.papermill |= {
             "status": "pending",

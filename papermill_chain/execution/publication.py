@@ -93,7 +93,9 @@ def write_report(plan: Plan, run: Run, stage_run: StageRun, last: Mapping[str, S
         title_of_run=run.title,
         run_id=run.id,
         reports={stage.name: stage.title for stage in run.stages},
-        changed={k: v for k, v in stage_run.parameters.items() if v != defaults[k]},
+        changed={
+            k: v for k, v in stage_run.parameters.items() if k not in defaults or v != defaults[k]
+        },
         data=sources(stage_run, written.values()),
         reads=stage_run.reads,
         pages=browser_pages(kept),

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 
+from papermill_chain.chain.notebooks import notebook_path
 from papermill_chain.chain.plan import Plan
 from papermill_chain.chain.schedule import can_wait, stopped_stages, waiting_stages
-from papermill_chain.chain.stages import Stage, notebook_path
+from papermill_chain.chain.stages import Stage
 from papermill_chain.chain.staleness import basis_of
 from papermill_chain.execution.events import Events, Interrupted, quiet_libraries, signals_put_into
 from papermill_chain.execution.processes import Processes
@@ -147,6 +148,8 @@ class ChainRun:
             stage_run.status, stage_run.run = "running", self.run.id
             self.began[stage.name] = time.monotonic()
             self.view.started(stage_run, last.seconds if last else None)
+            if note := self.plan.note_on_parameters(stage):
+                self.view.noted(note)
             if stage.name not in self.ahead:
                 self._start_kernel(stage)
             self.sessions[stage.name] = session = self.ahead.pop(stage.name)
@@ -182,8 +185,8 @@ class ChainRun:
         # imports papermill; the main thread is free
         from papermill_chain.execution.kernels import at_its_turn, execute
 
-        kernel = self.plan.notebooks[stage.name].kernel
-        with at_its_turn(kernel, session) as ahead:
+        notebook = self.plan.notebooks[stage.name]
+        with at_its_turn(notebook.kernel, session) as ahead:
             if stage_run.status != "running":
                 return None
             reads = {path: sha256(file) for path, file in self.plan.files_read(stage).items()}
@@ -193,9 +196,11 @@ class ChainRun:
             given = sorted({*stage.reads, *stage.in_place, *self.plan.settings[stage.name]})
             parameters = {name: stage_run.parameters[name] for name in given}
             parameters |= {name: relative(file, session.folder) for name, file in staged.items()}
-            notebook = notebook_path(self.plan.root, stage.name)
-            executed = self.run.folder / notebook.name
-            return reads, execute(notebook, executed, parameters, kernel, session, ahead)
+            if notebook.takes_any:  # else there would be no cell to fetch secrets in
+                parameters |= dict.fromkeys(stage.secrets)
+            file = notebook_path(self.plan.root, stage.name)
+            executed = self.run.folder / f"{stage.name}.ipynb"
+            return reads, execute(file, executed, parameters, notebook, session, ahead)
 
     def _executed(
         self,

@@ -1,6 +1,7 @@
 """The combinations of parameters that a grid is asked to run."""
 
 import json
+import os
 import re
 import sys
 from argparse import Namespace
@@ -12,9 +13,10 @@ from pathlib import Path
 from posixpath import isabs, normpath
 from typing import Any
 
-from papermill_chain.chain.notebooks import ChainError
+from papermill_chain.chain.notebooks import notebook_path
+from papermill_chain.chain.parameters import ChainError
 from papermill_chain.chain.plan import Plan
-from papermill_chain.chain.stages import notebook_path, writers
+from papermill_chain.chain.stages import writers
 from papermill_chain.runs.figures import Figure
 from papermill_chain.runs.files import relative
 from papermill_chain.runs.records import last_good
@@ -110,6 +112,7 @@ def grid_of(
     fixed = dict(pair.partition("=")[::2] for pair in asked.set)
     if both := sorted(values.keys() & fixed.keys()):
         raise ChainError(f"{both[0]} is in --set as well as in --grid")
+    from_files = _from_files(plan_for(Namespace(**vars(asked) | {"set": []})), asked)
     combinations = []
     labels: dict[str, str] = {}  # by what notebooks get
     for number, texts in enumerate(product(*values.values()), start=1):
@@ -127,7 +130,7 @@ def grid_of(
         labels[same] = one.label
     return Grid(
         plan.root,
-        _id_of(values, fixed),
+        _id_of(values, fixed, from_files),
         plan.title,
         script := _script(plan.root),
         _files(plan, script),
@@ -135,7 +138,7 @@ def grid_of(
         fixed,
         _command(asked),
         asked.grid_jobs,
-        [*repeated(), *_options(asked)],
+        [*repeated(), *_options(asked), *from_files],
         shared,
         _expected(plan),
         scheduler,
@@ -177,9 +180,31 @@ def _with_whole_paths(plan: Plan, settings: Mapping[str, str]) -> dict[str, str]
     }
 
 
-def _id_of(values: Mapping[str, Sequence[str]], fixed: Mapping[str, str]) -> str:
+def _from_files(plan: Plan, asked: Namespace) -> list[str]:
+    """The arguments that give any chain what files give this one; files by their whole paths.
+
+    Parameters
+    ----------
+    plan : of what files give, and nothing else.
+    """
+    if not (asked.params or asked.params_yaml):
+        return []
+    folder = plan.root / "notebooks"
+    handed = {
+        stage.name: {
+            name: os.path.normpath(folder / value) if name in stage.reads else value
+            for name, value in plan.settings[stage.name].items()
+        }
+        for stage in plan.stages
+    }
+    return ["--params-yaml", json.dumps(handed)]
+
+
+def _id_of(
+    values: Mapping[str, Sequence[str]], fixed: Mapping[str, str], from_files: Sequence[str]
+) -> str:
     """A name for a request that it alone has: its parameters, and a few digits of its hash."""
-    asked = json.dumps([list(values.items()), sorted(fixed.items())])
+    asked = json.dumps([list(values.items()), sorted(fixed.items()), *from_files])
     names = re.sub(r"\W+", "-", "-".join(values))[:40]
     return f"{names}-{sha256(asked.encode()).hexdigest()[:8]}"
 
@@ -219,6 +244,8 @@ def _command(asked: Namespace) -> str:
     """The command that asks for the same grid."""
     options = [part for each in asked.grid for part in ("--grid", each)]
     options += [part for each in asked.set for part in ("--set", each)]
+    options += [part for each in asked.params for part in ("--params", each)]
+    options += [part for each in asked.params_yaml for part in ("--params-yaml", each)]
     options += ["--scheduler", asked.scheduler] if asked.scheduler else []
     return command(*options)
 

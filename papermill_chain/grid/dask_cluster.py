@@ -14,7 +14,7 @@ from pathlib import Path
 from subprocess import Popen
 from typing import Any
 
-from papermill_chain.chain.notebooks import ChainError
+from papermill_chain.chain.parameters import ChainError
 from papermill_chain.grid.combinations import Combination, Grid, Result
 from papermill_chain.grid.run import SECONDS_TO_STOP, ExecutorLost
 from papermill_chain.grid.workspace import Follow, run_one

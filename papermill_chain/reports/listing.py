@@ -44,10 +44,14 @@ def show_stages(stages: Sequence[Stage], notebooks: dict[str, Notebook]) -> None
                 lines.append(("secret", f"{parameter.name}, from the environment: {variable}"))
             elif normpath(wired.get(parameter.name, "")) not in writer:
                 path = wired.get(parameter.name)
-                value = _from_notebooks(path) if path else parameter.default
+                value = repr(_from_notebooks(path)) if path else parameter.shown
                 comment = f"  # {parameter.help}" if parameter.help else ""
-                setting = f"{parameter.name}: {parameter.type} = {value!r}{comment}"
+                setting = f"{parameter.name}: {parameter.type} = {value}{comment}"
                 lines.append(("set", setting))
+        if notebooks[stage.name].takes_any:
+            lines.append(
+                ("set", "any NAME=VALUE: no cell is tagged `parameters`, or not in Python")
+            )
         for label, text in lines:
             print(in_words(f"  {label:<6}  {text}", 12))
         print()

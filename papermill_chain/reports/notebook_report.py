@@ -286,7 +286,9 @@ def _failing_cell(executed: NotebookNode, error: dict[str, Any] | None) -> str |
         for number, cell in enumerate(executed.cells)
         if any(output.output_type == "error" for output in _outputs(cell))
     ]
-    # A killed kernel leaves no error in its notebook; then only the runner knows the cell.
-    number = failed[0] if failed else error.get("cell")
+    # A killed kernel leaves no error in its notebook, and not every error in it has stopped it.
+    number = error.get("cell")
+    if number is None and failed:
+        number = failed[0]
     known = isinstance(number, int) and 0 <= number < len(executed.cells)
     return f"cell-{number}" if known else None

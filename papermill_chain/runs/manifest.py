@@ -36,6 +36,7 @@ class Failure:
     heading: str | None = None
     traceback: str = ""
     is_refusal: bool = False  # it says itself what is wrong and what to do
+    went_on: bool = False  # the cells below did run, as the tag of this one asks for
 
     def __str__(self) -> str:
         return f"{self.ename}: {self.evalue}" if self.evalue else self.ename
@@ -250,6 +251,7 @@ def _read_failure(recorded: Any) -> Failure | None:
         heading=_text(recorded.get("heading")),
         traceback=str(recorded.get("traceback") or ""),
         is_refusal=bool(recorded.get("is_refusal")),
+        went_on=bool(recorded.get("went_on")),
     )
 
 

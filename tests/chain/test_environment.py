@@ -111,6 +111,28 @@ def test_every_package_that_is_imported_is_declared():
             assert provided & allowed, f"{path} imports {package}: declare it in pyproject.toml"
 
 
+def test_the_wheel_of_the_runner_alone_declares_what_its_packages_import():
+    """The same versions as the whole project's, and no package that the runner does not import."""
+    whole = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    alone = tomllib.loads((ROOT / "packaging/papermill-chain/pyproject.toml").read_text("utf-8"))
+    packages = alone["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    project = alone["project"]
+    assert (project["version"], project["requires-python"]) == (
+        whole["version"],
+        whole["requires-python"],
+    )
+    extras = [line for extra in project["optional-dependencies"].values() for line in extra]
+    known = [line for extra in whole["optional-dependencies"].values() for line in extra]
+    assert {*project["dependencies"], *extras} <= {*whole["dependencies"], *known}
+    providers = packages_distributions()
+    used = set()
+    for package, path in (each for name in packages.values() for each in imported(name)):
+        provided = {normalized(name) for name in providers.get(package, [package])}
+        used |= provided & declared([*project["dependencies"], *extras])
+        assert used & provided, f"{path} imports {package}: declare it in packaging/"
+    assert used >= declared(project["dependencies"])
+
+
 def test_core_holds_no_package_of_a_later_feature():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     core = {re.match(r"[\w-]+", line)[0] for line in project["dependencies"]}

@@ -174,6 +174,6 @@ print(json.dumps({{
     )
     assert asked.returncode == 0, asked.stderr
     found = json.loads(asked.stdout.splitlines()[-1])
-    # one report for each stage that ran, 02 to 06, lab and card
-    assert found["apart"] <= 1e-12 and found["reports"] == 7
+    # one report for each stage that ran, 02 to 06 and 08, lab and card
+    assert found["apart"] <= 1e-12 and found["reports"] == 8
     assert found["place"].startswith("mlflow-artifacts:")

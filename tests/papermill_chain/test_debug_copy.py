@@ -187,7 +187,9 @@ def test_a_copy_that_is_no_notebook_of_a_chain_any_more_changes_nothing(project,
     ]
     copy.write_text(json.dumps(told))
     assert run(project, "--fixed", "judge", chain=CHAIN) == 2
-    assert "debug/04_judge.ipynb has 0 cells tagged `parameters`" in capsys.readouterr().err
+    assert (
+        "debug/04_judge.ipynb has no cell tagged `parameters` any more" in capsys.readouterr().err
+    )
     copy.write_text("{")
     assert run(project, "--fixed", "judge", chain=CHAIN) == 2
     assert "debug/04_judge.ipynb is not a copy that --debug has made" in capsys.readouterr().err

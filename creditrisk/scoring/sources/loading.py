@@ -115,7 +115,8 @@ def _scorer(
     pipeline: Any, contract: Contract, manifest: Json, source: str, name: str, sha256: str
 ) -> Scorer:
     try:
-        return make_scorer(pipeline, contract, name, sha256, manifest.get("reference"))
+        reference, ranges = manifest.get("reference"), manifest.get("training_ranges")
+        return make_scorer(pipeline, contract, name, sha256, reference, ranges)
     except ModelRefused:
         raise
     except Exception as error:  # of parts that do not belong together

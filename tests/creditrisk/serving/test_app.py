@@ -16,13 +16,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import ClassVar
 
+import published
 import pytest
 from conftest import ROOT
-from published import CONTRACT, ONE, RAW_FILE, THREE, TWO, publish
+from published import CONTRACT, ONE, RAW_FILE, THREE, TWO, publish, trained
 from servers import Running, creditrisk, load, read_answer, start
 from waitress import wasyncore
 
 from creditrisk import cli
+from creditrisk.modelling import candidates
 from creditrisk.records import chained_log, verification
 from creditrisk.records.chain import LogError
 from creditrisk.records.entries import entry
@@ -109,6 +111,35 @@ def test_the_answer_mirrors_the_question(server, first):
         f"{several[0]['request_id']}-{n}" for n in (1, 2, 3)
     ]
     assert server.post([ONE])[1][0]["probability"] == one["probability"]
+
+
+def test_recourse_is_told_if_asked_and_holds_when_it_is_tried(tmp_path):
+    ranges = {"Age": [19, 75], "Credit amount": [250, 18424], "Duration": [4, 72]}
+    estimator = candidates.estimator("Logistic Regression", CONTRACT, 7)
+    folder = published.put(tmp_path / "models", trained(estimator), 1, training_ranges=ranges)
+    asked = create_app(serve_from(str(folder))).test_client()
+    far = ONE | {"Duration": 72, "Credit amount": 18425}
+    plain = asked.post("/predict", json=far).json
+    assert plain["decision"] == "decline" and "recourse" not in plain
+    assert plain["outside_training"] == ["Credit amount"]
+    safe = TWO | {"Checking account": "200 DM or more or salary account", "Duration": 6}
+    told = asked.post("/predict?recourse=true&reasons=true", json=[far, safe]).json
+    assert told[0]["reasons"] and told[1]["decision"] == "approve" and "recourse" not in told[1]
+    assert 1 <= len(told[0]["recourse"]) <= 3
+    for each in told[0]["recourse"]:
+        changed = far | {change["field"]: change["to"] for change in each["changes"]}
+        again = asked.post("/predict", json=changed).json
+        assert (again["decision"], again["probability"]) == ("approve", each["probability"])
+        assert each["words"].startswith("approved with ")
+    assert asked.post("/predict?recourse=1", json=far).json["detail"].endswith("true or false.")
+    refused = asked.post("/predict?recourse=true", json=[far] * 21)
+    assert refused.status_code == 422 and "for recourse" in refused.json["detail"]
+    lines = client.table([client.Outcome(1, told, [])]).splitlines()
+    first = told[0]["recourse"][0]["words"]
+    assert f"{'':8}- recourse: {first}" in lines
+    assert f"{'':8}- Credit amount is beyond what the model has learned from" in lines
+    none = told[0] | {"recourse": []}
+    assert client.table([client.Outcome(1, [none], [])]).endswith("none within three columns")
 
 
 def test_reasons_are_told_if_asked_and_if_the_model_can(server, first, tmp_path):

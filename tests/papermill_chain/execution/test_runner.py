@@ -243,18 +243,10 @@ def test_a_table_that_makes_no_sense_is_refused(project, capsys, chain, sentence
     assert sentence in refusal(project, capsys, chain=chain)
 
 
-@pytest.mark.parametrize(
-    ("cell", "sentence"),
-    [
-        ("a = 1\nb = a + 1", "line 2: only literals can be parameters"),
-        ("a = 1\nb: int = 2\nimport os", "line 3: only literals can be parameters"),
-        ("a = = 1", "line 1: not Python"),
-    ],
-)
-def test_a_parameter_cell_holds_literals_only(tmp_path, capsys, cell, sentence):
-    write_notebook(tmp_path / "notebooks/1.ipynb", cell)
+def test_a_parameter_cell_that_is_no_python_is_refused(tmp_path, capsys):
+    write_notebook(tmp_path / "notebooks/1.ipynb", "a = 1\nb = = 1")
     said = refusal(tmp_path, capsys, chain=[Stage("1")])
-    assert f"notebooks/1.ipynb, parameter cell, {sentence}" in said
+    assert "notebooks/1.ipynb, parameter cell, line 2: not Python" in said
 
 
 def test_help_and_list_do_without_the_heavy_libraries(project):

@@ -40,7 +40,7 @@ form.addEventListener("submit", async (event) => {
   event.preventDefault();
   clear();
   try {
-    const path = "reasons" in form.dataset ? "/predict?reasons=true" : "/predict";
+    const path = "/predict?recourse=true" + ("reasons" in form.dataset ? "&reasons=true" : "");
     const answer = await fetch(path, {
       method: "POST", headers: headers(), body: JSON.stringify(application()),
     });
@@ -93,6 +93,10 @@ function showDecision(answer) {
   if (answer.reasons && answer.reasons.length) {
     showList("What holds the score down", answer.reasons);
   }
+  if (answer.outside_training) {
+    result.append(paragraph(`Beyond what the model has learned from: ${answer.outside_training.join(", ")}.`));
+  }
+  if (answer.recourse) showRecourse(answer.recourse);
   const { name, version } = answer.model;
   result.append(paragraph(`${name} version ${version}, decision ${answer.id}`, "by"));
   result.scrollIntoView({ block: "nearest" });
@@ -128,6 +132,13 @@ function showList(title, notes) {
     return item;
   }));
   result.append(heading, list);
+}
+
+// About the model alone: whoever declines says what would be needed.
+function showRecourse(found) {
+  if (found.length) showList("What the model would approve", found);
+  else result.append(paragraph("No change of up to three answers would turn the decision."));
+  result.append(paragraph("This is about the model and no promise of a loan.", "by"));
 }
 
 function showProblem(problem) {

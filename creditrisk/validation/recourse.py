@@ -1,0 +1,91 @@
+"""Recourse: how many of those who are declined have any, and how much, by group."""
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from creditrisk.data.applications.frame_codes import frame_codes
+from creditrisk.metrics.intervals import share_interval
+from creditrisk.scoring.recourse import MOST_COLUMNS
+from creditrisk.scoring.scorer import Scorer
+
+
+def recourse_of(scorer: Scorer, declined: pd.DataFrame) -> pd.DataFrame:
+    """The smallest recourse of each declined application, in the coding of the model's data.
+
+    Returns
+    -------
+    DataFrame
+        Indexed as the applications: columns, how many are changed, 0 if there is no recourse within
+        :data:`~creditrisk.scoring.recourse.MOST_COLUMNS`; effort, NaN then; fields, those that are
+        changed, joined; words, the change as a sentence.
+    """
+    of_all = scorer.taking_blanks()
+    found = [of_all.recourse(codes) for codes in frame_codes(declined, of_all.domain)]
+    smallest = [each[0] if each else None for each in found]
+    return pd.DataFrame(
+        {
+            "columns": [len(each.changes) if each else 0 for each in smallest],
+            "effort": [each.effort if each else np.nan for each in smallest],
+            "fields": [
+                " and ".join(change.field for change in each.changes) if each else ""
+                for each in smallest
+            ],
+            "words": [each.words if each else "" for each in smallest],
+        },
+        index=declined.index,
+    )
+
+
+def by_group(found: pd.DataFrame, groups: dict[str, pd.Series], fewest: int = 10) -> pd.DataFrame:
+    """The share of the declined with recourse in each group, and how many columns it takes.
+
+    Parameters
+    ----------
+    found
+        From :func:`recourse_of`.
+    groups
+        Names of groups by grouping, of at least the applications in ``found``.
+    fewest
+        Groups of fewer declined applicants are left out.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by grouping and group: declined; share with recourse with Wilson's bounds, and
+        columns, the mean number that are changed where there is recourse, with Student's bounds
+        (NaN below two applicants), each as name, name_low and name_high. All of them stand first.
+    """
+    everybody = {"all": pd.Series("everybody", found.index)}
+    rows = {}
+    for name, group in (everybody | groups).items():
+        for value, part in found.groupby(group.loc[found.index], observed=True):
+            if len(part) >= fewest or name == "all":
+                rows[name, str(value)] = _figures(part)
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    table.index = pd.MultiIndex.from_tuples(rows, names=["grouping", "group"])
+    return table
+
+
+def counted(found: pd.DataFrame) -> dict[str, int]:
+    """How many applications have a recourse of 1, 2 ... columns, and how many have none."""
+    counts = {str(n): int((found["columns"] == n).sum()) for n in range(1, MOST_COLUMNS + 1)}
+    return counts | {"none": int((found["columns"] == 0).sum())}
+
+
+def _figures(part: pd.DataFrame) -> dict[str, float]:
+    columns = part["columns"][part["columns"] > 0]
+    share = share_interval(len(columns), len(part))
+    low, high = np.nan, np.nan
+    if len(columns) > 1:
+        half = stats.t.ppf(0.975, len(columns) - 1) * columns.sem()
+        low, high = columns.mean() - half, columns.mean() + half
+    return {
+        "declined": len(part),
+        "share": share.estimate,
+        "share_low": share.low,
+        "share_high": share.high,
+        "columns": float(columns.mean()) if len(columns) else np.nan,
+        "columns_low": float(low),
+        "columns_high": float(high),
+    }
