@@ -5,7 +5,7 @@ import pandas as pd
 from published import CONTRACT
 
 from creditrisk.metrics.intervals import Interval
-from creditrisk.reports.findings import fairness
+from creditrisk.reports.findings.review import fairness
 from creditrisk.validation.fairness import flips as flip_test
 from creditrisk.validation.fairness import intersections, parity, proxies, twins
 

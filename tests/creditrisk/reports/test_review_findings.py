@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from creditrisk.reports import tables
-from creditrisk.reports.findings import review
+from creditrisk.reports.findings.review import evidence as review
 from creditrisk.validation.choice import CutoffSpread, ReasonStability
 from creditrisk.validation.methodology.checks import Check, Verdict, table
 from creditrisk.validation.slices import CONFIRMED, TOO_FEW, UNCONFIRMED, Slices

@@ -1,0 +1,1 @@
+"""What the review found: of the evidence as a whole, and of fairness."""
