@@ -37,6 +37,7 @@ def column(name: str, levels: list, **more) -> dict:
 def package(*columns: dict) -> dict:
     """A data package of these columns and the outcome."""
     made = copy.deepcopy(GERMAN)
+    del made["resources"][0]["mixes"]  # which are of columns that are not among these
     outcome = made["resources"][0]["schema"]["fields"][-1]
     made["resources"][0]["schema"]["fields"] = [*columns, outcome]
     return made

@@ -33,6 +33,7 @@ APPLICATION = {"Housing": "own", "Saving accounts": "little", "Checking account"
 def folder(tmp_path_factory):
     """A model in a folder; in its contract savings count as the worst, housing may be missing."""
     package = copy.deepcopy(GERMAN)
+    del package["resources"][0]["mixes"]  # which are of columns that are left out
     schema = package["resources"][0]["schema"]
     kept = [*APPLICATION, "Risk"]
     schema["fields"] = [field for field in schema["fields"] if field["name"] in kept]

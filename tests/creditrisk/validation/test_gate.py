@@ -268,6 +268,8 @@ def store(tmp_path_factory):
         package = json.loads(json.dumps(CONTRACT.package))
         fields = package["resources"][0]["schema"]["fields"]
         package["resources"][0]["schema"]["fields"] = [f for f in fields if f["name"] != "Age"]
+        mixes = package["resources"][0]["mixes"]
+        package["resources"][0]["mixes"] = [mix for mix in mixes if mix["field"] != "Age"]
         (folder / "other.json").write_text(json.dumps(package), "utf-8")
         other = read_contract(folder / "other.json")
         for contract, rows in (
