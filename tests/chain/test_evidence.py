@@ -167,7 +167,7 @@ def changed_data(project: Path, change) -> None:
     table = pd.read_csv(raw, keep_default_na=False, index_col=0)
     table = change(table, resource["schema"]["fields"])
     table.rename_axis("").to_csv(raw)
-    del resource["hash"]
+    del resource["hash"], resource["mixes"]  # levels are called otherwise below
     resource["rows"] = len(table)
     descriptor.write_text(json.dumps(package), "utf-8")
 
