@@ -433,7 +433,8 @@ def test_a_script_in_the_percent_format_is_a_notebook(tmp_path, monkeypatch, cap
     assert copy.cells[3].source == "%precision 3\nn / 0"
     copy.cells[3].source = "%precision 3\nn / 3"
     nbformat.write(copy, tmp_path / "debug/1_script.ipynb")
-    assert run("--fixed", "script", "--set", "n=4")[0] == 0
+    code, said = run("--fixed", "script", "--set", "n=4")
+    assert code == 0, said
     assert script.read_text() == SCRIPT
     assert (tmp_path / "out.txt").read_text() == "xxxx"
     last = tmp_path / "experiments/runs" / manifests(tmp_path)[-1]["id"] / "1_script.ipynb"

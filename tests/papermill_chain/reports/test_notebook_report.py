@@ -862,6 +862,8 @@ def test_the_projects_own_index_has_its_figures_and_its_picture(finished):
         "cost per applicant, test",
         "gate",
         "version in production",
+        "segments confirmed",
+        "champion wins",
     ]
     validation = json.loads((index.parent / "validation.json").read_text("utf-8"))
     assert run.figures["gate"].value.startswith("passed") is validation["promoted"]
