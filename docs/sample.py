@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "docs" / "sample"
-LARGEST = 2_000_000  # bytes of all pages together: they are kept in git
+LARGEST = 2_500_000  # bytes of all pages together: they are kept in git
 
 
 def files_in_git() -> list[str]:
