@@ -155,8 +155,8 @@ def _add_predict(parsers: Parsers) -> None:
     predict.add_argument(
         "--recourse",
         action="store_true",
-        help="also ask for the smallest changes by which the model would approve; about the model, "
-        "and no promise of a loan",
+        help="also ask for the smallest changes, on a grid of round values, by which the model "
+        "would approve; about the model, and no promise of a loan",
     )
     predict.add_argument(
         "--mlflow", action="store_true", help="the server is `mlflow models serve`"

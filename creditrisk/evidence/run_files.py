@@ -95,9 +95,9 @@ def _manifest(folder: Path) -> Json:
     file = folder / "manifest.json"
     try:
         run: Json = json.loads(file.read_text("utf-8"))
-        if not all(isinstance(stage["name"], str) for stage in run["stages"]):
+        named = all(isinstance(stage["name"], str) for stage in run["stages"])
+        if not named or not {"id", "status"} <= run.keys():
             raise TypeError
-        str(run["id"]), str(run["status"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EvidenceError(f"{file} is no manifest of a run") from error
     return run

@@ -73,6 +73,21 @@ def paired_difference(first: int, second: int, pairs: int, level: float = 0.95) 
     return Interval(estimate, end(-1.0, limit), end(1.0, -limit))
 
 
+def mean_interval(values: np.ndarray, level: float = 0.95) -> Interval:
+    """A mean with Student's interval; its ends are NaN if there are fewer than two values.
+
+    Parameters
+    ----------
+    values
+        Shape (n,), at least one.
+    """
+    mean, n, half = float(np.mean(values)), len(values), np.nan
+    if n > 1:
+        error = float(np.std(values, ddof=1)) / np.sqrt(n)
+        half = float(stats.t.ppf((1 + level) / 2, n - 1)) * error
+    return Interval(mean, mean - half, mean + half)
+
+
 def bootstrap_interval(
     statistic: Callable[..., float],
     y: np.ndarray,

@@ -10,7 +10,8 @@ effort: of a quantity the share of its range in training that it moves by, of an
 share of the steps there are, of any other level 1; efforts of columns add up. A quantity moves on
 a grid of round steps, some forty over its range. On that grid the search is complete: columns are
 taken in order of their number, a set of them is left out only if no mixture of their values can
-reach the cut-off, and mixtures are scored by the model in order of their effort.
+reach the cut-off, and mixtures are scored by the model in order of their effort. Between the grid's
+values a smaller change may do, as in a narrow piece of a forest.
 
 This is about the model and no promise of a loan: the model ranks by what went together with
 paying back, and not by what makes somebody pay back.

@@ -51,7 +51,8 @@ class Endpoint:
         """The path, with the query that asks for reasons and recourse."""
         if self.mlflow:
             return self.path
-        query = [f"{name}=true" for name, wanted in _named(reasons, recourse) if wanted]
+        asked = {"reasons": reasons, "recourse": recourse}
+        query = [f"{name}=true" for name, wanted in asked.items() if wanted]
         return self.path + ("?" + "&".join(query) if query else "")
 
     def packed(self, records: list[Any], reasons: bool) -> bytes:
@@ -135,10 +136,6 @@ def table(outcomes: list[Outcome]) -> str:
             words = [note["words"] for note in notes] + _more(decision)
             lines += [f"{'':8}- {each}" for each in words]
     return "\n".join(lines)
-
-
-def _named(reasons: bool, recourse: bool) -> list[tuple[str, bool]]:
-    return [("reasons", reasons), ("recourse", recourse)]
 
 
 def _more(decision: Json) -> list[str]:

@@ -131,7 +131,7 @@ def _predict(contract: Contract, errors: Json) -> Json:
         f"list of decisions in the same order. All or none are decided. At most {MAX_BODY} bytes. "
         f"With ?reasons=true, for at most {MAX_REASONED} applications, each decision has what "
         f"holds its score down; with ?recourse=true, for at most {MAX_RECOURSE}, each decline the "
-        "smallest changes by which the model would approve.",
+        "smallest changes, on a grid of round values, by which the model would approve.",
         "operationId": "predict",
         "parameters": [
             {
@@ -264,7 +264,8 @@ def _recourse(value: Json) -> Json:
         "type": "array",
         "maxItems": MOST_ANSWERS,
         "items": _object(answer),
-        "description": "The smallest changes that turn a decline; only if asked. Empty: none "
+        "description": "The smallest changes, on a grid of round values, that turn a decline; "
+        "only if asked. Empty: none "
         f"within {MOST_COLUMNS} columns.",
     }
 

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from creditrisk.data.applications.frame_codes import frame_codes
-from creditrisk.metrics.intervals import share_interval
+from creditrisk.metrics.intervals import Interval, mean_interval, share_interval
 from creditrisk.scoring.recourse import MOST_COLUMNS
 from creditrisk.scoring.scorer import Scorer
 
@@ -74,18 +73,15 @@ def counted(found: pd.DataFrame) -> dict[str, int]:
 
 
 def _figures(part: pd.DataFrame) -> dict[str, float]:
-    columns = part["columns"][part["columns"] > 0]
+    columns = part["columns"][part["columns"] > 0].to_numpy()
     share = share_interval(len(columns), len(part))
-    low, high = np.nan, np.nan
-    if len(columns) > 1:
-        half = stats.t.ppf(0.975, len(columns) - 1) * columns.sem()
-        low, high = columns.mean() - half, columns.mean() + half
+    mean = mean_interval(columns) if len(columns) else Interval(np.nan, np.nan, np.nan)
     return {
         "declined": len(part),
         "share": share.estimate,
         "share_low": share.low,
         "share_high": share.high,
-        "columns": float(columns.mean()) if len(columns) else np.nan,
-        "columns_low": float(low),
-        "columns_high": float(high),
+        "columns": mean.estimate,
+        "columns_low": mean.low,
+        "columns_high": mean.high,
     }

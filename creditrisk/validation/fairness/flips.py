@@ -4,10 +4,9 @@ from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from creditrisk.data.cells import dtype
-from creditrisk.metrics.intervals import Interval, share_interval
+from creditrisk.metrics.intervals import Interval, mean_interval, share_interval
 from creditrisk.metrics.ranking import FEW
 from creditrisk.scoring.scorer import Scorer
 from creditrisk.validation.fairness.disparity import groups_of
@@ -34,7 +33,7 @@ def flips(scorer: Scorer, applications: pd.DataFrame) -> pd.DataFrame:
         in one group: column, to (the group), applicants (those outside of it), turned, how many
         decisions turn, and their share with Wilson bounds low and high; to_approved, how many of
         them to an approval; mean_change of the probability of good with the 95 % interval
-        mean_low to mean_high (normal, paired), and largest_change. Bounds of fewer than
+        mean_low to mean_high (Student's, paired), and largest_change. Bounds of fewer than
         :data:`~creditrisk.metrics.ranking.FEW` applicants are NaN.
 
     Notes
@@ -64,7 +63,7 @@ def _change(before: np.ndarray, after: np.ndarray, cutoff: float) -> tuple[float
     n, change = len(before), after - before
     approved, was_approved = after >= cutoff, before >= cutoff
     turned = int((approved != was_approved).sum())
-    share, mean = share_interval(turned, n), _mean_interval(change)
+    share, mean = share_interval(turned, n), mean_interval(change)
     if n < FEW:
         share = Interval(share.estimate, np.nan, np.nan)
         mean = Interval(mean.estimate, np.nan, np.nan)
@@ -80,14 +79,6 @@ def _change(before: np.ndarray, after: np.ndarray, cutoff: float) -> tuple[float
         mean.high,
         float(change[np.abs(change).argmax()]),
     )
-
-
-def _mean_interval(values: np.ndarray, level: float = 0.95) -> Interval:
-    """A mean with the normal interval of its standard error."""
-    mean = float(values.mean())
-    error = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else np.nan
-    half = float(stats.norm.ppf((1 + level) / 2)) * error
-    return Interval(mean, mean - half, mean + half)
 
 
 def unused(scorer: Scorer, left_out: Iterable[str]) -> list[str]:

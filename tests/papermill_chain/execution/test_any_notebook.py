@@ -227,6 +227,7 @@ def ends_under_papermill(name: str, kind: Kind, root: Path) -> tuple[bool, Any]:
             kernel_name=None if kind.kernel else "python3",  # which it has to be told
             language=None if kind.kernel else "python",
             progress_bar=False,
+            iopub_timeout=60,  # after 4 s on a busy machine it would go on without the output
         )
         done = True
     except Exception:  # noqa: BLE001  whichever it is, the notebook has failed
