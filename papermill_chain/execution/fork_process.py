@@ -34,7 +34,7 @@ RUN_VARIABLE, STAGE_VARIABLE = "CHAIN_RUN_FOLDER", "CHAIN_STAGE"  # in each proc
 NICE_SOON = 10  # niceness of what is needed soon: a fifth of a processor if others want it
 NICE_LAST = 19  # of what nobody waits for: what the others leave
 NO_PROCESS = -1
-MAX_MESSAGE = 1 << 17  # bytes; a call carries a whole run as its argument
+MAX_NEWS = 1000  # bytes of what the runner is told of a fork
 KERNEL_MODULES = [  # what every kernel imports when it starts
     "ipykernel.debugger",
     "ipykernel.kernelapp",
@@ -117,16 +117,13 @@ def serve(channel: socket.socket, life: socket.socket) -> Callable[[], None]:
     signal.signal(signal.SIGCHLD, lambda *_: _report_ended(children, channel))
     gc.disable()  # imports make hardly any garbage, and to look for it takes a tenth of their time
     _import_for_kernels()
-    if not (message := received(channel)):
-        sys.exit()
-    groups, has_forked = json.loads(message)["groups"], False
+    content, _ = _asked(channel)
+    groups, has_forked = content["groups"], False
     while True:
         at_work = bool(requests) or not imported
         if select.select([channel], [], [], 0 if at_work else None)[0]:
-            message, files, _, _ = socket.recv_fds(channel, MAX_MESSAGE, 1)
-            if not message:
-                sys.exit()
-            requests.append((json.loads(message), files[0]))
+            content, [output] = _asked(channel)
+            requests.append((content, output))
         for request, output in list(requests):
             if request.get("stage") in [None, *imported]:
                 if not (pid := _fork(children, request["number"])):
@@ -147,10 +144,28 @@ def serve(channel: socket.socket, life: socket.socket) -> Callable[[], None]:
                 return partial(_begin, request, channel, output, exit_codes)
 
 
+def _asked(channel: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    """What the runner asks for next, and the files that it hands over; if it is gone, the end.
+
+    What it asks for stands in a file, the first one, and not in the message: a call carries a whole
+    run as its argument, and a message has a largest size.
+    """
+    files: list[int] = []
+    with suppress(OSError):
+        _, files, _, _ = socket.recv_fds(channel, 1, 2)
+    if not files:
+        sys.exit()
+    content, *others = files
+    with open(content, "rb") as file:
+        file.seek(0)
+        asked: dict[str, Any] = json.load(file)
+    return asked, others
+
+
 def received(channel: socket.socket) -> bytes:
-    """The next message; nothing if the other end is gone."""
+    """The next news of a fork; nothing if the other end is gone."""
     try:
-        return channel.recv(MAX_MESSAGE)
+        return channel.recv(MAX_NEWS)
     except OSError:
         return b""
 

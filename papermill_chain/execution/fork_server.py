@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -221,8 +222,10 @@ class ForkServer:
         return fork
 
     def _send(self, message: dict[str, Any], *files: int) -> None:
-        with self.sending:
-            socket.send_fds(self.channel, [json.dumps(message).encode()], files)
+        with self.sending, tempfile.TemporaryFile() as content:
+            content.write(json.dumps(message).encode())
+            content.flush()
+            socket.send_fds(self.channel, [b"."], [content.fileno(), *files])
 
     def _listen(self) -> None:
         """In a thread: record which forks are born and which have died."""

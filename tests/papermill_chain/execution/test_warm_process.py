@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 from contextlib import contextmanager, suppress
+from tempfile import TemporaryFile
 
 import psutil
 import pytest
@@ -13,7 +14,7 @@ from toy import family, make, start, wait_for, write_notebook
 
 from papermill_chain.chain.stages import Stage
 from papermill_chain.cli import main
-from papermill_chain.execution import fork_server, processes
+from papermill_chain.execution import fork_process, fork_server, processes
 
 pytestmark = pytest.mark.skipif(not processes.HAS_FORK, reason="nothing is forked")
 
@@ -87,6 +88,22 @@ def test_what_follows_the_last_stage_is_done_without_it(tmp_path, monkeypatch, c
     (folder,) = (tmp_path / "experiments/runs").iterdir()
     assert (folder / "followed by").read_text() == str(os.getpid())
     assert "the process that forks kernels has ended" in " ".join(capsys.readouterr().out.split())
+
+
+def test_what_it_is_asked_for_may_be_of_any_size(tmp_path):
+    """A call carries a whole run, which grows with the chain: here 5 MB, more than any message."""
+    environment = {**os.environ, fork_process.RUN_VARIABLE: str(tmp_path)}
+    server = fork_server.ForkServer(tmp_path, environment)
+    try:
+        server.prepare([(f"stage {number}", ["json"] * 1000, None) for number in range(500)])
+        with TemporaryFile() as output:
+            fork = server.call(("builtins", "len"), "x" * 5_000_000, output)
+            assert fork.wait(60) == 0
+            output.seek(0)
+            assert output.read().splitlines()[-1] == b"null"
+        assert not server.is_dead
+    finally:
+        server.close()
 
 
 def test_one_that_hangs_is_given_up(tmp_path, monkeypatch):
