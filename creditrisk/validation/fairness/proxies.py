@@ -23,7 +23,7 @@ from creditrisk.validation.methodology.columns import single_columns
 
 #: Folds; a group needs so many applicants in each of them to be judged.
 FOLDS, IN_EACH_FOLD = 5, 4
-#: How often the groups are dealt out anew, for what the same way of predicting gets by chance.
+#: How often the groups are shuffled, for what the same way of predicting gets by chance.
 SHUFFLES = 5
 #: Rows that are looked at, at most.
 MOST = 20_000
@@ -55,7 +55,7 @@ def proxy_table(
         One row a protected column and group, in a column of two groups one row, for the smaller:
         column, group, applicants, roc_auc with DeLong bounds low and high, of predictions made by
         cross-validation for this group against all others, and shuffled, the mean of the same
-        for groups that were dealt out anew at random. What is too small to be judged is left out.
+        for groups shuffled among the applicants. What is too small to be judged is left out.
 
     Notes
     -----

@@ -75,7 +75,7 @@ def test_what_can_be_read_from_other_columns():
         columns=["protected", "group", "column", "roc_auc", "low", "high"],
     )
     text = fairness.proxies(pd.DataFrame([row], columns=names), alone)
-    assert "ROC-AUC 0.710 (0.660 to 0.760), 0.490 if dealt out at random" in text
+    assert "ROC-AUC 0.710 (0.660 to 0.760), 0.490 if the groups are shuffled" in text
     assert text.endswith("**it can be read from them**; alone: Housing 0.650.")
     row = ("Sex", "female", 300, 0.53, 0.48, 0.58, 0.49)
     unclear = fairness.proxies(pd.DataFrame([row], columns=names), alone.iloc[1:])

@@ -13,7 +13,7 @@ def encoded(frame):
 
 
 def planted(real, agreeing=0.8):
-    """The German applicants, dealt out anew by sex, whose housing tells it for most of them."""
+    """The German applicants, drawn anew by sex, whose housing tells it for most of them."""
     frame, generator = decode(real[1], real[0]), np.random.default_rng(4)
     sex = generator.choice(["female", "male"], len(frame), p=[0.4, 0.6])
     told = np.where(sex == "female", "rent", "own")

@@ -98,9 +98,10 @@ def proxies(found: pd.DataFrame, columns: pd.DataFrame) -> str:
         verdict = "**it can be read from them**" if readable(row) else "that it can is not shown"
         own = columns[(columns.protected == row.column) & (columns.group == row.group)]
         alone = [f"{each.column} {each.roc_auc:.3f}" for each in own.itertuples() if each.low > 0.5]
-        text = f"**{row.column}**, “{row.group}”: ROC-AUC {auc}, {row.shuffled:.3f} if dealt out at"
+        chance = f"{row.shuffled:.3f} if the groups are shuffled"
         most = f"; alone: {', '.join(alone[:3])}" if alone else "; no column does alone"
-        lines.append(f"{text} random: {verdict}{most}.")
+        group = f"**{row.column}**, “{row.group}”"
+        lines.append(f"{group}: ROC-AUC {auc}, {chance}: {verdict}{most}.")
     return "\n".join(f"- {line}" for line in lines)
 
 
