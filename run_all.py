@@ -223,10 +223,10 @@ def refreshed(folder: str | None) -> list[str]:
         decisions = read_decisions(ROOT / data.decisions, data.contract).frame
     except LogError as error:
         raise ValueError(str(error)) from error
-    made = write_refreshed(old, decisions, data.contract, ROOT / data.refreshed, share=0.2)
-    given = {"raw_path": made.raw, "datapackage_path": made.datapackage, "latest": made.latest}
-    given |= {"require_savings": True, "door_months": DOOR_MONTHS}
-    return [part for name, value in given.items() for part in ("--set", f"{name}={value}")]
+    made = write_refreshed(old, decisions, data.contract, ROOT / data.refreshed)
+    files = {"raw_path": str(made.raw), "datapackage_path": str(made.datapackage)}
+    given = files | {"latest": made.latest, "require_savings": True, "door_months": DOOR_MONTHS}
+    return ["--params-yaml", json.dumps(given)]
 
 
 def attach_reports(run: Run) -> None:

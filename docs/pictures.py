@@ -1,29 +1,28 @@
-"""The README's pictures: the index and the decision lab of the newest run, as a browser shows them.
+"""The pictures of README and docs: index, decision lab and monitoring, as a browser shows them.
 
-    uv run run_all.py && uv run --group dev python docs/pictures.py
+    uv run --group dev python docs/pictures.py
 
-writes ``docs/index.png`` and ``docs/decision_lab.png``. It needs Chromium or Chrome on the path.
+runs the chain in a copy of the project, then 07 on simulated decisions in which a level is recorded
+as another from the thirteenth month on, and writes ``docs/index.png``, ``docs/decision_lab.png``
+and ``docs/monitoring.png``. It needs Chromium or Chrome on the path.
 """
 
 import io
+import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from PIL import Image
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, sync_playwright
+from sample import run_copy
 
-ROOT = Path(__file__).resolve().parent.parent
+DOCS = Path(__file__).resolve().parent
 SIZE = {"width": 1200, "height": 900}
 LIMIT = 150_000  # bytes: a README should load at once
-
-
-def newest(name: str) -> Path:
-    """A page of the newest run that has it."""
-    found = sorted(ROOT.glob(f"experiments/runs/*/{name}"))
-    if not found:
-        sys.exit(f"no run has kept {name}: run the chain first, `uv run run_all.py`")
-    return found[-1]
+ALARM = 4  # the exit code of 07 for a change that asks for an act
 
 
 def small(picture: bytes) -> bytes:
@@ -37,27 +36,43 @@ def small(picture: bytes) -> bytes:
     sys.exit(f"a picture of {packed.tell()} bytes in {colours} colours is too large")
 
 
+def take(browser: Browser, file: Path, name: str) -> None:
+    """Write the first screen of a page as a picture."""
+    page = browser.new_page(viewport=SIZE, color_scheme="light")
+    page.goto(file.as_uri())
+    bottom = page.evaluate("document.querySelector('main').getBoundingClientRect().bottom")
+    height = min(SIZE["height"], bottom + 24)
+    picture = small(page.screenshot(clip=SIZE | {"x": 0, "y": 0, "height": height}))
+    (DOCS / name).write_bytes(picture)
+    print(f"docs/{name}: {len(picture) / 1000:.0f} kB")
+
+
+def watch_simulated(project: Path) -> None:
+    """Judge two years of simulated decisions in a copy in which the chain has been run."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    ours["PYTHONPATH"] = str(project)
+    simulate = ["-m", "creditrisk.cli", "simulate", "--shift", "recoded"]
+    steps = [
+        (0, [*simulate, "--out", "experiments/decisions"]),
+        (ALARM, ["run_all.py", "--quiet", "--only", "07"]),
+    ]
+    for expected, step in steps:
+        ran = subprocess.run([sys.executable, *step], check=False, cwd=project, env=ours)
+        if ran.returncode != expected:
+            sys.exit(f"{' '.join(step)} ended with {ran.returncode} and not with {expected}")
+
+
 def main() -> None:
-    pages = {
-        "index.png": ROOT / "experiments" / "index.html",
-        "decision_lab.png": newest("decision_lab.html"),
-    }
     program = shutil.which("chromium") or shutil.which("google-chrome")
-    with sync_playwright() as playwright:
+    with TemporaryDirectory() as folder, sync_playwright() as playwright:
+        project = Path(folder).resolve() / "project"
+        experiments = project / "experiments"
+        run_copy(project)
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        for name, file in pages.items():
-            page = browser.new_page(viewport=SIZE, color_scheme="light")
-            page.goto(file.as_uri())
-            bottom = page.evaluate("document.querySelector('main').getBoundingClientRect().bottom")
-            area = {
-                "x": 0,
-                "y": 0,
-                "width": SIZE["width"],
-                "height": min(SIZE["height"], bottom + 24),
-            }
-            picture = small(page.screenshot(clip=area))
-            (ROOT / "docs" / name).write_bytes(picture)
-            print(f"docs/{name}: {len(picture) / 1000:.0f} kB")
+        take(browser, experiments / "index.html", "index.png")
+        take(browser, next(experiments.glob("runs/*/decision_lab.html")), "decision_lab.png")
+        watch_simulated(project)
+        take(browser, next(experiments.glob("runs/*/07_monitoring.html")), "monitoring.png")
         browser.close()
 
 

@@ -4,21 +4,41 @@ Outcomes are mostly known of the approved alone, and of the declined never: what
 both files leans towards those whom earlier versions liked (reject inference is not attempted; the
 descriptor of the new file says so). The latest outcomes come last, so that they can be the test set
 on which the gate compares a new version with production.
+
+The file is Parquet, whose values have types: it needs none of the spellings of numbers, dates and
+booleans that the old file has.
 """
 
 import hashlib
+import io
 import json
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
+from creditrisk.data import dates
 from creditrisk.data.contract import Contract, ContractError, Json
+from creditrisk.data.fields import DATE, GROUP, ID, WEIGHT, Field
+
+#: Of the matured outcomes the latest fifth is the test set; up to half, if it takes more to have
+#: enough good and enough bad ones.
+SHARE, LARGEST_SHARE = 0.2, 0.5
 
 #: Fewer good, or fewer bad, among the latest outcomes are no test set.
 FEWEST = 30
+
+#: Roles of columns that a decision on record has nothing for.
+_NOT_ON_RECORD = (ID, GROUP, WEIGHT)
+
+#: Properties of a file that are those of the old one alone.
+_OF_THE_OLD = ("dialect", "encoding", "format", "mediatype", "bytes")
 
 _LEAN = (
     "Rows {first} to {last} are decisions of earlier versions with matured outcomes, almost all of "
@@ -37,9 +57,12 @@ class Refreshed:
 
 
 def write_refreshed(
-    old: pd.DataFrame, decisions: pd.DataFrame, contract: Contract, folder: str | Path, share: float
+    old: pd.DataFrame, decisions: pd.DataFrame, contract: Contract, folder: str | Path
 ) -> Refreshed:
-    """Write ``raw.csv`` and ``datapackage.json``, each whole or not at all.
+    """Write ``raw.parquet`` and ``datapackage.json``, each whole or not at all.
+
+    Columns with the role id, group or weight are left out, which decisions have nothing for; the
+    date of application is that of the decision.
 
     Parameters
     ----------
@@ -47,8 +70,6 @@ def write_refreshed(
         The raw file as :func:`creditrisk.data.raw_files.reading.read_raw` gives it.
     decisions
         ``frame`` of :class:`creditrisk.monitoring.records.Decisions`.
-    share
-        Of the matured outcomes: the part, the latest decisions, that is to be the test set.
 
     Raises
     ------
@@ -56,28 +77,30 @@ def write_refreshed(
         If a column is not on record, or the latest outcomes are too few.
     """
     mature = decisions[decisions.outcome.notna()].sort_values("time", kind="stable")
-    latest = int(np.ceil(share * len(mature)))
+    latest = _latest(mature.outcome)
     _check(mature, latest, contract)
-    (bad,) = set(contract.target.levels or ()) - {contract.positive}
-    names = [field.name for field in contract.fields]
-    target = pd.Series(np.where(mature.outcome == 1, contract.positive, bad), mature.index)
-    added = mature[names].assign(**{contract.target.name: target})
-    whole = [field.name for field in contract.fields if field.type == "integer" and field.required]
-    added = added.astype(dict.fromkeys(whole, "int64"))
-    joined = pd.concat([old[[*names, contract.target.name]], added], ignore_index=True)
+    columns = [field for field in contract.columns if field.role not in _NOT_ON_RECORD]
+    names = [field.name for field in columns]
+    joined = pd.concat([old[names], _added(mature, contract)[names]], ignore_index=True)
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    missing = next(iter(contract.missing_values), "")
-    numbered = contract.row_number is not None
-    text = joined.to_csv(
-        index=numbered, index_label=contract.row_number, na_rep=missing, lineterminator="\n"
-    ).encode()
-    package = _described(contract, text, len(old), len(joined))
-    raw, descriptor = folder / "raw.csv", folder / "datapackage.json"
-    _write(raw, text)
+    content = io.BytesIO()
+    cells = {field.name: _cells(joined[field.name], field) for field in columns}
+    pq.write_table(pa.table(cells), content)
+    package = _described(contract, content.getvalue(), len(old), len(joined))
+    raw, descriptor = folder / "raw.parquet", folder / "datapackage.json"
+    _write(raw, content.getvalue())
     _write(descriptor, json.dumps(package, indent=2, ensure_ascii=False).encode() + b"\n")
     return Refreshed(raw, descriptor, len(joined), latest)
+
+
+def _latest(outcomes: pd.Series) -> int:
+    """How many of the outcomes, in the order of their decisions, are to be the test set."""
+    backwards = outcomes.to_numpy()[::-1]
+    reached = (np.cumsum(backwards == 1) >= FEWEST) & (np.cumsum(backwards == 0) >= FEWEST)
+    needed = int(np.argmax(reached)) + 1 if reached.any() else len(outcomes)
+    return max(math.ceil(SHARE * len(outcomes)), needed)
 
 
 def _check(mature: pd.DataFrame, latest: int, contract: Contract) -> None:
@@ -87,26 +110,69 @@ def _check(mature: pd.DataFrame, latest: int, contract: Contract) -> None:
         for field in contract.fields
         if field.required and mature[field.name].isna().any()
     ]
-    test = mature.outcome.tail(latest)
+    most = int(LARGEST_SHARE * len(mature))
+    test = mature.outcome.tail(min(latest, most))
     good, bad = int((test == 1).sum()), int((test == 0).sum())
     if min(good, bad) < FEWEST:
         problems.append(
-            f"the latest {latest} outcomes are {good} good and {bad} bad; {FEWEST} of each are "
-            "needed to compare a new version with production"
+            f"the later half of the {len(mature)} outcomes are {good} good and {bad} bad; "
+            f"{FEWEST} of each are needed to compare a new version with production"
         )
     if problems:
-        remedy = "add outcomes (creditrisk outcomes add FILE), or take a larger share of them"
+        remedy = "add outcomes as they become known: creditrisk outcomes add FILE"
         raise ContractError("the decision log", problems, remedy)
 
 
-def _described(contract: Contract, text: bytes, old: int, rows: int) -> Json:
+def _added(mature: pd.DataFrame, contract: Contract) -> pd.DataFrame:
+    """Decisions as rows of the raw data, in the typed form of all interfaces."""
+    inputs = mature[[field.name for field in contract.fields]]
+    whole = [field.name for field in contract.fields if field.type == "integer" and field.required]
+    good = mature.outcome == 1
+    outcome = np.where(good, contract.good[0], contract.bad[0])
+    added = inputs.astype(dict.fromkeys(whole, "int64"))
+    added[contract.target.name] = pd.Series(outcome, mature.index)
+    if day := contract.of_role(DATE):
+        number = dates.days if day.type == "date" else dates.months
+        added[day.name] = [number(time.date()) for time in mature.time]
+    return added
+
+
+def _cells(column: pd.Series, field: Field) -> pa.Array:
+    """The values of a column as Parquet has them, null where one is missing."""
+    if field.is_dated:
+        numbers = [None if pd.isna(value) else int(value) for value in column]
+        texts = [None if number is None else _day(number, field.type) for number in numbers]
+        return pa.array(texts, pa.string()).cast(pa.date32())
+    kinds: dict[str, Any] = {"boolean": pa.bool_(), "string": pa.string()}
+    return pa.array(column, kinds.get(field.type), from_pandas=True)
+
+
+def _day(number: int, type: str) -> str:
+    """A day, or the first of a month, as ISO 8601 writes it."""
+    text = dates.text_of(number, type)
+    return text if type == "date" else f"{text}-01"
+
+
+def _described(contract: Contract, content: bytes, old: int, rows: int) -> Json:
     """The descriptor of the joined file."""
     package: Json = json.loads(json.dumps(contract.package))
     resource = package["resources"][0]
+    for name in _OF_THE_OLD:
+        resource.pop(name, None)
+    schema = resource["schema"]
+    schema.pop("primaryKey", None)
+    schema["fields"] = [
+        field for field in schema["fields"] if field.get("role") not in _NOT_ON_RECORD
+    ]
+    for field in schema["fields"]:
+        if field.get("role") == DATE:  # decisions are later than what the old file may hold
+            field.get("constraints", {}).pop("maximum", None)
+    if contract.split.by == GROUP:
+        resource.pop("split")
     lean = _LEAN.format(first=old + 1, last=rows)
     resource |= {
-        "path": "raw.csv",
-        "hash": f"sha256:{hashlib.sha256(text).hexdigest()}",
+        "path": "raw.parquet",
+        "hash": f"sha256:{hashlib.sha256(content).hexdigest()}",
         "rows": rows,
         "caveats": [*resource.get("caveats", []), lean],
     }

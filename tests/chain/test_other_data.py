@@ -78,3 +78,21 @@ def test_applicants_of_the_twenty_columns_are_decided_on(checkout):
     manifest = json.loads((project / "models/german_credit_20/manifest.json").read_text("utf-8"))
     assert len(decided) == 1000 and set(decided.model_sha256) == {manifest["model_sha256"]}
     assert set(decided.decision) == {"approve", "decline"}
+
+
+def test_data_and_outcomes_together_are_learned_from_however_the_file_is_written(checkout):
+    project, elsewhere, _ = checkout
+    data = "--data", str(elsewhere)
+    log = ["--models", "models/messy", "--months", "14", "--per-month", "300"]
+    log += ["--maturity", "3", "--outcomes", "all"]
+    simulated = creditrisk(project, "simulate", *data, *log, "--out", "experiments/messy/decisions")
+    assert simulated.returncode == 0, simulated.stderr
+    ran = run_all(project, "--refresh", *data, "--only", "02", "--quiet")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    made = json.loads((project / "data/refreshed/messy/datapackage.json").read_text("utf-8"))
+    # In the fourteenth month outcomes of decisions of the first eleven are known, 300 a month;
+    # the latest fifth of these are the test set.
+    rows = made["resources"][0]["rows"]
+    assert rows - ROWS == pytest.approx(11 * 300, abs=300)
+    split = json.loads((project / "experiments/messy/preparation.json").read_text("utf-8"))
+    assert split["test"] == -(-(rows - ROWS) // 5) and split["training"] == rows - split["test"]

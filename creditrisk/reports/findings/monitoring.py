@@ -29,7 +29,13 @@ def subject(version: int | str, in_production: int | None) -> str:
 def log(decisions: pd.DataFrame, place: str) -> str:
     """What the log holds."""
     if decisions.empty:
-        return f"{NO_LOG}: {place} holds none. The server and `creditrisk score --log` write one."
+        folder = place.removeprefix("../")
+        return (
+            f"{NO_LOG}: `{folder}` holds none. `creditrisk serve --decision-log "
+            f"{folder}/server.jsonl` and `creditrisk score … --log {folder}` write one; "
+            f"`creditrisk simulate --out {folder}` makes one up, to see "
+            "what this page says; each takes `--data` for another data set."
+        )
     made_up, known = int(decisions.simulated.sum()), int(decisions.outcome.notna().sum())
     note = f" **{made_up:,} of them are simulated.**" if made_up else ""
     return (
@@ -232,7 +238,7 @@ def alarms(verdict: Verdict) -> pd.DataFrame:
 def headline(verdict: Verdict, made_up: bool, has_log: bool) -> str:
     """The verdict as the sentence to take away."""
     if not has_log:
-        return f"{NO_LOG}."
+        return f"{NO_LOG}; the report says what writes one."
     return f"{verdict.sentence}{' The decisions are simulated.' if made_up else ''}"
 
 

@@ -1,5 +1,6 @@
 """Old data and matured outcomes become one raw file that the chain accepts."""
 
+import describedloans
 import numpy as np
 import pandas as pd
 import pytest
@@ -27,10 +28,13 @@ def old():
 
 
 def test_the_joined_file_is_read_as_any_raw_file(old, tmp_path):
-    """200 of 300 outcomes are known: the latest half of them, 100, are to be the test set."""
+    """Of 300 outcomes 200 are known, every second bad.
+
+    The latest fifth, 40, has 20 bad ones: so the latest 60 are the test set, of which 30 are bad.
+    """
     contract, data = old
-    made = write_refreshed(data, decisions_of(data, 300, 200), contract, tmp_path, share=0.5)
-    assert (made.rows, made.latest) == (1200, 100)
+    made = write_refreshed(data, decisions_of(data, 300, 200), contract, tmp_path)
+    assert (made.rows, made.latest) == (1200, 60)
     joined_contract = read_contract(made.datapackage)
     joined = read_raw(made.raw, joined_contract)
     pd.testing.assert_frame_equal(joined.iloc[:1000], data, check_index_type=False)
@@ -49,7 +53,27 @@ def test_what_cannot_be_joined_is_refused_by_column(old, tmp_path):
     few = decisions_of(data, 300, 200)
     name = contract.numbers[0].name
     few[name] = few[name].astype(float).where(np.arange(300) > 2)
-    message = f"{name}: 3 of 200 decisions.*latest 20 outcomes are 10 good and 10 bad"
+    few.loc[:149, "outcome"] = 1.0  # left are 25 bad ones, all among the earlier 50
+    message = f"{name}: 3 of 200 decisions.*later half of the 200 outcomes are 100 good and 0 bad"
     with pytest.raises(ContractError, match=f"(?s){message}"):
-        write_refreshed(data, few, contract, tmp_path, share=0.1)
+        write_refreshed(data, few, contract, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["messy", "monthly", "continuous"])
+def test_however_the_old_file_is_written(name, tmp_path):
+    """Semicolons, decimal commas, dates, booleans, ids, special codes: all is read back."""
+    describedloans.put(name, tmp_path / name, 400)
+    contract = read_contract(tmp_path / name / "datapackage.json")
+    data = read_raw(tmp_path / name / "loans.csv", contract)
+    decisions = decisions_of(data, 150, 150)
+    made = write_refreshed(data, decisions, contract, tmp_path / "joined")
+    joined_contract = read_contract(made.datapackage)
+    joined = read_raw(made.raw, joined_contract)
+    names = [field.name for field in contract.fields]
+    backwards = pd.concat([data, data.iloc[149::-1]])[names].reset_index(drop=True)
+    pd.testing.assert_frame_equal(joined[names].reset_index(drop=True), backwards)
+    assert joined[contract.target.name].iloc[-2:].tolist() == [contract.bad[0], contract.good[0]]
+    assert joined_contract.of_role("id") is None
+    if day := contract.of_role("date"):  # the last decision was on 30 May 2026, day 150
+        assert day.shown(joined[day.name].iloc[-1]) in ("2026-05-30", "2026-05")

@@ -36,6 +36,9 @@ def test_what_the_log_holds():
         "2 decisions from 2026-01-02 to 2026-03-04, with 1 outcome."
     )
     assert "**2 of them are simulated.**" in monitoring.log(table.assign(simulated=True), "x")
+    nothing = monitoring.log(table.head(0), "../experiments/decisions")
+    assert "`experiments/decisions` holds none" in nothing
+    assert "simulate --out experiments/decisions" in nothing
 
 
 def test_inputs_outside_of_training():
