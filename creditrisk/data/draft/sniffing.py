@@ -25,6 +25,9 @@ from creditrisk.data.raw_files.limits import LONGEST_LINE, MOST_BYTES, SMALLER, 
 #: Between the cells of a line, the likeliest first.
 DELIMITERS = (",", ";", "\t", "|")
 
+#: How a file in UTF-16 begins.
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
 #: Lines on which the delimiter is tried.
 _TRIED = 200
 
@@ -76,22 +79,27 @@ def _content(path: Path, stored: BinaryIO) -> bytes:
     if size > MOST_BYTES:
         raise _refused(path, f"more than {MOST_BYTES:,} bytes; no more are read", SMALLER)
     content = b"".join(pieces)
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content:
-        raise _refused(path, "is no text in UTF-8, or in UTF-16", "save it as CSV in UTF-8")
+    if b"\0" in content and not content.startswith(_UTF16):
+        raise _refused(path, "is no text: it holds bytes of zero", "save it as CSV in UTF-8")
     if not content.strip():
         raise _refused(path, "the file is empty", "give one with a table")
     return content
 
 
 def _decoded(path: Path, content: bytes) -> tuple[str, str]:
-    """Text and encoding: UTF-8 if it can be, else what Windows writes in western Europe."""
+    """Text and encoding: UTF-8 if it can be, else what Windows writes in western Europe.
+
+    Excel's "Unicode text" says by its first bytes that it is UTF-16.
+    """
+    is_utf16 = content.startswith(_UTF16)
     content = content.removeprefix(codecs.BOM_UTF8)
-    for encoding in ("utf-8", "cp1252"):
+    for encoding in ("utf-16",) if is_utf16 else ("utf-8", "cp1252"):
         try:
             return content.decode(encoding), encoding
         except UnicodeDecodeError as error:
             fault = error
-    problem = f"byte {fault.start + 1} is text neither in UTF-8 nor in cp1252"
+    tried = "not in UTF-16" if is_utf16 else "neither in UTF-8 nor in cp1252"
+    problem = f"byte {fault.start + 1} is text {tried}"
     raise _refused(path, problem, "save it as CSV in UTF-8")
 
 

@@ -408,3 +408,16 @@ def test_page_on_the_contract_shows_what_its_commands_print(tmp_path, capsys, mo
     path.write_text("\n".join(content) + "\n", "cp1252")
     assert main(["contract", "check", str(path)]) == 1
     assert printed() in page
+
+
+def test_what_excel_calls_unicode_text_is_read(tmp_path):
+    """UTF-16 with a mark at its start, and tabs."""
+    path = tmp_path / "loans.txt"
+    loanfiles.monthly(300).cells.to_csv(path, index=False, sep="\t", encoding="utf-16")
+    assert main(["contract", "draft", str(path), "--target", "status"]) == 0
+    describedloans.answer(tmp_path / "datapackage.json", "monthly")
+    contract = read_contract(tmp_path / "datapackage.json")
+    assert (contract.encoding, contract.delimiter) == ("utf-16", "\t")
+    assert main(["contract", "check", str(path)]) == 0
+    path.write_bytes(path.read_bytes()[:-1])  # half a character at the end
+    assert main(["contract", "draft", str(path), "--target", "status", "--force"]) != 0
