@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 MB = 1_000_000
-MOST_OUTPUTS = 10_000  # of one cell
+MOST_OUTPUTS = 1_000  # of one cell
+MOST_LINES = 100_000  # that a cell prints
 LONGEST_MESSAGE = 2_000  # characters of an error's message
 LONGEST_TRACEBACK = 50_000  # characters of it
 BYTES_OF_LINE = 14  # what a notebook adds to each line of a text: quotes, comma and indentation
@@ -30,6 +31,8 @@ class CellOutputs:
     """What the outputs of a cell come to, in bytes."""
 
     count: int = 0
+    stream: str = ""  # that the last output is of, if it is of one: what is printed next joins it
+    lines: int = 0  # printed
     shown: dict[str, int] = field(default_factory=dict)  # by stream; of other outputs under ""
     stored: int = 0  # in the file
     dropped: int = 0
@@ -71,13 +74,17 @@ class OutputBudget:
             return True
         if kind.startswith("comm"):  # the state of widgets, which no page shows
             return stored_size(content.get("data")) <= self.limits.output
-        if outputs.count >= MOST_OUTPUTS:
-            outputs.dropped += shown_size(content.get("text", content.get("data")))
+        stream = content["name"] if kind == "stream" else ""
+        is_new = kind != "update_display_data" and (not stream or stream != outputs.stream)
+        if is_new and outputs.count >= MOST_OUTPUTS:
+            forms = content["data"].values() if "data" in content else [content["text"]]
+            outputs.dropped += sum(map(shown_size, forms))
             outputs.why = f"a cell may have {MOST_OUTPUTS:,} outputs"
             return False
         cut = self._cut_stream if kind == "stream" else self._cut_data
         admitted = cut(content, outputs)
-        outputs.count += admitted
+        if admitted and is_new:
+            outputs.count, outputs.stream = outputs.count + 1, stream
         return admitted
 
     def note(self, cell: int) -> str:
@@ -92,13 +99,16 @@ class OutputBudget:
         """Keep the beginning of what is printed."""
         name, text = content["name"], content["text"]
         left = self.limits.output - outputs.shown.get(name, 0)
-        kept = _beginning(text, left, self._left())
+        lines = _first_lines(text, MOST_LINES - outputs.lines)
+        kept = _beginning(lines, left, self._left())
         if dropped := shown_size(text) - shown_size(kept):
             outputs.dropped += dropped
-            outputs.why = self._why(shown_size(text) > left)
+            few = f"a cell may print {MOST_LINES:,} lines"
+            outputs.why = few if kept == lines else self._why(shown_size(lines) > left)
         content["text"] = kept
         outputs.shown[name] = outputs.shown.get(name, 0) + shown_size(kept)
         outputs.stored += stored_size(kept)
+        outputs.lines += kept.count("\n")
         return bool(kept)
 
     def _cut_data(self, content: dict[str, Any], outputs: CellOutputs) -> bool:
@@ -145,8 +155,15 @@ def limits_of(options: Mapping[str, Any]) -> Limits:
     return Limits(**{name: size * MB for name, size in asked.items() if size})
 
 
+def _first_lines(text: str, most: int) -> str:
+    """The first lines of a text."""
+    return "\n".join([*text.split("\n", most)[:most], ""]) if text.count("\n") > most else text
+
+
 def _beginning(text: str, shown: int, stored: int) -> str:
     """As much of the beginning of a text as fits, shown and stored."""
+    if shown <= 0 or stored <= 0:  # without a look at a text that is thrown away
+        return ""
     while text and (shown_size(text) > shown or stored_size(text) > stored):
         share = min(shown / shown_size(text), stored / stored_size(text))
         text = text[: int(len(text) * max(share, 0.0) * 0.999)]

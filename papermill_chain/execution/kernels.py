@@ -87,9 +87,7 @@ class ChainClient(PapermillNotebookClient):  # type: ignore[misc]  # papermill h
     def process_message(
         self, message: dict[str, Any], cell: NotebookNode, cell_index: int
     ) -> NotebookNode | None:
-        if self.session.timed_out:
-            # What a killed kernel has left in the queue may take seconds to read; until it is read,
-            # nobody would notice that the kernel is gone.
+        if self.session.stopped:  # what a killed kernel has left may take seconds to read
             raise CellExecutionComplete
         kind, content = message["msg_type"], message["content"]
         if kind == "clear_output":
@@ -138,6 +136,7 @@ class ChainEngine(NBClientEngine):  # type: ignore[misc]  # papermill has no typ
         client.budget, client.session = OutputBudget(session.limits), session
         client.owns_km = True  # else nobody would shut the kernel down
         client.kc = ahead and ahead.kc
+        session.let_go = partial(_let_go, client, ensure_event_loop())
         with session.watched():
             client.execute(**_launch_options(session))
 
@@ -219,6 +218,20 @@ def _event_loop() -> Iterator[None]:
             task.cancel()
         loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         loop.close()
+
+
+def _let_go(client: NotebookClient, loop: asyncio.AbstractEventLoop) -> None:
+    """Have a client, in its own thread, wait no longer for the answer of a kernel that is killed.
+
+    It would look only once a second whether the kernel lives, and not while it reads what is left.
+    """
+
+    def end() -> None:
+        if client.task_poll_for_reply:
+            client.task_poll_for_reply.cancel()
+
+    with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        loop.call_soon_threadsafe(end)
 
 
 def _join_last_two(outputs: list[NotebookNode]) -> None:

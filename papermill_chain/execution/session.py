@@ -68,6 +68,7 @@ class Session:
     timed_out: bool = False  # a cell, whose kernel was killed for it
     done: dict[int, dict[str, float | None]] = field(default_factory=dict)  # cell: seconds, memory
     stopped: bool = False
+    let_go: Callable[[], object] = lambda: None  # ends the wait for a kernel that is killed
 
     def begin(self, yields: bool) -> None:
         """Its turn has come."""
@@ -96,9 +97,13 @@ class Session:
         """Kill the kernel and all that was started in it, also what has been orphaned since.
 
         They are known by their environment and their session: a kernel that died leaves no other
-        trace of its family.
+        trace of its family. The kernel goes first: while a thread is busy with what it prints, the
+        search for the others takes seconds.
         """
         self.stopped = True
+        if self.kernel:
+            self.kernel.kill()
+        self.let_go()
         variables = {name: self.environment[name] for name in (RUN_VARIABLE, STAGE_VARIABLE)}
         kill_family(variables, self.kernel and self.kernel.pid)
 
@@ -120,7 +125,7 @@ class Session:
         over = threading.Event()
 
         def watch() -> None:
-            while not over.wait(SECONDS_BETWEEN_LOOKS):
+            while not over.wait(self._seconds_to_next_look()):
                 self._kill_if_late()
                 self.share_processor()
                 with suppress(OSError):
@@ -136,10 +141,19 @@ class Session:
             over.set()
             thread.join()
 
+    def _seconds_left(self) -> float | None:
+        """What the cell that is running has left of its time, if there is one, and a limit."""
+        began = self.began
+        return self.timeout - (time.monotonic() - began) if self.timeout and began else None
+
+    def _seconds_to_next_look(self) -> float:
+        left = self._seconds_left()
+        return SECONDS_BETWEEN_LOOKS if left is None else max(0, min(left, SECONDS_BETWEEN_LOOKS))
+
     def _kill_if_late(self) -> None:
         """Kill the kernel if a cell has had its time; stopped or swamped, it heeds nothing else."""
-        began = self.began
-        if self.timeout and began and time.monotonic() - began > self.timeout:
+        left = self._seconds_left()
+        if left is not None and left <= 0:
             self.began, self.timed_out = None, True
             self.kill()
 

@@ -115,6 +115,24 @@ def test_a_notebook_as_a_whole_has_a_limit():
     assert budget.admits("stream", {"name": "stdout", "text": "y"}, 4)
 
 
+def test_lines_and_outputs_are_counted_as_a_reader_sees_them():
+    """Two times 60,000 lines of 2 bytes are cut to 100,000; what joins an output is no other one."""
+    budget = OutputBudget(Limits())
+    for kept in 60_000, 40_000, 0:
+        printed = {"name": "stdout", "text": "x\n" * 60_000}
+        assert budget.admits("stream", printed, 0) is bool(kept)
+        assert printed["text"] == "x\n" * kept
+    assert budget.note(0) == "[output of 360 kB cut to 200 kB: a cell may print 100,000 lines]"
+    bits = [budget.admits("stream", {"name": "stderr", "text": "."}, 1) for _ in range(1001)]
+    data = {"data": {"text/plain": "y" * 100}}
+    shown = [budget.admits("display_data", data, 1) for _ in range(1999)]
+    # with what is printed, which is one output however often it goes on, 1,000 outputs are full
+    assert all(bits) and shown == [True] * 999 + [False] * 1000
+    assert budget.admits("update_display_data", data, 1)  # takes the place of one
+    # 1,001 bytes printed, 999 outputs of 100 and the one in place of another; and 1,000 dropped
+    assert budget.note(1) == "[output of 201 kB cut to 101 kB: a cell may have 1,000 outputs]"
+
+
 def test_a_folder_in_the_place_of_a_file_is_named_with_the_remedy(tmp_path, capsys):
     write_notebook(tmp_path / "notebooks/1.ipynb", 'out: str = "x"', "open(out, 'w').write('1')")
     (tmp_path / "model.txt").mkdir()
