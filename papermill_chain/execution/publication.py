@@ -12,6 +12,7 @@ from papermill_chain.chain.plan import Plan
 from papermill_chain.chain.stages import Stage
 from papermill_chain.chain.staleness import report_of
 from papermill_chain.execution.session import Picture
+from papermill_chain.lineage.drawing import form_of
 from papermill_chain.reports.screen import shown_path
 from papermill_chain.runs.files import browser_pages, link, os_error_text, publish, relative, sha256
 from papermill_chain.runs.manifest import Failure, Run, StageRun
@@ -58,7 +59,8 @@ def reuse_last(plan: Plan, run: Run, stage_run: StageRun, last: StageRun) -> Non
     for name in dict.fromkeys(filter(None, names)):
         if (file := report_of(last, plan.experiments).with_name(name)).is_file():
             link(file, run.folder / name)
-    vars(stage_run).update(vars(last) | {"status": "up to date", "why": []})
+    wired = {"inputs": stage_run.inputs, "outputs": stage_run.outputs}
+    vars(stage_run).update(vars(last) | wired | {"status": "up to date", "why": []})
 
 
 def save_picture(run: Run, stage: str, picture: Picture | None) -> dict[str, str] | None:
@@ -102,6 +104,7 @@ def write_report(plan: Plan, run: Run, stage_run: StageRun, last: Mapping[str, S
         figures=stage_run.figures,
         verdict=stage_run.verdict,
         error=asdict(stage_run.error) if stage_run.error else None,
+        chain=form_of(run.stages),
         limit=plan.limits.page,
     )
 
