@@ -123,6 +123,11 @@ def main(
         if asked.debug:
             return _make_debug_copy(asked, plan_for)
         plan = plan_for(asked)
+        if asked.graph:
+            from papermill_chain.reports.chain_text import show_graph
+
+            show_graph(plan, asked.json)
+            return 0
         if asked.dry_run:
             show_plan(plan)
             return 0

@@ -14,7 +14,7 @@ from unicodedata import east_asian_width
 from papermill_chain.lineage.graph import Graph, Inputs, graph_of
 from papermill_chain.runs.manifest import StageRun
 
-LETTER = 6.9  # pixels, the mean width of a letter of 12 pixels
+LETTER = 6.7  # pixels, the mean width of a letter of 12 pixels
 LANE = 12  # pixels, the height of what only passes a column
 MARGIN = 10
 MOST_NAMES = 3  # files that are named, of those that stand together
