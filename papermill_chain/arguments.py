@@ -90,6 +90,12 @@ def argument_parser(
         " nothing; with --json as JSON",
     )
     way.add_argument(
+        "--lineage",
+        metavar="FILE",
+        help="show which stages of which runs made a file, from what, and whether it is still as it"
+        " was recorded; run nothing; with --json as JSON",
+    )
+    way.add_argument(
         "--debug",
         metavar="STAGE",
         help="make a copy of its notebook in debug/, as it failed and with what it was handed",
@@ -145,6 +151,7 @@ def _examples(chain: Sequence[Stage], can_compare: bool) -> str:
         typed: "all that is not up to date",
         f"{typed} --dry-run": "what that would be, and why",
         f"{typed} --graph": "the chain as a picture: who reads what, and how the last run ended",
+        f"{typed} --lineage FILE": "who made a file, from what, and whether it is still that",
         f"{typed} --list": "the stages and the parameters that can be set",
         f"{typed} --set NAME=VALUE": "another value wherever a notebook has that parameter",
         f"{typed} --params FILE.yaml": "values from a file: NAME: VALUE, or below a stage's name",

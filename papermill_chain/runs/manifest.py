@@ -58,6 +58,7 @@ class StageRun:
     outputs: list[str] = field(default_factory=list)  # and those it is to write
     reads: dict[str, str] = field(default_factory=dict)  # path: hash
     writes: dict[str, str] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)  # path: bytes, of what it read and wrote
     kept: dict[str, str] = field(default_factory=dict)  # parameter: file in the run's folder
     headline: str = ""
     verdict: str = ""  # one of VERDICTS
@@ -218,6 +219,7 @@ def read_stage(recorded: Mapping[str, Any]) -> StageRun:
         outputs=[str(path) for path in recorded.get("outputs") or []],
         reads=_texts(recorded.get("reads")),
         writes=_texts(recorded.get("writes")),
+        sizes={str(path): int(size) for path, size in (recorded.get("sizes") or {}).items()},
         kept={
             name: file_name(Path(file).name) for name, file in _texts(recorded.get("kept")).items()
         },
