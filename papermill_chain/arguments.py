@@ -84,6 +84,18 @@ def argument_parser(
         )
     way = parser.add_mutually_exclusive_group()
     way.add_argument(
+        "--graph",
+        action="store_true",
+        help="show the chain in layers, how the last run left it and what would run next, run"
+        " nothing; with --json as JSON",
+    )
+    way.add_argument(
+        "--lineage",
+        metavar="FILE",
+        help="show which stages of which runs made a file, from what, and whether it is still as it"
+        " was recorded; run nothing; with --json as JSON",
+    )
+    way.add_argument(
         "--debug",
         metavar="STAGE",
         help="make a copy of its notebook in debug/, as it failed and with what it was handed",
@@ -138,6 +150,8 @@ def _examples(chain: Sequence[Stage], can_compare: bool) -> str:
     examples = {
         typed: "all that is not up to date",
         f"{typed} --dry-run": "what that would be, and why",
+        f"{typed} --graph": "the chain as a picture: who reads what, and how the last run ended",
+        f"{typed} --lineage FILE": "who made a file, from what, and whether it is still that",
         f"{typed} --list": "the stages and the parameters that can be set",
         f"{typed} --set NAME=VALUE": "another value wherever a notebook has that parameter",
         f"{typed} --params FILE.yaml": "values from a file: NAME: VALUE, or below a stage's name",

@@ -16,6 +16,7 @@ from papermill_chain.chain.plan import Plan, plan_of
 from papermill_chain.chain.stages import Stage, in_order, read_notebooks
 from papermill_chain.execution.events import end_with_input
 from papermill_chain.execution.repair import repair
+from papermill_chain.lineage.origin import origin_of
 from papermill_chain.reports.listing import show_plan, show_stages
 from papermill_chain.reports.screen import shown_path
 from papermill_chain.reports.views import print_event, show_failures, view_for
@@ -99,6 +100,11 @@ def main(
         if compare and asked.compare:
             return _compare(asked, compare, folder)
         stages = in_order(chain)
+        if asked.lineage:
+            from papermill_chain.reports.lineage_text import show_lineage
+
+            show_lineage(origin_of(asked.lineage, root, folder, stages), asked.json)
+            return 0
         if asked.fixed or asked.debug:
             refuse_incomplete_python()
         if asked.fixed:
@@ -123,6 +129,11 @@ def main(
         if asked.debug:
             return _make_debug_copy(asked, plan_for)
         plan = plan_for(asked)
+        if asked.graph:
+            from papermill_chain.reports.chain_text import show_graph
+
+            show_graph(plan, asked.json)
+            return 0
         if asked.dry_run:
             show_plan(plan)
             return 0

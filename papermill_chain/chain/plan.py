@@ -5,6 +5,7 @@ from argparse import Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from posixpath import normpath
 from typing import Any
 
 from papermill_chain.chain.notebooks import Notebook, notebook_path
@@ -60,6 +61,16 @@ class Plan:
 
     def planned(self, stage: Stage) -> StageRun:
         """A stage that has not run, with what it would get; files as its notebook sees them."""
+        return StageRun(
+            stage.name,
+            self.notebooks[stage.name].title,
+            self._parameters(stage),
+            inputs=list(self.files_read(stage)),
+            outputs=[normpath(path) for path in stage.writes.values()],
+        )
+
+    def _parameters(self, stage: Stage) -> dict[str, Any]:
+        """What a notebook would get; files as it sees them."""
         notebook = self.notebooks[stage.name]
         defaults = {name: parameter.default for name, parameter in notebook.parameters.items()}
         wired = {
@@ -67,12 +78,11 @@ class Plan:
             for name, path in {**stage.reads, **stage.writes, **stage.in_place}.items()
         }
         secrets = {name: f"from the environment: {of}" for name, of in stage.secrets.items()}
-        parameters = defaults | wired | self.settings[stage.name] | secrets
-        return StageRun(stage.name, notebook.title, parameters)
+        return defaults | wired | self.settings[stage.name] | secrets
 
     def files_read(self, stage: Stage) -> dict[str, Path]:
         """The files a stage reads, by their paths below the root."""
-        parameters = self.planned(stage).parameters
+        parameters = self._parameters(stage)
         files = [notebook_path(self.root, stage.name).parent / parameters[k] for k in stage.reads]
         files += [self.root / path for path in stage.files]
         return {relative(file, self.root): file for file in files}

@@ -12,8 +12,16 @@ from papermill_chain.chain.plan import Plan
 from papermill_chain.chain.stages import Stage
 from papermill_chain.chain.staleness import report_of
 from papermill_chain.execution.session import Picture
+from papermill_chain.lineage.drawing import form_of
 from papermill_chain.reports.screen import shown_path
-from papermill_chain.runs.files import browser_pages, link, os_error_text, publish, relative, sha256
+from papermill_chain.runs.files import (
+    browser_pages,
+    link,
+    os_error_text,
+    publish,
+    relative,
+    sha256_and_size,
+)
 from papermill_chain.runs.manifest import Failure, Run, StageRun
 from papermill_chain.runs.records import remember, sources
 
@@ -31,7 +39,9 @@ def publish_stage(plan: Plan, run: Run, stage: Stage, stage_run: StageRun) -> Fa
         files = " and ".join(missing)
         return Failure("MissingOutput", f"{stage.name} finished but did not write {files}")
     try:
-        stage_run.writes = {stage.writes[name]: sha256(file) for name, file in staged.items()}
+        written = {stage.writes[name]: sha256_and_size(file) for name, file in staged.items()}
+        stage_run.writes = {path: hash for path, (hash, _) in written.items()}
+        stage_run.sizes |= {path: size for path, (_, size) in written.items()}
         places = {file: plan.root / stage.writes[name] for name, file in staged.items()}
         publish(places, plan.experiments / ".publishing.json")
         for name in stage.kept:
@@ -58,7 +68,8 @@ def reuse_last(plan: Plan, run: Run, stage_run: StageRun, last: StageRun) -> Non
     for name in dict.fromkeys(filter(None, names)):
         if (file := report_of(last, plan.experiments).with_name(name)).is_file():
             link(file, run.folder / name)
-    vars(stage_run).update(vars(last) | {"status": "up to date", "why": []})
+    wired = {"inputs": stage_run.inputs, "outputs": stage_run.outputs}
+    vars(stage_run).update(vars(last) | wired | {"status": "up to date", "why": []})
 
 
 def save_picture(run: Run, stage: str, picture: Picture | None) -> dict[str, str] | None:
@@ -102,6 +113,7 @@ def write_report(plan: Plan, run: Run, stage_run: StageRun, last: Mapping[str, S
         figures=stage_run.figures,
         verdict=stage_run.verdict,
         error=asdict(stage_run.error) if stage_run.error else None,
+        chain=form_of(run.stages),
         limit=plan.limits.page,
     )
 

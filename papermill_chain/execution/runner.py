@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
+from typing import TypeAlias
 
 from papermill_chain.chain.notebooks import notebook_path
 from papermill_chain.chain.plan import Plan
@@ -27,13 +28,17 @@ from papermill_chain.execution.publication import (
     write_report,
 )
 from papermill_chain.execution.session import Outcome, Session
+from papermill_chain.lineage.record import write_lineage
 from papermill_chain.reports.views import View
-from papermill_chain.runs.files import relative, sha256
+from papermill_chain.runs.files import relative, sha256_and_size
 from papermill_chain.runs.manifest import CUT, GOOD, Failure, Run, StageRun
+from papermill_chain.runs.records import last_good
 from papermill_chain.runs.start import new_run
 
 SECONDS_TO_STOP = 3.5  # for threads to end, with the outcomes and reports of their notebooks
 SECONDS_TO_RELEASE = 1.0  # what stopped stages have left open outside; else the next run does it
+
+Read: TypeAlias = dict[str, tuple[str, int]]  # path: hash and bytes
 
 
 def run_chain(
@@ -103,12 +108,16 @@ class ChainRun:
             self._stop(signal.Signals(number).name)
         finally:
             self._end(round(time.monotonic() - began, 1))
-        try:
-            self._write_index()
-            self._mend_links()
-        except Exception as error:  # noqa: BLE001  a page that fails is a trouble, not a crash
-            run.troubles.append(f"no index of all runs: {failure_from(error)}")
-            code = code or 1
+        for what, write in {
+            "record of its files": self._write_lineage,
+            "index of all runs": self._write_index,
+            "links between its pages": self._mend_links,
+        }.items():
+            try:
+                write()
+            except Exception as error:  # noqa: BLE001  a page that fails is a trouble, not a crash
+                run.troubles.append(f"no {what}: {failure_from(error)}")
+                code = code or 1
         return code
 
     def _handle_events(self, starting: bool = False) -> None:
@@ -180,8 +189,8 @@ class ChainRun:
 
     def _execute(
         self, stage: Stage, stage_run: StageRun, session: Session
-    ) -> tuple[dict[str, str], Outcome] | None:
-        """In a thread: run a notebook at its turn, if it comes; its inputs' hashes, its outcome."""
+    ) -> tuple[Read, Outcome] | None:
+        """In a thread: run a notebook at its turn, if it comes; what it has read, its outcome."""
         # imports papermill; the main thread is free
         from papermill_chain.execution.kernels import at_its_turn, execute
 
@@ -189,7 +198,8 @@ class ChainRun:
         with at_its_turn(notebook.kernel, session) as ahead:
             if stage_run.status != "running":
                 return None
-            reads = {path: sha256(file) for path, file in self.plan.files_read(stage).items()}
+            files = self.plan.files_read(stage)
+            reads = {path: sha256_and_size(file) for path, file in files.items()}
             staged = staged_files(self.run, stage)
             for file in staged.values():
                 file.parent.mkdir(parents=True, exist_ok=True)
@@ -206,7 +216,7 @@ class ChainRun:
         self,
         stage: Stage,
         stage_run: StageRun,
-        result: tuple[dict[str, str], Outcome] | BaseException | None,
+        result: tuple[Read, Outcome] | BaseException | None,
     ) -> None:
         """Publish what a notebook has written, or record why there is nothing to publish."""
         if result is None or stage_run.status != "running":  # its turn has not come
@@ -214,7 +224,9 @@ class ChainRun:
         del self.sessions[stage.name]
         if isinstance(result, BaseException):
             result = {}, Outcome(failure_from(result))
-        stage_run.reads, outcome = result
+        read, outcome = result
+        stage_run.reads = {path: hash for path, (hash, _) in read.items()}
+        stage_run.sizes = {path: size for path, (_, size) in read.items()}
         stage_run.headline, stage_run.figures = outcome.headline, outcome.figures
         stage_run.verdict, stage_run.cells = outcome.verdict, outcome.cells
         stage_run.picture = save_picture(self.run, stage.name, outcome.picture)
@@ -271,6 +283,10 @@ class ChainRun:
         from papermill_chain.reports.index import write_index
 
         write_index(self.plan.experiments, self.plan.title, self.plan.compare, self.plan.columns)
+
+    def _write_lineage(self) -> None:
+        if self.run.status == "succeeded":
+            write_lineage(self.run, last_good(self.plan.experiments))
 
     def _followed(self, result: Failure | BaseException | None) -> None:
         if result is not None:

@@ -9,7 +9,11 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
+from papermill_chain.lineage.drawing import picture_of
+from papermill_chain.lineage.graph import graph_of
+from papermill_chain.lineage.status import look_of
 from papermill_chain.reports.pages import filled
+from papermill_chain.reports.screen import duration
 from papermill_chain.runs.changes import changes_by_run
 from papermill_chain.runs.files import PNG, browser_pages, write_whole
 from papermill_chain.runs.manifest import Run, read_runs
@@ -60,10 +64,34 @@ def write_index(
         compared=partial(comparisons_of, comparisons=comparisons),
         grids=grids,
         others=others_of(experiments),
+        **(chain_in(latest) if latest else {}),
     )
     index = experiments / "index.html"
     write_whole(index, page)
     return index
+
+
+def chain_in(run: Run) -> dict[str, object]:
+    """What the picture of a run's chain is made of: the picture, the looks and links of stages."""
+    graph = graph_of(run.stages)
+    if not graph.stages:
+        return {}
+    looks = {stage.name: look_of(stage, run.status == "running") for stage in run.stages}
+    took = {
+        stage.name: f" · {duration(stage.seconds)}"
+        for stage in run.stages
+        if stage.run == run.id and stage.seconds is not None
+    }
+    lines = {
+        stage.name: [looks[stage.name].text + took.get(stage.name, ""), ", ".join(stage.why)]
+        for stage in run.stages
+    }
+    links = {stage.name: link_to(run, stage.report) for stage in run.stages}
+    return {
+        "picture": picture_of(graph, lines),
+        "looks": looks,
+        "links": {name: link for name, link in links.items() if link},
+    }
 
 
 def others_of(experiments: Path) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """What --list and --dry-run print: the stages, and what would run."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from posixpath import isabs, normpath, relpath
 
 from papermill_chain.chain.notebooks import Notebook
@@ -10,25 +11,40 @@ from papermill_chain.reports.screen import duration, in_words
 from papermill_chain.runs.records import last_good
 
 
-def show_plan(plan: Plan) -> None:
-    """Print of each stage whether it would run, and why."""
-    last = last_good(plan.experiments)
-    width = max(len(stage.name) for stage in plan.stages)
-    would_run: set[str] = set()
+@dataclass(frozen=True)
+class Outlook:
+    """Whether a stage would run: why it would, and else the stages whose new files it may need."""
+
+    why: list[str]
+    after: list[str]
+    seconds: float | None  # how long its last success took
+
+    @property
+    def text(self) -> str:
+        if self.why:
+            about = f" (about {duration(self.seconds)})" if self.seconds else ""
+            return f"would run: {', '.join(self.why)}{about}"
+        if self.after:
+            return f"would run if {' or '.join(self.after)} changes its files"
+        return "up to date"
+
+
+def outlooks(plan: Plan) -> dict[str, Outlook]:
+    """Of each stage whether it would run as things are now."""
+    last, found = last_good(plan.experiments), dict[str, Outlook]()
     for stage in plan.stages:
         good = last.get(stage.name)
-        why = plan.why(stage, good)
-        before = sorted(would_run & upstream(stage, plan.stages))
-        if why:
-            about = f" (about {duration(good.seconds)})" if good and good.seconds else ""
-            outlook = f"would run: {', '.join(why)}{about}"
-        elif before:
-            outlook = f"would run if {' or '.join(before)} changes its files"
-        else:
-            outlook = "up to date"
-        print(in_words(f"{stage.name:<{width}}  {outlook}", width + 2))
-        if why or before:
-            would_run.add(stage.name)
+        would_run = {name for name, outlook in found.items() if outlook.why or outlook.after}
+        after = sorted(would_run & upstream(stage, plan.stages))
+        found[stage.name] = Outlook(plan.why(stage, good), after, good.seconds if good else None)
+    return found
+
+
+def show_plan(plan: Plan) -> None:
+    """Print of each stage whether it would run, and why."""
+    width = max(len(stage.name) for stage in plan.stages)
+    for name, outlook in outlooks(plan).items():
+        print(in_words(f"{name:<{width}}  {outlook.text}", width + 2))
 
 
 def show_stages(stages: Sequence[Stage], notebooks: dict[str, Notebook]) -> None:

@@ -9,8 +9,10 @@ from importlib.metadata import distribution
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from papermill_chain.chain.output_limits import Limits
+from papermill_chain.lineage.drawing import Picture
 from papermill_chain.reports.links import OF_RUN
 from papermill_chain.reports.outputs.drawing import Drawings
 from papermill_chain.reports.outputs.sanitize import figure, safe_html
@@ -63,6 +65,7 @@ def render(
     figures: dict[str, Figure],
     verdict: str,
     error: dict[str, Any] | None,
+    chain: Picture | None = None,
     limit: int = Limits.page,
 ) -> None:
     """Write an executed notebook as one page that needs nothing but itself.
@@ -72,9 +75,9 @@ def render(
     files it has read, `data` those of the files from which all of it was made; `pages` are the
     names and the files of what the run keeps for a browser beside its reports; `figures` are the
     notebook's key figures by name, `verdict` is what it says of its result; `error` tells in which
-    "cell", under which "heading" and why ("ename", "evalue") the notebook stopped; `limit` is how
-    many bytes of outputs the page may show. What the cell with the headline shows stands first,
-    since it is what a reader has come for.
+    "cell", under which "heading" and why ("ename", "evalue") the notebook stopped; `chain` is the
+    picture of all stages; `limit` is how many bytes of outputs the page may show. What the cell
+    with the headline shows stands first, since it is what a reader has come for.
     """
     import nbformat
 
@@ -111,6 +114,8 @@ def render(
         pages=pages,
         error=error,
         failing=_failing_cell(executed, error),
+        picture=chain,
+        links={each: f"{quote(each, safe='')}.html" for each in reports if each != notebook.stem},
     )
     write_whole(html, page)
 

@@ -22,6 +22,12 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def sha256_and_size(path: Path) -> tuple[str, int]:
+    """The hash of what is in a file, and how many bytes that is."""
+    with open_regular(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
+
+
 def relative(file: Path, folder: Path) -> str:
     """A path relative to a folder, written the same on all systems."""
     try:

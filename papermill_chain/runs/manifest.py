@@ -54,8 +54,11 @@ class StageRun:
     run: str | None = None  # the id of the run that executed it
     seconds: float | None = None
     basis: dict[str, Any] = field(default_factory=dict)  # notebook, code, lock and Python
-    reads: dict[str, str] = field(default_factory=dict)
+    inputs: list[str] = field(default_factory=list)  # the paths it reads, whether it has or not
+    outputs: list[str] = field(default_factory=list)  # and those it is to write
+    reads: dict[str, str] = field(default_factory=dict)  # path: hash
     writes: dict[str, str] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)  # path: bytes, of what it read and wrote
     kept: dict[str, str] = field(default_factory=dict)  # parameter: file in the run's folder
     headline: str = ""
     verdict: str = ""  # one of VERDICTS
@@ -212,8 +215,11 @@ def read_stage(recorded: Mapping[str, Any]) -> StageRun:
         run=_text(recorded.get("run")),
         seconds=_read_seconds(recorded.get("seconds")),
         basis=_read_basis(recorded.get("basis")),
+        inputs=[str(path) for path in recorded.get("inputs") or []],
+        outputs=[str(path) for path in recorded.get("outputs") or []],
         reads=_texts(recorded.get("reads")),
         writes=_texts(recorded.get("writes")),
+        sizes={str(path): int(size) for path, size in (recorded.get("sizes") or {}).items()},
         kept={
             name: file_name(Path(file).name) for name, file in _texts(recorded.get("kept")).items()
         },
