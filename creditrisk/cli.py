@@ -14,6 +14,9 @@ from creditrisk.records.log_files import FOLDER
 
 Parsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
+#: Packages of this project: if one of their modules is missing, that is a defect.
+OURS = ("creditrisk", "page_style", "work_units")
+
 EXAMPLES = """examples:
   creditrisk serve                                          what is in production, on port 8000
   creditrisk serve --models models                          the last model, whatever the gate says
@@ -52,10 +55,23 @@ def main(arguments: list[str] | None = None) -> int:
         return code
     except KeyboardInterrupt:
         return 130
+    except ModuleNotFoundError as error:
+        return _not_installed(error)
     except BrokenPipeError:
         # Whoever read our output has gone; nothing may be written at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 2
+
+
+def _not_installed(error: ModuleNotFoundError) -> int:
+    """Name the package that a command needs and the server's own installation leaves out."""
+    package = str(error.name).partition(".")[0]
+    if package in OURS:
+        raise error
+    return commands.failed(
+        f"this command needs the package {package}, which is not installed: credit-risk-serve "
+        "holds what serve and predict need; install the whole project for the others"
+    )
 
 
 def argument_parser() -> argparse.ArgumentParser:

@@ -16,6 +16,8 @@ from pathlib import Path
 
 from conftest import ROOT
 
+PROGRAM = sys.executable, "-m", "creditrisk.cli"
+
 
 @dataclass
 class Running:
@@ -88,14 +90,18 @@ def read_answer(line: socket.socket) -> Answer:
     return Answer(answer.status, dict(answer.headers), answer.read())
 
 
-def start(source: Path | str, errors: Path, *options: str, **environment: str) -> Running:
+def start(
+    source: Path | str,
+    errors: Path,
+    *options: str,
+    program: tuple[str, ...] = PROGRAM,
+    **environment: str,
+) -> Running:
     """Type ``creditrisk serve`` and wait until it listens."""
     with errors.open("wb") as file:
         process = subprocess.Popen(
             [
-                sys.executable,
-                "-m",
-                "creditrisk.cli",
+                *program,
                 "serve",
                 "--models",
                 str(source),
@@ -151,10 +157,12 @@ def load(server: Running, content: bytes, connections: int = 4) -> Iterator[list
     assert gone or not failed, failed
 
 
-def creditrisk(*arguments: str, cwd: Path, given: str = "") -> subprocess.CompletedProcess:
+def creditrisk(
+    *arguments: str, cwd: Path, given: str = "", program: tuple[str, ...] = PROGRAM
+) -> subprocess.CompletedProcess:
     """Type ``creditrisk ...``."""
     return subprocess.run(
-        [sys.executable, "-m", "creditrisk.cli", *arguments],
+        [*program, *arguments],
         cwd=cwd,
         input=given,
         text=True,

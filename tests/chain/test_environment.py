@@ -133,6 +133,28 @@ def test_the_wheel_of_the_runner_alone_declares_what_its_packages_import():
     assert used >= declared(project["dependencies"])
 
 
+def test_the_wheel_of_the_server_declares_a_part_of_what_the_project_takes():
+    """In the same versions, and only what the rooms that a server needs import themselves.
+
+    That it is enough is seen where a server runs with nothing else, in test_lean_server.py.
+    """
+    whole = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    lean = tomllib.loads((ROOT / "packaging/credit-risk-serve/pyproject.toml").read_text("utf-8"))
+    project = lean["project"]
+    for same in ("version", "requires-python"):
+        assert project[same] == whole[same]
+    assert project["scripts"] == whole["scripts"]
+    assert set(project["dependencies"]) < set(whole["dependencies"])
+    rooms = [f"creditrisk/{room}" for room in ("data", "records", "scoring", "serving")]
+    providers = packages_distributions()
+    used = {
+        normalized(name)
+        for package, _ in (each for room in rooms for each in imported(room))
+        for name in providers.get(package, [package])
+    }
+    assert used >= declared(project["dependencies"])
+
+
 def test_core_holds_no_package_of_a_later_feature():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     core = {re.match(r"[\w-]+", line)[0] for line in project["dependencies"]}

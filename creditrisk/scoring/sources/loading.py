@@ -19,6 +19,12 @@ from creditrisk.scoring.sources.model_manifest import (
     read_manifest,
 )
 
+#: Why a registry cannot be read where MLflow is not installed; to be formatted with the package.
+NO_MLFLOW = (
+    "reading a registry needs the package {}, which is not installed: name the folder of a model "
+    "(--models FOLDER), or install the whole project"
+)
+
 #: The line of a registered model's MLmodel that names the module MLflow loads it with.
 LOADER = b"loader_module: creditrisk.registry.mlflow_flavor"
 
@@ -68,10 +74,13 @@ def _from_folder(folder: Path) -> Scorer:
 
 
 def _from_registry(uri: str) -> Scorer:
-    from mlflow.exceptions import MlflowException  # takes seconds; a folder needs none of it
+    try:
+        from mlflow.exceptions import MlflowException  # takes seconds; a folder needs none of it
 
-    from creditrisk.scoring.sources import mlflow_files
-
+        from creditrisk.scoring.sources import mlflow_files
+    except ModuleNotFoundError as error:
+        reason = NO_MLFLOW.format(error.name)
+        raise ModelRefused(f"{uri} cannot be fetched ({reason})") from error
     try:
         version, alias = mlflow_files.version_of(uri)
         # By number: the alias may move while the files are being fetched.

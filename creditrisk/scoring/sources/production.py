@@ -14,7 +14,7 @@ from typing import Any
 
 from creditrisk.data.contract import Json
 from creditrisk.scoring.scorer import ModelRefused, Scorer
-from creditrisk.scoring.sources.loading import load_scorer
+from creditrisk.scoring.sources.loading import NO_MLFLOW, load_scorer
 from creditrisk.scoring.sources.model_manifest import store_beside
 
 MODEL_NAME = "Credit_Risk_Model"  # of the default data set
@@ -273,10 +273,13 @@ def _from_sqlite(store: Path, model: str) -> Registry:
 
 
 def _from_mlflow(model: str) -> Registry:
-    from mlflow.exceptions import MlflowException  # takes seconds
+    try:
+        from mlflow.exceptions import MlflowException  # takes seconds
 
-    from creditrisk.scoring.sources import mlflow_files
-
+        from creditrisk.scoring.sources import mlflow_files
+    except ModuleNotFoundError as error:
+        reason = NO_MLFLOW.format(error.name)
+        raise ModelRefused(f"the registry does not answer ({reason})") from error
     try:
         return Registry(*mlflow_files.known_of(model))
     except (MlflowException, OSError, ValueError) as error:
