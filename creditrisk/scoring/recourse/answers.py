@@ -26,10 +26,10 @@ import numpy as np
 
 from creditrisk.data.applications.domain import Domain
 from creditrisk.data.fields import Field, Value
-from creditrisk.scoring.lookup_tables import Forest, LookupTables
+from creditrisk.scoring.lookup_tables import Forest, Linear, LookupTables
 from creditrisk.scoring.reasons import Many
 from creditrisk.scoring.recourse.leaves import LeafIndex
-from creditrisk.scoring.recourse.mixtures import Applicant, Options, options
+from creditrisk.scoring.recourse.mixtures import Options, applicant, options
 from creditrisk.scoring.recourse.search import MOST_WORK, Found, Search, Work
 from creditrisk.scoring.recourse.values import Column, columns_of
 
@@ -106,13 +106,13 @@ class RecourseFinder:
             Shape (fields,): columns that stay as they are, such as those that were left blank.
         """
         search = Search(codes, self.cutoff, self.many, Work(MOST_WORK))
-        applicant = Applicant(self.tables, self._indexes, codes)
         choices = self._options(codes, fixed)
+        own = applicant(codes, choices, self._indexes, self._regressions, MOST_COLUMNS)
         found: list[Found] = []
         for count in range(1, MOST_COLUMNS + 1):
             for chosen in combinations(choices, count):
                 ceiling = found[-1].effort if len(found) == MOST_ANSWERS else np.inf
-                best = search.least(applicant.mixtures(chosen), ceiling)
+                best = search.least(own.mixtures(chosen), ceiling)
                 if best is not None:
                     found = sorted([*found, best], key=lambda each: each.effort)[:MOST_ANSWERS]
             if found or search.work.done:
@@ -128,6 +128,11 @@ class RecourseFinder:
     def _indexes(self) -> tuple[LeafIndex, ...]:
         members = () if self.tables is None else self.tables.members
         return tuple(LeafIndex(each) for each in members if isinstance(each, Forest))
+
+    @property
+    def _regressions(self) -> tuple[Linear, ...]:
+        members = () if self.tables is None else self.tables.members
+        return tuple(each for each in members if isinstance(each, Linear))
 
     def _options(self, codes: np.ndarray, fixed: np.ndarray | None) -> list[Options]:
         found = []

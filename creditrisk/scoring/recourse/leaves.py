@@ -7,16 +7,35 @@ import numpy as np
 
 from creditrisk.scoring.lookup_tables import Forest
 
-#: Where a leaf begins and ends on a column's axis, each (leaves,), or which values lead to it,
-#: bool (leaves, values).
-Place = tuple[np.ndarray, np.ndarray] | np.ndarray
+#: Of each of some columns, the first of its groups and the one after the last.
+Spans = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which groups of one column's values lead to some leaves, an axis of the box of each leaf."""
+
+    first: np.ndarray  # (leaves,): of a quantity, the first group that leads to each leaf
+    after: np.ndarray  # (leaves,): and the one after the last
+    leads: np.ndarray | None = None  # of levels instead, bool (leaves, groups)
+
+    def of(self, leaves: np.ndarray) -> "Place":
+        """The same of some of the leaves."""
+        leads = None if self.leads is None else self.leads.take(leaves, axis=0)
+        return Place(self.first.take(leaves), self.after.take(leaves), leads)
+
+    def meets(self, start: int, stop: int) -> np.ndarray:
+        """To which leaves some of a span of groups leads, bool (leaves,)."""
+        if self.leads is not None:
+            return np.asarray(self.leads[:, start:stop].any(axis=1))
+        return (self.first < stop) & (self.after > start)
 
 
 @dataclass(frozen=True)
 class Leaves:
-    """Leaves of a forest, those of a tree together, each with the values that lead to it.
+    """Leaves of a forest, those of a tree together, each a box of mixtures of columns' values.
 
-    Each mixture of the columns' values leads to one leaf of each tree.
+    Each mixture lies in the box of one leaf of each tree.
     """
 
     answers: np.ndarray  # (leaves,): the share of good risks
@@ -24,53 +43,47 @@ class Leaves:
     count: int  # the trees
     places: tuple[Place, ...]  # by column
 
-    def within(self, spans: tuple[tuple[int, int], ...]) -> "Leaves":
-        """The leaves to which some mixture of spans of the columns' values may lead."""
+    def within(self, spans: Spans) -> "Leaves":
+        """The leaves to which some mixture of spans of the columns' groups leads."""
         keep = np.ones(len(self.answers), bool)
         for place, (start, stop) in zip(self.places, spans):
-            if isinstance(place, tuple):
-                keep &= (place[0] < stop) & (place[1] > start)
-            else:
-                keep &= place[:, start:stop].any(axis=1)
-        places = tuple(
-            (place[0][keep], place[1][keep]) if isinstance(place, tuple) else place[keep]
-            for place in self.places
-        )
-        return Leaves(self.answers[keep], self.trees[keep], self.count, places)
+            keep &= place.meets(start, stop)
+        found = np.flatnonzero(keep)
+        places = tuple(place.of(found) for place in self.places)
+        return Leaves(self.answers[found], self.trees[found], self.count, places)
 
     def bound(self) -> float:
         """The mean over the trees of the best leaf: no mixture reaches more."""
         begins = np.flatnonzero(np.diff(self.trees, prepend=-1))
         return float(np.maximum.reduceat(self.answers, begins).sum() / self.count)
 
-    def table(self, spans: tuple[tuple[int, int], ...]) -> np.ndarray:
-        """The forest's answer to each mixture of spans of the columns' values.
+    def table(self, spans: Spans) -> np.ndarray:
+        """The forest's answer to each mixture of spans of the columns' groups.
 
-        A leaf is a box of mixtures. It adds its answer where the box begins on an axis and takes it
-        off where it ends; the sums along the axes are then the answers.
+        A leaf adds its answer where its box begins on an axis and takes it off where it ends; the
+        sums along the axes are then the answers.
         """
-        total, index, shape = self.answers, np.zeros(len(self.answers), np.int64), []
-        for place, (start, stop) in zip(self.places, spans):
-            if isinstance(place, tuple):
-                ends = np.clip(np.stack(place, axis=-1) - start, 0, stop - start)
-                signs = np.array([1.0, -1.0])
-                shape.append(stop - start + 1)
-            else:
-                ends, signs = np.arange(stop - start), place[:, start:stop].astype(float)
-                shape.append(stop - start)
-            ends, signs = (
-                np.broadcast_to(each, (len(self.answers), ends.shape[-1])) for each in (ends, signs)
-            )
-            more = (slice(None), *(None,) * (index.ndim - 1), slice(None))
-            index = index[..., None] * shape[-1] + ends[more]
-            total = total[..., None] * signs[more]
-        flat = np.bincount(index.ravel(), total.ravel(), int(np.prod(shape)))
-        table = flat.reshape(shape)
+        shape = [stop - start for start, stop in spans]
+        strides = np.cumprod([1, *shape[:0:-1]])[::-1]
+        leaf, total = np.arange(len(self.answers)), self.answers
+        index = np.zeros(len(leaf), np.int64)
+        for place, (start, stop), stride in zip(self.places, spans, strides):
+            if place.leads is not None:  # first: they only drop entries
+                entry, level = place.leads[leaf, start:stop].nonzero()
+                leaf, total, index = leaf[entry], total[entry], index[entry] + stride * level
+        for place, (start, stop), stride in zip(self.places, spans, strides):
+            if place.leads is None:
+                begin = np.maximum(place.first[leaf] - start, 0)
+                end = place.after[leaf] - start
+                ends = end < stop - start
+                total = np.concatenate([total, -total[ends]])
+                index = np.concatenate([index + stride * begin, index[ends] + stride * end[ends]])
+                leaf = np.concatenate([leaf, leaf[ends]])
+        table: np.ndarray = np.bincount(index, total, int(np.prod(shape))).reshape(shape)
         for axis, place in enumerate(self.places):
-            if isinstance(place, tuple):
-                table = np.cumsum(table, axis=axis)
-                table = table[(*(slice(None),) * axis, slice(None, -1))]
-        return table / self.count
+            if place.leads is None:
+                np.cumsum(table, axis=axis, out=table)
+        return np.asarray(table / self.count)
 
 
 @dataclass(frozen=True)
@@ -79,52 +92,34 @@ class LeafIndex:
 
     forest: Forest
 
-    def leaves(
-        self, codes_rows: list[int], numbers: tuple[int, ...], rows: tuple[np.ndarray, ...]
-    ) -> Leaves:
-        """The leaves that an application leads to if some of its fields may change.
+    def blocked(self, number: int, code: float) -> np.ndarray:
+        """To which leaves a field's value does not lead, bool (leaves of all trees,)."""
+        forest = self.forest
+        row = forest.allowed[forest.pieces[number].one(code)]
+        words = np.ascontiguousarray(row.reshape(forest.words, -1).T).astype("<u8")
+        return np.asarray(np.unpackbits(words.view(np.uint8).ravel(), bitorder="little") == 0)
+
+    def place(self, number: int, rows: np.ndarray, leaves: np.ndarray) -> Place:
+        """Where some leaves lie on a field's axis.
 
         Parameters
         ----------
-        codes_rows
-            By field, the row of the application's value in the forest's tables.
-        numbers, rows
-            The fields that change, and of each the rows of the values in question, (values,); those
-            of a quantity are ascending.
+        rows
+            By group, the row of its values in the forest's tables; of a quantity ascending.
         """
-        forest = self.forest
-        kept = [row for number, row in enumerate(codes_rows) if number not in numbers]
-        bits = (
-            np.bitwise_and.reduce(forest.allowed[kept], axis=0)
-            if kept
-            else ~np.zeros(forest.allowed.shape[1], np.uint64)
-        )
-        trees = len(forest.first)
-        words = np.ascontiguousarray(bits.reshape(forest.words, trees).T).astype("<u8")
-        found = np.flatnonzero(np.unpackbits(words.view(np.uint8), bitorder="little"))
-        places = tuple(self._place(*each, found) for each in zip(numbers, rows))
-        leaves = Leaves(forest.answers[found], found // (64 * forest.words), trees, places)
-        return leaves.within(tuple((0, len(each)) for each in rows))
-
-    def _place(self, number: int, rows: np.ndarray, leaves: np.ndarray) -> Place:
         pieces = self.forest.pieces[number]
+        first, after = (each[leaves] for each in self._spans[number])
         if pieces.cuts is None:
-            column, bit = self._bit(leaves)
-            leads: np.ndarray = self.forest.allowed[rows[:, None], column] >> bit & np.uint64(1)
-            return leads.T.astype(bool)
-        first, last = self._spans[number]
+            tree, leaf = np.divmod(leaves, 64 * self.forest.words)
+            words = self.forest.allowed[rows][:, leaf // 64 * len(self.forest.first) + tree]
+            return Place(first, after, (words >> (leaf % 64).astype(np.uint64) & 1 == 1).T)
         begin = pieces.start + len(pieces.states)
         positions = np.searchsorted(rows, np.arange(begin, pieces.start + pieces.count + 1))
-        return positions[first[leaves]], positions[last[leaves]]
-
-    def _bit(self, leaves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The word of each leaf in a row of ``allowed``, and the bit in it."""
-        tree, within = np.divmod(leaves, 64 * self.forest.words)
-        return within // 64 * len(self.forest.first) + tree, (within % 64).astype(np.uint64)
+        return Place(positions[first], positions[after])
 
     @cached_property
     def _spans(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """By field, the first piece that leads to each leaf, and the one after the last."""
+        """By field, the first piece of a quantity that leads to each leaf, and the one after."""
         return [self._span(number) for number in range(len(self.forest.pieces))]
 
     def _span(self, number: int) -> tuple[np.ndarray, np.ndarray]:
@@ -144,3 +139,51 @@ class LeafIndex:
             part, tree = np.divmod(word[entry], len(forest.first))
             found[forest.first[tree] + 64 * part + bit] = piece[entry]
         return first, after
+
+
+@dataclass(frozen=True)
+class OwnLeaves:
+    """The leaves that an application leads to if a few of its values change."""
+
+    index: LeafIndex
+    codes: np.ndarray  # (fields,)
+    rows: dict[int, np.ndarray]  # of each field that may change, the row of each group
+    most: int  # of the fields that change at once
+
+    def leaves(self, numbers: tuple[int, ...]) -> Leaves:
+        """Those that some mixture of these fields' groups leads to."""
+        near, forest = self._near, self.index.forest
+        keep = near.count == sum(near.blocked[number] for number in numbers)
+        for number in numbers:
+            keep &= near.open[number]
+        found = np.flatnonzero(keep)
+        leaves = near.leaves[found]
+        places = tuple(near.places[number].of(found) for number in numbers)
+        trees = leaves // (64 * forest.words)
+        return Leaves(forest.answers[leaves], trees, len(forest.first), places)
+
+    @cached_property
+    def _near(self) -> "_Near":
+        blocked = np.array([self.index.blocked(*each) for each in enumerate(self.codes.tolist())])
+        fixed = np.setdiff1d(np.arange(len(blocked)), list(self.rows))
+        count = blocked.sum(axis=0, dtype=np.int8)
+        found = np.flatnonzero(~blocked[fixed].any(axis=0) & (count <= self.most))
+        places = {each: self.index.place(each, rows, found) for each, rows in self.rows.items()}
+        return _Near(
+            found,
+            count[found],
+            {each: blocked[each, found].astype(np.int8) for each in self.rows},
+            places,
+            {each: places[each].meets(0, len(rows)) for each, rows in self.rows.items()},
+        )
+
+
+@dataclass(frozen=True)
+class _Near:
+    """The leaves that a few changes of an application's values lead to."""
+
+    leaves: np.ndarray
+    count: np.ndarray  # (leaves,): how many of the values do not lead there
+    blocked: dict[int, np.ndarray]  # by field, (leaves,): 1 if its value does not, else 0
+    places: dict[int, Place]  # by field
+    open: dict[int, np.ndarray]  # by field, bool (leaves,): whether any of its groups leads there

@@ -1,17 +1,15 @@
 """What a model answers if a few columns of an application change and all others stay."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, reduce
 
 import numpy as np
 from scipy.special import expit
 
-from creditrisk.scoring.lookup_tables import Linear, LookupTables
-from creditrisk.scoring.recourse.leaves import LeafIndex, Leaves
+from creditrisk.scoring.lookup_tables import Linear
+from creditrisk.scoring.recourse.leaves import LeafIndex, Leaves, OwnLeaves, Spans
 from creditrisk.scoring.recourse.values import Column
-
-#: Of each of some columns, the first of its groups and the one after the last.
-Spans = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -65,110 +63,175 @@ def options(column: Column, allowed: np.ndarray, efforts: np.ndarray) -> Options
     )
 
 
-def outer(parts: list[np.ndarray]) -> np.ndarray:
-    """The sums of one number from each of some arrays, an axis for each."""
-    found: np.ndarray = reduce(np.add.outer, parts)
-    return found
-
-
 @dataclass(frozen=True)
 class Applicant:
     """An application as the members of a model see it."""
 
-    tables: LookupTables | None
-    indexes: tuple[LeafIndex, ...]  # by forest
-    codes: np.ndarray  # (fields,)
+    forests: tuple[OwnLeaves, ...]
+    scores: tuple[float, ...]  # by regression: the log-odds
+    shares: tuple[list[float], ...]  # by regression, the share of each field in them
 
     def mixtures(self, chosen: tuple[Options, ...]) -> "Mixtures":
         """What the model answers if some columns change."""
         numbers = tuple(each.number for each in chosen)
-        leaves = tuple(
-            index.leaves(rows, numbers, tuple(each.rows[place] for each in chosen))
-            for place, (index, rows) in enumerate(zip(self.indexes, self._rows))
+        scores = (
+            score - sum(shares[number] for number in numbers)
+            for score, shares in zip(self.scores, self.shares)
         )
-        kept = np.setdiff1d(np.arange(len(self.codes)), numbers)
-        scores = tuple(float(shares[-1] + shares[kept].sum()) for shares in self._shares)
-        return Mixtures(chosen, leaves, scores)
+        spans = tuple((0, len(each)) for each in chosen)
+        leaves = tuple(each.leaves(numbers) for each in self.forests)
+        return Mixtures(chosen, spans, leaves, tuple(scores))
 
-    @cached_property
-    def _rows(self) -> list[list[int]]:
-        return [
-            [pieces.one(code) for pieces, code in zip(index.forest.pieces, self.codes.tolist())]
-            for index in self.indexes
-        ]
 
-    @cached_property
-    def _shares(self) -> list[np.ndarray]:
-        """By regression, each field's share in the log-odds, and last the intercept."""
-        members = () if self.tables is None else self.tables.members
-        return [
-            np.array(
-                [
-                    *(each.shares(n, self.codes[n : n + 1])[0] for n in range(len(self.codes))),
-                    each.intercept,
-                ]
-            )
-            for each in members
-            if isinstance(each, Linear)
-        ]
+def applicant(
+    codes: np.ndarray,
+    choices: list[Options],
+    indexes: tuple[LeafIndex, ...],
+    regressions: tuple[Linear, ...],
+    most: int,
+) -> Applicant:
+    """An application as the forests and the regressions of a model see it.
+
+    Parameters
+    ----------
+    choices
+        What may change.
+    most
+        The columns that change at once at most.
+    """
+    forests = (
+        OwnLeaves(index, codes, {each.number: each.rows[place] for each in choices}, most)
+        for place, index in enumerate(indexes)
+    )
+    shares = tuple(
+        [float(each.shares(number, codes[[number]])[0]) for number in range(len(codes))]
+        for each in regressions
+    )
+    scores = tuple(each.intercept + sum(own) for each, own in zip(regressions, shares))
+    return Applicant(tuple(forests), scores, shares)
 
 
 @dataclass(frozen=True)
 class Mixtures:
-    """All mixtures of some columns' values."""
+    """Mixtures of some columns' groups of values: a box, as each column is an axis."""
 
     chosen: tuple[Options, ...]
+    spans: Spans  # the groups of each column
     leaves: tuple[Leaves, ...]  # by forest
     scores: tuple[float, ...]  # by regression: the log-odds without these columns
 
-    @property
-    def members(self) -> int:
-        """The members of the model; none if it has no tables."""
-        return len(self.leaves) + len(self.scores)
+    @cached_property
+    def effort(self) -> float:
+        """The least effort of a mixture."""
+        return float(sum(each.min() for each in self._least))
 
     @property
-    def spans(self) -> Spans:
-        """All groups of each column."""
-        return tuple((0, len(each)) for each in self.chosen)
+    def size(self) -> int:
+        """The number of mixtures of groups."""
+        return int(np.prod([stop - start for start, stop in self.spans]))
 
-    def effort(self, spans: Spans) -> float:
-        """The least effort of a mixture of these groups."""
-        return float(sum(o.least[slice(*span)].min() for o, span in zip(self.chosen, spans)))
+    def halves(self) -> Iterator["Mixtures"]:
+        """The box cut in two, across its longest side."""
+        start, stop = longest = max(self.spans, key=lambda span: span[1] - span[0])
+        axis, middle = self.spans.index(longest), (start + stop) // 2
+        for half in ((start, middle), (middle, stop)):
+            spans = (*self.spans[:axis], half, *self.spans[axis + 1 :])
+            leaves = tuple(each.within(spans) for each in self.leaves)
+            yield Mixtures(self.chosen, spans, leaves, self.scores)
 
-    def bound(self, spans: Spans) -> float:
-        """A probability that no mixture of these groups exceeds.
+    def bound(self) -> float:
+        """A probability that no mixture exceeds.
 
         Each regression is given the best value of each column on its own, and each tree of a forest
         the best leaf that some mixture leads to.
         """
-        if not self.members:
+        if not self._members:
             return 1.0
-        found = [each.within(spans).bound() for each in self.leaves]
-        for number, score in enumerate(self.scores):
-            most = (o.most[number][slice(*span)].max() for o, span in zip(self.chosen, spans))
-            found.append(float(expit(score + sum(most))))
-        return sum(found) / self.members
+        return (sum(each.bound() for each in self.leaves) + self._regressions) / self._members
 
-    def forests(self, spans: Spans) -> np.ndarray:
-        """The sum of the forests' answers, exact for each mixture of groups."""
-        total = np.zeros([stop - start for start, stop in spans])
-        for each in self.leaves:
-            total += each.within(spans).table(spans)
-        return total
+    def candidates(
+        self, cutoff: float, ceiling: float
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The mixtures of groups that may reach a cut-off, the least effort first.
 
-    def with_regressions(
-        self, forests: np.ndarray | float, shares: list[list[np.ndarray]]
-    ) -> np.ndarray:
-        """The model's probabilities, of all members.
+        What the forests answer is exact; of each regression it is the highest answer in the groups.
+        Without tables each mixture may reach it.
 
         Parameters
         ----------
-        forests
-            The sum of the forests' answers.
-        shares
-            By regression and column, the shares in the log-odds.
+        ceiling
+            Mixtures of so much effort or more are left out.
+
+        Returns
+        -------
+        efforts, forests : ndarray, shape (n,)
+            The least effort of each, and the sum of the forests' answers.
+        groups : ndarray of int, shape (columns, n)
         """
+        efforts = reduce(np.add.outer, self._least)
+        forests, keep = np.zeros(efforts.shape), efforts < ceiling
+        if self.leaves:
+            forests = sum((each.table(self.spans) for each in self.leaves), forests)
+            keep &= forests >= self._members * cutoff - self._regressions
+        places = keep.nonzero()
+        groups = np.array([each + start for each, (start, _) in zip(places, self.spans)])
+        efforts, forests = efforts[places], forests[places]
+        most = [[each.most[number] for each in self.chosen] for number in range(len(self.scores))]
+        reached = self._probabilities(forests, most, groups) >= cutoff
+        efforts, forests, groups = efforts[reached], forests[reached], groups[:, reached]
+        order = np.argsort(efforts, kind="stable")
+        return efforts[order], forests[order], groups[:, order]
+
+    def values(
+        self, group: np.ndarray, forests: float, cutoff: float, ceiling: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The mixtures of the values in one group of each column that may reach a cut-off.
+
+        Returns
+        -------
+        efforts : ndarray, shape (n,)
+            Ascending.
+        codes : ndarray, shape (n, columns)
+        """
+        inside = [
+            np.arange(each.starts[number], each.starts[number + 1])
+            for each, number in zip(self.chosen, group)
+        ]
+        places = np.array([axis.ravel() for axis in np.meshgrid(*inside, indexing="ij")])
+        efforts = np.sum([o.efforts[at] for o, at in zip(self.chosen, places)], axis=0)
+        shares = [[each.shares[n] for each in self.chosen] for n in range(len(self.scores))]
+        reached = self._probabilities(forests, shares, places) >= cutoff
+        found = np.flatnonzero(reached & (efforts < ceiling))
+        found = found[np.argsort(efforts[found], kind="stable")]
+        codes = [each.codes[at] for each, at in zip(self.chosen, places[:, found])]
+        return efforts[found], np.column_stack(codes)
+
+    def _probabilities(
+        self, forests: np.ndarray | float, shares: list[list[np.ndarray]], places: np.ndarray
+    ) -> np.ndarray:
+        """The model's answers to mixtures, given where each value's share is, (columns, n)."""
+        if not self._members:
+            return np.ones(places.shape[1])
         total = forests
         for score, parts in zip(self.scores, shares):
-            total = total + expit(score + outer(parts))
-        return np.asarray(total / self.members)
+            total = total + expit(score + sum(part[at] for part, at in zip(parts, places)))
+        return np.asarray(total) / self._members
+
+    @property
+    def _members(self) -> int:
+        """The members of the model; none if it has no tables."""
+        return len(self.leaves) + len(self.scores)
+
+    @property
+    def _least(self) -> list[np.ndarray]:
+        """By column, the least effort of each group."""
+        return [each.least[slice(*span)] for each, span in zip(self.chosen, self.spans)]
+
+    @cached_property
+    def _regressions(self) -> float:
+        """The sum of the highest answers of the regressions, each column at its best."""
+        total = 0.0
+        for number, score in enumerate(self.scores):
+            best = (o.most[number][slice(*at)].max() for o, at in zip(self.chosen, self.spans))
+            total += float(expit(score + sum(best)))
+        return total

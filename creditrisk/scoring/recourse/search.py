@@ -11,13 +11,12 @@ Work is counted and not timed, so that the same question has the same answer on 
 """
 
 import heapq
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from creditrisk.scoring.reasons import Many
-from creditrisk.scoring.recourse.mixtures import Mixtures, Spans, outer
+from creditrisk.scoring.recourse.mixtures import Mixtures
 
 #: Mixtures of groups that are tabulated at once.
 BOX = 2**16
@@ -68,82 +67,44 @@ class Search:
     def least(self, mixtures: Mixtures, ceiling: float) -> Found | None:
         """The mixture of least effort that reaches the cut-off; None if none does below a ceiling.
 
-        Of equal efforts the first one that is found.
+        Of equal efforts it is the first that is found, on any machine the same.
         """
-        best = None
-        boxes: list[tuple[float, int, Spans]] = [
-            (mixtures.effort(mixtures.spans), 0, mixtures.spans)
-        ]
-        count = 1
+        best, boxes, count = None, [(mixtures.effort, 0, mixtures)], 0
         while boxes and not self.work.done:
-            effort, _, spans = heapq.heappop(boxes)
+            effort, _, box = heapq.heappop(boxes)
             if effort >= ceiling:
                 break
             self.work.left -= BOUNDED
-            if mixtures.bound(spans) < self.cutoff - ROUNDING:
+            if box.bound() < self._reached:
                 continue
-            if np.prod([stop - start for start, stop in spans]) > BOX:
-                for half in _halves(spans):
-                    heapq.heappush(boxes, (mixtures.effort(half), count, half))
+            if box.size > BOX:
+                for half in box.halves():
                     count += 1
-                continue
-            if (found := self._in_box(mixtures, spans, ceiling)) is not None:
+                    heapq.heappush(boxes, (half.effort, count, half))
+            elif (found := self._in_box(box, ceiling)) is not None:
                 best, ceiling = found, found.effort
         return best
 
-    def _in_box(self, mixtures: Mixtures, spans: Spans, ceiling: float) -> Found | None:
-        """The mixture of least effort in a box."""
-        chosen = list(zip(mixtures.chosen, spans))
-        efforts = outer([each.least[slice(*span)] for each, span in chosen])
-        self.work.left -= efforts.size
-        keep, forests = efforts < ceiling, mixtures.forests(spans)
-        if mixtures.members:
-            most = [
-                [each.most[number][slice(*span)] for each, span in chosen]
-                for number in range(len(mixtures.scores))
-            ]
-            keep &= mixtures.with_regressions(forests, most) >= self.cutoff - ROUNDING
-        places = np.flatnonzero(keep)
-        places = places[np.argsort(efforts.ravel()[places], kind="stable")]
-        groups = [
-            place + start
-            for place, (start, _) in zip(np.unravel_index(places, efforts.shape), spans)
-        ]
-        if all(each.single for each in mixtures.chosen):
-            codes = np.column_stack([each.codes[g] for each, g in zip(mixtures.chosen, groups)])
-            return self._first(mixtures, codes, efforts.ravel()[places])
+    def _in_box(self, box: Mixtures, ceiling: float) -> Found | None:
+        """The mixture of least effort in a box that is tabulated."""
+        self.work.left -= box.size
+        efforts, forests, groups = box.candidates(self._reached, ceiling)
+        if all(each.single for each in box.chosen):
+            codes = [each.codes[group] for each, group in zip(box.chosen, groups)]
+            return self._first(box, efforts, np.column_stack(codes))
         best = None
-        for place, *group in zip(places, *groups):
-            if efforts.ravel()[place] >= ceiling or self.work.done:
+        for place, effort in enumerate(efforts):
+            if effort >= ceiling or self.work.done:
                 break
-            found = self._in_groups(mixtures, group, forests.ravel()[place], ceiling)
-            if found is not None:
+            values = box.values(groups[:, place], forests[place], self._reached, ceiling)
+            self.work.left -= BOUNDED
+            if (found := self._first(box, *values)) is not None:
                 best, ceiling = found, found.effort
         return best
 
-    def _in_groups(
-        self, mixtures: Mixtures, group: list[int], forests: float, ceiling: float
-    ) -> Found | None:
-        """The mixture of least effort of one group of each column."""
-        parts = [slice(o.starts[g], o.starts[g + 1]) for o, g in zip(mixtures.chosen, group)]
-        efforts = outer([o.efforts[part] for o, part in zip(mixtures.chosen, parts)])
-        self.work.left -= efforts.size
-        shares = [
-            [o.shares[number][part] for o, part in zip(mixtures.chosen, parts)]
-            for number in range(len(mixtures.scores))
-        ]
-        reached = mixtures.with_regressions(forests, shares) >= self.cutoff - ROUNDING
-        places = np.flatnonzero(reached & (efforts < ceiling))
-        places = places[np.argsort(efforts.ravel()[places], kind="stable")]
-        inner = np.unravel_index(places, efforts.shape)
-        codes = np.column_stack(
-            [o.codes[part][at] for o, part, at in zip(mixtures.chosen, parts, inner)]
-        )
-        return self._first(mixtures, codes, efforts.ravel()[places])
-
-    def _first(self, mixtures: Mixtures, codes: np.ndarray, efforts: np.ndarray) -> Found | None:
+    def _first(self, box: Mixtures, efforts: np.ndarray, codes: np.ndarray) -> Found | None:
         """The first of some mixtures, in order of effort, that the model approves."""
-        numbers = [each.number for each in mixtures.chosen]
+        numbers = [each.number for each in box.chosen]
         start, size = 0, FIRST_ROWS  # few at first: the first mostly does
         while start < len(codes) and not self.work.done:
             part = codes[start : start + size]
@@ -159,11 +120,7 @@ class Search:
             start, size = start + size, min(ROWS, 4 * size)
         return None
 
-
-def _halves(spans: Spans) -> Iterator[Spans]:
-    """A box cut in two, across its longest side."""
-    longest = max(range(len(spans)), key=lambda axis: spans[axis][1] - spans[axis][0])
-    start, stop = spans[longest]
-    middle = (start + stop) // 2
-    for half in ((start, middle), (middle, stop)):
-        yield (*spans[:longest], half, *spans[longest + 1 :])
+    @property
+    def _reached(self) -> float:
+        """What the tables' answer has to be for the model's to be looked at."""
+        return self.cutoff - ROUNDING
