@@ -6,9 +6,9 @@ leads to a row (see :class:`creditrisk.scoring.pieces.Pieces`):
 
 - of a logistic regression, the value's share in the score; within a piece of a quantity it is a
   polynomial, so that scaling and splines are included;
-- of a forest, the leaves of each tree that the value still allows, one bit a leaf. Of the leaves
-  that all values of an application allow, the leftmost is the one its tree ends in (QuickScorer:
-  Lucchese and others, SIGIR 2015).
+- of a forest, the leaves of each tree that the value still allows, one bit a leaf. One leaf of a
+  tree is allowed by all values of an application, the one the tree ends in (after QuickScorer:
+  Lucchese and others, SIGIR 2015, who find it as the leftmost of several).
 
 The first is exact up to rounding, the second to the last bit. Both grow with the model and not with
 the values that the contract allows.
@@ -107,16 +107,13 @@ class Forest:
     #: By row: its bits as one integer, a tree's bits together, in the order of `answers`. For one
     #: application Python's integers take half the time of numpy's many small steps.
     masks: list[int]
-    ones: int  # an integer like these, with the bit of each tree's first leaf set
 
     def one(self, codes: list[float]) -> float:
         """The probability of a good risk for one application, given by its codes."""
         masks, bits = self.masks, -1
         for rows, code in zip(self.pieces, codes):
             bits &= masks[rows.one(code)]
-        # The lowest bit of each tree. Every tree has one left, so the subtraction stays within it.
-        lowest = bits ^ (bits & (bits - self.ones))
-        words = np.frombuffer(lowest.to_bytes(8 * self.allowed.shape[1], "little"), np.uint64)
+        words = np.frombuffer(bits.to_bytes(8 * self.allowed.shape[1], "little"), np.uint64)
         [found] = words.nonzero()
         answers = self.answers.take(64 * found + np.bitwise_count(words[found] - np.uint64(1)))
         # Tree after tree as scikit-learn adds; sum() and np.sum() round in another order.
@@ -157,7 +154,7 @@ class Forest:
         return rows
 
     def _leaves(self, bits: np.ndarray) -> np.ndarray:
-        """The leftmost allowed leaf of each tree, (n, words * trees) -> (n, trees)."""
+        """The allowed leaf of each tree, (n, words * trees) -> (n, trees)."""
         # The trailing zeros of a word are the leaf; 64 if it is empty, then the next word counts.
         zeros = np.bitwise_count(~bits & (bits - np.uint64(1)))
         zeros = zeros.reshape(len(bits), self.words, -1).astype(np.uint16)

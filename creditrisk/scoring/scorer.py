@@ -26,7 +26,7 @@ from creditrisk.scoring.reasons import (
     find_reasons,
     nameable,
 )
-from creditrisk.scoring.recourse import Recourse, find_recourse
+from creditrisk.scoring.recourse.answers import RecourseFinder, Recourses
 from creditrisk.scoring.worst_case import Assumed, assumed, blanks, worst_case, worst_fields
 
 #: Up to so many applications are answered one by one, which saves numpy's fixed cost.
@@ -46,7 +46,7 @@ class Decision:
     reasons: tuple[Reason, ...] | None = None  # if asked: the fields that lower the score
     assumed: tuple[Assumed, ...] = ()  # blanks that were scored as the worst value
     outside: tuple[str, ...] = ()  # quantities beyond what the model has learned from
-    recourse: tuple[Recourse, ...] | None = None  # if asked and declined: what would turn it
+    recourse: Recourses | None = None  # if asked and declined: what would turn it
 
 
 class ModelRefused(Exception):
@@ -111,7 +111,7 @@ class Scorer:
             Whether to name the fields that lower a score.
         recourse
             Whether to search for the smallest changes by which a declined one would be approved,
-            see :mod:`creditrisk.scoring.recourse`.
+            see :mod:`creditrisk.scoring.recourse.answers`.
 
         Raises
         ------
@@ -299,7 +299,7 @@ class Scorer:
             for each, row, left_out in zip(decisions, codes, blank)
         ]
 
-    def recourse(self, codes: np.ndarray, fixed: np.ndarray | None = None) -> tuple[Recourse, ...]:
+    def recourse(self, codes: np.ndarray, fixed: np.ndarray | None = None) -> Recourses:
         """The smallest changes by which one declined application would be approved.
 
         Parameters
@@ -309,9 +309,11 @@ class Scorer:
         fixed
             Shape (fields,): columns that stay as they are.
         """
-        return find_recourse(
-            codes, self.cutoff, self.domain, self._many, self.tables, self.ranges, fixed
-        )
+        return self._recourse_finder.find(codes, fixed)
+
+    @cached_property
+    def _recourse_finder(self) -> RecourseFinder:
+        return RecourseFinder(self.domain, self.cutoff, self._many, self.tables, self.ranges)
 
     def _answers(self, codes: list[list[float]] | np.ndarray) -> list[float]:
         if self.tables is not None and isinstance(codes, list) and len(codes) <= FEW:

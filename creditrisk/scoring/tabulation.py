@@ -22,8 +22,9 @@ from creditrisk.scoring.pieces import Pieces, float32_cuts
 #: A forest whose leaf bits take more bytes gets no tables.
 MOST_BYTES = 256 * 2**20
 
-#: The splits of one column: thresholds, the word of leaves each is about, the bits that stay.
-Splits = tuple[np.ndarray, np.ndarray, np.ndarray]
+#: The splits of one column: thresholds, the word of leaves each is about, and the bits that stay
+#: of a value above the threshold and of any other.
+Splits = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 def tabulate(classifier: BaseEstimator, domain: Domain) -> LookupTables:
@@ -144,7 +145,7 @@ def _forest(forest: RandomForestClassifier, steps: Steps) -> Forest:
         ends = tree.children_left < 0
         answers[number, start[ends]] = tree.value[ends, 0, 1]
     _check_size(trees, words)
-    splits = _splits(trees, leaves, words)
+    splits, own_leaves = _splits(trees, leaves, words), _own_leaves(trees, words)
     owned = steps.own_columns(steps.courses())
     if not set(splits) <= set(np.concatenate(owned).tolist()):
         raise NotTabulated("the forest uses a column that depends on no field")
@@ -152,13 +153,13 @@ def _forest(forest: RandomForestClassifier, steps: Steps) -> Forest:
     parts: list[np.ndarray] = []
     for number, own in enumerate(owned):
         begin = sum(each.count for each in pieces)
-        rows, bits = _allowed(steps, number, own, splits, begin, words * len(trees))
+        rows, bits = _allowed(steps, number, own, splits, begin, own_leaves)
         pieces.append(rows)
         parts.append(bits)
     allowed = np.vstack(parts)
     first = 64 * words * np.arange(len(trees))
-    masks, ones = [_as_integer(row, words) for row in allowed], sum(1 << int(bit) for bit in first)
-    return Forest(tuple(pieces), allowed, answers.ravel(), first, words, masks, ones)
+    masks = [_as_integer(row, words) for row in allowed]
+    return Forest(tuple(pieces), allowed, answers.ravel(), first, words, masks)
 
 
 def _check_size(trees: list[Any], words: int) -> None:
@@ -194,23 +195,32 @@ def _splits(
 ) -> dict[int, Splits]:
     """The trees' splits by column.
 
-    A value above a node's threshold goes right: the leaves below the left child are not allowed,
-    and the bits are those of the leaves that are.
+    A value above a node's threshold goes right: the leaves below the left child are not allowed.
+    Any other value goes left, and those below the right child are not.
     """
     parts = []
     for number, (tree, (start, count)) in enumerate(zip(trees, leaves)):
         inner = np.flatnonzero(tree.children_left >= 0)
-        begin = start[tree.children_left[inner]]
-        end = begin + count[tree.children_left[inner]]
+        begin, end = start[inner], start[inner] + count[inner]
+        middle = start[tree.children_right[inner]]
         for word in range(words):
-            bits = ~(_ones(end - 64 * word) ^ _ones(begin - 64 * word))
+            low, mid, high = (_ones(leaf - 64 * word) for leaf in (begin, middle, end))
             concerned = np.full(len(inner), word * len(trees) + number)
-            parts.append((tree.feature[inner], tree.threshold[inner], concerned, bits))
-    column, threshold, concerned, bits = (np.concatenate(part) for part in zip(*parts))
-    return {
-        int(c): (threshold[column == c], concerned[column == c], bits[column == c])
-        for c in np.unique(column)
-    }
+            parts.append(
+                (tree.feature[inner], tree.threshold[inner], concerned, ~(low ^ mid), ~(mid ^ high))
+            )
+    column, *rest = (np.concatenate(part) for part in zip(*parts))
+    found = {}
+    for used in np.unique(column):
+        threshold, concerned, above, below = (each[column == used] for each in rest)
+        found[int(used)] = threshold, concerned, above, below
+    return found
+
+
+def _own_leaves(trees: list[Any], words: int) -> np.ndarray:
+    """The bits of the leaves that the trees have, shape (words * trees,)."""
+    leaves = np.array([tree.n_leaves for tree in trees])
+    return np.concatenate([_ones(leaves - 64 * word) for word in range(words)])
 
 
 def _ones(count: np.ndarray) -> np.ndarray:
@@ -220,20 +230,25 @@ def _ones(count: np.ndarray) -> np.ndarray:
 
 
 def _allowed(
-    steps: Steps, number: int, own: np.ndarray, splits: dict[int, Splits], start: int, size: int
+    steps: Steps,
+    number: int,
+    own: np.ndarray,
+    splits: dict[int, Splits],
+    start: int,
+    own_leaves: np.ndarray,
 ) -> tuple[Pieces, np.ndarray]:
-    """The rows of a field, and the leaves that each allows, (rows, size)."""
+    """The rows of a field, and the leaves that each allows, (rows, words * trees)."""
     field, states = steps.domain.contract.fields[number], steps.domain.states(number)
     used = [int(column) for column in own if int(column) in splits]
     cuts = _quantity_cuts(steps, number, used, splits) if field.levels is None else None
     tried = steps.representatives(number, np.empty(0) if cuts is None else cuts)
     values = steps.varied(number, tried)
-    rows = np.full((len(tried), size), ~np.uint64(0))
+    rows = np.tile(own_leaves, (len(tried), 1))
     for column in used:
         threshold = np.unique(splits[column][0])
         # scikit-learn compares the value as float32 with the threshold as float64.
         passed = np.searchsorted(threshold, values[:, column].astype(np.float32).astype(float))
-        rows &= _bits_left(*splits[column], size)[passed]
+        rows &= _bits_left(*splits[column], len(own_leaves))[passed]
     return Pieces(start, len(tried), tuple(states), cuts), rows
 
 
@@ -253,10 +268,13 @@ def _quantity_cuts(
 
 
 def _bits_left(
-    threshold: np.ndarray, concerned: np.ndarray, bits: np.ndarray, size: int
+    threshold: np.ndarray, concerned: np.ndarray, above: np.ndarray, below: np.ndarray, size: int
 ) -> np.ndarray:
     """The leaves allowed to a value above none, one, two ... of a column's sorted thresholds."""
     steps, step = np.unique(threshold, return_inverse=True)
-    left = np.full((len(steps) + 1, size), ~np.uint64(0))
-    np.bitwise_and.at(left, (step + 1, concerned), bits)
-    return np.bitwise_and.accumulate(left, axis=0)
+    right, left = np.full((2, len(steps) + 1, size), ~np.uint64(0))
+    np.bitwise_and.at(right, (step + 1, concerned), above)
+    np.bitwise_and.at(left, (step, concerned), below)
+    right = np.bitwise_and.accumulate(right, axis=0)
+    right &= np.bitwise_and.accumulate(left[::-1], axis=0)[::-1]
+    return right

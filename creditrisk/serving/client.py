@@ -145,6 +145,8 @@ def _more(decision: Json) -> list[str]:
     recourse = decision.get("recourse")
     if recourse is not None:
         found = [f"recourse: {each['words']}" for each in recourse]
+        if not decision.get("recourse_complete", True):
+            found.append("recourse: not searched to the end, there may be a smaller change")
         lines += found or ["recourse: none within three columns"]
     return lines
 

@@ -5,7 +5,7 @@ from creditrisk.data.contract import Contract, Json
 from creditrisk.data.fields import Field
 from creditrisk.data.missing_values import WORST
 from creditrisk.scoring.reasons import MOST
-from creditrisk.scoring.recourse import MOST_ANSWERS, MOST_COLUMNS
+from creditrisk.scoring.recourse.answers import MOST_ANSWERS, MOST_COLUMNS
 from creditrisk.scoring.scorer import Scorer
 from creditrisk.serving.predict import MAX_BODY, MAX_REASONED, MAX_RECORDS, MAX_RECOURSE
 
@@ -131,7 +131,7 @@ def _predict(contract: Contract, errors: Json) -> Json:
         f"list of decisions in the same order. All or none are decided. At most {MAX_BODY} bytes. "
         f"With ?reasons=true, for at most {MAX_REASONED} applications, each decision has what "
         f"holds its score down; with ?recourse=true, for at most {MAX_RECOURSE}, each decline the "
-        "smallest changes, on a grid of round values, by which the model would approve.",
+        "smallest changes by which the model would approve.",
         "operationId": "predict",
         "parameters": [
             {
@@ -215,6 +215,11 @@ def _schemas(contract: Contract) -> Json:
     answer = _object(decision)
     answer["properties"]["reasons"] = reasons
     answer["properties"]["recourse"] = _recourse(value)
+    answer["properties"]["recourse_complete"] = {
+        "type": "boolean",
+        "description": "Whether the search for recourse came to its end; only where recourse is. "
+        "False: it took too much work, and there may be a smaller change than any given.",
+    }
     answer["properties"]["outside_training"] = {
         "type": "array",
         "minItems": 1,
@@ -264,9 +269,8 @@ def _recourse(value: Json) -> Json:
         "type": "array",
         "maxItems": MOST_ANSWERS,
         "items": _object(answer),
-        "description": "The smallest changes, on a grid of round values, that turn a decline; "
-        "only if asked. Empty: none "
-        f"within {MOST_COLUMNS} columns.",
+        "description": "The smallest changes that turn a decline; only if asked. Empty, and "
+        f"recourse_complete true: none within {MOST_COLUMNS} columns.",
     }
 
 

@@ -31,7 +31,7 @@ log = logging.getLogger("creditrisk")
 MAX_BODY = 1_000_000  # bytes
 MAX_RECORDS = 1000  # in one request
 MAX_REASONED = 100  # in one request for reasons, each of which takes some hundred answers
-MAX_RECOURSE = 20  # in one request for recourse, each of which may take some ten thousand
+MAX_RECOURSE = 20  # in one request for recourse, each of which may take a second at worst
 
 #: Where the WSGI environment holds the :class:`Exchange`.
 EXCHANGE = "creditrisk.exchange"
@@ -278,7 +278,7 @@ def answers(
         if decision.reasons is not None:
             answer["reasons"] = [asdict(reason) for reason in decision.reasons]
         if decision.recourse is not None:
-            answer["recourse"] = [
-                asdict(each) | {"words": each.words} for each in decision.recourse
-            ]
+            found = decision.recourse
+            answer["recourse"] = [asdict(each) | {"words": each.words} for each in found.smallest]
+            answer["recourse_complete"] = found.complete
     return answered

@@ -5,7 +5,7 @@ import pandas as pd
 
 from creditrisk.data.applications.frame_codes import frame_codes
 from creditrisk.metrics.intervals import Interval, mean_interval, share_interval
-from creditrisk.scoring.recourse import MOST_COLUMNS
+from creditrisk.scoring.recourse.answers import MOST_COLUMNS
 from creditrisk.scoring.scorer import Scorer
 
 
@@ -16,12 +16,14 @@ def recourse_of(scorer: Scorer, declined: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         Indexed as the applications: columns, how many are changed, 0 if there is no recourse within
-        :data:`~creditrisk.scoring.recourse.MOST_COLUMNS`; effort, NaN then; fields, those that are
-        changed, joined; words, the change as a sentence.
+        :data:`~creditrisk.scoring.recourse.answers.MOST_COLUMNS`; effort, NaN then; fields, those
+        that are changed, joined; words, the change as a sentence; complete, whether the search
+        came to its end. If it did not, there may be a recourse of less effort, or one at all where
+        none was found, but none of fewer columns than were found.
     """
     of_all = scorer.taking_blanks()
     found = [of_all.recourse(codes) for codes in frame_codes(declined, of_all.domain)]
-    smallest = [each[0] if each else None for each in found]
+    smallest = [each.smallest[0] if each.smallest else None for each in found]
     return pd.DataFrame(
         {
             "columns": [len(each.changes) if each else 0 for each in smallest],
@@ -31,6 +33,7 @@ def recourse_of(scorer: Scorer, declined: pd.DataFrame) -> pd.DataFrame:
                 for each in smallest
             ],
             "words": [each.words if each else "" for each in smallest],
+            "complete": [each.complete for each in found],
         },
         index=declined.index,
     )
@@ -67,9 +70,14 @@ def by_group(found: pd.DataFrame, groups: dict[str, pd.Series], fewest: int = 10
 
 
 def counted(found: pd.DataFrame) -> dict[str, int]:
-    """How many applications have a recourse of 1, 2 ... columns, and how many have none."""
+    """How many applications have a recourse of 1, 2 ... columns, how many none, how many are open.
+
+    Open are those of which none was found in a search that was not carried to its end.
+    """
     counts = {str(n): int((found["columns"] == n).sum()) for n in range(1, MOST_COLUMNS + 1)}
-    return counts | {"none": int((found["columns"] == 0).sum())}
+    without = found["columns"] == 0
+    none = int((without & found["complete"]).sum())
+    return counts | {"none": none, "open": int(without.sum()) - none}
 
 
 def _figures(part: pd.DataFrame) -> dict[str, float]:

@@ -125,7 +125,7 @@ def test_recourse_is_told_if_asked_and_holds_when_it_is_tried(tmp_path):
     safe = TWO | {"Checking account": "200 DM or more or salary account", "Duration": 6}
     told = asked.post("/predict?recourse=true&reasons=true", json=[far, safe]).json
     assert told[0]["reasons"] and told[1]["decision"] == "approve" and "recourse" not in told[1]
-    assert 1 <= len(told[0]["recourse"]) <= 3
+    assert 1 <= len(told[0]["recourse"]) <= 3 and told[0]["recourse_complete"]
     for each in told[0]["recourse"]:
         changed = far | {change["field"]: change["to"] for change in each["changes"]}
         again = asked.post("/predict", json=changed).json
@@ -140,6 +140,10 @@ def test_recourse_is_told_if_asked_and_holds_when_it_is_tried(tmp_path):
     assert f"{'':8}- Credit amount is beyond what the model has learned from" in lines
     none = told[0] | {"recourse": []}
     assert client.table([client.Outcome(1, [none], [])]).endswith("none within three columns")
+    open_ = none | {"recourse_complete": False}
+    assert client.table([client.Outcome(1, [open_], [])]).endswith(
+        "- recourse: not searched to the end, there may be a smaller change"
+    )
 
 
 def test_reasons_are_told_if_asked_and_if_the_model_can(server, first, tmp_path):

@@ -8,7 +8,11 @@ from creditrisk.reports.findings import recourse as findings
 from creditrisk.validation.recourse import by_group, counted
 
 #: 40 declined: 20 women of whom 18 have recourse, by one column; 20 men of whom 4 have, by two.
-FOUND = pd.DataFrame({"columns": [1] * 18 + [0] * 2 + [2] * 4 + [0] * 16}, index=range(100, 140))
+#: The search for the last one of them was not carried to its end.
+FOUND = pd.DataFrame(
+    {"columns": [1] * 18 + [0] * 2 + [2] * 4 + [0] * 16, "complete": [True] * 39 + [False]},
+    index=range(100, 140),
+)
 SEX = pd.Series(["female"] * 20 + ["male"] * 20, FOUND.index)
 
 
@@ -32,14 +36,17 @@ def test_shares_and_sizes_by_hand():
     assert everybody.columns_high - everybody["columns"] == pytest.approx(0.175, abs=5e-4)
     assert (female.share_low, female.share_high) == pytest.approx((0.699, 0.972), abs=1e-3)
     assert (male.share_low, male.share_high) == pytest.approx((0.081, 0.416), abs=1e-3)
-    assert counted(FOUND) == {"1": 18, "2": 4, "3": 0, "none": 18}
+    assert counted(FOUND) == {"1": 18, "2": 4, "3": 0, "none": 17, "open": 1}
 
 
 def test_each_sentence():
     table = by_group(FOUND, {"Sex": SEX})
     text = findings.recourse(counted(FOUND), table)
     assert text.startswith("55% (40% to 69%) of the 40 declined would be approved")
-    assert "18 by one column, 4 by 2 columns, 0 by 3 columns; 18 have none" in text
+    assert "18 by one column, 4 by 2 columns, 0 by 3 columns; 17 have none" in text
+    assert "none, and for 1 the search was not carried to its end. This is about" in text
+    ended = findings.recourse(counted(FOUND.assign(complete=True)), table)
+    assert "18 have none. This is about" in ended
     assert text.endswith(findings.NO_PROMISE)
     apart = findings.groups(table)
     assert (

@@ -96,7 +96,7 @@ function showDecision(answer) {
   if (answer.outside_training) {
     result.append(paragraph(`Beyond what the model has learned from: ${answer.outside_training.join(", ")}.`));
   }
-  if (answer.recourse) showRecourse(answer.recourse);
+  if (answer.recourse) showRecourse(answer.recourse, answer.recourse_complete);
   const { name, version } = answer.model;
   result.append(paragraph(`${name} version ${version}, decision ${answer.id}`, "by"));
   result.scrollIntoView({ block: "nearest" });
@@ -135,9 +135,13 @@ function showList(title, notes) {
 }
 
 // About the model alone: whoever declines says what would be needed.
-function showRecourse(found) {
+function showRecourse(found, complete) {
   if (found.length) showList("What the model would approve", found);
-  else result.append(paragraph("No change of up to three answers would turn the decision."));
+  if (!complete) {
+    result.append(paragraph("The search was not carried to its end: there may be a smaller change."));
+  } else if (!found.length) {
+    result.append(paragraph("No change of up to three answers would turn the decision."));
+  }
   result.append(paragraph("This is about the model and no promise of a loan.", "by"));
 }
 
