@@ -198,6 +198,14 @@ def what_monitoring_lacks(experiments: str = "experiments") -> str:
     return "the decision log has grown" if grown else ""
 
 
+def runs_of_models_in_use(experiments: str = "experiments") -> list[str]:
+    """The runs that production, the version before it and the challenger were registered by."""
+    from creditrisk.registry.sqlite_status import chain_runs_in_use
+
+    registered = _read(ROOT / experiments / "registration.json")
+    return chain_runs_in_use(registered["model"], STORE)
+
+
 def refreshed(folder: str | None) -> list[str]:
     """The settings of a run on the old data and matured outcomes together, which are joined first.
 
@@ -358,6 +366,7 @@ def run_all(arguments: list[str]) -> int:
         compare=partial(compare_runs, experiments=ROOT / asked["experiments"]),
         shared=["MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"],
         refusals=["ContractError"],
+        protected=partial(runs_of_models_in_use, asked["experiments"]),
         exit_codes={"07_monitoring": {"warning": 3, "stop": 4}},
         columns=["gate", "ROC-AUC, test", "cost per applicant, test", "champion"],
         next_steps=[

@@ -1,10 +1,11 @@
 """The arguments of a chain's command line, and its help."""
 
 import os
-from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 
 from papermill_chain.chain.output_limits import MB, Limits
+from papermill_chain.chain.parameters import ChainError
 from papermill_chain.chain.stages import Stage
 from papermill_chain.started import command
 
@@ -124,10 +125,24 @@ def argument_parser(
         f"do side by side, and the chains of a grid (default: the variable {SCHEDULER})",
     )
     add("--yes", action="store_true", help="do so for more than 200 combinations, too")
+    add(
+        "--keep",
+        type=_count,
+        metavar="N",
+        help="after a good run remove all runs but the newest N, and those that files in use or"
+        " protected models come from; with --dry-run only list them",
+    )
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--quiet", action="store_true", help="print nothing unless something fails")
     shown.add_argument("--json", action="store_true", help="print one JSON object a line")
     return parser
+
+
+def refuse_for_runs_only(asked: Namespace) -> None:
+    """Raise ChainError for an option that goes with a run, beside one that runs no chain here."""
+    others = ("list", "debug", "grid", "compare")
+    if asked.keep and (other := next((each for each in others if vars(asked).get(each)), "")):
+        raise ChainError(f"--keep goes with a run of the chain, not with --{other}: leave one out")
 
 
 def _examples(chain: Sequence[Stage], can_compare: bool) -> str:

@@ -10,12 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from papermill_chain.arguments import SCHEDULER, argument_parser
+from papermill_chain.arguments import SCHEDULER, argument_parser, refuse_for_runs_only
 from papermill_chain.chain.parameters import ChainError
 from papermill_chain.chain.plan import Plan, plan_of
 from papermill_chain.chain.stages import Stage, in_order, read_notebooks
 from papermill_chain.execution.events import end_with_input
 from papermill_chain.execution.repair import repair
+from papermill_chain.old_runs import remove_old_runs, show_old_runs
 from papermill_chain.reports.listing import show_plan, show_stages
 from papermill_chain.reports.screen import shown_path
 from papermill_chain.reports.views import print_event, show_failures, view_for
@@ -23,6 +24,7 @@ from papermill_chain.runs.files import os_error_text
 from papermill_chain.runs.lock import Busy, only_run
 from papermill_chain.runs.lookup import NoRun, named_run
 from papermill_chain.runs.manifest import Run, StageRun
+from papermill_chain.runs.pruning import Protected
 from papermill_chain.runs.records import last_good
 from papermill_chain.started import command, refuse_incomplete_python, repeat
 from work_units.errors import NoCluster
@@ -54,6 +56,7 @@ def main(
     before: Callable[[], object] | None = None,
     own_options: ArgumentParser | None = None,
     repeated: Iterable[str] = (),
+    protected: Protected = tuple,
 ) -> int:
     """Run a chain of notebooks as the command line asks.
 
@@ -81,6 +84,8 @@ def main(
     before : called when a request is sound, before a run begins with its first stage.
     own_options : a parser, made without --help, of options that the program has read itself.
     repeated : those of its arguments that every command has to begin with that is suggested.
+    protected : the ids of runs that --keep does not remove, however old they are, such as the one
+        that a model in use comes from; called when a run has ended. If it raises, none is removed.
 
     Returns
     -------
@@ -96,6 +101,7 @@ def main(
     if asked.scheduler:
         os.environ[SCHEDULER] = asked.scheduler
     try:
+        refuse_for_runs_only(asked)
         if compare and asked.compare:
             return _compare(asked, compare, folder)
         stages = in_order(chain)
@@ -125,11 +131,15 @@ def main(
         plan = plan_for(asked)
         if asked.dry_run:
             show_plan(plan)
+            if asked.keep:
+                show_old_runs(plan, asked, protected)
             return 0
         with only_run(plan.experiments):
             if before:
                 before()
-            code = _run(plan, asked, next_steps, exit_codes or {})
+            run, code = _run(plan, asked, next_steps, exit_codes or {})
+            if asked.keep and (run is None or run.status == "succeeded"):
+                remove_old_runs(plan, asked, protected)
         if asked.open and code < SIGNALLED:
             _open_index(plan)
         return code
@@ -145,8 +155,13 @@ def main(
         return 130
 
 
-def _run(plan: Plan, asked: Namespace, next_steps: Iterable[str], exit_codes: ExitCodes) -> int:
-    """Repair what a killed run has left, then run what is not up to date, if anything."""
+def _run(
+    plan: Plan, asked: Namespace, next_steps: Iterable[str], exit_codes: ExitCodes
+) -> tuple[Run | None, int]:
+    """Repair what a killed run has left, then run what is not up to date; the run, if there is any.
+
+    And the exit code.
+    """
     repair(plan)
     last = last_good(plan.experiments, clear=True)
     to_run = [stage.name for stage in plan.stages if plan.why(stage, last.get(stage.name))]
@@ -159,13 +174,13 @@ def _run(plan: Plan, asked: Namespace, next_steps: Iterable[str], exit_codes: Ex
         if not to_run:
             done = [last[stage.name] for stage in plan.stages]
             view.nothing_to_do(done, plan.experiments)
-            return _code_of(done, exit_codes)
+            return None, _code_of(done, exit_codes)
         from papermill_chain.execution.runner import run_chain
 
         run, code = run_chain(plan, last, to_run, view)
         view.closed(run, next_steps)
     show_failures(run)
-    return code or _code_of(run.stages, exit_codes)
+    return run, code or _code_of(run.stages, exit_codes)
 
 
 def _code_of(stages: Iterable[StageRun], exit_codes: ExitCodes) -> int:
