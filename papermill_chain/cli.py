@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from papermill_chain.arguments import SCHEDULER, argument_parser, refuse_for_runs_only
 from papermill_chain.chain.parameters import ChainError
@@ -28,6 +28,9 @@ from papermill_chain.runs.pruning import Protected
 from papermill_chain.runs.records import last_good
 from papermill_chain.started import command, refuse_incomplete_python, repeat
 from work_units.errors import NoCluster
+
+if TYPE_CHECKING:  # a run that sends no word need not load what does
+    from papermill_chain.notices.sending import Word
 
 #: Compares two runs: the page that it has written, and some lines for the terminal.
 Comparer = Callable[[Run, Run], tuple[Path, Sequence[str]]]
@@ -98,10 +101,12 @@ def main(
     asked = parser.parse_args(argv)
     root = Path(root).resolve()
     folder = root / experiments
+    word: Word | None = None
     if asked.scheduler:
         os.environ[SCHEDULER] = asked.scheduler
     try:
         refuse_for_runs_only(asked)
+        word = _word_for(asked, title, folder)
         if compare and asked.compare:
             return _compare(asked, compare, folder)
         stages = in_order(chain)
@@ -140,19 +145,31 @@ def main(
             run, code = _run(plan, asked, next_steps, exit_codes or {})
             if asked.keep and (run is None or run.status == "succeeded"):
                 remove_old_runs(plan, asked, protected)
+        if word:
+            word.ended(run)
         if asked.open and code < SIGNALLED:
             _open_index(plan)
         return code
     except (ChainError, NoRun) as refusal:
-        return _refuse(str(refusal), REFUSED)
+        return _refuse(str(refusal), REFUSED, word)
     except NoCluster as absent:
-        return _refuse(f"nothing was run: {absent}", REFUSED)
+        return _refuse(f"nothing was run: {absent}", REFUSED, word)
     except Busy as busy:
-        return _refuse(f"{busy}, is going on in this checkout; wait for it or stop it", BUSY)
+        busy_with = f"{busy}, is going on in this checkout; wait for it or stop it"
+        return _refuse(busy_with, BUSY, word)
     except OSError as error:
-        return _refuse(f"the run cannot be stored: {os_error_text(error, folder)}", 1)
+        return _refuse(f"the run cannot be stored: {os_error_text(error, folder)}", 1, word)
     except KeyboardInterrupt:
         return 130
+
+
+def _word_for(asked: Namespace, title: str, experiments: Path) -> "Word | None":
+    """Who gets word of the run, if anybody; ChainError if that cannot be."""
+    if not asked.notify:
+        return None
+    from papermill_chain.notices.sending import word_for
+
+    return word_for(asked, title, experiments)
 
 
 def _run(
@@ -308,7 +325,9 @@ def _take_over(asked: Namespace, stages: list[Stage], root: Path, experiments: P
         print(done)
 
 
-def _refuse(sentence: str, code: int) -> int:
-    """Print on stderr why nothing is done; the exit code."""
+def _refuse(sentence: str, code: int, word: "Word | None" = None) -> int:
+    """Print on stderr why nothing is done, and send word of it; the exit code."""
     print(f"{Path(sys.argv[0]).name}: {sentence}", file=sys.stderr)
+    if word:
+        word.refused(sentence)
     return code
