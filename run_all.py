@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from papermill_chain.chain.stages import External, Stage
-from papermill_chain.cli import REFUSED, main
+from papermill_chain.cli import main
+from papermill_chain.refusal import refuse_request
 from papermill_chain.runs.manifest import Run, read_runs
 
 ROOT = Path(__file__).resolve().parent
@@ -357,8 +358,8 @@ def run_all(arguments: list[str]) -> int:
         asked = of_data_set(given.data)
         arguments = [*arguments, *(refreshed(given.data) if given.refresh else [])]
     except ValueError as refused:  # a ContractError too, whose module not every run imports
-        print(f"{Path(sys.argv[0]).name}: nothing was run: {refused}", file=sys.stderr)
-        return REFUSED
+        experiments = ROOT / "experiments"
+        return refuse_request(str(refused), CHAIN, experiments, "Credit risk", arguments, own)
     return main(
         **asked,
         root=ROOT,

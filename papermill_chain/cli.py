@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from papermill_chain.arguments import SCHEDULER, argument_parser, refuse_for_runs_only
 from papermill_chain.chain.parameters import ChainError
@@ -17,6 +17,7 @@ from papermill_chain.chain.stages import Stage, in_order, read_notebooks
 from papermill_chain.execution.events import end_with_input
 from papermill_chain.execution.repair import repair
 from papermill_chain.old_runs import remove_old_runs, show_old_runs
+from papermill_chain.refusal import REFUSED, refuse, word_for
 from papermill_chain.reports.listing import show_plan, show_stages
 from papermill_chain.reports.screen import shown_path
 from papermill_chain.reports.views import print_event, show_failures, view_for
@@ -29,16 +30,12 @@ from papermill_chain.runs.records import last_good
 from papermill_chain.started import command, refuse_incomplete_python, repeat
 from work_units.errors import NoCluster
 
-if TYPE_CHECKING:  # a run that sends no word need not load what does
-    from papermill_chain.notices.sending import Word
-
 #: Compares two runs: the page that it has written, and some lines for the terminal.
 Comparer = Callable[[Run, Run], tuple[Path, Sequence[str]]]
 
 #: Of a stage: the exit code of each verdict.
 ExitCodes = Mapping[str, Mapping[str, int]]
 
-REFUSED = 2  # the exit code of a wrong request, as argparse has it
 BUSY = 75  # "try again later" of sysexits.h
 SIGNALLED = 128  # and the number of the signal, as shells have it
 
@@ -88,7 +85,7 @@ def main(
     own_options : a parser, made without --help, of options that the program has read itself.
     repeated : those of its arguments that every command has to begin with that is suggested.
     protected : the ids of runs that --keep does not remove, however old they are, such as the one
-        that a model in use comes from; called when a run has ended. If it raises, none is removed.
+        that a model in use comes from; called if there are older ones. If it raises, none goes.
 
     Returns
     -------
@@ -101,12 +98,12 @@ def main(
     asked = parser.parse_args(argv)
     root = Path(root).resolve()
     folder = root / experiments
-    word: Word | None = None
+    word = None
     if asked.scheduler:
         os.environ[SCHEDULER] = asked.scheduler
     try:
         refuse_for_runs_only(asked)
-        word = _word_for(asked, title, folder)
+        word = word_for(asked, title, folder)
         if compare and asked.compare:
             return _compare(asked, compare, folder)
         stages = in_order(chain)
@@ -151,25 +148,16 @@ def main(
             _open_index(plan)
         return code
     except (ChainError, NoRun) as refusal:
-        return _refuse(str(refusal), REFUSED, word)
+        return refuse(str(refusal), REFUSED, word)
     except NoCluster as absent:
-        return _refuse(f"nothing was run: {absent}", REFUSED, word)
+        return refuse(f"nothing was run: {absent}", REFUSED, word)
     except Busy as busy:
         busy_with = f"{busy}, is going on in this checkout; wait for it or stop it"
-        return _refuse(busy_with, BUSY, word)
+        return refuse(busy_with, BUSY, word)
     except OSError as error:
-        return _refuse(f"the run cannot be stored: {os_error_text(error, folder)}", 1, word)
+        return refuse(f"the run cannot be stored: {os_error_text(error, folder)}", 1, word)
     except KeyboardInterrupt:
         return 130
-
-
-def _word_for(asked: Namespace, title: str, experiments: Path) -> "Word | None":
-    """Who gets word of the run, if anybody; ChainError if that cannot be."""
-    if not asked.notify:
-        return None
-    from papermill_chain.notices.sending import word_for
-
-    return word_for(asked, title, experiments)
 
 
 def _run(
@@ -214,7 +202,7 @@ def _compare(asked: Namespace, compare: Comparer, experiments: Path) -> int:
     try:
         page, lines = compare(a, b)
     except OSError as error:
-        return _refuse(f"the page cannot be written ({error})", REFUSED)
+        return refuse(f"the page cannot be written ({error})", REFUSED)
     if asked.json:
         print_event("runs compared", page=str(page), summary=lines)
     elif not asked.quiet:
@@ -323,11 +311,3 @@ def _take_over(asked: Namespace, stages: list[Stage], root: Path, experiments: P
         done = take_over(asked.fixed, stages, root)
     if not (asked.quiet or asked.json):
         print(done)
-
-
-def _refuse(sentence: str, code: int, word: "Word | None" = None) -> int:
-    """Print on stderr why nothing is done, and send word of it; the exit code."""
-    print(f"{Path(sys.argv[0]).name}: {sentence}", file=sys.stderr)
-    if word:
-        word.refused(sentence)
-    return code

@@ -53,7 +53,7 @@ class Word:
                 print(f"Sent word to {target.shown}")
 
 
-def word_for(asked: Namespace, title: str, experiments: Path) -> Word:
+def word_of(asked: Namespace, title: str, experiments: Path) -> Word:
     """To whom and when a command line wants word sent; ChainError if that cannot be."""
     targets = targets_of(asked.notify)
     return Word(
