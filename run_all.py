@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from papermill_chain.chain.stages import External, Stage
-from papermill_chain.cli import REFUSED, main
+from papermill_chain.cli import main
+from papermill_chain.refusal import refuse_request
 from papermill_chain.runs.manifest import Run, read_runs
 
 ROOT = Path(__file__).resolve().parent
@@ -198,6 +199,14 @@ def what_monitoring_lacks(experiments: str = "experiments") -> str:
     return "the decision log has grown" if grown else ""
 
 
+def runs_of_models_in_use(experiments: str = "experiments") -> list[str]:
+    """The runs that production, the version before it and the challenger were registered by."""
+    from creditrisk.registry.sqlite_status import chain_runs_in_use
+
+    registered = _read(ROOT / experiments / "registration.json")
+    return chain_runs_in_use(registered["model"], STORE)
+
+
 def refreshed(folder: str | None) -> list[str]:
     """The settings of a run on the old data and matured outcomes together, which are joined first.
 
@@ -349,8 +358,8 @@ def run_all(arguments: list[str]) -> int:
         asked = of_data_set(given.data)
         arguments = [*arguments, *(refreshed(given.data) if given.refresh else [])]
     except ValueError as refused:  # a ContractError too, whose module not every run imports
-        print(f"{Path(sys.argv[0]).name}: nothing was run: {refused}", file=sys.stderr)
-        return REFUSED
+        experiments = ROOT / "experiments"
+        return refuse_request(str(refused), CHAIN, experiments, "Credit risk", arguments, own)
     return main(
         **asked,
         root=ROOT,
@@ -358,6 +367,7 @@ def run_all(arguments: list[str]) -> int:
         compare=partial(compare_runs, experiments=ROOT / asked["experiments"]),
         shared=["MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"],
         refusals=["ContractError"],
+        protected=partial(runs_of_models_in_use, asked["experiments"]),
         exit_codes={"07_monitoring": {"warning": 3, "stop": 4}},
         columns=["gate", "ROC-AUC, test", "cost per applicant, test", "champion"],
         next_steps=[

@@ -5,7 +5,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 
 from papermill_chain.chain.parameters import ChainError
-from papermill_chain.cli import REFUSED
+from papermill_chain.refusal import REFUSED
 from papermill_chain.reports.screen import shown_path
 from papermill_chain.starter import write_starter
 

@@ -1,14 +1,24 @@
 """The arguments of a chain's command line, and its help."""
 
 import os
-from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Sequence
+from typing import NoReturn
 
+from papermill_chain.addresses import without_paths
 from papermill_chain.chain.output_limits import MB, Limits
+from papermill_chain.chain.parameters import ChainError
 from papermill_chain.chain.stages import Stage
 from papermill_chain.started import command
 
 SCHEDULER = "DASK_SCHEDULER_ADDRESS"  # the environment variable by which processes find the cluster
+
+
+class _Parser(ArgumentParser):
+    """A parser whose errors do not repeat addresses that are secrets."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(without_paths(message))
 
 
 def argument_parser(
@@ -20,7 +30,7 @@ def argument_parser(
     ----------
     own : a parser, made without --help, of what the program itself takes beside them.
     """
-    parser = ArgumentParser(
+    parser = _Parser(
         description=f"{title}: run the notebooks in order and keep what they find.",
         epilog=f"examples:\n{_examples(chain, can_compare)}\n\n"
         "exit code: 0 success, 1 a stage failed, 2 request refused and nothing run,\n"
@@ -136,10 +146,44 @@ def argument_parser(
         f"do side by side, and the chains of a grid (default: the variable {SCHEDULER})",
     )
     add("--yes", action="store_true", help="do so for more than 200 combinations, too")
+    add(
+        "--keep",
+        type=_count,
+        metavar="N",
+        help="after a good run remove all runs but the newest N, and those that files in use or"
+        " protected models come from; with --dry-run only list them",
+    )
+    add(
+        "--notify",
+        action="append",
+        default=[],
+        metavar="TARGET",
+        help="send word when the run has ended: mailto:ADDRESS, https://… or env:NAME, a variable"
+        " of the environment that holds one of these (repeatable); the mail server is in SMTP_HOST,"
+        " SMTP_PORT, SMTP_TLS, SMTP_USER, SMTP_PASSWORD and SMTP_FROM",
+    )
+    add(
+        "--notify-on",
+        choices=["run", "failure", "always"],
+        default="run",
+        help="when: after a run or a refusal (default), only after a failure, a refusal or the"
+        " verdict stop, or always, also if there was nothing to do",
+    )
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--quiet", action="store_true", help="print nothing unless something fails")
     shown.add_argument("--json", action="store_true", help="print one JSON object a line")
     return parser
+
+
+def refuse_for_runs_only(asked: Namespace) -> None:
+    """Raise ChainError for an option that goes with a run, beside one that runs no chain here."""
+    others = ("list", "debug", "grid", "compare")
+    other = next((each for each in others if vars(asked).get(each)), "")
+    for option in ("keep", "notify"):
+        if other and vars(asked)[option]:
+            raise ChainError(
+                f"--{option} goes with a run of the chain, not with --{other}: leave one out"
+            )
 
 
 def _examples(chain: Sequence[Stage], can_compare: bool) -> str:

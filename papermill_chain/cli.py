@@ -10,13 +10,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from papermill_chain.arguments import SCHEDULER, argument_parser
+from papermill_chain.arguments import SCHEDULER, argument_parser, refuse_for_runs_only
 from papermill_chain.chain.parameters import ChainError
 from papermill_chain.chain.plan import Plan, plan_of
 from papermill_chain.chain.stages import Stage, in_order, read_notebooks
 from papermill_chain.execution.events import end_with_input
 from papermill_chain.execution.repair import repair
 from papermill_chain.lineage.origin import origin_of
+from papermill_chain.old_runs import remove_old_runs, show_old_runs
+from papermill_chain.refusal import REFUSED, refuse, word_for
 from papermill_chain.reports.listing import show_plan, show_stages
 from papermill_chain.reports.screen import shown_path
 from papermill_chain.reports.views import print_event, show_failures, view_for
@@ -24,6 +26,7 @@ from papermill_chain.runs.files import os_error_text
 from papermill_chain.runs.lock import Busy, only_run
 from papermill_chain.runs.lookup import NoRun, named_run
 from papermill_chain.runs.manifest import Run, StageRun
+from papermill_chain.runs.pruning import Protected
 from papermill_chain.runs.records import last_good
 from papermill_chain.started import command, refuse_incomplete_python, repeat
 from work_units.errors import NoCluster
@@ -34,7 +37,6 @@ Comparer = Callable[[Run, Run], tuple[Path, Sequence[str]]]
 #: Of a stage: the exit code of each verdict.
 ExitCodes = Mapping[str, Mapping[str, int]]
 
-REFUSED = 2  # the exit code of a wrong request, as argparse has it
 BUSY = 75  # "try again later" of sysexits.h
 SIGNALLED = 128  # and the number of the signal, as shells have it
 
@@ -55,6 +57,7 @@ def main(
     before: Callable[[], object] | None = None,
     own_options: ArgumentParser | None = None,
     repeated: Iterable[str] = (),
+    protected: Protected = tuple,
 ) -> int:
     """Run a chain of notebooks as the command line asks.
 
@@ -82,6 +85,8 @@ def main(
     before : called when a request is sound, before a run begins with its first stage.
     own_options : a parser, made without --help, of options that the program has read itself.
     repeated : those of its arguments that every command has to begin with that is suggested.
+    protected : the ids of runs that --keep does not remove, however old they are, such as the one
+        that a model in use comes from; called if there are older ones. If it raises, none goes.
 
     Returns
     -------
@@ -94,9 +99,12 @@ def main(
     asked = parser.parse_args(argv)
     root = Path(root).resolve()
     folder = root / experiments
+    word = None
     if asked.scheduler:
         os.environ[SCHEDULER] = asked.scheduler
     try:
+        refuse_for_runs_only(asked)
+        word = word_for(asked, title, folder)
         if compare and asked.compare:
             return _compare(asked, compare, folder)
         stages = in_order(chain)
@@ -136,28 +144,40 @@ def main(
             return 0
         if asked.dry_run:
             show_plan(plan)
+            if asked.keep:
+                show_old_runs(plan, asked, protected)
             return 0
         with only_run(plan.experiments):
             if before:
                 before()
-            code = _run(plan, asked, next_steps, exit_codes or {})
+            run, code = _run(plan, asked, next_steps, exit_codes or {})
+            if asked.keep and (run is None or run.status == "succeeded"):
+                remove_old_runs(plan, asked, protected)
+        if word:
+            word.ended(run)
         if asked.open and code < SIGNALLED:
             _open_index(plan)
         return code
     except (ChainError, NoRun) as refusal:
-        return _refuse(str(refusal), REFUSED)
+        return refuse(str(refusal), REFUSED, word)
     except NoCluster as absent:
-        return _refuse(f"nothing was run: {absent}", REFUSED)
+        return refuse(f"nothing was run: {absent}", REFUSED, word)
     except Busy as busy:
-        return _refuse(f"{busy}, is going on in this checkout; wait for it or stop it", BUSY)
+        busy_with = f"{busy}, is going on in this checkout; wait for it or stop it"
+        return refuse(busy_with, BUSY, word)
     except OSError as error:
-        return _refuse(f"the run cannot be stored: {os_error_text(error, folder)}", 1)
+        return refuse(f"the run cannot be stored: {os_error_text(error, folder)}", 1, word)
     except KeyboardInterrupt:
         return 130
 
 
-def _run(plan: Plan, asked: Namespace, next_steps: Iterable[str], exit_codes: ExitCodes) -> int:
-    """Repair what a killed run has left, then run what is not up to date, if anything."""
+def _run(
+    plan: Plan, asked: Namespace, next_steps: Iterable[str], exit_codes: ExitCodes
+) -> tuple[Run | None, int]:
+    """Repair what a killed run has left, then run what is not up to date; the run, if there is any.
+
+    And the exit code.
+    """
     repair(plan)
     last = last_good(plan.experiments, clear=True)
     to_run = [stage.name for stage in plan.stages if plan.why(stage, last.get(stage.name))]
@@ -170,13 +190,13 @@ def _run(plan: Plan, asked: Namespace, next_steps: Iterable[str], exit_codes: Ex
         if not to_run:
             done = [last[stage.name] for stage in plan.stages]
             view.nothing_to_do(done, plan.experiments)
-            return _code_of(done, exit_codes)
+            return None, _code_of(done, exit_codes)
         from papermill_chain.execution.runner import run_chain
 
         run, code = run_chain(plan, last, to_run, view)
         view.closed(run, next_steps)
     show_failures(run)
-    return code or _code_of(run.stages, exit_codes)
+    return run, code or _code_of(run.stages, exit_codes)
 
 
 def _code_of(stages: Iterable[StageRun], exit_codes: ExitCodes) -> int:
@@ -193,7 +213,7 @@ def _compare(asked: Namespace, compare: Comparer, experiments: Path) -> int:
     try:
         page, lines = compare(a, b)
     except OSError as error:
-        return _refuse(f"the page cannot be written ({error})", REFUSED)
+        return refuse(f"the page cannot be written ({error})", REFUSED)
     if asked.json:
         print_event("runs compared", page=str(page), summary=lines)
     elif not asked.quiet:
@@ -302,9 +322,3 @@ def _take_over(asked: Namespace, stages: list[Stage], root: Path, experiments: P
         done = take_over(asked.fixed, stages, root)
     if not (asked.quiet or asked.json):
         print(done)
-
-
-def _refuse(sentence: str, code: int) -> int:
-    """Print on stderr why nothing is done; the exit code."""
-    print(f"{Path(sys.argv[0]).name}: {sentence}", file=sys.stderr)
-    return code

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
+from papermill_chain.addresses import without_paths
 from papermill_chain.chain.parameters import ChainError
 
 UV = "UV"  # the variable by which `uv run` says to what it runs that it does
@@ -40,7 +41,7 @@ def refuse_incomplete_python(modules: Iterable[str] = NEEDED) -> None:
         words = shlex.join(["run", _from_here(sys.argv[0]), *sys.argv[1:]])
         raise ChainError(
             f"{sys.executable} has no {', '.join(missing)}; run the chain in its own"
-            f" environment: {_uv()} {words}"
+            f" environment: {_uv()} {without_paths(words)}"
         )
 
 

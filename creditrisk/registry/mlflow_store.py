@@ -183,6 +183,14 @@ def standing(client: MlflowClient, registration: Json) -> tuple[bool, dict[str, 
     return found.run_id == registration["run_id"], {k: int(v) for k, v in aliases.items()}
 
 
+def chain_runs_in_use(client: MlflowClient, model: str) -> list[str]:
+    """The runs of the chain that a model's versions with an alias come from."""
+    aliases = client.get_registered_model(model).aliases
+    versions = [client.get_model_version(model, str(each)) for each in set(aliases.values())]
+    runs = [client.get_run(version.run_id) for version in versions if version.run_id]
+    return [run.data.tags["chain_run"] for run in runs if "chain_run" in run.data.tags]
+
+
 def close_runs(client: MlflowClient, chain_runs: list[str]) -> None:
     """End the MLflow runs, nested ones too, that killed runs of the chain left open."""
     found = client.search_experiments(filter_string=f"name LIKE '{EXPERIMENT}%'")

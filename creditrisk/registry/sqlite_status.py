@@ -19,6 +19,12 @@ VERSION = """
 """
 MODEL = "select 1 from registered_models where name = :model"
 ALIASES = "select alias, version from registered_model_aliases where name = :model"
+CHAIN_RUNS = """
+    select distinct tags.value from registered_model_aliases as aliases
+    join model_versions as versions using (name, version)
+    join tags on tags.run_uuid = versions.run_id and tags.key = 'chain_run'
+    where name = :model
+"""
 
 
 def what_is_gone(
@@ -52,6 +58,27 @@ def what_is_gone(
     if points_to_it and aliases.get(points_to_it) != registration["version"]:
         return f"the alias {points_to_it} is gone or points elsewhere"
     return ""
+
+
+def chain_runs_in_use(model: str, store: Path) -> list[str]:
+    """The runs of the chain that the versions with an alias, such as production, come from.
+
+    Parameters
+    ----------
+    store
+        MLflow's SQLite file, used unless ``MLFLOW_TRACKING_URI`` names another store.
+
+    Raises
+    ------
+    sqlite3.Error, MlflowException
+        If the store cannot be read.
+    """
+    if file := sqlite_file(store):
+        with _reading(file) as database:
+            return [run for (run,) in database.execute(CHAIN_RUNS, {"model": model})]
+    from creditrisk.registry import mlflow_store
+
+    return mlflow_store.chain_runs_in_use(mlflow_store.connect(store), model)
 
 
 def why_not_a_store_of(model: str, file: Path) -> str:

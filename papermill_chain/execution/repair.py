@@ -3,12 +3,14 @@
 import shutil
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from papermill_chain.chain.plan import Plan
 from papermill_chain.reports.links import mend_links
 from papermill_chain.runs.files import take_back
 from papermill_chain.runs.manifest import CUT, UnreadableManifest, read_run
+from papermill_chain.runs.pruning import finish_pruning
 
 
 def repair(plan: Plan) -> None:
@@ -22,6 +24,14 @@ def repair(plan: Plan) -> None:
     for folder in folders:
         _release_external(plan, folder)
         _mark_interrupted(folder)
+    with suppress(OSError):  # what cannot be deleted is no run any more, and in nobody's way
+        finish_pruning(plan.experiments, partial(_write_index, plan))
+
+
+def _write_index(plan: Plan) -> None:
+    from papermill_chain.reports.index import write_index
+
+    write_index(plan.experiments, plan.title, plan.compare, plan.columns)
 
 
 def _release_external(plan: Plan, folder: Path) -> None:

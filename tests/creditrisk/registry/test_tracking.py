@@ -1,21 +1,52 @@
 """What a training run leaves in MLflow, as a reader of its list of runs sees it."""
 
+from pathlib import Path
+
+import mlflow
 import pandas as pd
 import pytest
 
 from creditrisk.registry import mlflow_store, tracking
+from creditrisk.registry.sqlite_status import chain_runs_in_use
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning"
 )
 
 
-def test_runs_say_who_won_which_notebook_made_them_and_only_what_was_set(tmp_path, monkeypatch):
-    import mlflow
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> Path:
+    """An MLflow store, which is in use while the tests of this file run."""
+    file, before = tmp_path_factory.mktemp("store") / "mlflow.db", mlflow.get_tracking_uri()
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("MLFLOW_TRACKING_URI", "")  # MLflow sets it; at the end it is as before
+        mlflow_store.connect(file)
+        yield file
+        mlflow.set_tracking_uri(before)
 
-    before = mlflow.get_tracking_uri()
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")  # MLflow sets it; at the end it is as before
-    client = mlflow_store.connect(tmp_path / "mlflow.db")
+
+def test_runs_that_versions_with_an_alias_come_from_are_in_use(store):
+    """--keep leaves them: three versions, two of them with an alias, and a model of others."""
+    client = mlflow.MlflowClient()
+    for name, alias in [
+        ("Ours", "previous"),
+        ("Ours", "production"),
+        ("Ours", ""),
+        ("Theirs", "production"),
+    ]:
+        if not client.search_registered_models(f"name='{name}'"):
+            client.create_registered_model(name)
+        with mlflow.start_run(tags={"chain_run": f"{name} {alias}"}) as run:
+            made = client.create_model_version(name, store.as_uri(), run.info.run_id)
+        if alias:
+            client.set_registered_model_alias(name, alias, made.version)
+    assert sorted(chain_runs_in_use("Ours", store)) == ["Ours previous", "Ours production"]
+    of_server = mlflow_store.chain_runs_in_use(client, "Ours")  # as a server would be asked
+    assert sorted(of_server) == ["Ours previous", "Ours production"]
+
+
+def test_runs_say_who_won_which_notebook_made_them_and_only_what_was_set(store):
+    client = mlflow_store.connect(store)
     results = pd.DataFrame(
         {"model": ["Scorecard", "Forest"], "roc_auc": [0.7654, 0.7], "error": ["", "ValueError"]}
     )
@@ -26,7 +57,6 @@ def test_runs_say_who_won_which_notebook_made_them_and_only_what_was_set(tmp_pat
     name = tracking.run_name({"model": "Scorecard", "roc_auc": 0.7654})
     with mlflow.start_run(run_name=name, tags=tracking.source("04_registration.ipynb")) as run:
         tracking.track_candidates(client, run.info.run_id, results, settings)
-    mlflow.set_tracking_uri(before)
     parent = client.get_run(run.info.run_id)
     nested = f"tags.mlflow.parentRunId = '{run.info.run_id}'"
     children = {

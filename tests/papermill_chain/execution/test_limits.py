@@ -116,7 +116,7 @@ def test_a_notebook_as_a_whole_has_a_limit():
 
 
 def test_lines_and_outputs_are_counted_as_a_reader_sees_them():
-    """Two times 60,000 lines of 2 bytes are cut to 100,000; what joins an output is no other one."""
+    """Two times 60,000 lines of 2 bytes are cut to 100,000; what joins an output is not another."""
     budget = OutputBudget(Limits())
     for kept in 60_000, 40_000, 0:
         printed = {"name": "stdout", "text": "x\n" * 60_000}
