@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from posixpath import isabs, normpath, relpath
+from posixpath import isabs, relpath
 
 from papermill_chain.chain.notebooks import Notebook
 from papermill_chain.chain.plan import Plan
-from papermill_chain.chain.stages import Stage, upstream, writers
+from papermill_chain.chain.settings import settable
+from papermill_chain.chain.stages import Stage, upstream
 from papermill_chain.reports.screen import duration, in_words
 from papermill_chain.runs.records import last_good
 
@@ -49,22 +50,21 @@ def show_plan(plan: Plan) -> None:
 
 def show_stages(stages: Sequence[Stage], notebooks: dict[str, Notebook]) -> None:
     """Print the stages: what they read, write and let be set."""
-    writer = writers(stages)
     for stage in stages:
-        print(f"{stage.name}  {notebooks[stage.name].title}")
-        wired = {**stage.reads, **stage.writes, **stage.in_place}
+        notebook = notebooks[stage.name]
+        print(f"{stage.name}  {notebook.title}")
         lines = [("reads", path) for path in stage.reads.values()]
         lines += [("writes", path) for path in stage.writes.values()]
-        for parameter in notebooks[stage.name].parameters.values():
-            if variable := stage.secrets.get(parameter.name):
-                lines.append(("secret", f"{parameter.name}, from the environment: {variable}"))
-            elif normpath(wired.get(parameter.name, "")) not in writer:
-                path = wired.get(parameter.name)
-                value = repr(_from_notebooks(path)) if path else parameter.shown
-                comment = f"  # {parameter.help}" if parameter.help else ""
-                setting = f"{parameter.name}: {parameter.type} = {value}{comment}"
-                lines.append(("set", setting))
-        if notebooks[stage.name].takes_any:
+        lines += [
+            ("secret", f"{name}, from the environment: {variable}")
+            for name, variable in stage.secrets.items()
+            if name in notebook.parameters
+        ]
+        for parameter, path in settable(stage, notebook, stages):
+            value = repr(from_notebooks(path)) if path else parameter.shown
+            comment = f"  # {parameter.help}" if parameter.help else ""
+            lines.append(("set", f"{parameter.name}: {parameter.type} = {value}{comment}"))
+        if notebook.takes_any:
             lines.append(
                 ("set", "any NAME=VALUE: no cell is tagged `parameters`, or not in Python")
             )
@@ -73,6 +73,6 @@ def show_stages(stages: Sequence[Stage], notebooks: dict[str, Notebook]) -> None
         print()
 
 
-def _from_notebooks(path: str) -> str:
+def from_notebooks(path: str) -> str:
     """A path below the root as a notebook names it."""
     return path if isabs(path) else relpath(path, "notebooks")
