@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from papermill_chain.arguments import SCHEDULER, argument_parser
+from papermill_chain.cache.results import Cache, cache_at, key_from_environment
+from papermill_chain.cache.store import absolute
 from papermill_chain.chain.parameters import ChainError
 from papermill_chain.chain.plan import Plan, plan_of
 from papermill_chain.chain.stages import Stage, in_order, read_notebooks
@@ -93,6 +95,8 @@ def main(
     asked = parser.parse_args(argv)
     root = Path(root).resolve()
     folder = root / experiments
+    if asked.cache:
+        asked.cache = absolute(asked.cache)
     if asked.scheduler:
         os.environ[SCHEDULER] = asked.scheduler
     try:
@@ -124,7 +128,8 @@ def main(
             return _make_debug_copy(asked, plan_for)
         plan = plan_for(asked)
         if asked.dry_run:
-            show_plan(plan)
+            with _cache(asked) as cache:
+                show_plan(plan, cache)
             return 0
         with only_run(plan.experiments):
             if before:
@@ -155,17 +160,27 @@ def _run(plan: Plan, asked: Namespace, next_steps: Iterable[str], exit_codes: Ex
     if to_run and os.environ.get(SCHEDULER):
         with _cluster(asked):  # it is only asked whether it is there; a notebook goes by itself
             pass
-    with view_for(quiet=asked.quiet, json=asked.json) as view:
+    with _cache(asked) as cache, view_for(quiet=asked.quiet, json=asked.json) as view:
         if not to_run:
             done = [last[stage.name] for stage in plan.stages]
             view.nothing_to_do(done, plan.experiments)
             return _code_of(done, exit_codes)
         from papermill_chain.execution.runner import run_chain
 
-        run, code = run_chain(plan, last, to_run, view)
+        run, code = run_chain(plan, last, to_run, view, cache)
         view.closed(run, next_steps)
     show_failures(run)
     return code or _code_of(run.stages, exit_codes)
+
+
+@contextmanager
+def _cache(asked: Namespace) -> Iterator[Cache | None]:
+    """The cache that is named, if one is; its key is out of the environment meanwhile."""
+    if not asked.cache:
+        yield None
+        return
+    with key_from_environment() as key:
+        yield cache_at(asked.cache, key)
 
 
 def _code_of(stages: Iterable[StageRun], exit_codes: ExitCodes) -> int:

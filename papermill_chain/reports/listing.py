@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from posixpath import isabs, normpath, relpath
 
+from papermill_chain.cache.results import Cache
+from papermill_chain.cache.sharing import shared_result
 from papermill_chain.chain.notebooks import Notebook
 from papermill_chain.chain.plan import Plan
 from papermill_chain.chain.stages import Stage, upstream, writers
@@ -10,8 +12,8 @@ from papermill_chain.reports.screen import duration, in_words
 from papermill_chain.runs.records import last_good
 
 
-def show_plan(plan: Plan) -> None:
-    """Print of each stage whether it would run, and why."""
+def show_plan(plan: Plan, cache: Cache | None = None) -> None:
+    """Print of each stage whether it would run or be taken from the cache, and why."""
     last = last_good(plan.experiments)
     width = max(len(stage.name) for stage in plan.stages)
     would_run: set[str] = set()
@@ -21,7 +23,11 @@ def show_plan(plan: Plan) -> None:
         before = sorted(would_run & upstream(stage, plan.stages))
         if why:
             about = f" (about {duration(good.seconds)})" if good and good.seconds else ""
-            outlook = f"would run: {', '.join(why)}{about}"
+            entry, remark = shared_result(cache, plan, stage) if cache else (None, "")
+            reasons = ", ".join(why)
+            outlook = f"would run: {reasons}{about}{remark}"
+            if entry:
+                outlook = f"would be taken from the cache ({reasons}): {entry.origin}"
         elif before:
             outlook = f"would run if {' or '.join(before)} changes its files"
         else:
