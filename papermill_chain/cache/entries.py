@@ -101,10 +101,10 @@ def read_entry(content: bytes, key: str, stage: Stage, secret: bytes) -> Entry:
     return entry
 
 
-def files_named_in(content: bytes) -> list[Stored]:
-    """The files that an entry names, whoever has written it; Refused if it is broken."""
+def entry_in(content: bytes) -> Entry:
+    """The entry in the bytes of a file, whoever has written it; Refused if it is broken."""
     try:
-        return parsed(content, _entry_of).files
+        return parsed(content, _entry_of)
     except Damaged as damage:
         raise Refused(str(damage)) from damage
 

@@ -102,6 +102,7 @@ def write_report(plan: Plan, run: Run, stage_run: StageRun, last: Mapping[str, S
         figures=stage_run.figures,
         verdict=stage_run.verdict,
         error=asdict(stage_run.error) if stage_run.error else None,
+        origin=stage_run.origin,
         limit=plan.limits.page,
     )
 

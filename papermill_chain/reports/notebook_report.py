@@ -63,6 +63,7 @@ def render(
     figures: dict[str, Figure],
     verdict: str,
     error: dict[str, Any] | None,
+    origin: dict[str, str] | None = None,
     limit: int = Limits.page,
 ) -> None:
     """Write an executed notebook as one page that needs nothing but itself.
@@ -72,8 +73,9 @@ def render(
     files it has read, `data` those of the files from which all of it was made; `pages` are the
     names and the files of what the run keeps for a browser beside its reports; `figures` are the
     notebook's key figures by name, `verdict` is what it says of its result; `error` tells in which
-    "cell", under which "heading" and why ("ename", "evalue") the notebook stopped; `limit` is how
-    many bytes of outputs the page may show. What the cell with the headline shows stands first,
+    "cell", under which "heading" and why ("ename", "evalue") the notebook stopped; `origin` tells
+    which other "run" has executed it, if one has, and "when"; `limit` is how many bytes of outputs
+    the page may show. What the cell with the headline shows stands first,
     since it is what a reader has come for.
     """
     import nbformat
@@ -110,6 +112,7 @@ def render(
         reads={path: hash for path, hash in reads.items() if path not in data},
         pages=pages,
         error=error,
+        origin=origin,
         failing=_failing_cell(executed, error),
     )
     write_whole(html, page)
