@@ -30,7 +30,7 @@ from papermill_chain.execution.publication import (
 )
 from papermill_chain.execution.session import Outcome, Session
 from papermill_chain.reports.views import View
-from papermill_chain.runs.files import relative, sha256
+from papermill_chain.runs.files import sha256
 from papermill_chain.runs.manifest import CUT, GOOD, Failure, Run, StageRun
 from papermill_chain.runs.start import new_run
 
@@ -198,15 +198,8 @@ class ChainRun:
 
     def _start_kernel(self, stage: Stage) -> None:
         """Have the kernel of a stage started, to wait for its turn."""
-        session = self.ahead[stage.name] = Session(
-            stage.name,
-            folder=self.plan.root / "notebooks",
-            environment=self.processes.environment(stage),
-            at_cell=lambda *cell: self.events.put(partial(self.view.at_cell, stage.name, *cell)),
-            secrets=stage.secrets,
-            timeout=self.plan.cell_timeout,
-            limits=self.plan.limits,
-            fork_server=self.processes.fork_server,
+        session = self.ahead[stage.name] = self.processes.session(
+            stage, lambda *cell: self.events.put(partial(self.view.at_cell, stage.name, *cell))
         )
         stage_run = self.run.records[stage.name]
         work = partial(self._execute, stage, stage_run, session)
@@ -233,11 +226,7 @@ class ChainRun:
             staged = staged_files(self.run, stage)
             for file in staged.values():
                 file.parent.mkdir(parents=True, exist_ok=True)
-            given = sorted({*stage.reads, *stage.in_place, *self.plan.settings[stage.name]})
-            parameters = {name: stage_run.parameters[name] for name in given}
-            parameters |= {name: relative(file, session.folder) for name, file in staged.items()}
-            if notebook.takes_any:  # else there would be no cell to fetch secrets in
-                parameters |= dict.fromkeys(stage.secrets)
+            parameters = self.plan.handed(stage, staged)
             file = notebook_path(self.plan.root, stage.name)
             executed = self.run.folder / f"{stage.name}.ipynb"
             return reads, execute(file, executed, parameters, notebook, session, ahead)
