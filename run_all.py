@@ -109,6 +109,7 @@ def chain_of(
             reads=TRAIN | CONTRACT,
             writes=COMPARISON,
             in_place=UNFINISHED,
+            scratch=[*UNFINISHED],
             kept=["results_path", "pairs_path", "champion_path"],
         ),
         Stage(

@@ -1,9 +1,10 @@
-"""`python -m papermill_chain init [FOLDER]`: begin a chain of notebooks."""
+"""`python -m papermill_chain`: `init` begins a chain of notebooks, `cache` cleans a cache."""
 
 import sys
 from argparse import ArgumentParser
 from pathlib import Path
 
+from papermill_chain.cache.command import add_arguments, clean
 from papermill_chain.chain.parameters import ChainError
 from papermill_chain.refusal import REFUSED
 from papermill_chain.reports.screen import shown_path
@@ -13,7 +14,7 @@ from papermill_chain.starter import write_starter
 def begin(arguments: list[str]) -> int:
     """Do what the command line asks; the exit code."""
     parser = ArgumentParser(prog="python -m papermill_chain", allow_abbrev=False)
-    commands = parser.add_subparsers(required=True, metavar="init")
+    commands = parser.add_subparsers(required=True, dest="command", metavar="init or cache")
     init = commands.add_parser("init", help="write a small chain to begin with")
     init.add_argument(
         "folder",
@@ -22,16 +23,23 @@ def begin(arguments: list[str]) -> int:
         metavar="FOLDER",
         help="where; it is made if it is not there (default: the current folder)",
     )
+    about = "remove from a cache what was of no use for long, and files that no result names"
+    add_arguments(commands.add_parser("cache", help=about, description=about))
     asked = parser.parse_args(arguments)
     try:
-        files = write_starter(Path(asked.folder))
+        lines = clean(asked) if asked.command == "cache" else _begun(Path(asked.folder))
     except ChainError as refusal:
         print(f"papermill_chain: {refusal}", file=sys.stderr)
         return REFUSED
-    for file in files:
-        print(f"wrote {shown_path(file.absolute())}")
-    print(f"Next: python {shown_path(files[0].absolute())}    # runs it; --help has the rest")
+    print("\n".join(lines))
     return 0
+
+
+def _begun(folder: Path) -> list[str]:
+    """Write a chain to begin with; what was written, in words."""
+    files = [file.absolute() for file in write_starter(folder)]
+    lines = [f"wrote {shown_path(file)}" for file in files]
+    return [*lines, f"Next: python {shown_path(files[0])}    # runs it; --help has the rest"]
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from papermill_chain.chain.parameters import ChainError
 from papermill_chain.chain.stages import Stage
 from papermill_chain.started import command
 
+CACHE = "PAPERMILL_CHAIN_CACHE"  # the environment variable that names a cache of results
 SCHEDULER = "DASK_SCHEDULER_ADDRESS"  # the environment variable by which processes find the cluster
 
 
@@ -158,6 +159,13 @@ def argument_parser(
         help=f"have the workers of a Dask cluster do what notebooks "
         f"do side by side, and the chains of a grid (default: the variable {SCHEDULER})",
     )
+    add(
+        "--cache",
+        metavar="URL",
+        default=os.environ.get(CACHE) or None,
+        help="take results that other runs have put there, also on other machines, and put new ones"
+        f" there: a folder, s3://... or what else fsspec knows (default: the variable {CACHE})",
+    )
     add("--yes", action="store_true", help="do so for more than 200 combinations, too")
     add(
         "--keep",
@@ -221,6 +229,7 @@ def _examples(chain: Sequence[Stage], can_compare: bool) -> str:
         f"{typed} --grid NAME=1..10": "the chain for each value, apart from all else; compared",
         f"{typed} --grid A=1..3 --grid B=.2,.3": "for each of the six combinations",
         f"{typed} --scheduler tcp://host:8786": "with the workers of a Dask cluster",
+        f"{typed} --cache s3://bucket/folder": "with the results of others, for others",
     }
     if can_compare:
         examples[f"{typed} --compare previous latest"] = "what differs between two runs, on a page"

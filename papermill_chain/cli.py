@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from papermill_chain.arguments import SCHEDULER, argument_parser, refuse_for_runs_only
+from papermill_chain.cache.results import Cache, cache_at, key_from_environment
+from papermill_chain.cache.store import absolute
 from papermill_chain.chain.notebooks import Notebook
 from papermill_chain.chain.parameters import ChainError
 from papermill_chain.chain.plan import Plan, plan_of
@@ -106,6 +108,8 @@ def main(
     root = Path(root).resolve()
     folder = root / experiments
     word = None
+    if asked.cache:
+        asked.cache = absolute(asked.cache)
     if asked.scheduler:
         os.environ[SCHEDULER] = asked.scheduler
     try:
@@ -162,7 +166,8 @@ def main(
             show_graph(plan, asked.json)
             return 0
         if asked.dry_run:
-            show_plan(plan)
+            with _cache(asked) as cache:
+                show_plan(plan, cache)
             if asked.keep:
                 show_old_runs(plan, asked, protected)
             return 0
@@ -205,17 +210,27 @@ def _run(
     if to_run and os.environ.get(SCHEDULER):
         with _cluster(asked):  # it is only asked whether it is there; a notebook goes by itself
             pass
-    with view_for(quiet=asked.quiet, json=asked.json) as view:
+    with _cache(asked) as cache, view_for(quiet=asked.quiet, json=asked.json) as view:
         if not to_run:
             done = [last[stage.name] for stage in plan.stages]
             view.nothing_to_do(done, plan.experiments)
             return None, _code_of(done, exit_codes)
         from papermill_chain.execution.runner import run_chain
 
-        run, code = run_chain(plan, last, to_run, view)
+        run, code = run_chain(plan, last, to_run, view, cache)
         view.closed(run, next_steps)
     show_failures(run)
     return run, code or _code_of(run.stages, exit_codes)
+
+
+@contextmanager
+def _cache(asked: Namespace) -> Iterator[Cache | None]:
+    """The cache that is named, if one is; its key is out of the environment meanwhile."""
+    if not asked.cache:
+        yield None
+        return
+    with key_from_environment() as key:
+        yield cache_at(asked.cache, key)
 
 
 def _code_of(stages: Iterable[StageRun], exit_codes: ExitCodes) -> int:

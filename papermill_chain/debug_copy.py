@@ -169,7 +169,7 @@ def _last_failure(plan: Plan, stage: Stage) -> StageRun | None:
         record = run.records.get(stage.name)
         if record and record.status in ("failed", "interrupted"):
             return record
-        if record and record.status == "succeeded":
+        if record and record.status in ("succeeded", "cached"):
             return None
     return None
 

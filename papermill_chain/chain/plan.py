@@ -2,7 +2,7 @@
 
 import os
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from posixpath import normpath
@@ -86,6 +86,22 @@ class Plan:
         files = [notebook_path(self.root, stage.name).parent / parameters[k] for k in stage.reads]
         files += [self.root / path for path in stage.files]
         return {relative(file, self.root): file for file in files}
+
+    def handed(self, stage: Stage, staged: Mapping[str, Path]) -> dict[str, Any]:
+        """The parameters that a notebook is handed, its defaults left out.
+
+        Parameters
+        ----------
+        staged : where each file that it writes waits for the others, by parameter.
+        """
+        planned = self.planned(stage).parameters
+        given = sorted({*stage.reads, *stage.in_place, *self.settings[stage.name]})
+        parameters = {name: planned[name] for name in given}
+        folder = self.root / "notebooks"
+        parameters |= {name: relative(file, folder) for name, file in staged.items()}
+        if self.notebooks[stage.name].takes_any:  # else it has no cell to fetch secrets in
+            parameters |= dict.fromkeys(stage.secrets)
+        return parameters
 
     def note_on_parameters(self, stage: Stage) -> str:
         """What a reader should know of how a notebook gets its parameters; "" if all is as usual.

@@ -30,7 +30,8 @@ class Stage:
     `reads` and `writes` map a parameter to a path below the root; what is only read may also be
     named by its whole path. `files` are read as well, without a parameter of their own, such as
     those that a file among `reads` names. `in_place` maps a parameter to what the notebook itself
-    changes where it lies and nobody else reads, such as a log that grows. `secrets` map one to the
+    changes where it lies and nobody else reads, such as a log that grows; `scratch` names those of
+    them that only save work, so that a result is as good without. `secrets` map one to the
     environment variable from which alone it comes. `kept` names those of `writes` of which each
     run keeps a copy beside its reports; pages among them are linked from there. A stage with
     `only_with`, a file or folder below the root, is left out while that is not there, unless it is
@@ -44,6 +45,7 @@ class Stage:
     writes: Mapping[str, str] = field(default_factory=dict)
     files: Sequence[str] = ()
     in_place: Mapping[str, str] = field(default_factory=dict)
+    scratch: Sequence[str] = ()
     secrets: Mapping[str, str] = field(default_factory=dict)
     kept: Sequence[str] = ()
     only_with: str = ""
@@ -176,6 +178,9 @@ def _refuse_doubles(stages: Sequence[Stage]) -> None:
         names.add(stage.name)
         for name in stage.reads.keys() & stage.writes.keys():
             raise ChainError(f"{stage.name} both reads and writes {name}; it takes two parameters")
+        for name in stage.scratch:
+            if name not in stage.in_place:
+                raise ChainError(f"{stage.name} has {name} as scratch, which is not in_place")
         for name in stage.kept:
             if name not in stage.writes:
                 raise ChainError(f"{stage.name} is to keep {name}, which it does not write")

@@ -27,6 +27,14 @@ def basis_of(notebook: Notebook, root: Path) -> dict[str, Any]:
     }
 
 
+def rests_on(record: StageRun) -> dict[str, Any]:
+    """All that a record's result rests on: what :func:`stale_reasons` compares with how it is now.
+
+    The rest of what that looks at is what the stage has left behind in this checkout.
+    """
+    return {"parameters": record.parameters, "reads": record.reads, **record.basis}
+
+
 def stale_reasons(
     stage: Stage,
     notebook: Notebook,

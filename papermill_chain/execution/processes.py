@@ -19,6 +19,7 @@ from papermill_chain.execution.fork_server import (
     NoFork,
     importable_name,
 )
+from papermill_chain.execution.session import Session
 from papermill_chain.runs.manifest import Failure, Run
 
 LOST = (
@@ -79,6 +80,19 @@ class Processes:
             RUN_VARIABLE: str(self.run.folder),
             **({STAGE_VARIABLE: stage.name} if stage else {}),
         }
+
+    def session(self, stage: Stage, at_cell: Callable[[int, int, str | None], None]) -> Session:
+        """A session for the notebook of a stage, which calls `at_cell` as it goes on."""
+        return Session(
+            stage.name,
+            folder=self.plan.root / "notebooks",
+            environment=self.environment(stage),
+            at_cell=at_cell,
+            secrets=stage.secrets,
+            timeout=self.plan.cell_timeout,
+            limits=self.plan.limits,
+            fork_server=self.fork_server,
+        )
 
     def call(self, function: Callable[[Any], object], argument: Any) -> Failure | None:
         """Call a function, in a fork if another process can import it and there is a server.

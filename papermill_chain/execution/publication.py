@@ -114,6 +114,7 @@ def write_report(plan: Plan, run: Run, stage_run: StageRun, last: Mapping[str, S
         verdict=stage_run.verdict,
         error=asdict(stage_run.error) if stage_run.error else None,
         chain=form_of(run.stages),
+        origin=stage_run.origin,
         limit=plan.limits.page,
     )
 

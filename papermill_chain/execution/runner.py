@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TypeAlias
 
+from papermill_chain.cache.results import Cache
+from papermill_chain.cache.sharing import Sharing
 from papermill_chain.chain.notebooks import notebook_path
 from papermill_chain.chain.plan import Plan
 from papermill_chain.chain.schedule import can_wait, stopped_stages, waiting_stages
@@ -30,7 +32,7 @@ from papermill_chain.execution.publication import (
 from papermill_chain.execution.session import Outcome, Session
 from papermill_chain.lineage.record import write_lineage
 from papermill_chain.reports.views import View
-from papermill_chain.runs.files import relative, sha256_and_size
+from papermill_chain.runs.files import sha256_and_size
 from papermill_chain.runs.manifest import CUT, GOOD, Failure, Run, StageRun
 from papermill_chain.runs.records import last_good
 from papermill_chain.runs.start import new_run
@@ -42,7 +44,11 @@ Read: TypeAlias = dict[str, tuple[str, int]]  # path: hash and bytes
 
 
 def run_chain(
-    plan: Plan, last: dict[str, StageRun], to_run: list[str], view: View
+    plan: Plan,
+    last: dict[str, StageRun],
+    to_run: list[str],
+    view: View,
+    cache: Cache | None = None,
 ) -> tuple[Run, int]:
     """Run the stages of a plan; the run as recorded, and the exit code.
 
@@ -50,13 +56,19 @@ def run_chain(
     ----------
     last : the record of each stage's last success.
     to_run : the stages that have a reason to run as things are now.
+    cache : the results that it shares with other runs, if it does.
     """
     events = Events()
     with signals_put_into(events), quiet_libraries():
         stages = [plan.planned(stage) for stage in plan.stages]
         run = new_run(plan.root, plan.experiments, plan.title, plan.given, stages)
-        processes = Processes(plan, run, lambda note: events.put(partial(view.noted, note)))
-        chain_run = ChainRun(plan, run, last, view, events, processes)
+
+        def noted(note: str) -> None:
+            events.put(partial(view.noted, note))
+
+        processes = Processes(plan, run, noted)
+        sharing = Sharing(cache, plan, run, noted) if cache else None
+        chain_run = ChainRun(plan, run, last, view, events, processes, sharing)
         return run, chain_run.run_all(to_run)
 
 
@@ -75,6 +87,7 @@ class ChainRun:
     view: View
     events: Events
     processes: Processes
+    sharing: Sharing | None = None  # of results with other runs
     sessions: dict[str, Session] = field(default_factory=dict)  # of the stages that are running
     ahead: dict[str, Session] = field(default_factory=dict)  # of those whose turn is yet to come
     began: dict[str, float] = field(default_factory=dict)
@@ -143,7 +156,13 @@ class ChainRun:
         if len(self.ahead) == self.plan.jobs:
             return None
         waiting = waiting_stages(self.plan.stages, self._status, [*GOOD, "running"])
-        return next((stage for stage in waiting if stage.name not in self.ahead), None)
+        return next(
+            (s for s in waiting if s.name not in self.ahead and not self._may_be_shared(s)), None
+        )
+
+    def _may_be_shared(self, stage: Stage) -> bool:
+        """Whether another run may have shared the result of a stage, which is yet to be seen."""
+        return self.sharing is not None and self.sharing.is_to_look_for(stage)
 
     def _start_or_reuse(self, stage: Stage) -> None:
         """Start a notebook, or reuse what it made the last time if that still stands."""
@@ -153,6 +172,11 @@ class ChainRun:
             reuse_last(self.plan, self.run, stage_run, last)
             self.view.ended(stage_run)
             self._dismiss(stage.name)
+        elif self.sharing and self.sharing.is_to_look_for(stage):
+            stage_run.status, stage_run.run = "running", self.run.id
+            self.began[stage.name] = time.monotonic()
+            take = partial(self.sharing.take, stage, stage_run, staged_files(self.run, stage))
+            self.events.in_background(take, partial(self._looked_for, stage, stage_run))
         else:
             stage_run.status, stage_run.run = "running", self.run.id
             self.began[stage.name] = time.monotonic()
@@ -165,17 +189,26 @@ class ChainRun:
             session.begin(yields=self._can_wait(stage))
         self.run.save()
 
+    def _looked_for(
+        self, stage: Stage, stage_run: StageRun, found: StageRun | BaseException | None
+    ) -> None:
+        """Publish a result of another run, if there is one; else the stage has to run itself."""
+        stage_run.status = "not run"
+        if found is None or self.stopped_by:
+            return
+        lost: Failure | None = None
+        if isinstance(found, BaseException):
+            lost = failure_from(found)
+        elif not (lost := publish_stage(self.plan, self.run, stage, found)):
+            vars(stage_run).update(vars(found))
+            self._closed(stage_run)
+        if lost:
+            self.view.noted(f"{stage.name}: the result in the cache is not used: {lost}")
+
     def _start_kernel(self, stage: Stage) -> None:
         """Have the kernel of a stage started, to wait for its turn."""
-        session = self.ahead[stage.name] = Session(
-            stage.name,
-            folder=self.plan.root / "notebooks",
-            environment=self.processes.environment(stage),
-            at_cell=lambda *cell: self.events.put(partial(self.view.at_cell, stage.name, *cell)),
-            secrets=stage.secrets,
-            timeout=self.plan.cell_timeout,
-            limits=self.plan.limits,
-            fork_server=self.processes.fork_server,
+        session = self.ahead[stage.name] = self.processes.session(
+            stage, lambda *cell: self.events.put(partial(self.view.at_cell, stage.name, *cell))
         )
         stage_run = self.run.records[stage.name]
         work = partial(self._execute, stage, stage_run, session)
@@ -203,11 +236,7 @@ class ChainRun:
             staged = staged_files(self.run, stage)
             for file in staged.values():
                 file.parent.mkdir(parents=True, exist_ok=True)
-            given = sorted({*stage.reads, *stage.in_place, *self.plan.settings[stage.name]})
-            parameters = {name: stage_run.parameters[name] for name in given}
-            parameters |= {name: relative(file, session.folder) for name, file in staged.items()}
-            if notebook.takes_any:  # else there would be no cell to fetch secrets in
-                parameters |= dict.fromkeys(stage.secrets)
+            parameters = self.plan.handed(stage, staged)
             file = notebook_path(self.plan.root, stage.name)
             executed = self.run.folder / f"{stage.name}.ipynb"
             return reads, execute(file, executed, parameters, notebook, session, ahead)
@@ -243,9 +272,16 @@ class ChainRun:
             failure = outcome.error or publish_stage(self.plan, self.run, stage, stage_run)
             failure = failure and as_user_sees(self.plan, stage, failure)
             stage_run.error, stage_run.status = failure, "failed" if failure else "succeeded"
+        if self.sharing and stage_run.status == "succeeded":
+            keep = partial(self.sharing.keep, stage, replace(stage_run))
+            self.events.in_background(keep, lambda _: None)
+        self._closed(stage_run)
+
+    def _closed(self, stage_run: StageRun) -> None:
+        """Have the report of a stage written that is at its end, and say how that was."""
         self._dismiss(*stopped_stages(self.plan.stages, self._status))
-        if (self.run.folder / f"{stage.name}.ipynb").is_file():
-            stage_run.notebook = f"{stage.name}.ipynb"
+        if (self.run.folder / f"{stage_run.name}.ipynb").is_file():
+            stage_run.notebook = f"{stage_run.name}.ipynb"
             self.events.in_background(
                 partial(self._render, stage_run), partial(self._rendered, stage_run)
             )

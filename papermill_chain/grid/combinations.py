@@ -24,7 +24,8 @@ from papermill_chain.started import command, repeated
 
 MANY = 200  # combinations; more of them need --yes
 MOST = 100_000  # values of one range
-LIMITS = ("cell_timeout", "max_output", "max_notebook", "max_page")  # options of each chain
+#: Options that each chain gets as they are.
+HANDED_ON = ("cell_timeout", "max_output", "max_notebook", "max_page", "cache")
 RANGE = re.compile(r"([-+]?\d+)\.\.([-+]?\d+)(?:\.\.(\d+))?")
 
 
@@ -252,9 +253,9 @@ def _command(asked: Namespace) -> str:
 
 def _options(asked: Namespace) -> list[str]:
     """What each chain is asked besides its parameters."""
-    named = {name: getattr(asked, name, None) for name in LIMITS}
-    limits = {name: str(value) for name, value in named.items() if value}
-    options = [part for k, v in limits.items() for part in (f"--{k.replace('_', '-')}", v)]
+    named = {name: getattr(asked, name, None) for name in HANDED_ON}
+    given = {name: str(value) for name, value in named.items() if value}
+    options = [part for k, v in given.items() for part in (f"--{k.replace('_', '-')}", v)]
     return ["--jobs", str(asked.jobs), *options, *(["--force"] if asked.force else [])]
 
 

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from posixpath import isabs, relpath
 
+from papermill_chain.cache.results import Cache
+from papermill_chain.cache.sharing import Shared, shared_result
 from papermill_chain.chain.notebooks import Notebook
 from papermill_chain.chain.plan import Plan
 from papermill_chain.chain.settings import settable
@@ -19,32 +21,38 @@ class Outlook:
     why: list[str]
     after: list[str]
     seconds: float | None  # how long its last success took
+    shared: Shared  # what a cache has of it
 
     @property
     def text(self) -> str:
+        reasons = ", ".join(self.why)
+        if self.shared.entry:
+            return f"would be taken from the cache ({reasons}): {self.shared.entry.origin}"
         if self.why:
             about = f" (about {duration(self.seconds)})" if self.seconds else ""
-            return f"would run: {', '.join(self.why)}{about}"
+            return f"would run: {reasons}{about}{self.shared.remark}"
         if self.after:
             return f"would run if {' or '.join(self.after)} changes its files"
         return "up to date"
 
 
-def outlooks(plan: Plan) -> dict[str, Outlook]:
-    """Of each stage whether it would run as things are now."""
+def outlooks(plan: Plan, cache: Cache | None = None) -> dict[str, Outlook]:
+    """Of each stage whether it would run, or be taken from a cache, as things are now."""
     last, found = last_good(plan.experiments), dict[str, Outlook]()
     for stage in plan.stages:
         good = last.get(stage.name)
         would_run = {name for name, outlook in found.items() if outlook.why or outlook.after}
         after = sorted(would_run & upstream(stage, plan.stages))
-        found[stage.name] = Outlook(plan.why(stage, good), after, good.seconds if good else None)
+        why, seconds = plan.why(stage, good), good.seconds if good else None
+        shared = shared_result(cache, plan, stage) if cache and why else Shared()
+        found[stage.name] = Outlook(why, after, seconds, shared)
     return found
 
 
-def show_plan(plan: Plan) -> None:
-    """Print of each stage whether it would run, and why."""
+def show_plan(plan: Plan, cache: Cache | None = None) -> None:
+    """Print of each stage whether it would run or be taken from the cache, and why."""
     width = max(len(stage.name) for stage in plan.stages)
-    for name, outlook in outlooks(plan).items():
+    for name, outlook in outlooks(plan, cache).items():
         print(in_words(f"{name:<{width}}  {outlook.text}", width + 2))
 
 

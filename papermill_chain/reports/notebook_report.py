@@ -66,6 +66,7 @@ def render(
     verdict: str,
     error: dict[str, Any] | None,
     chain: Picture | None = None,
+    origin: dict[str, str] | None = None,
     limit: int = Limits.page,
 ) -> None:
     """Write an executed notebook as one page that needs nothing but itself.
@@ -76,8 +77,9 @@ def render(
     names and the files of what the run keeps for a browser beside its reports; `figures` are the
     notebook's key figures by name, `verdict` is what it says of its result; `error` tells in which
     "cell", under which "heading" and why ("ename", "evalue") the notebook stopped; `chain` is the
-    picture of all stages; `limit` is how many bytes of outputs the page may show. What the cell
-    with the headline shows stands first, since it is what a reader has come for.
+    picture of all stages; `origin` tells which other "run" has executed it, if one has, and "when";
+    `limit` is how many bytes of outputs the page may show. What the cell with the headline shows
+    stands first, since it is what a reader has come for.
     """
     import nbformat
 
@@ -113,6 +115,7 @@ def render(
         reads={path: hash for path, hash in reads.items() if path not in data},
         pages=pages,
         error=error,
+        origin=origin,
         failing=_failing_cell(executed, error),
         picture=chain,
         links={each: f"{quote(each, safe='')}.html" for each in reports if each != notebook.stem},

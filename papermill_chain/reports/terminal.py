@@ -16,6 +16,7 @@ from papermill_chain.reports.screen import Part, Running, Screen, duration
 STYLES = {
     "succeeded": "green",
     "up to date": "green",
+    "cached": "green",
     "failed": "bold red",
     "interrupted": "yellow",
     "warning": "yellow",

@@ -108,7 +108,7 @@ class Lines:
         self.screen.step(stage, f"cell {number}/{total}{below}", number, total)
 
     def ended(self, stage: StageRun) -> None:
-        took = stage.status != "up to date" and stage.seconds is not None
+        took = stage.executed and stage.seconds is not None
         seconds = f"after {duration(stage.seconds or 0)}" if took else ""
         self.screen.end(stage.name, stage.status, seconds)
 
@@ -145,7 +145,8 @@ class Lines:
         """Of each stage its status, time and reason, what it found, and where to read it."""
         width = max(len(stage.name) for stage, _ in stages)
         for stage, folder in stages:
-            seconds = "" if stage.seconds is None or not stage.why else duration(stage.seconds)
+            took = stage.seconds if stage.executed else None
+            seconds = "" if took is None else duration(took)
             self.screen.sentence(
                 (f"{stage.name:<{width}}", "name"),
                 "  ",

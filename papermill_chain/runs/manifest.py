@@ -15,7 +15,7 @@ from papermill_chain.runs.files import write_whole
 from papermill_chain.runs.record_files import file_name, read_json
 from work_units.regular_files import Damaged
 
-GOOD = ("succeeded", "up to date")
+GOOD = ("succeeded", "up to date", "cached")
 CUT = ("running", "interrupted", "failed")
 #: What a notebook may say of its result beside its headline, the gravest last.
 VERDICTS = ("", "passed", "warning", "stop")
@@ -68,6 +68,12 @@ class StageRun:
     error: Failure | None = None
     notebook: str | None = None
     report: str | None = None
+    origin: dict[str, str] | None = None  # of a cached result: the "run" that made it, and "when"
+
+    @property
+    def executed(self) -> bool:
+        """Whether this run has executed its notebook, rather than take a result as it was."""
+        return self.status not in ("up to date", "cached")
 
 
 @dataclass
@@ -231,6 +237,7 @@ def read_stage(recorded: Mapping[str, Any]) -> StageRun:
         error=_read_failure(recorded.get("error")),
         notebook=_file_name(recorded.get("notebook")),
         report=_file_name(recorded.get("report")),
+        origin=_texts(recorded.get("origin")) or None,
     )
 
 

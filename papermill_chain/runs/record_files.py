@@ -31,7 +31,11 @@ def read_json(path: Path, form: Callable[[Any], Record]) -> Record:
     FileNotFoundError
         If there is none.
     """
-    content = read_record(path, MOST_BYTES)
+    return parsed(read_record(path, MOST_BYTES), form)
+
+
+def parsed(content: bytes, form: Callable[[Any], Record]) -> Record:
+    """The JSON in some bytes as `form` reads it; Damaged if it is none, or of another form."""
     try:
         recorded = json.loads(content.decode("utf-8"), parse_constant=_refuse)
         json.dumps(recorded, ensure_ascii=False).encode("utf-8")  # no halves of characters

@@ -65,7 +65,7 @@ class Project:
         } | self.outputs
         monkeypatch.setattr(runner, "run_chain", self.run_without_kernels)
 
-    def run_without_kernels(self, plan, last, to_run, view):
+    def run_without_kernels(self, plan, last, to_run, view, cache=None):
         """In the place of the runner's: each notebook has succeeded as it did before."""
         new = Run(self.experiments / "runs/9", "9", "Toy", "2026-01-01T00:00:00+00:00", {}, [])
         new.folder.mkdir()
