@@ -41,8 +41,7 @@ pytest_plugins = ["browser", "sharedfixtures"]  # the fixtures of more than one 
 FIRST = [
     "test_chain.py",
     "test_other_data.py",
-    "test_tracking_server.py",
-    "test_claims.py",
+    "test_odd_settings.py",
     "test_cross_validation.py",
     "test_scorer.py",
     "test_evidence.py",

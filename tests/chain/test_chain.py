@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
-from conftest import ROOT, copy_project, run_all
+from conftest import ROOT, copy_project, run_all, with_small_models
 
 from creditrisk.data.descriptor import read_contract
 from creditrisk.data.encoding import encoded_columns
@@ -373,9 +373,10 @@ def test_same_seed_same_files_other_seed_other_files(finished, project, tmp_path
 
     The same seed gives the same tables and probabilities, in another folder, in cold kernels and
     without the runner; a changed seed changes them. The comparison, which takes long, is repeated
-    with a changed seed and few fits. 01 writes nothing; test_jupyterlab.py compares its figures.
+    with a changed seed, few fits and small forests; the champion, a regression, has none. 01 writes
+    nothing; test_jupyterlab.py compares its figures.
     """
-    first, _ = finished
+    first, project = finished[0], with_small_models(project)
     tables = [path for path in MADE if path.startswith("experiments/") and path.endswith(".csv")]
     before = hashes(first)
 
@@ -396,6 +397,7 @@ def test_same_seed_same_files_other_seed_other_files(finished, project, tmp_path
         shutil.copy2(first / path, project / path)
     light = {"05_validation": {"draws": 300}, "06_explanation": {"shuffles": 2}}
     light["04_registration"] = {"refits": 5}
+    light["08_review"] = {"refits": 2, "explained": 10, "cutoff_draws": 50}
     others = [stage for stage in STAGES if stage not in ("01_eda", "03_comparison")]
     plainly(project, tmp_path, hurried | {stage: light.get(stage, {}) for stage in others})
     assert {Path(path).name for path in tables} == set(names[:3])

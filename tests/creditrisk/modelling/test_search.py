@@ -3,21 +3,16 @@
 import json
 import pickle
 import re
-import sqlite3
-from contextlib import closing
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import run_all, with_small_models
 from sklearn.base import clone
-from sklearn.model_selection import GridSearchCV, ParameterSampler, StratifiedKFold, cross_val_score
+from sklearn.model_selection import ParameterSampler, StratifiedKFold, cross_val_score
 
-from creditrisk.data.descriptor import read_contract
 from creditrisk.data.encoding import decode, encoder
 from creditrisk.modelling import candidates, cross_validation, significance
 from creditrisk.scoring.fast_path import make_scorer
-from creditrisk.scoring.sources.loading import load_scorer
 
 LOGISTIC = "Logistic Regression"
 
@@ -116,37 +111,3 @@ def test_chosen_settings_make_a_plain_model_whose_fast_answers_are_exact(real):
         raw = decode(X, contract)
         apart = np.abs(scorer.probabilities(raw) - model.predict_proba(raw)[:, 1]).max()
         assert apart <= (0 if name.endswith("Forest") else 1e-15)
-
-
-def test_the_chain_searches_trains_and_records_what_was_chosen(project):
-    light = ["repeats=1", "folds=2", "splits=2", "search_trials=2", "exclude=Sex,Age", "refits=5"]
-    typed = [word for each in light for word in ("--set", each)]
-    ran = run_all(
-        with_small_models(project), *typed, "--only", "02", "--only", "03", "--only", "04"
-    )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert not (project / "experiments/unfinished").exists()
-    won = json.loads((project / "experiments/champion.json").read_text("utf-8"))
-    contract = read_contract(project / "data/raw/datapackage.json")
-    singles = {m.name for m in candidates.candidates(contract, 7) if m.estimator is not None}
-    assert won["search_trials"] == 2 and set(won["settings"]) == singles
-    search = won["evidence"]["search"]
-    assert len(search["gained"]) == 7 and all(
-        row["low"] <= row["gained"] <= row["high"] for row in search["gained"]
-    )
-    assert all(1 <= search["different_settings"][name] <= 2 for name in singles)
-    model = pickle.loads((project / "models/credit_risk_model.pkl").read_bytes())
-    fitted = model.named_steps["decide"].estimator_
-    parts = {won["model"]: fitted, **getattr(fitted, "named_estimators_", {})}
-    for name in set(parts) & singles:
-        for key, value in won["settings"][name].items():
-            assert parts[name].get_params()[key] == value
-    assert not isinstance(fitted, GridSearchCV) and load_scorer(project / "models").sha256
-    runs: dict[str, dict[str, str]] = {}
-    with closing(sqlite3.connect(project / "mlflow.db")) as store:
-        query = "SELECT name, key, value FROM runs JOIN params USING (run_uuid)"
-        for name, key, value in store.execute(query):
-            runs.setdefault(name, {})[key] = value
-    for name, chosen in won["settings"].items():
-        assert runs[name]["search_trials"] == "2"
-        assert {key: runs[name][key] for key in chosen} == {k: str(v) for k, v in chosen.items()}

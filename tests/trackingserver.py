@@ -1,10 +1,9 @@
-"""The same chain against a tracking server: no code changes, only MLFLOW_TRACKING_URI.
+"""MLflow's tracking server as a process of its own.
 
-The server keeps its runs in PostgreSQL where PostgreSQL is installed or can be, else in SQLite;
-which of the two is printed in the test's name. Artifacts travel through the server.
+It keeps its runs in PostgreSQL where PostgreSQL is installed or can be, else in SQLite. Artifacts
+travel through the server.
 """
 
-import json
 import os
 import random
 import shutil
@@ -17,8 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import pytest
-from conftest import copy_project, install_on_build_machine, run_all, with_small_models
+from conftest import install_on_build_machine
 
 
 def free_port():
@@ -129,51 +127,3 @@ def tracking_server(folder, store):
     finally:
         server.terminate()
         server.wait(60)
-
-
-@pytest.fixture(scope="module")
-def on_server(tmp_path_factory):
-    """A project whose chain ran against a server, the server's address and its kind of store."""
-    folder = tmp_path_factory.mktemp("server")
-    project = with_small_models(copy_project(tmp_path_factory.mktemp("chain") / "project"))
-    with database(folder) as store, tracking_server(folder, store) as address:
-        light = ["repeats=1", "folds=2", "splits=4", "draws=300", "shuffles=2", "refits=5"]
-        typed = ["--from", "02", *(word for each in light for word in ("--set", each))]
-        yield project, run_all(project, *typed, MLFLOW_TRACKING_URI=address), address, store
-
-
-def test_chain_runs_unchanged_against_a_server(on_server, record_property):
-    project, ran, address, store = on_server
-    print(f"backend store: {store.split(':')[0]}")
-    record_property("backend store", store.split(":")[0])
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert not (project / "mlflow.db").exists() and not (project / "mlartifacts").exists()
-    registration = json.loads((project / "experiments/registration.json").read_text("utf-8"))
-    code = f"""
-import json, pickle, mlflow, pandas as pd
-from creditrisk.data.descriptor import read_contract
-from creditrisk.data.encoding import decode
-client = mlflow.MlflowClient()
-raw = decode(pd.read_csv("data/training/X_test.csv"), read_contract("data/raw/datapackage.json"))
-saved = pickle.load(open("models/credit_risk_model.pkl", "rb"))
-registered = mlflow.sklearn.load_model("models:/Credit_Risk_Model@production")
-print(json.dumps({{
-    "apart": abs(registered.predict_proba(raw) - saved.predict_proba(raw)).max(),
-    "place": client.get_run("{registration["run_id"]}").info.artifact_uri,
-    "reports": len(client.list_artifacts("{registration["run_id"]}", "reports")),
-}}))
-"""
-    asked = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=project,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        env=os.environ | {"MLFLOW_TRACKING_URI": address, "PYTHONPATH": str(project)},
-        check=False,
-    )
-    assert asked.returncode == 0, asked.stderr
-    found = json.loads(asked.stdout.splitlines()[-1])
-    # one report for each stage that ran, 02 to 06 and 08, lab and card
-    assert found["apart"] <= 1e-12 and found["reports"] == 8
-    assert found["place"].startswith("mlflow-artifacts:")
