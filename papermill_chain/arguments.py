@@ -190,6 +190,13 @@ def argument_parser(
         help="when: after a run or a refusal (default), only after a failure, a refusal or the"
         " verdict stop, or always, also if there was nothing to do",
     )
+    add(
+        "--openlineage",
+        metavar="FILE|URL",
+        help="also send what starts and ends as OpenLineage events: add them to a file, one a line,"
+        " or post them to a server (default: the variable OPENLINEAGE_URL, with the key in"
+        " OPENLINEAGE_API_KEY)",
+    )
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--quiet", action="store_true", help="print nothing unless something fails")
     shown.add_argument("--json", action="store_true", help="print one JSON object a line")

@@ -4,7 +4,7 @@ import os
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,12 +19,13 @@ from papermill_chain.chain.plan import Plan, plan_of
 from papermill_chain.chain.stages import Stage, in_order, read_notebooks
 from papermill_chain.execution.events import end_with_input
 from papermill_chain.execution.repair import repair
-from papermill_chain.lineage.origin import origin_of
 from papermill_chain.old_runs import remove_old_runs, show_old_runs
+from papermill_chain.openlineage.target import URL as OPENLINEAGE_URL
+from papermill_chain.openlineage.target import Target, target_of
 from papermill_chain.refusal import REFUSED, refuse, word_for
 from papermill_chain.reports.listing import show_plan, show_stages
 from papermill_chain.reports.screen import shown_path
-from papermill_chain.reports.views import print_event, show_failures, view_for
+from papermill_chain.reports.views import View, print_event, show_failures, view_for
 from papermill_chain.runs.files import os_error_text
 from papermill_chain.runs.lock import Busy, only_run
 from papermill_chain.runs.lookup import NoRun, named_run
@@ -115,10 +116,12 @@ def main(
     try:
         refuse_for_runs_only(asked)
         word = word_for(asked, title, folder)
+        target = target_of(asked.openlineage, os.environ)
         if compare and asked.compare:
             return _compare(asked, compare, folder)
         stages = in_order(chain)
         if asked.lineage:
+            from papermill_chain.lineage.origin import origin_of
             from papermill_chain.reports.lineage_text import show_lineage
 
             show_lineage(origin_of(asked.lineage, root, folder, stages), asked.json)
@@ -174,7 +177,7 @@ def main(
         with only_run(plan.experiments):
             if before:
                 before()
-            run, code = _run(plan, asked, next_steps, exit_codes or {})
+            run, code = _run(plan, asked, target, next_steps, exit_codes or {})
             if asked.keep and (run is None or run.status == "succeeded"):
                 remove_old_runs(plan, asked, protected)
         if word:
@@ -196,7 +199,11 @@ def main(
 
 
 def _run(
-    plan: Plan, asked: Namespace, next_steps: Iterable[str], exit_codes: ExitCodes
+    plan: Plan,
+    asked: Namespace,
+    target: Target | None,
+    next_steps: Iterable[str],
+    exit_codes: ExitCodes,
 ) -> tuple[Run | None, int]:
     """Repair what a killed run has left, then run what is not up to date; the run, if there is any.
 
@@ -210,7 +217,11 @@ def _run(
     if to_run and os.environ.get(SCHEDULER):
         with _cluster(asked):  # it is only asked whether it is there; a notebook goes by itself
             pass
-    with _cache(asked) as cache, view_for(quiet=asked.quiet, json=asked.json) as view:
+    with (
+        _cache(asked) as cache,
+        view_for(quiet=asked.quiet, json=asked.json) as shown,
+        _also_sending(shown, plan, target) as view,
+    ):
         if not to_run:
             done = [last[stage.name] for stage in plan.stages]
             view.nothing_to_do(done, plan.experiments)
@@ -231,6 +242,15 @@ def _cache(asked: Namespace) -> Iterator[Cache | None]:
         return
     with key_from_environment() as key:
         yield cache_at(asked.cache, key)
+
+
+def _also_sending(view: View, plan: Plan, target: Target | None) -> AbstractContextManager[View]:
+    """A view that also sends OpenLineage events, if they have a target."""
+    if target is None:
+        return nullcontext(view)
+    from papermill_chain.openlineage.view import sending_events
+
+    return sending_events(view, plan, target)
 
 
 def _code_of(stages: Iterable[StageRun], exit_codes: ExitCodes) -> int:
@@ -297,7 +317,10 @@ def _run_grid(
     from papermill_chain.grid.terminal import grid_view_for, show_failed_combinations, show_grid
 
     # A chain that a worker runs would wait for that very worker if its notebooks knew the cluster.
-    grid = grid_of(asked, plan_for, [*shared, SCHEDULER], os.environ.get(SCHEDULER))
+    if asked.openlineage:
+        raise ChainError("--openlineage goes with a run; the chains of a --grid only explore")
+    unset = [*shared, SCHEDULER, OPENLINEAGE_URL]
+    grid = grid_of(asked, plan_for, unset, os.environ.get(SCHEDULER))
     if asked.dry_run:
         show_grid(grid)
         return 0

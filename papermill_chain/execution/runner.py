@@ -100,7 +100,7 @@ class ChainRun:
         code = 1
         try:
             run.save()
-            self.view.opened(run.stages)
+            self.view.opened(run)
             self.processes.open()
             for stage_run in run.stages:  # before the code that is recorded is imported
                 stage_run.basis = basis_of(self.plan.notebooks[stage_run.name], self.plan.root)

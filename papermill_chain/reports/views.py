@@ -18,7 +18,7 @@ from papermill_chain.started import command
 class View(Protocol):
     """What the runner calls as a run goes on."""
 
-    def opened(self, stages: Sequence[StageRun]) -> None: ...
+    def opened(self, run: Run) -> None: ...
     def started(self, stage: StageRun, expected: float | None) -> None: ...
     def at_cell(self, stage: str, number: int, total: int, heading: str | None) -> None: ...
     def ended(self, stage: StageRun) -> None: ...
@@ -54,7 +54,7 @@ def view_for(quiet: bool, json: bool) -> Iterator[View]:
 class Events:
     """A run as JSON, one object a line, for a program to read."""
 
-    def opened(self, stages: Sequence[StageRun]) -> None:
+    def opened(self, run: Run) -> None:
         """Nothing: each stage is an event of its own."""
 
     def started(self, stage: StageRun, expected: float | None) -> None:
@@ -97,8 +97,8 @@ class Lines:
     def __init__(self, screen: Screen) -> None:
         self.screen = screen
 
-    def opened(self, stages: Sequence[StageRun]) -> None:
-        self.screen.expect([stage.name for stage in stages])
+    def opened(self, run: Run) -> None:
+        self.screen.expect([stage.name for stage in run.stages])
 
     def started(self, stage: StageRun, expected: float | None) -> None:
         self.screen.start(stage.name, ", ".join(stage.why), expected)

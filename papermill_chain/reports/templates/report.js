@@ -74,7 +74,7 @@
   }
 
   // Only what has to be scrolled is a stop for the tab key; unfolding it or turning a phone changes that.
-  const wide = document.querySelectorAll(".table, pre");
+  const wide = document.querySelectorAll(".table, .chain, pre");
   const stops = () => wide.forEach((each) => {
     if (each.scrollWidth > each.clientWidth) each.tabIndex = 0;
     else each.removeAttribute("tabindex");
@@ -82,6 +82,10 @@
   document.addEventListener("toggle", stops, true);
   addEventListener("resize", stops, { passive: true });
   stops();
+
+  // On a phone the picture of the chain begins with the place of this report in it.
+  const here = document.querySelector(".chain .here");
+  if (here) here.closest(".chain").scrollLeft = here.getBBox().x - 40;
 
   // The contents mark the section being read: the last heading above the upper third of the window,
   // and at the very end the last one, which may be too short to get there.

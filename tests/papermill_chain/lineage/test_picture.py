@@ -6,7 +6,7 @@ import re
 import shutil
 
 import pytest
-from browser import barriers, visit
+from browser import barriers, visit, wait_until
 from bs4 import BeautifulSoup
 from toy import make, manifests, run, start
 
@@ -110,16 +110,20 @@ def test_runs_of_earlier_versions_are_drawn_from_what_they_have_recorded(failed,
     assert picture(write_index(experiments, "Toy")) is None
 
 
-@pytest.mark.parametrize("width, scheme", [(1280, "light"), (390, "dark")])
-def test_everybody_can_read_it(failed, browser, width, scheme):
-    index, report = failed / "experiments/index.html", _first(failed) / "03_model.html"
+def test_a_phone_scrolls_it_inside_its_own_box(failed, browser):
+    index, report = failed / "experiments/index.html", _first(failed) / "04_judge.html"
     for page in index, report:
-        with visit(browser, page, width, color_scheme=scheme) as tab:
-            root = "document.documentElement"
+        with visit(browser, page, width=390, color_scheme="dark") as tab:
+            root, chain = "document.documentElement", tab.locator(".chain")
             assert tab.evaluate(f"{root}.scrollWidth - {root}.clientWidth") == 0
-            assert not barriers(tab)
-            tab.locator(".chain").focus()
-            assert tab.evaluate("document.activeElement.className").startswith("chain")
+            assert chain.evaluate("each => each.scrollWidth > each.clientWidth")
+            assert chain.get_attribute("tabindex") == "0", "a key scrolls it, too"
+            # that of a report begins with the place that it has in the chain
+            assert (chain.evaluate("each => each.scrollLeft") > 0) == (page == report)
+            if page == index:  # states of all kinds; the reports of the real chain are audited
+                assert not barriers(tab)
+            tab.set_viewport_size({"width": 1280, "height": 900})
+            wait_until(tab, lambda chain=chain: chain.get_attribute("tabindex") is None)
 
 
 @pytest.mark.parametrize("width, beside", [(80, 2), (120, 2), (50, 1)])
