@@ -5,6 +5,7 @@ and dropped; a note below the cell names both sizes and the option that sets the
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ MOST_OUTPUTS = 1_000  # of one cell
 MOST_LINES = 100_000  # that a cell prints
 LONGEST_MESSAGE = 2_000  # characters of an error's message
 LONGEST_TRACEBACK = 50_000  # characters of it
+STREAM = re.compile(rb'"name": ?"(stdout|stderr)"')  # in a packed message
 BYTES_OF_LINE = 14  # what a notebook adds to each line of a text: quotes, comma and indentation
 
 
@@ -33,6 +35,7 @@ class CellOutputs:
     count: int = 0
     stream: str = ""  # that the last output is of, if it is of one: what is printed next joins it
     lines: int = 0  # printed
+    full: set[str] = field(default_factory=set)  # streams of which something was cut
     shown: dict[str, int] = field(default_factory=dict)  # by stream; of other outputs under ""
     stored: int = 0  # in the file
     dropped: int = 0
@@ -87,6 +90,20 @@ class OutputBudget:
             outputs.count, outputs.stream = outputs.count + 1, stream
         return admitted
 
+    def has_room_for(self, packed: bytes, cell: int) -> bool:
+        """Whether anything could be kept of what is printed, by the message before it is unpacked.
+
+        A process that prints for ever would else be read more slowly than it prints, and what is
+        yet to be read would fill the memory.
+        """
+        name = STREAM.search(packed)
+        return not name or cell not in self.cells or name[1].decode() not in self.cells[cell].full
+
+    def skip(self, packed: bytes, cell: int) -> None:
+        """Count what is printed, but not kept, by its message, without what JSON adds to it."""
+        frame = len(json.dumps({"name": "stdout", "text": ""}))
+        self.cells[cell].dropped += len(packed) - packed.count(b"\\") - frame
+
     def note(self, cell: int) -> str:
         """What was cut of a cell's outputs, or nothing."""
         return self.cells[cell].note
@@ -96,13 +113,18 @@ class OutputBudget:
         return self.limits.notebook - sum(cell.stored for cell in self.cells.values())
 
     def _cut_stream(self, content: dict[str, Any], outputs: CellOutputs) -> bool:
-        """Keep the beginning of what is printed."""
+        """Keep the beginning of what is printed, and nothing of what comes after a cut."""
         name, text = content["name"], content["text"]
+        if name in outputs.full:
+            outputs.dropped += shown_size(text)
+            content["text"] = ""
+            return False
         left = self.limits.output - outputs.shown.get(name, 0)
         lines = _first_lines(text, MOST_LINES - outputs.lines)
         kept = _beginning(lines, left, self._left())
         if dropped := shown_size(text) - shown_size(kept):
             outputs.dropped += dropped
+            outputs.full.add(name)
             few = f"a cell may print {MOST_LINES:,} lines"
             outputs.why = few if kept == lines else self._why(shown_size(lines) > left)
         content["text"] = kept
@@ -144,7 +166,7 @@ def stored_size(value: Any) -> int:
 def size_text(size: int) -> str:
     """A number of bytes as one reads it."""
     for unit, name in ((MB, "MB"), (1000, "kB")):
-        if size >= unit:
+        if size >= 0.9995 * unit:  # 999,900 bytes are 1 MB, and not 1e+03 kB
             return f"{size / unit:.3g} {name}" if size < 1000 * unit else f"{size / unit:,.0f} MB"
     return f"{size} bytes"
 
@@ -157,6 +179,8 @@ def limits_of(options: Mapping[str, Any]) -> Limits:
 
 def _first_lines(text: str, most: int) -> str:
     """The first lines of a text."""
+    if most <= 0:
+        return ""
     return "\n".join([*text.split("\n", most)[:most], ""]) if text.count("\n") > most else text
 
 

@@ -17,6 +17,7 @@ import papermill
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
+from jupyter_client.session import Session as Messages
 from jupyter_core.utils import ensure_event_loop
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionComplete, DeadKernelError
@@ -78,6 +79,19 @@ class ChainProvisioner(LocalProvisioner):
             await asyncio.sleep(0.01)
 
 
+class ChainMessages(Messages):
+    """Jupyter's messages, of which those stay packed whose output would not be kept anyway."""
+
+    has_room_for: Callable[[bytes], bool] = staticmethod(lambda packed: True)
+
+    def deserialize(
+        self, msg_list: list[Any], content: bool = True, copy: bool = True
+    ) -> dict[str, Any]:
+        if content and copy and not self.has_room_for(msg_list[4]):
+            content = self.unpack(msg_list[1])["msg_type"] != "stream"
+        return super().deserialize(msg_list, content, copy)
+
+
 class ChainClient(PapermillNotebookClient):  # type: ignore[misc]  # papermill has no types
     """Papermill's client, which keeps no more of the outputs than the limits of the run admit."""
 
@@ -92,7 +106,11 @@ class ChainClient(PapermillNotebookClient):  # type: ignore[misc]  # papermill h
         kind, content = message["msg_type"], message["content"]
         if kind == "clear_output":
             self.budget.cleared(cell_index)
-        admitted = kind not in LIMITED or self.budget.admits(kind, content, cell_index)
+        if isinstance(content, bytes):  # it has stayed packed
+            self.budget.skip(content, cell_index)
+            admitted = False
+        else:
+            admitted = kind not in LIMITED or self.budget.admits(kind, content, cell_index)
         output = super().process_message(message, cell, cell_index) if admitted else None
         if kind == "stream":
             _join_last_two(cell.outputs)
@@ -123,6 +141,7 @@ class ChainEngine(NBClientEngine):  # type: ignore[misc]  # papermill has no typ
             number = len(runnable(cells[: cell_index + 1]))
             session.at_cell(number, total, heading_of(cells, cell_index))
             session.cell_begins()
+            client.kc.session.has_room_for = partial(client.budget.has_room_for, cell=cell_index)
 
         client = ChainClient(
             nb_man,
@@ -273,7 +292,7 @@ def _started(kernel: str, session: Session) -> NotebookClient:
 
 def _manager(kernel: str, session: Session) -> AsyncKernelManager:
     """Jupyter's handle on a kernel that is yet to be started, by a ChainProvisioner."""
-    manager = AsyncKernelManager(kernel_name=kernel)
+    manager = AsyncKernelManager(kernel_name=kernel, session=ChainMessages())
     provisioner = ChainProvisioner(
         parent=manager, kernel_id=manager.kernel_id, kernel_spec=manager.kernel_spec
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from jupyter_client.session import Session
 from toy import REPOSITORY, family, write_notebook
 
 from papermill_chain.chain.output_limits import Limits, OutputBudget
@@ -116,13 +117,17 @@ def test_a_notebook_as_a_whole_has_a_limit():
 
 
 def test_lines_and_outputs_are_counted_as_a_reader_sees_them():
-    """Two times 60,000 lines of 2 bytes are cut to 100,000; what joins an output is not another."""
+    """Of 3 times 60,000 lines 100,000 are kept; what joins an output is no other one."""
     budget = OutputBudget(Limits())
     for kept in 60_000, 40_000, 0:
         printed = {"name": "stdout", "text": "x\n" * 60_000}
         assert budget.admits("stream", printed, 0) is bool(kept)
         assert printed["text"] == "x\n" * kept
     assert budget.note(0) == "[output of 360 kB cut to 200 kB: a cell may print 100,000 lines]"
+    packed = Session().pack({"name": "stdout", "text": "x\n" * 60_000})
+    assert not budget.has_room_for(packed, 0) and budget.has_room_for(packed, 1)
+    budget.skip(packed, 0)
+    assert budget.note(0) == "[output of 480 kB cut to 200 kB: a cell may print 100,000 lines]"
     bits = [budget.admits("stream", {"name": "stderr", "text": "."}, 1) for _ in range(1001)]
     data = {"data": {"text/plain": "y" * 100}}
     shown = [budget.admits("display_data", data, 1) for _ in range(1999)]
@@ -131,6 +136,23 @@ def test_lines_and_outputs_are_counted_as_a_reader_sees_them():
     assert budget.admits("update_display_data", data, 1)  # takes the place of one
     # 1,001 bytes printed, 999 outputs of 100 and the one in place of another; and 1,000 dropped
     assert budget.note(1) == "[output of 201 kB cut to 101 kB: a cell may have 1,000 outputs]"
+
+
+def test_what_is_printed_beyond_a_limit_is_not_even_unpacked(tmp_path, monkeypatch):
+    """40 times 100,001 bytes, of which ten fit into 1 MB but for ten bytes."""
+    skipped, skip = [], OutputBudget.skip
+
+    def noted(budget: OutputBudget, packed: bytes, cell: int) -> None:
+        skipped.append(len(packed))
+        skip(budget, packed, cell)
+
+    monkeypatch.setattr(OutputBudget, "skip", noted)
+    cell = "for _ in range(40): print('y' * 100_000, flush=True)"
+    write_notebook(tmp_path / "notebooks/1.ipynb", "x: int = 1", cell)
+    assert main([Stage("1")], tmp_path, "Toy", argv=["--quiet", "--max-output", "1"]) == 0
+    assert sum(skipped) > 2_500_000  # of the last 3 MB; the first may come together with others
+    page = files_of_run(tmp_path)["1.html"].read_text()
+    assert "[output of 4 MB cut to 1 MB: --max-output is 1 MB]" in page
 
 
 def test_a_folder_in_the_place_of_a_file_is_named_with_the_remedy(tmp_path, capsys):
