@@ -70,10 +70,12 @@ def chain_runs_in_use(model: str, store: Path) -> list[str]:
 
     Raises
     ------
-    sqlite3.Error, MlflowException
-        If the store cannot be read.
+    ValueError, MlflowException
+        If the store cannot be read, or has no such model.
     """
     if file := sqlite_file(store):
+        if why := why_not_a_store_of(model, file):
+            raise ValueError(why)
         with _reading(file) as database:
             return [run for (run,) in database.execute(CHAIN_RUNS, {"model": model})]
     from creditrisk.registry import mlflow_store

@@ -77,7 +77,9 @@ class Mail:
         content = None
         if report:
             content, note = _read(report)
-        message.set_content(f"{text}\n{note}")
+        message.set_content(
+            f"{text}\n{note}", cte="quoted-printable"
+        )  # not every server takes 8 bits
         if report and content is not None:
             message.add_attachment(
                 content,

@@ -110,6 +110,8 @@ def _failure_of(stage: StageRun) -> str:
     error = stage.error
     if error is None:
         return ""
+    if stage.status == "interrupted":
+        return f"{stage.name} was {error.evalue}"  # stopped by a signal
     said = f": {error.evalue}" if error.is_refusal else f"{place_of(error)}: {error}"
     return f"{stage.name} {stage.status}{said}"
 

@@ -111,6 +111,8 @@ def _why(error: BaseException) -> str:
             return _late()
         case OSError(strerror=str() as text):
             return text
+        case ConnectionError():
+            return "the server closed the connection"
     return type(error).__name__
 
 

@@ -25,7 +25,7 @@ def store(tmp_path_factory) -> Path:
         mlflow.set_tracking_uri(before)
 
 
-def test_runs_that_versions_with_an_alias_come_from_are_in_use(store):
+def test_runs_that_versions_with_an_alias_come_from_are_in_use(store, monkeypatch):
     """--keep leaves them: three versions, two of them with an alias, and a model of others."""
     client = mlflow.MlflowClient()
     for name, alias in [
@@ -41,6 +41,10 @@ def test_runs_that_versions_with_an_alias_come_from_are_in_use(store):
         if alias:
             client.set_registered_model_alias(name, alias, made.version)
     assert sorted(chain_runs_in_use("Ours", store)) == ["Ours previous", "Ours production"]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")  # else it would be that of the store in use
+    for model, file in {"Nobody's": store, "Ours": store.with_name("absent.db")}.items():
+        with pytest.raises(ValueError, match="is registered in|does not exist"):
+            chain_runs_in_use(model, file)
     of_server = mlflow_store.chain_runs_in_use(client, "Ours")  # as a server would be asked
     assert sorted(of_server) == ["Ours previous", "Ours production"]
 
