@@ -107,9 +107,10 @@ class RecourseFinder:
         """
         search = Search(codes, self.cutoff, self.many, Work(MOST_WORK))
         choices = self._options(codes, fixed)
-        own = applicant(codes, choices, self._indexes, self._regressions, MOST_COLUMNS)
+        own = applicant(codes, choices, self._indexes, self._regressions)
         found: list[Found] = []
         for count in range(1, MOST_COLUMNS + 1):
+            own = own.changing(count)
             for chosen in combinations(choices, count):
                 ceiling = found[-1].effort if len(found) == MOST_ANSWERS else np.inf
                 best = search.least(own.mixtures(chosen), ceiling)

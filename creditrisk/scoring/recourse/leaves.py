@@ -92,12 +92,15 @@ class LeafIndex:
 
     forest: Forest
 
-    def blocked(self, number: int, code: float) -> np.ndarray:
-        """To which leaves a field's value does not lead, bool (leaves of all trees,)."""
+    def blocked(self, codes: list[float]) -> np.ndarray:
+        """To which leaves an application's values do not lead, bool (fields, leaves)."""
         forest = self.forest
-        row = forest.allowed[forest.pieces[number].one(code)]
-        words = np.ascontiguousarray(row.reshape(forest.words, -1).T).astype("<u8")
-        return np.asarray(np.unpackbits(words.view(np.uint8).ravel(), bitorder="little") == 0)
+        rows = forest.allowed[[pieces.one(code) for pieces, code in zip(forest.pieces, codes)]]
+        words = rows.reshape(len(codes), forest.words, -1).swapaxes(1, 2).astype("<u8", order="C")
+        bits = np.unpackbits(
+            words.reshape(len(codes), -1).view(np.uint8), axis=1, bitorder="little"
+        )
+        return np.asarray(bits == 0)
 
     def place(self, number: int, rows: np.ndarray, leaves: np.ndarray) -> Place:
         """Where some leaves lie on a field's axis.
@@ -146,9 +149,11 @@ class OwnLeaves:
     """The leaves that an application leads to if a few of its values change."""
 
     index: LeafIndex
-    codes: np.ndarray  # (fields,)
+    blocked: (
+        np.ndarray
+    )  # bool (fields, leaves of all trees): to which leaves its values do not lead
     rows: dict[int, np.ndarray]  # of each field that may change, the row of each group
-    most: int  # of the fields that change at once
+    changes: int  # the fields that change at once
 
     def leaves(self, numbers: tuple[int, ...]) -> Leaves:
         """Those that some mixture of these fields' groups leads to."""
@@ -164,10 +169,10 @@ class OwnLeaves:
 
     @cached_property
     def _near(self) -> "_Near":
-        blocked = np.array([self.index.blocked(*each) for each in enumerate(self.codes.tolist())])
+        blocked = self.blocked
         fixed = np.setdiff1d(np.arange(len(blocked)), list(self.rows))
         count = blocked.sum(axis=0, dtype=np.int8)
-        found = np.flatnonzero(~blocked[fixed].any(axis=0) & (count <= self.most))
+        found = np.flatnonzero(~blocked[fixed].any(axis=0) & (count <= self.changes))
         places = {each: self.index.place(each, rows, found) for each, rows in self.rows.items()}
         return _Near(
             found,

@@ -1,7 +1,7 @@
 """What a model answers if a few columns of an application change and all others stay."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 
 import numpy as np
@@ -71,6 +71,10 @@ class Applicant:
     scores: tuple[float, ...]  # by regression: the log-odds
     shares: tuple[list[float], ...]  # by regression, the share of each field in them
 
+    def changing(self, count: int) -> "Applicant":
+        """The same if so many columns change at once."""
+        return replace(self, forests=tuple(replace(each, changes=count) for each in self.forests))
+
     def mixtures(self, chosen: tuple[Options, ...]) -> "Mixtures":
         """What the model answers if some columns change."""
         numbers = tuple(each.number for each in chosen)
@@ -88,19 +92,21 @@ def applicant(
     choices: list[Options],
     indexes: tuple[LeafIndex, ...],
     regressions: tuple[Linear, ...],
-    most: int,
 ) -> Applicant:
     """An application as the forests and the regressions of a model see it.
 
     Parameters
     ----------
     choices
-        What may change.
-    most
-        The columns that change at once at most.
+        What may change, one column at first.
     """
     forests = (
-        OwnLeaves(index, codes, {each.number: each.rows[place] for each in choices}, most)
+        OwnLeaves(
+            index,
+            index.blocked(codes.tolist()),
+            {each.number: each.rows[place] for each in choices},
+            changes=1,
+        )
         for place, index in enumerate(indexes)
     )
     shares = tuple(

@@ -25,7 +25,7 @@ BOX = 2**16
 MOST_WORK = 20_000_000
 
 #: The work of a bound, and of scoring one application.
-BOUNDED, SCORED = 1000, 100
+BOUNDED, SCORED = 1000, 400
 
 #: Applications that are scored at once, first and at most.
 FIRST_ROWS, ROWS = 8, 4096

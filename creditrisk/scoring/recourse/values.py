@@ -8,8 +8,11 @@ spline, every value that can be stated is there.
 What can be stated: whole numbers of a whole column, and otherwise decimals of so many places that
 the range in training has at least :data:`STEPS` steps. A piece too narrow for any of them has the
 next finer decimal that falls into it. A whole column under a curve whose range is over ten times
-:data:`STEPS` is stated in tens, hundreds and so on by the same rule. Of a model without tables
-nothing is known between two values; its quantities have at least :data:`FEW_STEPS` steps.
+:data:`STEPS` is stated in tens, hundreds and so on by the same rule.
+
+Of a model without tables, such as boosted trees, nothing is known between two values, and each
+mixture has to be scored. Its quantities have a grid of 20 to 50 round steps, and between the grid's
+values a smaller change may do.
 """
 
 import math
@@ -21,8 +24,11 @@ from creditrisk.data.applications.domain import Domain
 from creditrisk.data.fields import Field
 from creditrisk.scoring.lookup_tables import Forest, Linear, LookupTables
 
-#: The fewest steps over its range in which a quantity is stated; without tables, fewer.
-STEPS, FEW_STEPS = 10_000, 100
+#: The fewest steps over its range in which a quantity is stated, and those of a grid.
+STEPS, GRID_STEPS = 10_000, 20
+
+#: By how many units of a power of ten a grid goes on.
+ROUND = (1, 2, 5)
 
 #: Values under a curve that are bounded together.
 TOGETHER = 64
@@ -76,40 +82,32 @@ def columns_of(
             high = min(ranges[field.name][1], field.limits[1])
             if not low < high:
                 continue
-            codes, groups = _quantity(number, field, tables, low, high)
+            if tables is None:
+                codes = _off_states(_grid(low, high, field.whole), low, high, field)
+                groups = np.arange(len(codes))
+            else:
+                codes, groups = _quantity(number, field, tables, low, high)
             unit = high - low
         else:
             continue
-        curved = field.levels is None and _is_curved(number, tables)
-        found.append(
-            Column(number, codes, groups, curved, unit, *_tabulated(number, codes, tables))
-        )
+        members = () if tables is None else tables.members
+        rows = (each.pieces[number].many(codes) for each in members if isinstance(each, Forest))
+        shares = (each.shares(number, codes) for each in members if isinstance(each, Linear))
+        curved = field.levels is None and _is_curved(number, members)
+        found.append(Column(number, codes, groups, curved, unit, tuple(rows), tuple(shares)))
     return found
 
 
-def _tabulated(
-    number: int, codes: np.ndarray, tables: LookupTables | None
-) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
-    members = () if tables is None else tables.members
-    return (
-        tuple(each.pieces[number].many(codes) for each in members if isinstance(each, Forest)),
-        tuple(each.shares(number, codes) for each in members if isinstance(each, Linear)),
-    )
-
-
-def _is_curved(number: int, tables: LookupTables | None) -> bool:
-    """Whether the answer may vary within a piece of a quantity: not known without tables."""
-    if tables is None:
-        return True
-    return any(isinstance(each, Linear) and each.curved[number] for each in tables.members)
+def _is_curved(number: int, members: tuple[Linear | Forest, ...]) -> bool:
+    """Whether a model's answer may vary within a piece of a quantity."""
+    return any(isinstance(each, Linear) and each.curved[number] for each in members)
 
 
 def _quantity(
-    number: int, field: Field, tables: LookupTables | None, low: float, high: float
+    number: int, field: Field, tables: LookupTables, low: float, high: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """The values of a quantity, ascending, and the number of each one's group."""
-    members, curved = () if tables is None else tables.members, _is_curved(number, tables)
-    coarsest = _exponent(high - low, STEPS if members else FEW_STEPS)
+    curved, coarsest = _is_curved(number, tables.members), _exponent(high - low, STEPS)
     if field.whole:
         coarsest = max(coarsest, 0) if curved else 0
     cuts = _cuts(number, field, tables, low, high)
@@ -117,22 +115,34 @@ def _quantity(
     if curved:
         steps = np.arange(float(_step(low, coarsest)), float(_step(high, coarsest)) + 1)
         parts += [_decimals(steps, coarsest), np.array([low, high])]
-    codes = np.unique(np.concatenate(parts))
-    codes = codes[(codes >= low) & (codes <= high) & ~np.isin(codes, field.special_values)]
-    together = TOGETHER if members else 1
+    codes = _off_states(np.concatenate(parts), low, high, field)
     pieces = np.searchsorted(cuts, codes)
     begin = np.searchsorted(pieces, pieces)  # where each value's piece begins
-    new = (np.arange(len(codes)) - begin) % together == 0
+    new = (np.arange(len(codes)) - begin) % TOGETHER == 0
     return codes, np.cumsum(new) - 1
 
 
-def _cuts(
-    number: int, field: Field, tables: LookupTables | None, low: float, high: float
-) -> np.ndarray:
+def _grid(low: float, high: float, whole: bool) -> np.ndarray:
+    """Round values of equal steps, and both ends."""
+    exponent = _exponent(high - low, GRID_STEPS)
+    exponent = max(exponent, 0) if whole else exponent
+    steps = np.arange(float(_step(low, exponent)), float(_step(high, exponent)) + 1)
+    wide = [each for each in ROUND if len(steps) > each * GRID_STEPS]
+    steps = steps[steps % max(wide, default=1) == 0]
+    return np.concatenate([[low], _decimals(steps, exponent), [high]])
+
+
+def _off_states(codes: np.ndarray, low: float, high: float, field: Field) -> np.ndarray:
+    """Those values within bounds that are no special codes, ascending, each once."""
+    inside = (codes >= low) & (codes <= high) & ~np.isin(codes, field.special_values)
+    return np.unique(codes[inside])
+
+
+def _cuts(number: int, field: Field, tables: LookupTables, low: float, high: float) -> np.ndarray:
     """The highest value of each piece but the last; a special code is a piece of its own."""
     special = np.array(field.special_values, float)
     below = special - 1 if field.whole else np.nextafter(special, -np.inf)
-    found = np.concatenate([special, below, np.empty(0) if tables is None else tables.cuts(number)])
+    found = np.concatenate([special, below, tables.cuts(number)])
     return np.unique(found[(found >= low) & (found < high)])
 
 

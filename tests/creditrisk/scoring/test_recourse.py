@@ -36,7 +36,7 @@ def weighted(*weights):
 AMOUNT = field("integer", name="amount", title="Amount", required=True, direction="riskier")
 JOB = field("string", name="job", title="Job", required=True, levels=("a", "b"))
 RANK = field("string", name="rank", required=True, levels=("low", "mid", "high"), ordered=True)
-KNOWN = {"amount": (0.0, 40.0)}
+KNOWN = {"amount": (10.0, 30.0)}
 
 
 def find(codes, cutoff, allowed, many, ranges, fixed=None):
@@ -48,10 +48,10 @@ def find(codes, cutoff, allowed, many, ranges, fixed=None):
 
 
 def test_by_hand():
-    """.01 a unit less of amount, .2 for job b; from .30, 0 to .50 is needed.
+    """.01 a unit less of amount, .2 for job b; .50 is needed.
 
-    From amount 30 and job a (.7 - .30 = .40): amount 20 gives .50, a quarter of the range; job b
-    alone gives .60 with effort 1. So both are answers of one column, amount 20 first.
+    From amount 30 and job a (.7 - .30 = .40): amount 20 gives .50, half of the range; job b alone
+    gives .60 with effort 1. So both are answers of one column, amount 20 first.
     """
     many = lambda codes: 0.7 + weighted(-0.01, 0.2)(codes)
     found = find([30, 0], 0.5 - 1e-9, small(AMOUNT, JOB), many, KNOWN)
@@ -59,19 +59,19 @@ def test_by_hand():
         [("amount", 20)],
         [("job", "b")],
     ]
-    assert [one.effort for one in found] == [0.25, 1]
+    assert [one.effort for one in found] == [0.5, 1]
     assert found[0].words == "approved with Amount 20 instead of 30"
     assert found[0].probability == pytest.approx(0.5)
 
 
 def test_two_columns_only_if_one_does_not_do_and_none_is_an_answer():
-    """To .845: amount 0 gives .70, job b .60, both .90; amount 5 with job b .85, 6 with it .84."""
+    """To .745: amount 10 or job b give .60, both .80; amount 15 with job b .75, 16 with it .74."""
     one = [30, 0]
     many = lambda codes: 0.7 + weighted(-0.01, 0.2)(codes)
-    (found,) = find(one, 0.845, small(AMOUNT, JOB), many, KNOWN)
-    assert [(each.field, each.to) for each in found.changes] == [("amount", 5), ("job", "b")]
-    assert found.effort == pytest.approx(25 / 40 + 1)
-    assert find(one, 0.95, small(AMOUNT, JOB), many, KNOWN) == ()
+    (found,) = find(one, 0.745, small(AMOUNT, JOB), many, KNOWN)
+    assert [(each.field, each.to) for each in found.changes] == [("amount", 15), ("job", "b")]
+    assert found.effort == pytest.approx(15 / 20 + 1)
+    assert find(one, 0.85, small(AMOUNT, JOB), many, KNOWN) == ()
 
 
 def test_what_the_contract_forbids_is_not_advised():
@@ -86,9 +86,9 @@ def test_what_the_contract_forbids_is_not_advised():
     (found,) = find(one, 0.5, small(AMOUNT, JOB), many, KNOWN, blank)
     assert found.changes[0].field == "job"
     # neither from a code nor to one, nor beyond what training knows
-    coded = replace(AMOUNT, special=(SpecialCode(0, "none"),))
-    assert not find([0], 0.9, small(coded), lambda c: -c[:, 0], KNOWN)
-    (found,) = find([3], 0, small(coded), lambda c: 1.5 - c[:, 0], KNOWN)
+    coded, known = replace(AMOUNT, special=(SpecialCode(0, "none"),)), {"amount": (0.0, 20.0)}
+    assert not find([0], 0.9, small(coded), lambda c: -c[:, 0], known)
+    (found,) = find([3], 0, small(coded), lambda c: 1.5 - c[:, 0], known)
     assert found.changes[0].to == 1
     # an ordered level moves by steps: mid is half the way
     (found,) = find([0], 1, small(RANK), lambda c: c[:, 0], {})
@@ -167,9 +167,10 @@ def test_there_is_nothing_smaller(name):
 
 
 def test_a_search_that_would_take_too_long_ends_and_says_so(monkeypatch):
-    """Three quantities of 100 steps each and a model that approves nobody: a million mixtures.
+    """Three quantities of 39 other values each and a model that approves nobody.
 
-    300 of one column, 30,000 of two; at most 200,000 are scored, less the work for tables.
+    Mixtures: 117 of one column, 3 * 1,521 = 4,563 of two, 59,319 of three. At most 50,000 are
+    scored, less the work for boxes.
     """
     scored = []
 
@@ -178,16 +179,16 @@ def test_a_search_that_would_take_too_long_ends_and_says_so(monkeypatch):
         return np.zeros(len(codes))
 
     fields = [replace(AMOUNT, name=name, direction=None) for name in "abc"]
-    known = dict.fromkeys("abc", (0.0, 100.0))
+    known = dict.fromkeys("abc", (0.0, 39.0))
     finder = answers.RecourseFinder(small(*fields), 0.5, nobody, None, known)
-    found = finder.find(np.array([50.0, 50, 50]))
+    found = finder.find(np.array([20.0, 20, 20]))
     assert (found.smallest, found.complete) == ((), False)
-    assert 150_000 < sum(scored) <= 200_000 + search.ROWS
+    assert 40_000 < sum(scored) <= 50_000 + search.ROWS
     # what was found before the end is given, and holds
     monkeypatch.setattr(answers, "MOST_WORK", 12_000)
-    sooner = replace(finder, many=lambda codes: 0.5 * (codes[:, 0] < 50))
-    found = sooner.find(np.array([50.0, 50, 50]))
-    assert [each.to for one in found.smallest for each in one.changes] == [49]
+    sooner = replace(finder, many=lambda codes: 0.5 * (codes[:, 0] < 20))
+    found = sooner.find(np.array([20.0, 20, 20]))
+    assert [each.to for one in found.smallest for each in one.changes] == [19]
     assert not found.complete
 
 
