@@ -204,7 +204,8 @@ def _add_score(parsers: Parsers) -> None:
         "  creditrisk score 'loans/2026-*.parquet' decisions/ --id loan_id --reasons\n"
         "  creditrisk score s3://bank/loans s3://bank/decisions --resume\n"
         "  creditrisk score loans/ decisions/ --scheduler tcp://host:8786\n\n"
-        "exit code: 0 all is scored, 1 some files are not, 2 request refused, 130 stopped",
+        "exit code: 0 every row is scored or rejected, 1 some files are not read or every row is "
+        "rejected,\n2 request refused, 130 stopped",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     score.add_argument(

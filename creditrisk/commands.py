@@ -154,7 +154,15 @@ def score_portfolio(chosen: argparse.Namespace) -> int:
             "mend what is named and go on with --resume",
             file=sys.stderr,
         )
-    return 0 if summary.manifest else 1
+    rows = summary.total("rows")
+    nothing = rows > 0 and not summary.total("scored")
+    if nothing:
+        print(
+            f"creditrisk: no row is scored, all {rows:,} are rejected; mend what "
+            f"{chosen.out.rstrip('/')}/_rejected names and go on with --overwrite",
+            file=sys.stderr,
+        )
+    return 0 if summary.manifest and not nothing else 1
 
 
 def promote(chosen: argparse.Namespace) -> int:

@@ -129,6 +129,7 @@ def check(chosen: argparse.Namespace) -> int:
     from creditrisk.data.descriptor import read_contract
     from creditrisk.data.draft.questions import open_questions
     from creditrisk.data.raw_files.reading import read_raw
+    from creditrisk.reports.findings.exploration import weights
     from work_units.regular_files import open_regular
 
     path = Path(chosen.contract or Path(chosen.file).parent / _DESCRIPTOR)
@@ -147,6 +148,8 @@ def check(chosen: argparse.Namespace) -> int:
         f"{chosen.file} keeps {path}: {len(frame):,} rows, "
         f"{len(contract.fields)} columns to learn from"
     )
+    if note := weights(contract):
+        print(note.strip())
     asked = open_questions(contract.package)
     if asked:
         print(f"{len(asked)} questions are open; the chain does not run before each is answered:")

@@ -83,6 +83,7 @@ class Contract:
     excluded: tuple[Level, ...] = ()  # the target's spellings whose rows are left out
     others: tuple[Field, ...] = ()  # columns with another role than to be learned from
     population: str = ""  # whose applications these are
+    purpose: str = ""  # what models of these data are for, and what not
     costs: Costs | None = None
     real_bad_rate: float | None = None  # among those on whom the model will decide
     model_name: str = ""  # in the registry

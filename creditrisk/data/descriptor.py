@@ -200,6 +200,7 @@ def _contract(package: Json, resource: Json, fields: Sequence[Field]) -> Contrac
         excluded=tuple(target.get("exclude", ())),
         others=tuple(each for each in fields if each.role != INPUT),
         population=resource.get("population", ""),
+        purpose=resource.get("purpose", ""),
         costs=Costs(costs["badAccepted"], costs["goodRejected"]) if costs else None,
         real_bad_rate=resource.get("realBadRate"),
         model_name=package.get("modelName") or f"Credit_Risk_Model_{name}",

@@ -26,6 +26,7 @@ from creditrisk.portfolio.reader import Batch, Unreadable, complaints, numbered_
 from creditrisk.portfolio.storage import storage_of
 from creditrisk.scoring.scorer import ModelRefused, Scorer
 from creditrisk.scoring.sources.loading import load_scorer
+from creditrisk.scoring.training_range import outside
 from creditrisk.scoring.worst_case import assumed, worst_fields
 
 #: Rows that are read, scored and written at once, without and with reasons.
@@ -42,6 +43,7 @@ REPEATED = (
     "decision",
     "model_version",
     "model_sha256",
+    "outside_training",
     "reasons.list.element.field",
     "reasons.list.element.words",
     "assumed.list.element.field",
@@ -154,6 +156,7 @@ def _decision_schema(id_type: pa.DataType, job: Job, assumed: bool) -> pa.Schema
             ("decision", words),
             ("model_version", pa.int32()),
             ("model_sha256", words),
+            ("outside_training", pa.string()),
             *([("reasons", REASONS)] if job.reasons else []),
             *([("assumed", ASSUMED)] if assumed else []),
         ]
@@ -180,6 +183,7 @@ def _decisions(
             mask=np.full(len(good), scorer.version is None),
         ),
         pa.DictionaryArray.from_arrays(none, pa.array([scorer.sha256])),
+        _outside(codes, scorer),
     ]
     if job.reasons:
         reasons = scorer.reasons(codes, blank)
@@ -197,6 +201,25 @@ def _decisions(
         words = [[{"field": a.field, "words": a.words} for a in found] for found in values]
         columns.append(pa.array(words, ASSUMED))
     return columns
+
+
+def _outside(codes: np.ndarray, scorer: Scorer) -> pa.Array:
+    """The names of the quantities beyond what the model has learned from, joined by ``;``."""
+    ranges = scorer.training_ranges
+    beyond = outside(codes, ranges)
+    rows = np.flatnonzero(beyond.any(axis=1))  # few as a rule
+    if not len(rows):
+        return pa.repeat("", len(beyond))
+    bits = np.packbits(beyond[rows], axis=1)
+    kinds = bits.view(f"S{bits.shape[1]}").ravel()  # as texts they are compared at once
+    _, example, kind_of_row = np.unique(kinds, return_index=True, return_inverse=True)
+    names = [
+        ";".join(ranges[place].name for place in np.flatnonzero(beyond[row]))
+        for row in rows[example]
+    ]
+    number = np.zeros(len(beyond), np.int64)
+    number[rows] = 1 + kind_of_row
+    return pa.array(["", *names]).take(pa.array(number))
 
 
 def _rejections(

@@ -6,9 +6,11 @@ are the API's words. No row becomes a Python object unless it is refused.
 """
 
 import csv
+import io
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import pandas as pd
@@ -87,7 +89,8 @@ def open_table(
     if id is not None and id not in wanted:
         wanted.append(id)
     if text:
-        stream = _csv_batches(content, contract, wanted, size)
+        batches = _spaced_batches if contract.skip_initial_space else _csv_batches
+        stream = batches(content, contract, wanted, size)
     else:
         # Text as numbers in a dictionary, as Parquet has it: then each value is looked up once.
         levels = [each.name for each in contract.categories if each.name != id]
@@ -142,7 +145,10 @@ def _header(content: pa.NativeFile, contract: Contract) -> list[str]:
     text = begin.decode(contract.encoding, errors="replace").removeprefix("\ufeff")
     return next(
         csv.reader(
-            text.splitlines()[:1], delimiter=contract.delimiter, quotechar=contract.quote_char
+            text.splitlines()[:1],
+            delimiter=contract.delimiter,
+            quotechar=contract.quote_char,
+            skipinitialspace=contract.skip_initial_space,
         ),
         [],
     )
@@ -196,6 +202,53 @@ def _csv_batches(
         ) from None
     if held is not None:
         yield from _slices(held.slice(0, max(0, len(held) - empty)), size)
+
+
+def _spaced_batches(
+    content: pa.NativeFile, contract: Contract, wanted: list[str], size: int
+) -> Iterator[pa.RecordBatch]:
+    """As :func:`_csv_batches`, where blanks after a delimiter are no part of the cell.
+
+    A quotation mark may follow them, which Arrow does not know: the parser of training reads.
+    """
+    encoding = "utf-8-sig" if contract.encoding == "utf-8" else contract.encoding
+    rows = csv.reader(
+        io.TextIOWrapper(content, encoding, newline=""),
+        delimiter=contract.delimiter,
+        quotechar=contract.quote_char,
+        skipinitialspace=True,
+        strict=True,
+    )
+    try:
+        header = next(rows)
+        places = [header.index(name) for name in wanted]
+        whole = _whole_rows(rows, len(header))
+        while found := list(islice(whole, size)):
+            cells = [[row[place] for row in found] for place in places]
+            yield pa.record_batch([pa.array(each, pa.string()) for each in cells], wanted)
+    except csv.Error as error:
+        raise Unreadable([f"line {rows.line_num} is no CSV ({error})"]) from error
+
+
+def _whole_rows(rows: Iterator[list[str]], width: int) -> Iterator[list[str]]:
+    """Rows of that many cells; an empty line between others is one of empty cells.
+
+    Raises
+    ------
+    Unreadable
+        If a row is longer or shorter.
+    """
+    number = empty = 0
+    for row in rows:
+        if not row:
+            empty += 1
+            continue
+        for _ in range(empty):
+            yield [""] * width
+        number, empty = number + empty + 1, 0
+        if len(row) != width:
+            raise Unreadable([f"row {number} has {len(row)} cells, the header {width}"])
+        yield row
 
 
 def _slices(block: pa.RecordBatch, size: int) -> Iterator[pa.RecordBatch]:

@@ -4,7 +4,7 @@ Good risks are blue and solid, bad risks orange and hatched or dashed, in every 
 """
 
 from collections.abc import Iterable, Sequence
-from textwrap import wrap
+from textwrap import fill, wrap
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from creditrisk.reports.drawings import BAD, GOOD, QUIET, values_at
 
 HATCH = "///"
 LINE = 50  # letters of a measure that fit beside each other in a narrow figure
+LONGEST_NAME = 40  # letters of a row's name before it takes a second line
 MANY = 5_000  # marks: more are a picture within the drawing, which would be too large
 
 
@@ -136,7 +137,7 @@ def intervals(
         for name, *row in zip(names, middle, low, high, strict=True)
     ]
     values_at(ax, middle, place, said)
-    ax.set_yticks(place, names)
+    ax.set_yticks(place, [fill(name, LONGEST_NAME) for name in names])
     ax.set_ylim(len(names) - 0.5, -0.5)
 
 

@@ -27,6 +27,7 @@ from creditrisk.scoring.reasons import (
     nameable,
 )
 from creditrisk.scoring.recourse.answers import RecourseFinder, Recourses
+from creditrisk.scoring.training_range import Range, names_outside, training_ranges
 from creditrisk.scoring.worst_case import Assumed, assumed, blanks, worst_case, worst_fields
 
 #: Up to so many applications are answered one by one, which saves numpy's fixed cost.
@@ -339,21 +340,13 @@ class Scorer:
 
     def _decision(self, probability: float, codes: Sequence[float] | np.ndarray) -> Decision:
         good = probability >= self.cutoff
-        beyond = tuple(
-            name
-            for number, name, low, high, states in self._ends
-            if not low <= codes[number] <= high and codes[number] not in states
-        )
+        beyond = names_outside(codes, self.training_ranges)
         return Decision(probability, int(good), "approve" if good else "decline", outside=beyond)
 
     @cached_property
-    def _ends(self) -> list[tuple[int, str, float, float, list[float]]]:
-        """Of each quantity its number, its name, its range in training, and its states."""
-        return [
-            (number, each.name, *self.ranges[each.name], self.domain.states(number))
-            for number, each in enumerate(self.contract.fields)
-            if each.name in self.ranges
-        ]
+    def training_ranges(self) -> list[Range]:
+        """Of each quantity, what the model has learned from."""
+        return training_ranges(self.domain, self.ranges)
 
 
 def good_probability(model: BaseEstimator, applications: pd.DataFrame) -> np.ndarray:

@@ -20,6 +20,8 @@ _WAY_BACK = (
     '<a data-of-run="../../index.html">All runs</a></nav>'
 )
 
+_NO_PURPOSE = "What it may be used for is not stated: `purpose` in datapackage.json says it."
+
 #: How the card begins, by the result of the gate.
 _RESULTS = {
     "passed": "It passed the gate",
@@ -70,15 +72,14 @@ To be reviewed by: {review}
 ## Purpose
 
 Ranks loan applicants by the probability of being a good risk and suggests approval from
-{registration["cutoff"]:.2f} on. Made to show a model's whole life on public data.
+{registration["cutoff"]:.2f} on.
 
-It must not be used to decide about people: not to grant or refuse credit, not to set prices or
-limits, not to train another model that does.
+{contract.purpose or _NO_PURPOSE}
 
 ## Data
 
 {contract.title}. {contract.source} {contract.licence}.
-Training rows: sha256 `{registration["training_sha256"]}`.
+{_population(contract)}Training rows: sha256 `{registration["training_sha256"]}`.
 Columns left out of the features: {left_out}.
 
 {_caveats(contract)}
@@ -156,6 +157,12 @@ def _times(looks: Json) -> str:
 
 def _listed(sentences: Iterable[str]) -> str:
     return "\n".join(f"- {sentence}" for sentence in sentences)
+
+
+def _population(contract: Contract) -> str:
+    """Whose applications they are and from when, as far as the contract says so."""
+    stated = {"Population": contract.population, "Period": contract.period}
+    return "".join(f"{name}: {text.rstrip('.')}.\n" for name, text in stated.items() if text)
 
 
 def _caveats(contract: Contract) -> str:

@@ -54,6 +54,13 @@ def test_each_has_results_models_and_a_name_in_the_registry_of_its_own(checkout)
     assert not (project / "experiments/results.csv").exists()  # the default data set was not run
 
 
+def test_levels_that_are_codes_are_shown_with_their_words(checkout):
+    [report] = (checkout[0] / "experiments/german_credit_20").glob("runs/*/01_eda.html")
+    # Of 274 such applicants 135 are bad.
+    words = "Bad rate by Checking account: A11: no checking account 49%; A12: below 0 DM 39%"
+    assert words in report.read_text("utf-8")
+
+
 def test_the_champion_comes_near_the_best_that_the_generator_allows(checkout):
     project, _, true = checkout
     scores = pd.read_csv(project / "experiments/messy/test_scores.csv")

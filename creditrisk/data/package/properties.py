@@ -99,7 +99,7 @@ PACKAGE: Mapping[str, Kind] = {
 RESOURCE: Mapping[str, Kind] = {
     **dict.fromkeys(("name", "title", "description", "profile", "format", "mediatype"), TEXT),
     **dict.fromkeys(("$schema", "type", "rowNumber", "period", "population"), TEXT),
-    **dict.fromkeys(("defaultDefinition", "encoding"), TEXT),
+    **dict.fromkeys(("defaultDefinition", "encoding", "purpose"), TEXT),
     **dict.fromkeys(("sources", "licenses", "mixes"), OBJECTS),
     **dict.fromkeys(("dialect", "schema", "target", "split", "costs"), OBJECT),
     **dict.fromkeys(("rows", "bytes"), COUNT),

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from creditrisk.data.contract import Contract
-from creditrisk.data.fields import Field
+from creditrisk.data.fields import WEIGHT, Field
 from creditrisk.data.quantities import as_quantity
 from creditrisk.metrics.intervals import Interval
 from creditrisk.metrics.weight_of_evidence import STRENGTHS
@@ -14,7 +14,18 @@ def data_set(contract: Contract, applications: pd.DataFrame) -> str:
     return (
         f"**{contract.title}**: {len(applications):,} applications, {len(contract.fields)} columns "
         f"and the outcome `{contract.target.name}`. Source: {contract.source} "
-        f"Licence: {contract.licence}."
+        f"Licence: {contract.licence}.{weights(contract)}"
+    )
+
+
+def weights(contract: Contract) -> str:
+    """That a column of weights changes nothing, as a further sentence; empty without one."""
+    column = contract.of_role(WEIGHT)
+    if column is None:
+        return ""
+    return (
+        f" The weights in `{column.name}` are recorded and not used: in every fit and figure each "
+        "row counts once."
     )
 
 

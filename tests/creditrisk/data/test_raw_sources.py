@@ -12,10 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from creditrisk.cli import main
 from creditrisk.data.contract import ContractError
 from creditrisk.data.descriptor import parse_contract, read_contract
 from creditrisk.data.raw_files import download, limits
 from creditrisk.data.raw_files.reading import read_raw
+from creditrisk.reports.findings.exploration import data_set
 
 FIELDS = [
     {"name": "loan", "type": "string", "role": "id"},
@@ -270,3 +272,15 @@ def test_a_table_may_lie_behind_a_url(tmp_path, monkeypatch):
         assert "of 1000 bytes arrived" in refusal(f"{url}/loans.csv")
     with server(tmp_path, elsewhere) as url:
         assert "cannot be read" in refusal(f"{url}/loans.csv")
+
+
+@pytest.mark.parametrize("role", ["weight", "ignore"])
+def test_weights_are_said_to_be_recorded_and_not_used(tmp_path, capsys, role):
+    fields = [each | {"role": role} if each["name"] == "weight" else each for each in FIELDS]
+    contract = described(fields)
+    (tmp_path / "datapackage.json").write_text(json.dumps(contract.package), "utf-8")
+    (tmp_path / "loans.csv").write_text(TEXT, "utf-8")
+    assert main(["contract", "check", str(tmp_path / "loans.csv")]) == 0
+    report = data_set(contract, read_raw(tmp_path / "loans.csv", contract))
+    for said in (capsys.readouterr().out, report):
+        assert ("The weights in `weight` are recorded and not used" in said) == (role == "weight")

@@ -1,10 +1,12 @@
 """Portfolios of any contract, in CSV and in Parquet, get the decisions of the API."""
 
+import copy
 import json
 from datetime import date
 
 import numpy as np
 import pandas as pd
+import published
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -19,10 +21,12 @@ from drawncontracts import (
 )
 from published import put
 
+from creditrisk.cli import main
 from creditrisk.data.applications.examples import applications
 from creditrisk.data.applications.record_checks import record_problems
 from creditrisk.data.descriptor import parse_contract
 from creditrisk.data.quantities import dates_as_text
+from creditrisk.modelling import candidates
 from creditrisk.portfolio.scoring import score
 from creditrisk.scoring.sources.loading import load_scorer
 from creditrisk.serving.replay import replay
@@ -121,6 +125,50 @@ def test_an_empty_line_between_rows_is_a_row_that_is_rejected(tmp_path, model):
     assert (done.total("scored"), done.total("rejected")) == (3, 1)
     rejected = pd.read_parquet(tmp_path / "out/_rejected/in.csv.parquet")
     assert rejected.row.tolist() == [2]
+
+
+def test_a_portfolio_of_which_nothing_is_scored_ends_with_1(tmp_path, model, capsys):
+    one, *_ = FINE.splitlines()
+    bad = one.replace(" 12", "-1")
+    for name, rows in {"bad": [bad, bad], "half": [bad, one], "none": []}.items():
+        (tmp_path / f"{name}.csv").write_text("\n".join([HEADER, *rows, ""]), "utf-8")
+    command = ["--models", model, "--workers", "1"]
+    codes, said = {}, {}
+    for name in ("bad", "half", "none"):
+        source, out = str(tmp_path / f"{name}.csv"), str(tmp_path / name)
+        codes[name] = main(["score", source, out, *command])
+        said[name] = capsys.readouterr().err
+    assert codes == {"bad": 1, "half": 0, "none": 0}  # of no rows none is rejected
+    assert (
+        f"no row is scored, all 2 are rejected; mend what {tmp_path}/bad/_rejected" in said["bad"]
+    )
+    assert "no row" not in said["half"] + said["none"]
+
+
+def test_blanks_after_a_delimiter_are_no_part_of_a_cell_if_the_contract_says_so(tmp_path):
+    package = copy.deepcopy(published.CONTRACT.package)
+    package["resources"][0]["dialect"] = {"skipInitialSpace": True}
+    estimator = candidates.estimator("Logistic Regression", published.CONTRACT, 7)
+    model = str(put(tmp_path / "models", published.trained(estimator), 1, contract=package))
+    names, asked = list(published.ONE), [published.ONE, published.TWO]
+    first, second = ([str(value) for value in each.values()] for each in asked)
+    quoted = [f'"{cell}"' for cell in second]
+    lines = ["id, " + ", ".join(names), "1, " + ", ".join(first), "", "2,  " + ",".join(quoted)]
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/good.csv").write_text("\ufeff" + "\n".join([*lines, "", ""]), "utf-8")
+    (tmp_path / "in/torn.csv").write_text("\n".join([*lines, "3, 35"]), "utf-8")
+    (tmp_path / "in/open.csv").write_text("\n".join([*lines, '3, "35']), "utf-8")
+    done = score(str(tmp_path / "in"), str(tmp_path / "out"), model, workers=1)
+    found = pd.read_parquet(tmp_path / "out/good.csv.parquet")
+    expected = load_scorer(model).score(asked)
+    assert found.id.tolist() == ["1", "2"]
+    assert found.probability.tolist() == [each.probability for each in expected]
+    rejected = pd.read_parquet(tmp_path / "out/_rejected/good.csv.parquet")
+    assert rejected.row.tolist() == [2]  # the empty line between them
+    assert {each.name: each.reason for each in done.failed} == {
+        "torn.csv.parquet": "row 4 has 2 cells, the header 10",
+        "open.csv.parquet": "line 5 is no CSV (unexpected end of data)",
+    }
 
 
 @pytest.mark.parametrize("seed", range(2))

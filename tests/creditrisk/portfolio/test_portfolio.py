@@ -20,7 +20,7 @@ import pytest
 from conftest import ROOT
 from daskprocesses import Cluster
 from moto.server import ThreadedMotoServer
-from published import publish
+from published import ONE, TWO, publish, put, trained
 from s3fs import S3FileSystem
 
 import work_units.dask_client
@@ -28,6 +28,7 @@ from creditrisk import cli
 from creditrisk.data.applications.frame_codes import as_stated
 from creditrisk.data.applications.record_checks import record_problems
 from creditrisk.data.descriptor import read_contract
+from creditrisk.modelling import candidates
 from creditrisk.portfolio.job import Refused
 from creditrisk.portfolio.output import Hashed
 from creditrisk.portfolio.scoring import score
@@ -128,6 +129,27 @@ def test_reasons_are_the_scorers(tmp_path, model, scorer, applications):
     expected = scorer.score(records_of(applications[:9]), reasons=True)
     assert any(told)
     assert told == [[(r.field, r.words, r.effect) for r in each.reasons] for each in expected]
+
+
+def test_quantities_beyond_those_of_training_are_named(tmp_path):
+    ranges = {"Age": [19, 75], "Credit amount": [250, 18424], "Duration": [4, 72]}
+    estimator = candidates.estimator("Logistic Regression", CONTRACT, 7)
+    model = str(put(tmp_path / "models", trained(estimator), 1, training_ranges=ranges))
+    ends = ONE | {"Age": 19, "Credit amount": 18424, "Duration": 72}
+    rows = [ends, ends | {"Credit amount": 18425}, TWO, ONE | {"Age": 76, "Duration": 73}]
+    frame = pd.DataFrame(rows)
+    write(frame, tmp_path / "in/all.parquet")
+    frame.to_csv(tmp_path / "in/text.csv", index=False)
+    write(frame[:1], tmp_path / "in/within.parquet")
+    score(str(tmp_path / "in"), str(tmp_path / "out"), model, workers=1)
+    found = [pd.read_parquet(path) for path in sorted((tmp_path / "out").glob("*.parquet"))]
+    assert [each.outside_training.tolist() for each in found] == [
+        ["", "Credit amount", "", "Age;Duration"],
+        ["", "Credit amount", "", "Age;Duration"],
+        [""],
+    ]
+    told = load_scorer(model).score(rows)
+    assert [";".join(each.outside) for each in told] == found[0].outside_training.tolist()
 
 
 def records_of(applications: pd.DataFrame) -> list[dict]:
