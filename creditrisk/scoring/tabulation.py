@@ -15,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 
 from creditrisk.data.applications.domain import Domain
+from creditrisk.data.fields import Field
 from creditrisk.modelling.columns import Course, NotTabulated, Steps, probes, steps_of
 from creditrisk.scoring.lookup_tables import Forest, Linear, LookupTables
 from creditrisk.scoring.pieces import Pieces, float32_cuts
@@ -112,7 +113,7 @@ def _curves(
         table[:, 0] = shares(inside)
         return bins, table, np.zeros(len(inside))
     if not course.knots:
-        return _straight_line(shares, probes(field))
+        return _straight_line(shares, field)
     knots = np.array(course.knots)
     values = np.exp(knots) if course.logarithmic else knots
     table, origins = np.zeros((len(knots) + 1, 4)), np.append(knots[0], knots)
@@ -127,13 +128,21 @@ def _curves(
 
 
 def _straight_line(
-    shares: Callable[[np.ndarray], np.ndarray], values: list[float]
+    shares: Callable[[np.ndarray], np.ndarray], field: Field
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The share of a quantity that is scaled at most; that it is, is seen from its values."""
-    at = np.array([values[0], values[-1]])
-    first, last = shares(at)
-    slope = (last - first) / (at[1] - at[0]) if at[1] > at[0] else 0.0
-    return np.empty(0), np.array([[first, slope, 0.0, 0.0]]), at[:1]
+    """The share of a quantity that is scaled at most; that it is, is seen from its values.
+
+    Its origin is where the line crosses zero: from far away, as from the end of a range without
+    limits, rounding errors of a large share would be those of every small one.
+    """
+    ends = np.array(probes(field))[[0, -1]]
+    first, last = shares(ends)
+    slope = (last - first) / (ends[1] - ends[0]) if ends[1] > ends[0] else 0.0
+    origin = ends[0]
+    if slope:
+        zero = np.clip(ends[0] - first / slope, *ends)
+        origin = np.floor(zero) if field.whole else zero
+    return np.empty(0), np.array([[shares(np.array([origin]))[0], slope, 0, 0]]), np.array([origin])
 
 
 def _forest(forest: RandomForestClassifier, steps: Steps) -> Forest:

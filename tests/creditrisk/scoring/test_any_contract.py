@@ -3,10 +3,12 @@
 import math
 import sqlite3
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from describedloans import field
 from drawncontracts import as_json, drawn_applications, drawn_contract
 
 from creditrisk.data.encoding import decode, encoder
@@ -59,6 +61,26 @@ def test_every_way_of_asking_gives_the_pipelines_answer(drawn, name):
     records = as_json(contract, raw.head(40))
     found = [scorer.score(record)[0].probability for record in records]
     assert np.abs(found - model.predict_proba(raw.head(40))[:, 1]).max() <= bound
+
+
+def test_a_quantity_without_limits_costs_no_digits():
+    """Codes from 0 to 6, as of an education: the contract alone allows -1e15 to 1e15 as well."""
+    random = np.random.default_rng(5)
+    code, income = random.integers(0, 7, 300), random.normal(3_000, 900, 300)
+    raw = pd.DataFrame({"code": code, "income": income})
+    y = (random.random(300) < 0.3 + 0.08 * code).astype(int)
+    fields = tuple(
+        field(kind, name=name, required=True)
+        for kind, name in (("integer", "code"), ("number", "income"))
+    )
+    contract = replace(drawn_contract(random), fields=fields, mixes=())
+    estimator = candidates.estimator("Logistic Regression", contract, seed=1)
+    model = candidates.decision_model(encoder(contract), estimator, 0.5)
+    model["decide"].fit(encoder(contract).transform(raw), y)
+    scorer = make_scorer(model, contract).taking_blanks()
+    assert scorer.fast
+    expected = model.predict_proba(raw)[:, 1]
+    assert np.abs(scorer.probabilities(raw) - expected).max() <= 1e-14
 
 
 def test_the_scorecard_as_sql_gives_the_pipelines_answer(drawn):
