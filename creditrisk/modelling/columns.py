@@ -82,8 +82,28 @@ class Steps:
         beyond = float(np.nextafter(np.float32(beyond), np.float32(np.inf))) + 1
         return np.concatenate([states, self.off_states(number, np.append(ends, beyond))])
 
-    def own_columns(self, courses: list[Course]) -> list[np.ndarray]:
+    def responses(self, courses: list[Course]) -> list[np.ndarray]:
+        """By field the columns in each of its states, then at values that show what it moves.
+
+        The steps are asked once for all fields: a question takes them longer than its answer.
+        """
+        tried = []
+        for number, field in enumerate(self.domain.contract.fields):
+            values = self.domain.states(number)
+            if field.levels is None:
+                values = [*values, *probes(field), *courses[number].inside(field)]
+            tried.append(np.array(values, float))
+        sizes = [len(values) for values in tried]
+        found = self.varied(np.repeat(np.arange(len(tried)), sizes), np.concatenate(tried))
+        return np.split(found, np.cumsum(sizes)[:-1])
+
+    def own_columns(self, responses: list[np.ndarray]) -> list[np.ndarray]:
         """By field the numbers of the columns that depend on it.
+
+        Parameters
+        ----------
+        responses
+            From :meth:`responses`.
 
         Raises
         ------
@@ -92,11 +112,7 @@ class Steps:
         """
         own: list[np.ndarray] = []
         taken = np.array([], int)
-        for number, field in enumerate(self.domain.contract.fields):
-            tried = self.domain.states(number)
-            if field.levels is None:
-                tried = [*tried, *probes(field), *courses[number].inside(field)]
-            found = self.varied(number, np.array(tried, float))
+        for field, found in zip(self.domain.contract.fields, responses):
             columns = np.flatnonzero((found != found[0]).any(axis=0))
             if np.intersect1d(columns, taken).size:
                 raise NotTabulated(f"{field.name} acts together with another field")

@@ -133,7 +133,8 @@ def scorecard_of(model: Pipeline, contract: Contract) -> Scorecard:
     coded = steps_of((classifier["bins"],), domain(contract))
     weighed = replace(coded, steps=tuple(step for _, step in classifier.steps[:-1]))
     courses = coded.courses()
-    owned, ends = coded.own_columns(courses), coded.last_of_each_bin(courses)
+    owned = coded.own_columns(coded.responses(courses))
+    ends = coded.last_of_each_bin(courses)
     columns: dict[str, int] = {}
     bins: list[Bin] = []
     for number, (field, own) in enumerate(zip(contract.fields, owned)):

@@ -61,7 +61,8 @@ def _member(classifier: BaseEstimator, domain: Domain) -> Linear | Forest:
 def _linear(regression: LogisticRegression, steps: Steps) -> Linear:
     fields, weights = steps.domain.contract.fields, regression.coef_[0]
     courses = steps.courses()
-    owned = steps.own_columns(courses)
+    responses = steps.responses(courses)
+    owned = steps.own_columns(responses)
     bins = steps.last_of_each_bin(courses)
     pieces: list[Pieces] = []
     coefficients: list[np.ndarray] = []
@@ -70,8 +71,7 @@ def _linear(regression: LogisticRegression, steps: Steps) -> Linear:
     for number, (field, own, course) in enumerate(zip(fields, owned, courses)):
         states = steps.domain.states(number)
         constant = np.zeros((len(states), 4))
-        if states:
-            constant[:, 0] = steps.varied(number, np.array(states))[:, own] @ weights[own]
+        constant[:, 0] = responses[number][: len(states), own] @ weights[own]
         cuts, curves, begins = None, np.empty((0, 4)), np.empty(0)
         if field.levels is None:
             last = bins[number]
@@ -117,12 +117,13 @@ def _curves(
     knots = np.array(course.knots)
     values = np.exp(knots) if course.logarithmic else knots
     table, origins = np.zeros((len(knots) + 1, 4)), np.append(knots[0], knots)
-    table[[0, -1], 0] = shares(values[[0, -1]])
-    for piece, (low, width) in enumerate(zip(knots[:-1], np.diff(knots)), 1):
-        nodes = np.array([0.05, 0.35, 0.65, 0.95])
-        at = low + width * nodes
-        found = shares(np.exp(at) if course.logarithmic else at)
-        cubic = np.linalg.solve(np.vander(nodes, 4, increasing=True), found)
+    nodes, widths = np.array([0.05, 0.35, 0.65, 0.95]), np.diff(knots)
+    at = (knots[:-1, None] + widths[:, None] * nodes).ravel()
+    asked = [values[[0, -1]], np.exp(at) if course.logarithmic else at]
+    ends, *found = np.split(shares(np.concatenate(asked)), range(2, 2 + len(at), len(nodes)))
+    table[[0, -1], 0] = ends
+    for piece, (width, inside) in enumerate(zip(widths, found), 1):
+        cubic = np.linalg.solve(np.vander(nodes, 4, increasing=True), inside)
         table[piece] = cubic / width ** np.arange(4)
     return values, table, origins
 
@@ -155,7 +156,7 @@ def _forest(forest: RandomForestClassifier, steps: Steps) -> Forest:
         answers[number, start[ends]] = tree.value[ends, 0, 1]
     _check_size(trees, words)
     splits, own_leaves = _splits(trees, leaves, words), _own_leaves(trees, words)
-    owned = steps.own_columns(steps.courses())
+    owned = steps.own_columns(steps.responses(steps.courses()))
     if not set(splits) <= set(np.concatenate(owned).tolist()):
         raise NotTabulated("the forest uses a column that depends on no field")
     pieces: list[Pieces] = []
