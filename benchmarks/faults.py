@@ -4,15 +4,18 @@
     uv run --group dev python benchmarks/faults.py --kills 20
     uv run --group dev python benchmarks/faults.py --kills 0 --real    # MLflow too, 30 minutes
     uv run --group dev python benchmarks/faults.py --kills 0 --step 0.5    # outputs, and 3 kills
+    uv run --group dev python benchmarks/faults.py --early 100 --records 2000    # hours
 
 A small chain is killed. After each kill the exit code has to be right, each stage's files have to
 be the last good set or a complete new one, no process may be left after five seconds, and one plain
-rerun has to succeed. Then the process that kernels are forked from is killed at each tenth of a
-second of its start, and cells show, print and raise more than anybody reads. With `--real`, the
-real chain: two checkouts that share one MLflow store, a runner killed while a model is registered,
-a registry that is locked, one from which the version is deleted, and the process that kernels are
-forked from killed during its much longer start. A cell has two seconds to end when its time is up,
-which a machine with other work to do may not keep.
+rerun has to succeed. If asked, as many more are killed within the first four seconds, and what the
+runner keeps for itself is damaged, after which a plain run has to succeed. Then the process that
+kernels are forked from is killed at each tenth of a second of its start, and cells show, print and
+raise more than anybody reads. With `--real`, the real chain: two checkouts that share one MLflow
+store, a runner killed while a model is registered, a registry that is locked, one from which the
+version is deleted, and the process that kernels are forked from killed during its much longer
+start. A cell has two seconds to end when its time is up, which a machine with other work to do may
+not keep.
 """
 
 import argparse
@@ -38,6 +41,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "benchmarks")]
 
 import toy
 from chain import copy_project
+from damage import damage, remove
 
 from papermill_chain.chain.stages import External, Stage
 from papermill_chain.cli import main
@@ -176,6 +180,8 @@ def wrong_after(kind: str, root: Path, runner: subprocess.Popen, seeds: set[str]
     except subprocess.TimeoutExpired:
         runner.kill()
         return [HUNG]
+    if "Traceback (most recent" in errors:
+        wrong.append(errors[-500:])
     if runner.returncode not in RIGHT[kind]:
         wrong.append(f"exit code {runner.returncode}: {errors[-500:]}")
     if left := left_after(root):
@@ -217,15 +223,15 @@ def rerun(root: Path, seed: int) -> list[str]:
     return wrong
 
 
-def kill_many(times: int) -> Tally:
-    """Kill at random points."""
+def kill_many(times: int, within: float | None = None) -> Tally:
+    """Kill at random points of a run, or of its first seconds."""
     tally, kinds, codes = Tally(), Counter(), Counter()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "project"
         make(root)
         began = time.monotonic()
         start(root, -1).wait()
-        usual, good = time.monotonic() - began, "-1"
+        usual, good = within or time.monotonic() - began, "-1"
         for number in range(1, times + 1):
             kind = random.choices(list(RIGHT), weights=[3, 3, 2, 1, 1, 1])[0]
             runner, point = start(root, number), random.uniform(0, usual)
@@ -240,6 +246,35 @@ def kill_many(times: int) -> Tally:
             told = "; ".join(wrong + left) or "well"
             print(f"{number:4}  {kind:<13} at {point:4.1f} s: {told}", flush=True)
     print(f"\nKills: {dict(kinds)}; exit codes: {dict(codes)}")
+    return tally
+
+
+def damage_records(times: int, luck: random.Random) -> Tally:
+    """Damage what the runner keeps for itself, one file at a time; a plain run has to get over it.
+
+    Its stages run anew where the record of their success is gone, and are up to date where not.
+    """
+    tally = Tally()
+    with tempfile.TemporaryDirectory() as folder:
+        root, outside = Path(folder) / "project", Path(folder) / "outside"
+        make(root)
+        for number in range(times):
+            outside.write_text("outside")
+            newest = max((root / "experiments/runs").iterdir())
+            records = ["stages.json", ".publishing.json", ".lock", "index.html"]
+            places = [root / "experiments" / name for name in records]
+            places += [newest / "manifest.json", root / "models/.model.txt.old"]
+            what = damage(places[number % len(places)], luck, outside)
+            runner = start(root, 0)
+            wrong = wrong_after("kernel", root, runner, {"0"})
+            code = None if HUNG in wrong else runner.returncode
+            if code or outside.read_text() != "outside":
+                wrong.append(f"exit code {code}, outside: {outside.read_text()!r}")
+            for left in root.rglob("*.damaged-*"):
+                remove(left)
+            tally.count(code, False, wrong)
+            if wrong:
+                print(f"{what}\n    {'; '.join(wrong)}", flush=True)
     return tally
 
 
@@ -312,6 +347,27 @@ OUTPUTS = {
     "a table of 6 MB": (f"{SHOW}display(HTML('<table>' + '<tr><td>1</td></tr>' * 300_000))", []),
     "an error of 5 MB": ("raise ValueError('v' * 5_000_000)", []),
     "prints for ever": ("while True: print('for ever ' * 1000)", ["--cell-timeout", "10"]),
+    "prints strings of 1 MB": (
+        "text = 'a' * 1_000_000\nwhile True: print(text)",
+        ["--cell-timeout", "10"],
+    ),
+    "displays for ever": (f"{SHOW}while True: display(HTML('x'))", ["--cell-timeout", "10"]),
+    "a process that prints": ("import os; os.system('yes')", ["--cell-timeout", "10"]),
+    "keeps Python's lock": (
+        "import re; re.match(r'(a+)+$', 'a' * 60 + 'b')",
+        ["--cell-timeout", "5"],
+    ),
+    "ignores interrupts": (
+        """
+        import time
+        while True:
+            try:
+                time.sleep(60)
+            except KeyboardInterrupt:
+                pass
+        """,
+        ["--cell-timeout", "5"],
+    ),
     "flushes for ever": ("while True: print('x', flush=True)", ["--cell-timeout", "10"]),
     "stops itself": (
         "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)",
@@ -330,7 +386,7 @@ def seconds_of_last_cell(events: str) -> float:
 def show_too_much() -> Tally:
     """Cells that show, print and raise too much, or never end: time, sizes, and what is said."""
     tally = Tally()
-    print(f"\n{'':18}{'seconds':>8}{'cell':>7}{'notebook':>10}{'page':>9}  exit code")
+    print(f"\n{'':23}{'seconds':>8}{'cell':>7}{'notebook':>10}{'page':>9}  exit code")
     for name, (cell, arguments) in OUTPUTS.items():
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder) / "project"
@@ -360,7 +416,7 @@ def show_too_much() -> Tally:
             tally.count(code, False, wrong)
             page, notebook = sizes.get(".html", 0.0), sizes.get(".ipynb", 0.0)
             print(
-                f"{name:18}{took:8.1f}{seconds:7.1f}{notebook:7.1f} MB{page:6.1f} MB  {code}"
+                f"{name:23}{took:8.1f}{seconds:7.1f}{notebook:7.1f} MB{page:6.1f} MB  {code}"
                 f" {'; '.join(wrong)}",
                 flush=True,
             )
@@ -518,12 +574,19 @@ if __name__ == "__main__":
         sys.exit(main(chain, place, "Toy", argv=sys.argv[3:]))
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--early", type=int, default=0, help="kills within the first 4 s")
+    parser.add_argument("--records", type=int, default=0, help="records of the runner to damage")
     parser.add_argument("--seed", type=int, default=7, help="of the points and kinds of kills")
     parser.add_argument("--step", type=float, default=0.1, help="seconds between kills of a start")
     parser.add_argument("--real", action="store_true")
     asked = parser.parse_args()
     random.seed(asked.seed)
     tallies = {"runner, kernels, signals": kill_many(asked.kills)} if asked.kills else {}
+    if asked.early:
+        tallies["within the first 4 s"] = kill_many(asked.early, within=4)
+    if asked.records:
+        luck = random.Random(asked.seed)
+        tallies["records damaged"] = damage_records(asked.records, luck)
     tallies["warm process at its start"] = kill_small_warm(asked.step)
     tallies["cells without end or measure"] = show_too_much()
     if asked.real:

@@ -4,8 +4,6 @@ The copy lies in debug/, as deep as notebooks/, so that relative paths mean the 
 the chain would hand it, and writes to debug/files/: published files stay as they are.
 """
 
-import hashlib
-import json
 import os
 import shlex
 import subprocess
@@ -33,17 +31,18 @@ from papermill_chain.chain.parameters import ChainError
 from papermill_chain.chain.plan import Plan
 from papermill_chain.chain.stages import External, Stage, find_stage
 from papermill_chain.chain.staleness import report_of
+from papermill_chain.debug_file import UNREADABLE, make_room, read_copy, write_copy
 from papermill_chain.reports.screen import shown_path
 from papermill_chain.reports.views import place_of
-from papermill_chain.runs.files import write_whole
+from papermill_chain.runs.files import os_error_text, write_whole
 from papermill_chain.runs.manifest import StageRun, read_runs
 from papermill_chain.started import command
+from work_units.regular_files import Damaged
 
 INJECTED_TAG = "injected-parameters"  # papermill's, of the cell that sets parameters
 ERROR_TAG = "papermill-error-cell-tag"  # papermill's, of the cells that point to an error
 TOOL_METADATA = ("papermill", "execution", "ExecuteTime", "chain", "trusted")  # of a cell
 UNLISTED = object()  # in place of the default of a parameter that a notebook does not list
-UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, nbformat.ValidationError)
 
 
 @dataclass
@@ -63,11 +62,10 @@ def make_copy(plan: Plan) -> DebugCopy:
     Raises
     ------
     ChainError
-        There is a copy with changes that are not in the notebook yet.
+        There is a copy with changes that are not in the notebook yet, or no place for one.
     """
     (stage,) = plan.stages
     file = copy_path(plan.root, stage.name)
-    _refuse_to_overwrite(file, stage.name)
     failure = _last_failure(plan, stage)
     sha256 = plan.notebooks[stage.name].sha256
     outdated = failure is not None and failure.basis.get("notebook") != sha256
@@ -86,10 +84,13 @@ def make_copy(plan: Plan) -> DebugCopy:
     tagged = [n for n, cell in enumerate(notebook.cells) if PARAMETERS in _tags(cell)]
     at = tagged[0] if tagged else -1
     notebook.cells.insert(at + 1, _injected_cell(plan, stage, settings, failure))
-    file.parent.mkdir(exist_ok=True)
-    for path in stage.writes.values():
-        (file.parent / "files" / path).parent.mkdir(parents=True, exist_ok=True)
-    _write_copy(notebook, file, sha256)
+    make_room(file, stage.name)
+    try:
+        for path in stage.writes.values():
+            (file.parent / "files" / path).parent.mkdir(parents=True, exist_ok=True)
+        write_copy(notebook, file, sha256)
+    except OSError as error:
+        raise ChainError(f"the copy cannot be written: {os_error_text(error)}") from None
     return DebugCopy(stage, file, failure, outdated, _as_typed(plan, stage, settings))
 
 
@@ -101,19 +102,30 @@ def take_over(asked: str, stages: Sequence[Stage], root: Path) -> str:
     stage = find_stage(asked, stages)
     place, file = notebook_path(root, stage.name), copy_path(root, stage.name)
     now, original, copy = read_notebook(place), shown_path(place), shown_path(file)
-    if not file.is_file():
-        make_one = command("--debug", asked)
-        raise ChainError(f"there is no copy of {stage.name} to take over; make one: {make_one}")
+    make_one = command("--debug", asked)
     try:
-        edited = nbformat.read(file, as_version=4)
+        edited = read_copy(file)
         made_from = edited.metadata["chain"]["notebook"]
         text = text_of(_with_cells_of(edited, _as_written(place)), place)
+        text.encode()  # now, and not when half of it is written
+    except FileNotFoundError:
+        raise ChainError(
+            f"there is no copy of {stage.name} to take over; make one: {make_one}"
+        ) from None
+    except Damaged as why:
+        raise ChainError(
+            f"{copy} {why}; move it away, and make a copy to change: {make_one}"
+        ) from None
     except UNREADABLE:
-        raise ChainError(f"{copy} is not a copy that --debug has made") from None
+        raise ChainError(
+            f"{copy} holds cells that cannot be written as a notebook; mend them in JupyterLab"
+        ) from None
     fixed = notebook_in(text, copy, place)
     if fixed.is_untagged and not now.is_untagged:
         raise ChainError(f"{copy} has no cell tagged `parameters` any more, as {original} has")
     if fixed.sha256 == now.sha256:
+        if now.sha256 != made_from:  # it was killed before it had noted that
+            write_copy(read_copy(file), file, now.sha256)
         return f"{original} is already as {copy} has it"
     if now.sha256 != made_from:
         raise ChainError(
@@ -122,7 +134,7 @@ def take_over(asked: str, stages: Sequence[Stage], root: Path) -> str:
             "then carry the changes over by hand and delete the copy"
         )
     write_whole(place, text)
-    _write_copy(nbformat.read(file, as_version=4), file, fixed.sha256)  # its outputs stay
+    write_copy(read_copy(file), file, fixed.sha256)  # its outputs stay
     return f"took the changes of {copy} over into {original}"
 
 
@@ -255,29 +267,6 @@ def _with_cells_of(edited: NotebookNode, original: NotebookNode) -> NotebookNode
         if original.nbformat_minor < 5:  # before that, cells had no ids
             cell.pop("id", None)
     return original
-
-
-def _write_copy(notebook: NotebookNode, file: Path, sha256: str) -> None:
-    """Write a copy with the state of the notebook, and its own, at which the two agree."""
-    notebook.metadata["chain"] = {"notebook": sha256, "copied": _digest(notebook.cells)}
-    write_whole(file, f"{nbformat.writes(notebook)}\n")
-
-
-def _refuse_to_overwrite(file: Path, stage: str) -> None:
-    """Raise ChainError for a copy with changes that are not in the notebook yet."""
-    with suppress(*UNREADABLE):
-        copy = nbformat.read(file, as_version=4)
-        if copy.metadata["chain"]["copied"] != _digest(copy.cells):
-            raise ChainError(
-                f"{shown_path(file)} holds changes that are not taken over; take them over with "
-                f"{command('--fixed', stage)}, or delete the file"
-            )
-
-
-def _digest(cells: list[NotebookNode]) -> str:
-    """A hash of what cells say, whatever their outputs."""
-    sources = [[cell.cell_type, cell.source] for cell in cells]
-    return hashlib.sha256(json.dumps(sources).encode()).hexdigest()
 
 
 def _added_by_papermill(cell: NotebookNode) -> bool:

@@ -4,6 +4,7 @@ Its file is as Jupyter writes it, or a script in jupytext's percent format.
 """
 
 import hashlib
+import io
 import json
 import re
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any
 
 from papermill_chain.chain.parameters import ChainError, Parameter, parameters_in
 from papermill_chain.chain.python_code import imported_modules
+from work_units.regular_files import NotRegular, kind_of, open_regular
 
 SCRIPT = ".py"
 PERCENT = "py:percent"  # jupytext's name of the format
@@ -100,11 +102,13 @@ def read_notebook(path: Path) -> Notebook:
     """The notebook in a file; ChainError if it is missing or broken."""
     name = f"notebooks/{path.name}"
     try:
-        text = path.read_text(encoding="utf-8")
+        with io.TextIOWrapper(open_regular(path), encoding="utf-8") as file:
+            text = file.read()
     except FileNotFoundError:
         raise ChainError(f"{name} does not exist") from None
-    except IsADirectoryError:
-        raise ChainError(f"{name} is a folder: move it away, a notebook belongs there") from None
+    except NotRegular:
+        kind = kind_of(path, links=True)
+        raise ChainError(f"{name} is {kind}: move it away, a notebook belongs there") from None
     except ValueError:
         raise ChainError(f"{name} is not a notebook that can be read") from None
     return notebook_in(text, name, path)
@@ -123,7 +127,7 @@ def notebook_in(text: str, name: str, path: Path) -> Notebook:
         kernel = spec.get("name", "python3")
         about = content["metadata"].get("language_info", {})
         language = str(about.get("name") or spec.get("language") or "python").lower()
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ChainError(f"{name} is not a notebook that can be read") from None
     tagged = [source for (_, source), tag in zip(cells, tags, strict=True) if PARAMETERS in tag]
     in_python = language == "python"

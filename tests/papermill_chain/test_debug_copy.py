@@ -10,10 +10,12 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from damage import no_longer_than
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from toy import RAW, SPLIT, make, manifests, run, write_notebook
 
+from papermill_chain import debug_copy
 from papermill_chain.chain.stages import External, Stage
 
 CHAIN = [
@@ -194,3 +196,86 @@ def test_a_copy_that_is_no_notebook_of_a_chain_any_more_changes_nothing(project,
     assert run(project, "--fixed", "judge", chain=CHAIN) == 2
     assert "debug/04_judge.ipynb is not a copy that --debug has made" in capsys.readouterr().err
     assert (project / "notebooks/04_judge.ipynb").read_text() == before
+
+
+def _link(copy: Path) -> None:
+    copy.rename(outside := copy.with_name("outside"))
+    outside.write_text("precious")
+    copy.symlink_to(outside)
+
+
+IN_ITS_PLACE = {
+    "link": (_link, "debug/04_judge.ipynb is not a copy that --debug has made; move it away"),
+    "endless": (lambda copy: copy.symlink_to("/dev/zero"), "is a device, not a file; move it away"),
+    "pipe": (os.mkfifo, "is a named pipe, not a file; move it away"),
+    "folder": (lambda copy: (copy / "inside").mkdir(parents=True), "is a folder, not a file; move"),
+    "bytes": (lambda copy: copy.write_bytes(b"\x89\xff\0" * 99), "is not a copy that --debug has"),
+    "nested": (lambda copy: copy.write_text("[" * 100_000), "is not a copy that --debug has made"),
+    "large": (
+        lambda copy: os.truncate(os.open(copy, os.O_CREAT | os.O_WRONLY), 300_000_000),
+        "has more than 200,000,000 bytes; move it away",
+    ),
+}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such files")
+@pytest.mark.parametrize(("lie", "sentence"), IN_ITS_PLACE.values(), ids=IN_ITS_PLACE)
+def test_whatever_lies_in_the_place_of_a_copy_is_named_and_kept(project, capsys, lie, sentence):
+    assert run(project, "--debug", "judge", chain=CHAIN) == 0
+    copy, before = project / "debug/04_judge.ipynb", tree(project / "notebooks")
+    if lie is not _link:
+        copy.unlink()
+    lie(copy)
+    kind = copy.lstat().st_mode
+    capsys.readouterr()
+    with no_longer_than(30):
+        assert run(project, "--fixed", "judge", chain=CHAIN) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert sentence in said and "python run_all.py --debug judge" in said
+    with no_longer_than(30):
+        assert run(project, "--debug", "judge", chain=CHAIN) == 0
+    assert "it is set aside as 04_judge.ipynb.damaged-1 and made anew" in capsys.readouterr().err
+    assert copy.with_name("04_judge.ipynb.damaged-1").lstat().st_mode == kind
+    assert nbformat.read(copy, as_version=4).cells[2].metadata.tags == ["injected-parameters"]
+    assert tree(project / "notebooks") == before
+    assert lie is not _link or (project / "debug/outside").read_text() == "precious"
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_copy_that_was_cut_is_kept_and_a_file_in_the_place_of_its_folder_named(project, capsys):
+    assert run(project, "--debug", "judge", chain=CHAIN) == 0
+    copy = project / "debug/04_judge.ipynb"
+    copy.write_text(half := copy.read_text()[:-300])  # as of a disk that is full
+    assert run(project, "--debug", "judge", chain=CHAIN) == 0
+    assert (project / "debug/04_judge.ipynb.damaged-1").read_text() == half
+    shutil.rmtree(project / "debug")
+    (project / "debug").write_text("mine")
+    capsys.readouterr()
+    assert run(project, "--debug", "judge", chain=CHAIN) == 2
+    assert "copies of notebooks go into that folder: move away" in capsys.readouterr().err
+    assert (project / "debug").read_text() == "mine"
+
+
+def test_killed_while_it_takes_over_a_rerun_goes_on(project, monkeypatch, capsys):
+    """The notebook is replaced, and the copy does not know it yet."""
+
+    class Killed(BaseException):
+        pass
+
+    def kill(*_: object) -> None:
+        raise Killed
+
+    assert run(project, "--debug", "judge", chain=CHAIN) == 0
+    copy, arguments = project / "debug/04_judge.ipynb", ["--fixed", "judge", "--quiet"]
+    change(copy, "mood, level", "level, mood")
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(debug_copy, "write_copy", kill)
+        run(project, *arguments, chain=CHAIN)
+    assert "level, mood" in (project / "notebooks/04_judge.ipynb").read_text()
+    assert run(project, *arguments, chain=CHAIN) == 0
+    change(copy, "level, mood", "mood")
+    assert run(project, *arguments, chain=CHAIN) == 0, capsys.readouterr()
+    assert "level, mood" not in (project / "notebooks/04_judge.ipynb").read_text()
