@@ -6,7 +6,7 @@ import socketserver
 import threading
 from base64 import b64decode
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -74,13 +74,17 @@ def web_server() -> Iterator[tuple[str, list[tuple[str, dict]]]]:
         def do_POST(self) -> None:
             content = self.rfile.read(int(self.headers["Content-Length"]))
             posted.append((self.path, json.loads(content)))
-            code = {"/500": 500, "/redirect": 307}.get(self.path, 200)
+            self.answer({"/500": 500, "/redirect": 302}.get(self.path, 200))
+
+        def do_GET(self) -> None:
+            posted.append((self.path, {}))
+            self.answer(200)
+
+        def answer(self, code: int) -> None:
             self.send_response(code)
             self.send_header("Location", "/elsewhere")
             self.send_header("Content-Length", "0")
             self.end_headers()
-
-        do_GET = do_POST
 
         def log_message(self, *_: object) -> None:
             pass
@@ -90,10 +94,20 @@ def web_server() -> Iterator[tuple[str, list[tuple[str, dict]]]]:
 
 
 @contextmanager
-def silent_server() -> Iterator[int]:
-    """The port of a server that takes connections and never says anything."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        yield listening.getsockname()[1]
+def endless_server() -> Iterator[int]:
+    """The port of a server whose answer never comes to an end, without ever falling silent."""
+    over = threading.Event()
+
+    class Answer(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            with suppress(OSError):
+                self.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
+                while not over.wait(0.05):
+                    self.wfile.write(b"x")
+
+    with _serving(socketserver.ThreadingTCPServer(("127.0.0.1", 0), Answer)) as port:
+        yield port
+        over.set()
 
 
 def closed_port() -> int:

@@ -24,7 +24,7 @@ def repair(plan: Plan) -> None:
     for folder in folders:
         _release_external(plan, folder)
         _mark_interrupted(folder)
-    with suppress(OSError):  # what cannot be deleted is no run any more, and in nobody's way
+    with suppress(Exception):  # what is left of it is no run any more, and in nobody's way
         finish_pruning(plan.experiments, partial(_write_index, plan))
 
 

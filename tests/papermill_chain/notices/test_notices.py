@@ -1,17 +1,20 @@
 """--notify: who gets word of which runs, what it says, and that it neither fails nor leaks."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 from toy import HEADLINE, run, write_notebook
-from wordservers import closed_port, mail_server, silent_server, web_server
+from wordservers import closed_port, endless_server, mail_server, web_server
 
+from papermill_chain.chain.parameters import ChainError
 from papermill_chain.chain.stages import Stage
 from papermill_chain.notices import mail, sending
 from papermill_chain.notices.message import notice_of
 from papermill_chain.notices.webhook import webhook_at
 from papermill_chain.runs.manifest import read_runs
+from papermill_chain.started import refuse_incomplete_python
 
 CHAIN = [Stage("1_look", writes={"seen": "seen.txt"}), Stage("2_judge", reads={"seen": "seen.txt"})]
 PASSWORD, PATH = "a password of a mail server", "/services/T0/B0/only-we-know"
@@ -76,7 +79,7 @@ def test_word_of_a_good_and_of_a_failed_run(project, monkeypatch, capfd):
         assert "Sent word to mailto:a@example.org,b@example.org\n" in out
         assert "Sent word to env:HOOK\n" in out
         assert f"no word could be sent to {web}/…: the server answered 500" in err
-        assert "the server answered 307 and points to another address" in err
+        assert "the server answered 302 and points to another address" in err
         assert f"no word could be sent to http://localhost:{closed}/…: Connection refused" in err
         assert (project / "seen.txt").read_text() == "secrets in the environment: []"
         assert no_secret_in(project, out + err)
@@ -154,9 +157,9 @@ def test_chat_programs_get_their_own_form_and_no_links(project):
     assert "stages" in webhook_at("https://logic.azure.com.example.org/x", "").body(notice)
 
 
-def test_a_server_that_says_nothing_is_not_waited_for(project, monkeypatch, capfd):
+def test_a_server_that_comes_to_no_end_is_not_waited_for(project, monkeypatch, capfd):
     monkeypatch.setattr(sending, "SECONDS", 0.3)
-    with silent_server() as port:
+    with endless_server() as port:
         always = ["--notify-on", "always", *notified(f"http://127.0.0.1:{port}{PATH}")]
         assert run(project, *always, chain=CHAIN[:1]) == 0
     said = f"no word could be sent to http://127.0.0.1:{port}/…: no answer within 0.3 s"
@@ -226,3 +229,10 @@ def test_what_cannot_be_meant_is_refused_before_anything_runs(
     assert code == 2 and why in err
     assert PATH not in err and PASSWORD not in err and "user:word" not in err
     assert len(list(project.glob("experiments/runs/*"))) == before
+
+
+def test_command_that_is_to_be_repeated_shows_no_address(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["run_all.py", "--notify", f"https://e.org{PATH}?key=1"])
+    with pytest.raises(ChainError) as refused:
+        refuse_incomplete_python(["no_such_module"])
+    assert PATH not in str(refused.value) and "https://e.org/…" in str(refused.value)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from toy import RAW, REPOSITORY, make, run
 
 from papermill_chain.chain.stages import Stage
+from papermill_chain.reports.index import write_index
 from papermill_chain.runs.manifest import Run, StageRun
 from papermill_chain.runs.pruning import old_runs, prune
 from papermill_chain.runs.records import last_good, remember
@@ -50,6 +51,12 @@ def compared(experiments: Path, a: str, b: str) -> Path:
     return page
 
 
+def listed(experiments: Path) -> set[str]:
+    """The runs that the index links to, once it is written as a run of before has left it."""
+    write_index(experiments, "Toy", "compare {a} {b}")
+    return set(re.findall(r'href="runs/([^/"]+)/', (experiments / "index.html").read_text("utf-8")))
+
+
 def dead_links(experiments: Path) -> list[str]:
     """The links of the index that lead nowhere, and the pages that its script would open."""
     page = (experiments / "index.html").read_text("utf-8")
@@ -79,6 +86,7 @@ def test_old_runs_go_and_what_rests_on_one_stays(finished, capfd):
     os.link(plain[0] / "1.html", finished / "second name of a report")
     gone_with_it = compared(experiments, plain[1].name, new)
     stays = compared(experiments, model.name, new)
+    assert listed(experiments) >= {plain[0].name, plain[1].name}
     keeping = CHAIN_AND_PAGES | {"protected": lambda: [model.name]}
 
     # nothing would run: of the new one and three plain ones two stay, and the model's
@@ -148,8 +156,9 @@ def test_next_run_finishes_what_a_killed_one_has_begun(finished, renamed):
     add_run(experiments, 7000 + renamed, {})  # the newest
     for folder in old_runs(experiments, 1):
         shutil.rmtree(folder)
-    older = [add_run(experiments, number, {}) for number in (20, 40)]
+    older = [add_run(experiments, number, {"01_look": "x"}) for number in (20, 40)]
     pages = [compared(experiments, each.id, new) for each in older]
+    assert listed(experiments) >= {each.id for each in older}
     killed = [sys.executable, "-c", KILLED, str(experiments), str(renamed)]
     assert subprocess.run(killed, cwd=REPOSITORY, check=False).returncode == 9
     assert [each.folder.exists() for each in older] == [renamed == 1, False]
