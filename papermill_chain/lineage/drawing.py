@@ -66,7 +66,7 @@ class Item:
     height: float
     name: str = ""  # of a stage
     inputs: Inputs | None = None
-    sources: list["Item"] = field(default_factory=list)  # in the column before, or in one further
+    sources: list["Item"] = field(default_factory=list)  # in the column before
     y: float = 0.0
 
     @property
