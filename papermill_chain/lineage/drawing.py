@@ -31,7 +31,7 @@ class Sizes:
     down: int  # between boxes
 
 
-LARGE = Sizes(width=170, stage=62, file=22, across=36, down=20)
+LARGE = Sizes(width=178, stage=62, file=22, across=30, down=20)
 SMALL = Sizes(width=128, stage=28, file=0, across=30, down=18)
 
 
@@ -66,7 +66,7 @@ class Item:
     height: float
     name: str = ""  # of a stage
     inputs: Inputs | None = None
-    sources: list["Item"] = field(default_factory=list)  # in the column before, or in one further
+    sources: list["Item"] = field(default_factory=list)  # in the column before
     y: float = 0.0
 
     @property
@@ -154,7 +154,8 @@ def _box(
         shown = names[:MOST_NAMES] + (["…"] if len(names) > MOST_NAMES else [])
         lines = [_short(name, sizes.width) for name in shown]
         return Box(x, item.y, item.height, None, lines, about=", ".join(item.inputs.paths))
-    lines = [_short(text, sizes.width) for text in (item.name, *about[item.name])]
+    lines = [_short(text, sizes.width) for text in about[item.name]]
+    lines.insert(0, _short(item.name, 0.9 * sizes.width))  # in bold letters, which are wider
     writes = graph.writes[item.name] if sizes.file else ()
     return Box(
         x,
@@ -195,7 +196,7 @@ def _named(paths: Sequence[str], width: float) -> str:
 
 def _short(text: str, width: float) -> str:
     """A text that fits into a box."""
-    room = (width - 20) / LETTER
+    room = (width - 14) / LETTER
     if sum(map(_letters, text)) <= room:
         return text
     while text and sum(map(_letters, text)) > room - 1:

@@ -1,8 +1,9 @@
 """Where a file comes from: its makers back to what came from outside, as all runs have recorded."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from posixpath import normpath
 
@@ -81,10 +82,10 @@ def origin_of(typed: str, root: Path, experiments: Path, stages: Sequence[Stage]
     path = _path_of(typed, root, history, stages)
     if path not in history.newest:
         raise ChainError(f"no run has recorded {path} yet; run the chain first")
-    now = _hash_on_disk(root / path)
-    found = Content(path, now)
+    on_disk = cache(lambda path: _hash_on_disk(root / path))
+    found = Content(path, on_disk(path))
     content = found if found in history.known else history.newest[path]
-    return _origin(content, root, history, set())
+    return _origin(content, on_disk, history, set())
 
 
 def _history(experiments: Path) -> History:
@@ -119,9 +120,11 @@ def _wired(stages: Iterable[Stage]) -> set[str]:
     }
 
 
-def _origin(content: Content, root: Path, history: History, above: set[Content]) -> Origin:
+def _origin(
+    content: Content, on_disk: Callable[[str], str], history: History, above: set[Content]
+) -> Origin:
     """A file and what it was made from; `above` has those whose makers have been named."""
-    now = _hash_on_disk(root / content.path)
+    now = on_disk(content.path)
     maker = history.maker.get(content)
     origin = Origin(
         content,
@@ -134,7 +137,8 @@ def _origin(content: Content, root: Path, history: History, above: set[Content])
     above.add(content)
     if maker and not origin.repeated:
         origin.made_from = [
-            _origin(Content(path, hash), root, history, above) for path, hash in maker.reads.items()
+            _origin(Content(path, hash), on_disk, history, above)
+            for path, hash in maker.reads.items()
         ]
     return origin
 

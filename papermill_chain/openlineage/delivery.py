@@ -93,6 +93,8 @@ def _reason(error: Exception) -> str:
             return f"the server refuses it with status {code}; set {API_KEY}"
         case HTTPError(code=code):
             return f"the server answers with status {code}"
+        case TimeoutError() | URLError(reason=TimeoutError()):
+            return f"the server has not answered within {SECONDS_TO_ANSWER} s"
         case URLError(reason=OSError() as reason) | (OSError() as reason):
             return reason.strerror or type(reason).__name__
     return type(error).__name__

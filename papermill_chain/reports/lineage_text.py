@@ -4,8 +4,8 @@ import io
 import sys
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
-from rich.tree import Tree
 
 from papermill_chain.lineage.origin import AS_RECORDED, CHANGED, Origin
 from papermill_chain.lineage.record import EXTERNAL
@@ -22,7 +22,15 @@ def show_lineage(origin: Origin, json: bool) -> None:
         return
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
-    Console(highlight=False, markup=False, emoji=False).print(_tree(origin))
+    console = Console(highlight=False, markup=False, emoji=False)
+    console.print(_table([origin]))
+    for made in _makers_first_to_last(origin):
+        if made.maker:
+            source = "from" if made.made_from else "from no file"
+            maker = f"made by {made.maker.name} in run {made.maker.run} {source}"
+            console.print(maker, style="bold")
+        if made.made_from:
+            console.print(_table(made.made_from))
 
 
 def _as_json(origin: Origin) -> dict[str, object]:
@@ -36,26 +44,43 @@ def _as_json(origin: Origin) -> dict[str, object]:
     }
 
 
-def _tree(origin: Origin) -> Tree:
-    tree = Tree(_label(origin))
-    for each in origin.made_from:
-        tree.children.append(_tree(each))
-    return tree
+def _makers_first_to_last(origin: Origin) -> list[Origin]:
+    """A file of each stage that had a part in it, the last stage first."""
+    found: dict[tuple[str, str | None], Origin] = {}
+
+    def visit(made: Origin) -> None:
+        for each in made.made_from:
+            visit(each)
+        if made.maker and not made.repeated:
+            found.setdefault((made.maker.name, made.maker.run), made)
+
+    visit(origin)
+    return list(reversed(found.values()))
 
 
-def _label(origin: Origin) -> Text:
-    """A file in two lines, or three if what lies in its place is not what was recorded."""
-    size = f"  {origin.bytes:,} bytes" if origin.bytes is not None else ""
-    text = Text(origin.content.path, style="bold")
-    text.append(f"\nsha256 {origin.content.sha256[:SHOWN]}{size}  {_from(origin)}", "not bold")
+def _table(origins: list[Origin]) -> Table:
+    """Files, a line each: path, hash, size, who made it, and whether it is still that."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(overflow="fold")
+    for _ in range(2):
+        table.add_column(no_wrap=True, justify="right")
+    table.add_column()
+    for origin in origins:
+        size = f"{origin.bytes:,} bytes" if origin.bytes is not None else ""
+        table.add_row(
+            f"  {origin.content.path}", origin.content.sha256[:SHOWN], size, _from(origin)
+        )
+    return table
+
+
+def _from(origin: Origin) -> Text:
+    if origin.maker:
+        text = Text(f"of {origin.maker.name}")
+    elif origin.replaces:
+        text = Text(f"{EXTERNAL}, in place of what {origin.replaces} writes")
+    else:
+        text = Text(EXTERNAL)
     if origin.on_disk != AS_RECORDED:
         now = "another file lies there now" if origin.on_disk == CHANGED else "it is gone"
-        text.append(f"\n! not as it was recorded: {now}", "not bold yellow")
+        text.append(f"  ! {now}", "yellow")
     return text
-
-
-def _from(origin: Origin) -> str:
-    if origin.maker:
-        above = ", see above" if origin.repeated else ""
-        return f"made by {origin.maker.name} in run {origin.maker.run}{above}"
-    return f"{EXTERNAL}, in place of what {origin.replaces} writes" if origin.replaces else EXTERNAL

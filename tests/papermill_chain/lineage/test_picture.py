@@ -44,7 +44,7 @@ def test_the_index_shows_states_reasons_files_and_reports_of_the_newest_run(fail
     assert look == ["01_look", "✓ up to date", ""]
     assert split == ["02_split", "✓ up to date", "", "train.csv +1"]
     assert model[0] == "03_model" and model[1].startswith("✕ failed · ")
-    assert model[2:] == ["parameter mood good →…", "model.txt +1"]
+    assert model[2:] == ["parameter mood good → b…", "model.txt +1"]
     assert judge == ["04_judge", "○ not run", ""]
     states = [box["class"][1] for box in svg.select(".stage")]
     assert states == ["good", "good", "bad", "waiting"]
