@@ -347,7 +347,8 @@ def run_all(arguments: list[str]) -> int:
     given = own.parse_known_args(arguments)[0]
     try:
         asked = of_data_set(given.data)
-        arguments = [*arguments, *(refreshed(given.data) if given.refresh else [])]
+        joined = given.refresh and "--ui" not in arguments  # else each run from the page does so
+        arguments = [*arguments, *(refreshed(given.data) if joined else [])]
     except ValueError as refused:  # a ContractError too, whose module not every run imports
         print(f"{Path(sys.argv[0]).name}: nothing was run: {refused}", file=sys.stderr)
         return REFUSED

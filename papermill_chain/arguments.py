@@ -70,7 +70,7 @@ def argument_parser(
         "--open",
         action="store_true",
         help="then open the index of all runs in a browser; with "
-        "--grid or --compare its page; with --debug the copy, in JupyterLab",
+        "--grid, --compare or --ui its page; with --debug the copy, in JupyterLab",
     )
     add("--cell-timeout", type=_count, metavar="SECONDS", help="longest a cell may take")
     for name, most in vars(Limits()).items():
@@ -94,6 +94,12 @@ def argument_parser(
         help="take the changes of that copy over into the notebook, then run",
     )
     way.add_argument(
+        "--ui",
+        action="store_true",
+        help="serve a page, to this machine alone, on which parameters are set, a run is started"
+        " and followed, and reports are read; with --open, show it",
+    )
+    way.add_argument(
         "--grid",
         action="append",
         default=[],
@@ -110,6 +116,13 @@ def argument_parser(
             " and decisions. A run is an id, the beginning of one, latest, previous (the run before"
             " it) or a folder",
         )
+    add(
+        "--port",
+        type=_port,
+        default=8010,
+        metavar="N",
+        help="where --ui listens, 0 for any port that is free (default: %(default)s)",
+    )
     add(
         "--grid-jobs",
         type=_count,
@@ -144,6 +157,7 @@ def _examples(chain: Sequence[Stage], can_compare: bool) -> str:
         f"{typed} --from {word}": f"{middle} and all stages after it, changed or not",
         f"{typed} --only {number}": f"{last} alone, changed or not",
         f"{typed} --open": "then read the index of all runs in a browser",
+        f"{typed} --ui": "a page on which all this is chosen and followed",
         f"{typed} --debug {word}": f"a copy of {middle} where it failed, to find out why",
         f"{typed} --fixed {word}": "take the changes of that copy over, and run on from there",
         f"{typed} --grid NAME=1..10": "the chain for each value, apart from all else; compared",
@@ -167,4 +181,11 @@ def _count(text: str) -> int:
     """A number of notebooks or seconds, for argparse."""
     if not text.isdecimal() or int(text) < 1:
         raise ArgumentTypeError(f"{text} is not a whole number from 1")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    """A port, for argparse."""
+    if not text.isdecimal() or int(text) > 65535:
+        raise ArgumentTypeError(f"{text} is not a port, a whole number from 0 to 65535")
     return int(text)

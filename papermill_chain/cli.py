@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from papermill_chain.arguments import SCHEDULER, argument_parser
+from papermill_chain.chain.notebooks import Notebook
 from papermill_chain.chain.parameters import ChainError
 from papermill_chain.chain.plan import Plan, plan_of
 from papermill_chain.chain.stages import Stage, in_order, read_notebooks
@@ -24,7 +25,12 @@ from papermill_chain.runs.lock import Busy, only_run
 from papermill_chain.runs.lookup import NoRun, named_run
 from papermill_chain.runs.manifest import Run, StageRun
 from papermill_chain.runs.records import last_good
-from papermill_chain.started import command, refuse_incomplete_python, repeat
+from papermill_chain.started import (
+    command,
+    refuse_incomplete_python,
+    refuse_without_server,
+    repeat,
+)
 from work_units.errors import NoCluster
 
 #: Compares two runs: the page that it has written, and some lines for the terminal.
@@ -112,11 +118,24 @@ def main(
         offered = f"{command()} --compare {{a}} {{b}}" if compare else None
         columns = tuple(columns)
 
-        def plan_for(asked: Namespace) -> Plan:
+        def plan_for(asked: Namespace, notebooks: dict[str, Notebook] = notebooks) -> Plan:
             plan = plan_of(asked, stages, notebooks, root, title, command(), after, offered)
             plan = replace(plan, refusals=frozenset(refusals), columns=columns)
             return replace(plan, experiments_path=experiments)
 
+        if asked.ui:
+            refuse_incomplete_python()
+            refuse_without_server()
+            from papermill_chain.ui.app import Chain
+            from papermill_chain.ui.server import passed_on, serve_page
+
+            rest = passed_on(sys.argv[1:] if argv is None else argv)
+            read = partial(read_notebooks, stages, root)
+
+            def ask(arguments: Sequence[str]) -> Plan:
+                return plan_for(parser.parse_args([*rest, *arguments]), read())
+
+            return serve_page(asked, rest, Chain(title, stages, root, folder, read, ask), _open)
         if asked.grid:
             index = partial(_write_index, folder, title, offered, columns)
             return _run_grid(asked, plan_for, shared, index)

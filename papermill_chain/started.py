@@ -12,6 +12,7 @@ from papermill_chain.chain.parameters import ChainError
 
 UV = "UV"  # the variable by which `uv run` says to what it runs that it does
 NEEDED = ("papermill", "nbclient", "nbformat", "nbconvert", "jupyter_client", "bs4", "nh3")
+SERVER = ("flask", "waitress", "werkzeug")
 
 
 #: The program's own arguments, which each command that it offers has to repeat.
@@ -42,6 +43,21 @@ def refuse_incomplete_python(modules: Iterable[str] = NEEDED) -> None:
             f"{sys.executable} has no {', '.join(missing)}; run the chain in its own"
             f" environment: {_uv()} {words}"
         )
+
+
+def refuse_without_server() -> None:
+    """Raise ChainError if this Python lacks what serves the page of --ui."""
+    missing = [module for module in SERVER if find_spec(module) is None]
+    if missing:
+        raise ChainError(
+            f"{sys.executable} has no {', '.join(missing)}, which --ui serves its page with;"
+            " install the extra ui: pip install 'papermill-chain[ui]'"
+        )
+
+
+def program() -> list[str]:
+    """What starts the program again as another process, without arguments."""
+    return [sys.executable, sys.argv[0]]
 
 
 def _launcher() -> list[str]:

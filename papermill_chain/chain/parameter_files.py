@@ -62,7 +62,7 @@ def settings_in_text(
     ChainError
         If it is anything else, or names a stage that is not there.
     """
-    content = _read_yaml(text, source)
+    content = read_yaml(text, source)
     if not isinstance(content, Mapping):
         raise ChainError(
             f"{source} holds no parameters: write one a line, as `seed: 7`, or a stage's name"
@@ -125,8 +125,14 @@ def _recorded(
             yield Setting(name, value, file, stage.name, recorded=True)
 
 
-def _read_yaml(text: str, source: str) -> Any:
-    """What some YAML stands for; a date in it stays the text that it is, as papermill has it."""
+def read_yaml(text: str, source: str) -> Any:
+    """What some YAML stands for; a date in it stays the text that it is, as papermill has it.
+
+    Raises
+    ------
+    ChainError
+        If it is no YAML, or a name is in it twice.
+    """
     import yaml  # late: most commands do without it
 
     class Loader(yaml.SafeLoader):  # type: ignore[misc]  # yaml has no types

@@ -1,6 +1,6 @@
 """What a user sets, which stages take it up, and what cannot be meant."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -8,7 +8,7 @@ from posixpath import normpath
 from typing import Any
 
 from papermill_chain.chain.notebooks import Notebook
-from papermill_chain.chain.parameters import ChainError, value_in_file, value_of
+from papermill_chain.chain.parameters import ChainError, Parameter, value_in_file, value_of
 from papermill_chain.chain.stages import Stage, writers
 from papermill_chain.runs.files import relative
 from work_units.regular_files import kind_of
@@ -53,6 +53,20 @@ def typed_settings(assignments: Iterable[str]) -> list[Setting]:
             raise ChainError(f"{name} is set twice")
         settings[name] = Setting(name, text)
     return list(settings.values())
+
+
+def settable(
+    stage: Stage, notebook: Notebook, stages: Sequence[Stage]
+) -> Iterator[tuple[Parameter, str]]:
+    """The parameters of a stage that a user may set, with the paths that the chain gives them.
+
+    The path is empty for a parameter whose default stands in the notebook alone.
+    """
+    wired, writer = {**stage.reads, **stage.writes, **stage.in_place}, writers(stages)
+    for name, parameter in notebook.parameters.items():
+        path = wired.get(name, "")
+        if name not in stage.secrets and normpath(path) not in writer:
+            yield parameter, path
 
 
 def refuse_senseless(

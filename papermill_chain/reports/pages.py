@@ -28,14 +28,14 @@ def filled(template: str, **shown: object) -> str:
     """
     style, script = (_for_all_and_for(template, kind) for kind in ("css", "js"))
     digest = b64encode(sha256(script.encode()).digest()).decode()
-    page: str = (
-        _templates()
-        .get_template(template)
-        .render(
-            style=_markup(style), script=_markup(script), script_hash=f"sha256-{digest}", **shown
-        )
-    )
-    return page
+    shown |= {"style": _markup(style), "script": _markup(script)}
+    return rendered(template, script_hash=f"sha256-{digest}", **shown)
+
+
+def rendered(template: str, **shown: object) -> str:
+    """A template as it is filled, such as a part of a page."""
+    text: str = _templates().get_template(template).render(**shown)
+    return text
 
 
 @cache  # an index is written after each report

@@ -1,0 +1,1 @@
+"""A page of this machine that starts runs, shows how they go on, and leads to their reports."""
