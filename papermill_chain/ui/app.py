@@ -18,6 +18,7 @@ from papermill_chain.chain.plan import Plan
 from papermill_chain.chain.stages import Stage
 from papermill_chain.reports.listing import outlooks
 from papermill_chain.reports.pages import filled, rendered
+from papermill_chain.runs.files import os_error_text
 from papermill_chain.runs.manifest import read_runs
 from papermill_chain.ui.child import Child
 from papermill_chain.ui.form import Filled, arguments_of, fields_of, filled_in
@@ -64,7 +65,10 @@ class Desk:
                 stage.name: StageProgress(stage.name, plan.notebooks[stage.name].title)
                 for stage in plan.stages
             }
-            self.child = Child([*self.command, *arguments], Progress(stages))
+            try:
+                self.child = Child([*self.command, *arguments], Progress(stages))
+            except OSError as error:  # such as values that are too long for a command
+                raise ChainError(f"the run cannot be started: {os_error_text(error)}") from None
             self.filled = form
 
     @property

@@ -69,7 +69,8 @@ def fields_of(
 
 def filled_in(form: Mapping[str, str], only: Iterable[str], fields: Iterable[Field]) -> Filled:
     """The form that a browser has sent; an unticked box is not among what it sends."""
-    sent = {key: text.replace("\r\n", "\n") for key, text in form.items()}
+    # no argument of a program can hold a NUL
+    sent = {key: text.replace("\r\n", "\n").replace("\0", "") for key, text in form.items()}
     texts = {}
     for each in fields:
         blank = "False" if each.kind == "bool" else each.default

@@ -96,9 +96,10 @@ class Progress:
             return f"{done} of {len(self.stages)} stages are done"
         if self.status == "up to date":
             return "Nothing to do: all stages are up to date"
-        if not self.run:
-            return f"Nothing was run: it was {self.status}"
-        return f"Run {self.run} {self.status} after {self.elapsed}"
+        if self.status == "refused":
+            return "Nothing was run: it was refused"
+        run = f"Run {self.run}" if self.run else "The run"
+        return f"{run} {self.status} after {self.elapsed}"
 
     @property
     def of_run(self) -> list[StageProgress]:
@@ -147,6 +148,8 @@ class Progress:
         stage.status, stage.seconds = event["status"], event["seconds"]
         stage.headline, stage.verdict = event["headline"], event["verdict"]
         stage.run = event["run"] or ""
+        if stage.status != "up to date":
+            self.run = stage.run
         if error := event["error"]:
             stage.error = _reason(Failure(**error))
         took = f" after {stage.elapsed}" if stage.elapsed else ""
@@ -157,12 +160,14 @@ class Progress:
 
 def progress_of(run: Run) -> Progress:
     """How far a run has come that has left a record."""
+    began, goes_on = run.began.timestamp(), run.status == "running"
     stages = {
         stage.name: StageProgress(
             stage.name,
             stage.title,
-            stage.status,
+            "waiting" if goes_on and stage.status == "not run" else stage.status,
             ", ".join(stage.why),
+            began=began,
             seconds=stage.seconds,
             headline=stage.headline,
             verdict=stage.verdict,
@@ -171,9 +176,9 @@ def progress_of(run: Run) -> Progress:
         )
         for stage in run.stages
     }
-    notes = [*filter(None, [run.after]), *run.troubles, *filter(None, [run.unreadable])]
-    began = run.began.timestamp()
-    return Progress(stages, run.status, run.id, began, run.seconds or 0.0, notes)
+    notes = [*filter(None, [run.after, run.unreadable]), *run.troubles]
+    seconds = None if goes_on else run.seconds or 0.0
+    return Progress(stages, run.status, run.id, began, seconds, notes)
 
 
 def report_of(stage: StageProgress, experiments: Path) -> str:
