@@ -147,7 +147,7 @@ def main(
         if asked.ui:
             refuse_incomplete_python()
             refuse_without_server()
-            from papermill_chain.ui.app import Chain
+            from papermill_chain.ui.desk import Chain
             from papermill_chain.ui.server import passed_on, serve_page
 
             rest = passed_on(sys.argv[1:] if argv is None else argv)

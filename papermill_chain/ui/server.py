@@ -15,7 +15,8 @@ from waitress import create_server
 from papermill_chain.chain.parameters import ChainError
 from papermill_chain.runs.files import os_error_text
 from papermill_chain.started import program
-from papermill_chain.ui.app import Chain, Desk, create_app
+from papermill_chain.ui.app import create_app
+from papermill_chain.ui.desk import Chain, Desk
 from papermill_chain.ui.security import Guard
 
 #: What is chosen on the page, by its option.

@@ -248,7 +248,8 @@ def test_a_run_is_started_followed_and_read(site):
         assert "allow-same-origin" not in headers["Content-Security-Policy"]
     experiments = site.root / "experiments"
     (experiments / "out.txt").symlink_to(site.root / "draw.txt")
-    (experiments / "model.pkl").write_bytes(b"")
+    (experiments / "model.pkl").write_bytes(b"3 5 10")
+    (experiments / ".open-1.html").write_text("3 5 10")  # such as the file with the token
     os.mkfifo(experiments / "pipe.txt")
     for name in (
         "../run_all.py",
@@ -260,7 +261,7 @@ def test_a_run_is_started_followed_and_read(site):
         "out.txt",
         "pipe.txt",
         "model.pkl",
-        ".lock",
+        ".open-1.html",
         "runs",
         "no%00.txt",
     ):
