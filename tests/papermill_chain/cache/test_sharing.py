@@ -5,6 +5,7 @@ import hmac
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -21,6 +22,7 @@ from papermill_chain.cache.entries import Refused, Stored
 from papermill_chain.cache.results import Cache
 from papermill_chain.cache.store import Folder
 from papermill_chain.chain.stages import External, Stage
+from papermill_chain.execution.processes import Processes
 
 
 @pytest.fixture(scope="module")
@@ -311,6 +313,35 @@ def test_what_was_changed_while_a_notebook_ran_does_not_go_to_the_cache(tmp_path
         capsys.readouterr().out.split()
     )
     assert entries(cache).keys() == {"2_use"}
+
+
+def test_a_run_that_is_stopped_while_it_looks_has_done_nothing(copied, monkeypatch, capsys):
+    """A signal arrives in the middle of a look-up, which comes to its end only afterwards."""
+    root, stopping = project(copied / "b"), threading.Event()
+    find, close = Cache.find, Processes.close
+
+    def slow(self, key, stage, **how):
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stopping.wait(30)
+        return find(self, key, stage, **how)
+
+    def stop(self, *arguments, **how):
+        stopping.set()
+        close(self, *arguments, **how)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Cache, "find", slow)
+        patched.setattr(Processes, "close", stop)
+        assert run(root, "--quiet", "--cache", str(copied / "cache"), chain=CHAIN) == 130
+    (stopped,) = manifests(root)
+    assert [stopped["status"], *(stage["status"] for stage in stopped["stages"])] == [
+        "interrupted",
+        "not run",
+        "not run",
+    ]
+    assert not (root / "made").exists()
+    assert run(root, "--quiet", "--cache", str(copied / "cache"), chain=CHAIN) == 0
+    assert executed(copied) == ["1_make", "2_use"]
 
 
 WRITER = """
