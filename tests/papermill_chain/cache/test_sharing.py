@@ -106,6 +106,7 @@ def test_a_second_machine_takes_all_from_the_cache_and_executes_nothing(tmp_path
     assert "removed 0 results and 0 files" in capsys.readouterr().out
     assert begin(["cache", cache, "--max-size", "0MB"]) == 0
     out = capsys.readouterr().out  # two notebooks, two files, a picture
+    assert "removed 2 results and 0 files" in out
     assert "left: 0 results, 0 bytes\n5 such files younger than an hour" in out
 
     assert run(b, "--quiet", chain=CHAIN) == 0  # all is up to date from here on, also without it
