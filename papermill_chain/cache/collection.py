@@ -3,11 +3,11 @@
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from papermill_chain.cache.entries import MOST_BYTES, Refused, entry_in
 from papermill_chain.cache.results import key_file
-from papermill_chain.cache.store import BLOBS, ENTRIES, Folder, Item, Objects
+from papermill_chain.cache.store import BLOBS, ENTRIES, Folder, Item, Objects, read
 from papermill_chain.chain.output_limits import size_text
 
 #: Seconds for which a file stays that no entry names: somebody may be writing its entry.
@@ -44,6 +44,10 @@ class Collection:
     young: int = 0  # such files that are so new that an entry may be about to name them
     left: int = 0  # entries
     size: int = 0  # bytes of what is left
+
+    def __bool__(self) -> bool:
+        """Whether there is a cache at all."""
+        return bool(self.entries or self.loose or self.young or self.left)
 
     def lines(self, *, done: bool, now: float) -> Iterator[str]:
         """What has gone, or would go, in words."""
@@ -83,19 +87,25 @@ def planned(store: Folder | Objects, limits: Limits, now: float) -> Collection:
     return Collection(gone, old, len(loose) - len(old), len(left), size)
 
 
-def collect(store: Folder | Objects, collection: Collection, now: float) -> None:
-    """Remove what is to go: entries first, so that nobody finds one whose files are gone already.
+def collect(store: Folder | Objects, collection: Collection, now: float) -> Collection:
+    """Remove what is to go; what has gone.
+
+    Entries go first, so that nobody finds one whose files are gone already.
 
     What somebody has used or written since it was looked at stays; a reader that finds a file gone
     runs its notebook.
     """
+    gone = replace(collection, entries=[], loose=[])
     for each in collection.entries:
         if store.time(ENTRIES, each.item.name) == each.item.time:
             store.delete(ENTRIES, each.item.name)
+            gone.entries.append(each)
     for shelf, item in collection.loose:
         written = store.time(shelf, item.name)
         if written is not None and now - written > GRACE:
             store.delete(shelf, item.name)
+            gone.loose.append((shelf, item))
+    return gone
 
 
 def size_of(text: str) -> int:
@@ -125,13 +135,14 @@ def _divided(
     ----------
     known : all entries, the one that was used last first.
     """
-    left, size, named, full = list[Known](), 0, set[str](), False
+    left, size, named = list[Known](), 0, set[str]()
     for each in known:
         if each.broken:
             continue
         size += each.item.size + _size(each.blobs - named, blobs)
-        full = full or (limits.size is not None and size > limits.size)
-        if full or (limits.age is not None and now - each.item.time > limits.age):
+        too_large = limits.size is not None and size > limits.size
+        too_old = limits.age is not None and now - each.item.time > limits.age
+        if too_large or too_old:
             break  # and all that were of no use for even longer
         left.append(each)
         named |= each.blobs
@@ -143,7 +154,7 @@ def _divided(
 def _known(store: Folder | Objects, item: Item) -> Known:
     """An entry as it is; a broken one goes, as nobody can use it."""
     with suppress(Refused, OSError), store.open(ENTRIES, item.name) as file:
-        entry = entry_in(file.read(MOST_BYTES + 1))
+        entry = entry_in(read(file, MOST_BYTES + 1))
         blobs = frozenset(stored.sha256 for stored in entry.files)
         if key_file(entry.key) == item.name:
             return Known(item, f"{ascii(entry.stage)[1:-1]} of run {entry.run}", blobs)

@@ -4,7 +4,7 @@ import time
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 
 from papermill_chain.cache.collection import Limits, age_of, collect, planned, size_of
-from papermill_chain.cache.store import BLOBS, ENTRIES, Unreachable, store_at, without_password
+from papermill_chain.cache.store import Unreachable, store_at, without_password
 from papermill_chain.chain.parameters import ChainError
 
 
@@ -37,11 +37,11 @@ def clean(asked: Namespace) -> list[str]:
     store, now = store_at(asked.url), time.time()
     shown = without_password(asked.url)
     try:
-        if not (store.items(ENTRIES) or store.items(BLOBS)):
-            raise ChainError(f"{shown} holds no results; name the folder or URL of a cache")
         collection = planned(store, Limits(asked.max_size, asked.max_age), now)
+        if not collection:
+            raise ChainError(f"{shown} holds no results; name the folder or URL of a cache")
         if not asked.dry_run:
-            collect(store, collection, now)
+            collection = collect(store, collection, now)
     except Unreachable as error:
         raise ChainError(f"the cache {shown} cannot be reached ({error})") from error
     return list(collection.lines(done=not asked.dry_run, now=now))

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from papermill_chain.cache.entries import MOST_BYTES, Entry, Refused, Stored, read_entry
 from papermill_chain.cache.store import (
@@ -15,13 +14,14 @@ from papermill_chain.cache.store import (
     ENTRIES,
     Folder,
     Objects,
-    reaching,
+    read,
     store_at,
     without_password,
 )
 from papermill_chain.chain.parameters import ChainError
 from papermill_chain.chain.stages import Stage
 from papermill_chain.runs.files import sha256
+from work_units.regular_files import NotRegular
 
 KEY_VARIABLE = "PAPERMILL_CHAIN_CACHE_KEY"
 SHORTEST_KEY = 16  # characters
@@ -52,9 +52,11 @@ class Cache:
         """
         try:
             with self.store.open(ENTRIES, key_file(key)) as file:
-                content = _read(file, MOST_BYTES + 1)
+                content = read(file, MOST_BYTES + 1)
         except FileNotFoundError:
             return None
+        except NotRegular as error:
+            raise Refused(f"its entry {error.strerror}") from error
         if len(content) > MOST_BYTES:
             raise Refused(f"its entry has more than {MOST_BYTES:,} bytes")
         entry = read_entry(content, key, stage, self.secret)
@@ -79,12 +81,14 @@ class Cache:
         digest, left = hashlib.sha256(), stored.bytes
         try:
             with self.store.open(BLOBS, stored.sha256) as file, place.open("wb") as copy:
-                while left >= 0 and (chunk := _read(file, min(CHUNK, left + 1))):
+                while left >= 0 and (chunk := read(file, min(CHUNK, left + 1))):
                     left -= len(chunk)
                     digest.update(chunk)
                     copy.write(chunk)
         except FileNotFoundError:
             raise Refused(f"{stored.path} is gone from it") from None
+        except NotRegular as error:
+            raise Refused(f"{stored.path} {error.strerror} there") from error
         if left or digest.hexdigest() != stored.sha256:
             raise Refused(f"{stored.path} is not what its entry says")
 
@@ -137,8 +141,3 @@ def key_from_environment() -> Iterator[bytes]:
 def key_file(key: str) -> str:
     """The name of an entry's file."""
     return f"{key}.json"
-
-
-def _read(file: BinaryIO, most: int) -> bytes:
-    with reaching():
-        return file.read(most)

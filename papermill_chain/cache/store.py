@@ -1,6 +1,7 @@
 """Where shared results lie: a folder, or whatever fsspec has a name for.
 
-Both kinds have two shelves of files, `entries` and `blobs`, each named after its hash.
+Both kinds have two shelves of files, entries and blobs, each file named after its hash. Another
+format has shelves of its own, so that neither of two versions cleans away what the other needs.
 """
 
 import os
@@ -14,10 +15,11 @@ from pathlib import Path
 from shutil import copyfileobj
 from typing import Any, BinaryIO, cast
 
+from papermill_chain.cache.key import FORMAT
 from papermill_chain.chain.parameters import ChainError
-from work_units.regular_files import open_regular
+from work_units.regular_files import NotRegular, open_regular
 
-ENTRIES, BLOBS = "entries", "blobs"
+ENTRIES, BLOBS = f"v{FORMAT}/entries", f"v{FORMAT}/blobs"
 #: What object stores call the time of an object's last change.
 TIMES = ("LastModified", "last_modified", "updated", "mtime", "created")
 
@@ -78,13 +80,13 @@ class Folder:
     place: Path
 
     def open(self, shelf: str, name: str) -> BinaryIO:
-        """A file to read; FileNotFoundError if it is not there, links are not followed."""
-        with reaching():
+        """A file to read; FileNotFoundError if it is not there, NotRegular for a link."""
+        with _reaching():
             return open_regular(self.place / shelf / name, links=False)
 
     def put(self, shelf: str, name: str, content: bytes | Path) -> None:
         """Write a file, whole or not at all."""
-        with reaching():
+        with _reaching():
             (self.place / shelf).mkdir(parents=True, exist_ok=True)
             half = self.place / shelf / f".{name}.{secrets.token_hex(4)}"
             try:
@@ -103,7 +105,7 @@ class Folder:
 
     def items(self, shelf: str) -> list[Item]:
         """All files on a shelf; also those that a killed writer has left half done."""
-        with reaching(), suppress(FileNotFoundError):
+        with _reaching(), suppress(FileNotFoundError):
             with os.scandir(self.place / shelf) as found:
                 files = [each for each in found if each.is_file(follow_symlinks=False)]
             statuses = [(each.name, each.stat(follow_symlinks=False)) for each in files]
@@ -112,13 +114,13 @@ class Folder:
 
     def time(self, shelf: str, name: str) -> float | None:
         """When a file was written or used last; None if it is gone."""
-        with reaching(), suppress(FileNotFoundError):
+        with _reaching(), suppress(FileNotFoundError):
             return (self.place / shelf / name).lstat().st_mtime
         return None
 
     def delete(self, shelf: str, name: str) -> None:
         """Remove a file if it is there."""
-        with reaching():
+        with _reaching():
             (self.place / shelf / name).unlink(missing_ok=True)
 
 
@@ -134,11 +136,11 @@ class Objects:
     made: set[str] = field(default_factory=set)  # the shelves that are known to be there
 
     def open(self, shelf: str, name: str) -> BinaryIO:
-        with reaching():
+        with _reaching():
             return cast(BinaryIO, self.system.open(self._path(shelf, name), "rb"))
 
     def put(self, shelf: str, name: str, content: bytes | Path) -> None:
-        with reaching():
+        with _reaching():
             if shelf not in self.made:
                 self.system.makedirs(f"{self.place}/{shelf}", exist_ok=True)
                 self.made.add(shelf)
@@ -152,30 +154,36 @@ class Objects:
             self.system.pipe_file(self._path(shelf, name), content)
 
     def items(self, shelf: str) -> list[Item]:
-        with reaching(), suppress(FileNotFoundError):
+        with _reaching(), suppress(FileNotFoundError):
             found = self.system.find(f"{self.place}/{shelf}", detail=True, maxdepth=1)
             return [Item(path.rpartition("/")[2], _size(i), _time(i)) for path, i in found.items()]
         return []
 
     def time(self, shelf: str, name: str) -> float | None:
-        with reaching(), suppress(FileNotFoundError):
+        with _reaching(), suppress(FileNotFoundError):
             return _time(self.system.info(self._path(shelf, name)))
         return None
 
     def delete(self, shelf: str, name: str) -> None:
-        with reaching(), suppress(FileNotFoundError):
+        with _reaching(), suppress(FileNotFoundError):
             self.system.rm_file(self._path(shelf, name))
 
     def _path(self, shelf: str, name: str) -> str:
         return f"{self.place}/{shelf}/{name}"
 
 
+def read(file: BinaryIO, most: int) -> bytes:
+    """So many bytes of a file in a store at most; Unreachable if it does not answer."""
+    with _reaching():
+        return file.read(most)
+
+
 @contextmanager
-def reaching() -> Iterator[None]:
+def _reaching() -> Iterator[None]:
     """Turn the errors of a store, of which each kind has its own, into Unreachable."""
     try:
         yield
-    except FileNotFoundError:
+    except (FileNotFoundError, NotRegular):  # of one file, not of the store
         raise
     except Exception as error:
         raise Unreachable(_on_one_line(error)[:300]) from error

@@ -156,9 +156,8 @@ class ChainRun:
         if len(self.ahead) == self.plan.jobs:
             return None
         waiting = waiting_stages(self.plan.stages, self._status, [*GOOD, "running"])
-        return next(
-            (s for s in waiting if s.name not in self.ahead and not self._may_be_shared(s)), None
-        )
+        free = (stage for stage in waiting if stage.name not in self.ahead)
+        return next((stage for stage in free if not self._may_be_shared(stage)), None)
 
     def _may_be_shared(self, stage: Stage) -> bool:
         """Whether another run may have shared the result of a stage, which is yet to be seen."""

@@ -248,6 +248,7 @@ def _command(asked: Namespace) -> str:
     options += [part for each in asked.params for part in ("--params", each)]
     options += [part for each in asked.params_yaml for part in ("--params-yaml", each)]
     options += ["--scheduler", asked.scheduler] if asked.scheduler else []
+    options += ["--cache", asked.cache] if asked.cache else []
     return command(*options)
 
 

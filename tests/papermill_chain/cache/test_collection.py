@@ -25,13 +25,13 @@ def place(tmp_path) -> Path:
         entry = result_in(tmp_path, f"run {number}", f"{number}" * 64)
         of_entry(tmp_path, number).write_bytes(entry.written(b""))
         age(of_entry(tmp_path, number), days * DAY)
-    for blob in tmp_path.glob("cache/blobs/*"):
+    for blob in tmp_path.glob("cache/v1/blobs/*"):
         age(blob, 100 * DAY)
     return tmp_path
 
 
 def of_entry(place: Path, number: int) -> Path:
-    return place / f"cache/entries/{f'{number}' * 64}.json"
+    return place / f"cache/v1/entries/{f'{number}' * 64}.json"
 
 
 def age(file: Path, seconds: float) -> None:
@@ -42,7 +42,7 @@ def age(file: Path, seconds: float) -> None:
 def left(place: Path) -> tuple[list[int], int]:
     """The numbers of the entries that are there, and how many files they and others name."""
     numbers = [number for number in range(4) if of_entry(place, number).exists()]
-    return numbers, len(list(place.glob("cache/blobs/*")))
+    return numbers, len(list(place.glob("cache/v1/blobs/*")))
 
 
 def size(place: Path, *numbers: int) -> int:
@@ -76,6 +76,10 @@ def test_what_was_of_no_use_for_too_long_goes_and_what_is_used_stays(place, caps
 def test_a_file_that_two_results_have_in_common_stays_with_one_of_them(place):
     entry = result_in(place, "run 1", "3" * 64)
     age(of_entry(place, 3), 50 * DAY)
+    # the files of 1 are those of 3 as well, and count once
+    fits = size(place, 0, 1) + of_entry(place, 3).stat().st_size
+    assert begin(["cache", str(place / "cache"), "--max-size", f"{fits / 1000}kB"]) == 0
+    assert left(place) == ([0, 1, 3], 6)
     assert begin(["cache", str(place / "cache"), "--max-age", "20d"]) == 0
     assert left(place) == ([0, 1], 6)
     Cache("cache", Folder(place / "cache"), KEY.encode()).fetch({place / "x": entry.notebook})
@@ -83,15 +87,15 @@ def test_a_file_that_two_results_have_in_common_stays_with_one_of_them(place):
 
 def test_what_no_result_names_stays_for_an_hour_since_one_may_be_about_to(place, capsys):
     cache = place / "cache"
-    files = f"entries/{'4' * 64}.json", f"blobs/{'a' * 64}", f"blobs/.{'b' * 64}.12345678"
+    files = f"v1/entries/{'4' * 64}.json", f"v1/blobs/{'a' * 64}", f"v1/blobs/.{'b' * 64}.12345678"
     for number, seconds in enumerate((HOUR / 2, 2 * HOUR)):
         for file in files:
             # 4440…, aaa0… and bbb0… are young, 4441… and so on are old
             name = re.sub("(444|aaa|bbb).", rf"\g<1>{number}", file, count=1)
             (cache / name).write_text("half")
             age(cache / name, seconds)
-    (cache / "entries/README").write_text("not ours")
-    age(cache / "entries/README", 9 * DAY)
+    (cache / "v1/entries/README").write_text("not ours")
+    age(cache / "v1/entries/README", 9 * DAY)
     before = {file.name for file in cache.rglob("*")}
     assert begin(["cache", str(cache)]) == 0
     gone = before - {file.name for file in cache.rglob("*")}
@@ -100,20 +104,21 @@ def test_what_no_result_names_stays_for_an_hour_since_one_may_be_about_to(place,
     assert left(place)[0] == [0, 1, 2]
 
 
-def test_what_is_written_while_it_is_cleaned_stays(place, monkeypatch):
+def test_what_is_written_while_it_is_cleaned_stays(place, monkeypatch, capsys):
     """A writer comes back to a file that no entry has named, right after it was looked at."""
     of_entry(place, 2).unlink()
     real = Folder.items
 
     def items(self, shelf):
         found = real(self, shelf)
-        if shelf == "entries" and not of_entry(place, 2).exists():
+        if shelf.endswith("entries") and not of_entry(place, 2).exists():
             result_in(place, "run 2", "2" * 64)
         return found
 
     monkeypatch.setattr(Folder, "items", items)
     assert begin(["cache", str(place / "cache")]) == 0
     assert left(place) == ([0, 1, 2], 9)
+    assert "removed 0 results and 0 files" in capsys.readouterr().out
 
 
 def test_what_cannot_be_meant_is_refused(tmp_path, capsys):

@@ -5,6 +5,7 @@ import hmac
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -17,9 +18,11 @@ from s3fs import S3FileSystem
 from toy import REPOSITORY, manifests, run, write_notebook
 
 from papermill_chain.__main__ import begin
+from papermill_chain.cache.entries import Refused, Stored
 from papermill_chain.cache.results import Cache
 from papermill_chain.cache.store import Folder
 from papermill_chain.chain.stages import External, Stage
+from papermill_chain.execution.processes import Processes
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +42,8 @@ def copied(shared, tmp_path) -> Path:
 
 def entries(cache: Path) -> dict[str, Path]:
     """The file of each entry by its stage."""
-    found = {json.loads(file.read_text())["stage"]: file for file in cache.glob("entries/*")}
-    assert len(found) == len(list(cache.glob("entries/*")))
+    found = {json.loads(file.read_text())["stage"]: file for file in cache.glob("v1/entries/*")}
+    assert len(found) == len(list(cache.glob("v1/entries/*")))
     return found
 
 
@@ -103,6 +106,7 @@ def test_a_second_machine_takes_all_from_the_cache_and_executes_nothing(tmp_path
     assert "removed 0 results and 0 files" in capsys.readouterr().out
     assert begin(["cache", cache, "--max-size", "0MB"]) == 0
     out = capsys.readouterr().out  # two notebooks, two files, a picture
+    assert "removed 2 results and 0 files" in out
     assert "left: 0 results, 0 bytes\n5 such files younger than an hour" in out
 
     assert run(b, "--quiet", chain=CHAIN) == 0  # all is up to date from here on, also without it
@@ -157,22 +161,26 @@ def altered(file: Path, **changes) -> None:
     file.write_text(json.dumps(json.loads(file.read_text()) | changes))
 
 
-def out_at(file: Path, path: str) -> dict:
-    """What the entry of 1_make says of its only file, with another path."""
-    return {"outputs": {"out": json.loads(file.read_text())["outputs"]["out"] | {"path": path}}}
+def out_with(file: Path, **changes) -> dict:
+    """What the entry of 1_make says of its only file, with other values."""
+    return {"outputs": {"out": json.loads(file.read_text())["outputs"]["out"] | changes}}
 
 
 BROKEN = {
     "cut off": lambda file: os.truncate(file, 100),
     "empty": lambda file: os.truncate(file, 0),
+    "larger than an entry can be": lambda file: os.truncate(file, 30_000_000),
+    "a file of no size": lambda file: altered(file, **out_with(file, bytes=0)),
+    "a file of half a byte": lambda file: altered(file, **out_with(file, bytes=0.5)),
+    "a name for a hash": lambda file: altered(file, **out_with(file, sha256="../entries/x")),
     "nested": lambda file: file.write_text("[" * 100_000),
     "a list": lambda file: file.write_text("[]"),
     "another format": lambda file: altered(file, format=2),
     "another result": lambda file: altered(file, key="0" * 64),
     "another stage": lambda file: altered(file, stage="2_use"),
-    "a path above": lambda file: altered(file, **out_at(file, "../../made/out.txt")),
-    "a whole path": lambda file: altered(file, **out_at(file, "/tmp/out.txt")),
-    "another path": lambda file: altered(file, **out_at(file, "run_all.py")),
+    "a path above": lambda file: altered(file, **out_with(file, path="../../made/out.txt")),
+    "a whole path": lambda file: altered(file, **out_with(file, path="/tmp/out.txt")),
+    "another path": lambda file: altered(file, **out_with(file, path="run_all.py")),
     "no outputs": lambda file: altered(file, outputs={}),
     "a wrong type": lambda file: altered(file, headline={"text": 1}),
     "not a number": lambda file: file.write_text(
@@ -192,7 +200,7 @@ def test_a_broken_entry_is_refused(kind, copied, tmp_path, capsys):
     root = project(copied / "b")
     BROKEN[kind](entries(copied / "cache")["1_make"])
     outlook = outlooks(root, copied / "cache", capsys)[0]
-    assert outlook.startswith("would run: first run; the cache is not used: ")
+    assert outlook.startswith("would run: first run; the cache is not used: its entry ")
     assert "\x1b" not in outlook
 
 
@@ -201,9 +209,9 @@ def test_damaged_and_lost_files_are_refused_the_stages_run_and_the_cache_is_whol
 ):
     cache, root = copied / "cache", project(copied / "b")
     files = {stage: json.loads(file.read_text()) for stage, file in entries(cache).items()}
-    out = cache / "blobs" / files["1_make"]["outputs"]["out"]["sha256"]
+    out = cache / "v1/blobs" / files["1_make"]["outputs"]["out"]["sha256"]
     out.write_text("war")  # as long as "raw"
-    (cache / "blobs" / files["2_use"]["notebook"]["sha256"]).unlink()
+    (cache / "v1/blobs" / files["2_use"]["notebook"]["sha256"]).unlink()
     assert run(root, "--cache", str(cache), chain=CHAIN) == 0
     said = " ".join(capsys.readouterr().out.split())
     not_used = "the result in the cache is not used"
@@ -255,7 +263,7 @@ def test_with_a_key_only_what_was_signed_with_it_is_taken(shared, copied, monkey
 
 def entries_of_run(cache: Path, id: str) -> dict[str, Path]:
     """The entries that one run has written, by stage."""
-    found = {file: json.loads(file.read_text()) for file in cache.glob("entries/*")}
+    found = {file: json.loads(file.read_text()) for file in cache.glob("v1/entries/*")}
     return {entry["stage"]: file for file, entry in found.items() if entry["run"] == id}
 
 
@@ -287,13 +295,13 @@ def test_a_cache_that_cannot_be_used_costs_one_sentence(tmp_path, capsys, monkey
     assert executed(tmp_path) == []
 
     cache = tmp_path / "cache"
-    cache.mkdir()
-    (cache / "blobs").write_text("in the way")
+    (cache / "v1").mkdir(parents=True)
+    (cache / "v1/blobs").write_text("in the way")
     monkeypatch.setenv("PAPERMILL_CHAIN_CACHE", str(cache))
     assert run(root, chain=CHAIN) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert said.count("cannot be written to") == 1 and "this run goes on without it" in said
-    assert not list(cache.glob("entries/*"))
+    assert not list(cache.glob("v1/entries/*"))
 
 
 def test_what_was_changed_while_a_notebook_ran_does_not_go_to_the_cache(tmp_path, capsys):
@@ -306,6 +314,35 @@ def test_what_was_changed_while_a_notebook_ran_does_not_go_to_the_cache(tmp_path
         capsys.readouterr().out.split()
     )
     assert entries(cache).keys() == {"2_use"}
+
+
+def test_a_run_that_is_stopped_while_it_looks_has_done_nothing(copied, monkeypatch, capsys):
+    """A signal arrives in the middle of a look-up, which comes to its end only afterwards."""
+    root, stopping = project(copied / "b"), threading.Event()
+    find, close = Cache.find, Processes.close
+
+    def slow(self, key, stage, **how):
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stopping.wait(30)
+        return find(self, key, stage, **how)
+
+    def stop(self, *arguments, **how):
+        stopping.set()
+        close(self, *arguments, **how)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Cache, "find", slow)
+        patched.setattr(Processes, "close", stop)
+        assert run(root, "--quiet", "--cache", str(copied / "cache"), chain=CHAIN) == 130
+    (stopped,) = manifests(root)
+    assert [stopped["status"], *(stage["status"] for stage in stopped["stages"])] == [
+        "interrupted",
+        "not run",
+        "not run",
+    ]
+    assert not (root / "made").exists()
+    assert run(root, "--quiet", "--cache", str(copied / "cache"), chain=CHAIN) == 0
+    assert executed(copied) == ["1_make", "2_use"]
 
 
 WRITER = """
@@ -329,6 +366,18 @@ for at in range(4):  # there are three files and the entry
 """
 
 
+def test_no_link_is_followed_and_no_disk_is_filled(tmp_path):
+    entry, cache = result_in(tmp_path, "text"), Cache("cache", Folder(tmp_path / "cache"))
+    huge = Stored("made/out.txt", entry.outputs["out"].sha256, 10**18)
+    with pytest.raises(Refused, match="it has 1,000,000,000,000,000,000 bytes, and the disk has"):
+        cache.fetch({tmp_path / "new/out": huge})
+    blob = tmp_path / "cache/v1/blobs" / huge.sha256
+    blob.unlink()
+    blob.symlink_to(tmp_path / "text out.txt")  # which holds the right bytes
+    with pytest.raises(Refused, match="made/out.txt is a link, not a file there"):
+        cache.fetch({tmp_path / "new/out": entry.outputs["out"]})
+
+
 def test_a_writer_killed_anywhere_leaves_no_entry_that_can_be_read(tmp_path):
     paths = [str(REPOSITORY), str(REPOSITORY / "tests")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
@@ -336,8 +385,8 @@ def test_a_writer_killed_anywhere_leaves_no_entry_that_can_be_read(tmp_path):
     cache = Cache("cache", Folder(tmp_path / "cache"), KEY.encode())
     assert cache.find("0" * 64, CHAIN[0]) is None
     # at 0, 1 and 2 a file was half written; at 3 the entry was
-    assert len(list(tmp_path.glob("cache/blobs/.*"))) == 3
-    assert len(list(tmp_path.glob("cache/entries/.*"))) == 1
+    assert len(list(tmp_path.glob("cache/v1/blobs/.*"))) == 3
+    assert len(list(tmp_path.glob("cache/v1/entries/.*"))) == 1
 
 
 def test_readers_beside_two_writers_find_whole_results_alone(tmp_path):
