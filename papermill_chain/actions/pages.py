@@ -1,0 +1,27 @@
+"""The index of runs and other pages, written and shown in a browser."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from papermill_chain.chain.plan import Plan
+
+
+def open_index(plan: Plan) -> None:
+    """Show the index of runs in a browser."""
+    # once more: comparisons may have been made since it was written
+    open_page(write_index(plan.experiments, plan.title, plan.compare, plan.columns))
+
+
+def write_index(experiments: Path, title: str, compare: str | None, columns: Sequence[str]) -> Path:
+    from papermill_chain.reports.index import write_index
+
+    return write_index(experiments, title, compare, columns)
+
+
+def open_page(page: Path) -> None:
+    """Show a page in a browser, or print where it is."""
+    import webbrowser
+
+    if not webbrowser.open(page.as_uri()):
+        print(f"no browser to open {page} with", file=sys.stderr)
