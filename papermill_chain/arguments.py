@@ -205,7 +205,7 @@ def argument_parser(
 
 def refuse_for_runs_only(asked: Namespace) -> None:
     """Raise ChainError for an option that goes with a run, beside one that runs no chain here."""
-    others = ("list", "debug", "grid", "compare")
+    others = ("list", "graph", "lineage", "debug", "grid", "compare")
     other = next((each for each in others if vars(asked).get(each)), "")
     for option in ("keep", "notify"):
         if other and vars(asked)[option]:

@@ -99,15 +99,16 @@ def main(
     asked = parser.parse_args(argv)
     root = Path(root).resolve()
     folder = root / experiments
-    word = None
+    word, target = None, None
     if asked.cache:
         asked.cache = absolute(asked.cache)
     if asked.scheduler:
         os.environ[SCHEDULER] = asked.scheduler
     try:
         refuse_for_runs_only(asked)
-        word = word_for(asked, title, folder)
-        target = target_of(asked.openlineage, os.environ)
+        if not asked.ui:  # its runs take what is secret out of their own environment
+            word = word_for(asked, title, folder)
+            target = target_of(asked.openlineage, os.environ)
         if compare and asked.compare:
             return compare_runs(asked, compare, folder)
         stages = in_order(chain)

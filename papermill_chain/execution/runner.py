@@ -349,6 +349,9 @@ class ChainRun:
         for stage in self.run.stages:
             if stage.status == "running":
                 stage.status, stage.seconds = "interrupted", self._seconds_since_start(stage.name)
+            report = f"{stage.name}.html"
+            if stage.run == self.run.id and (self.run.folder / report).is_file():
+                stage.report = report  # perhaps written so late that nobody has said so
         self.run.status = "failed" if self.run.status == "running" else self.run.status
         self.run.finished = datetime.now(UTC).isoformat(timespec="seconds")
         self.run.seconds = seconds

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from work_units.regular_files import Damaged, kind_of, read_record, set_aside
 
+LONGEST_NAME = 200  # bytes; file systems take 255, and a file is named after a stage with an ending
 MOST_BYTES = 100_000_000  # a manifest of a thousand cells has half a million
 
 #: What reading a record of another form raises.
@@ -89,7 +90,9 @@ def file_name(recorded: Any) -> str:
     """
     name = text_of(recorded)
     if name != os.path.basename(name) or name in ("", ".", "..") or "\0" in name:
-        raise ValueError(f"{name!r} is no name of a file")
+        raise ValueError(f"{name[:LONGEST_NAME]!r} is no name of a file")
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        raise ValueError(f"a name of {len(name):,} characters is none of a file")
     return name
 
 
