@@ -14,7 +14,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
 from creditrisk.data.cells import dtype
 from creditrisk.data.contract import Contract, ContractError
-from creditrisk.data.fields import Field
+from creditrisk.data.fields import ID, Field
 from creditrisk.data.missing_values import MISSING
 
 
@@ -177,7 +177,7 @@ def read_matrix(path: str | Path, contract: Contract) -> pd.DataFrame:
 
 
 def read_target(path: str | Path, contract: Contract, rows: int) -> pd.Series:
-    """Read a ``y_*.csv``: one column, 1 = good risk and 0 = bad risk.
+    """Read a ``y_*.csv``: 1 = good risk and 0 = bad risk, after the applicants' ids if it has them.
 
     Parameters
     ----------
@@ -195,13 +195,30 @@ def read_target(path: str | Path, contract: Contract, rows: int) -> pd.Series:
     """
     column = _read_made(path)
     remedy = "run 02_preparation again"
-    if list(column.columns) != [contract.target.name]:
+    id, name = contract.of_role(ID), contract.target.name
+    if list(column.columns) not in ([name], [id.name if id else None, name]):
         raise ContractError(str(path), [f"must hold {contract.target.name} only"], remedy)
     if len(column) != rows:
         raise ContractError(str(path), [f"has {len(column)} rows, its matrix {rows}"], remedy)
-    if not column.iloc[:, 0].isin([0, 1]).all():
+    if not column[name].isin([0, 1]).all():
         raise ContractError(str(path), ["holds a value other than 0 and 1"], remedy)
-    return column.iloc[:, 0]
+    return column[name]
+
+
+def with_ids(y: pd.Series, applications: pd.DataFrame, contract: Contract) -> pd.DataFrame:
+    """The target of some raw applications as a table, after the column with the role id, if any."""
+    id = contract.of_role(ID)
+    if id is None:
+        return y.to_frame()
+    return y.to_frame().assign(**{id.name: applications[id.name].map(id.shown)})[[id.name, y.name]]
+
+
+def read_ids(path: str | Path, contract: Contract) -> pd.Series | None:
+    """The applicants' ids in a ``y_*.csv``, as texts; None if the contract names no such column."""
+    id = contract.of_role(ID)
+    if id is None:
+        return None
+    return pd.read_csv(path, dtype=str, keep_default_na=False)[id.name]
 
 
 def _read_made(path: str | Path) -> pd.DataFrame:

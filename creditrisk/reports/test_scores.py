@@ -11,6 +11,8 @@ from creditrisk.data.contract import Contract, ContractError
 
 #: The column of a score, and what those with a field's share in it begin with.
 SCORE, EFFECT = "probability_of_good", "effect: "
+#: What the first column begins with, if the contract names one by which applicants are known.
+IDENTITY = "id: "
 
 
 def write_scores(
@@ -20,6 +22,7 @@ def write_scores(
     score: np.ndarray,
     effects: np.ndarray | None,
     contract: Contract,
+    ids: "pd.Series[str] | None" = None,
 ) -> None:
     """Write what a model says of applicants, with their outcomes, one row an applicant.
 
@@ -31,6 +34,8 @@ def write_scores(
         Shape (n, fields), each field's share in the log-odds' difference to the usual applicant,
         from :meth:`creditrisk.scoring.scorer.Scorer.effects`; None, if nothing is usual, leaves the
         cells empty, and so does NaN.
+    ids
+        Shape (n,), of the applicants; named as the contract's column with the role id.
     """
     names = [field.name for field in contract.fields]
     table = applications[names].astype(object).where(applications[names].notna(), "")
@@ -40,6 +45,8 @@ def write_scores(
     for number, name in enumerate(names):
         given = shares[:, number].tolist()
         table[EFFECT + name] = ["" if math.isnan(each) else str(each) for each in given]
+    if ids is not None:
+        table.insert(0, f"{IDENTITY}{ids.name}", np.asarray(ids))
     table.to_csv(path, index=False, lineterminator="\n", quoting=csv.QUOTE_MINIMAL)
 
 
@@ -49,7 +56,7 @@ def read_scores(path: str | Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        The columns of an application, the outcome under the target's name, then
+        Without the ids: the columns of an application, the outcome under the target's name, then
         ``probability_of_good`` to the last bit, then ``effect: <column>`` for each column.
 
     Raises
@@ -63,6 +70,7 @@ def read_scores(path: str | Path) -> pd.DataFrame:
     except (OSError, ValueError) as error:
         problem = getattr(error, "strerror", None) or str(error)
         raise ContractError(str(path), [f"cannot be read ({problem})"], remedy) from error
+    table = table.drop(columns=[name for name in table.columns[:1] if name.startswith(IDENTITY)])
     columns = list(table.columns)
     place = columns.index(SCORE) if SCORE in columns else 0
     if place < 2 or columns[place + 1 :] != [EFFECT + name for name in columns[: place - 1]]:
