@@ -24,6 +24,12 @@ class Place:
         leads = None if self.leads is None else self.leads.take(leaves, axis=0)
         return Place(self.first.take(leaves), self.after.take(leaves), leads)
 
+    def joined(self, begins: np.ndarray) -> "Place":
+        """The same where neighbouring groups are joined; where each of the new ones begins."""
+        if self.leads is not None:
+            return self
+        return Place(np.searchsorted(begins, self.first), np.searchsorted(begins, self.after))
+
     def meets(self, start: int, stop: int) -> np.ndarray:
         """To which leaves some of a span of groups leads, bool (leaves,)."""
         if self.leads is not None:

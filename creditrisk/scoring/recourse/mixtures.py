@@ -9,7 +9,7 @@ from scipy.special import expit
 
 from creditrisk.scoring.lookup_tables import Linear
 from creditrisk.scoring.recourse.leaves import LeafIndex, Leaves, OwnLeaves, Spans
-from creditrisk.scoring.recourse.values import Column
+from creditrisk.scoring.recourse.values import TOGETHER, Column
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,16 @@ class Options:
 
     def __len__(self) -> int:
         return len(self.least)
+
+    def joined(self, begins: np.ndarray) -> "Options":
+        """The same where neighbouring groups are joined; where each of the new ones begins."""
+        return replace(
+            self,
+            starts=np.append(self.starts[begins], len(self.codes)),
+            least=np.minimum.reduceat(self.least, begins),
+            rows=tuple(each[begins] for each in self.rows),
+            most=tuple(np.maximum.reduceat(each, begins) for each in self.most),
+        )
 
     @property
     def single(self) -> bool:
@@ -136,6 +146,30 @@ class Mixtures:
         """The number of mixtures of groups."""
         return int(np.prod([stop - start for start, stop in self.spans]))
 
+    def joined(self) -> "Mixtures":
+        """All mixtures, where groups are one if they lead to the same leaves whatever else changes.
+
+        In a group of a quantity remain few values, so that its bounds are tight.
+        """
+        begins = [self._begins(axis) for axis in range(len(self.chosen))]
+        leaves = tuple(
+            replace(each, places=tuple(p.joined(b) for p, b in zip(each.places, begins)))
+            for each in self.leaves
+        )
+        chosen = tuple(each.joined(begin) for each, begin in zip(self.chosen, begins))
+        return Mixtures(chosen, tuple((0, len(each)) for each in chosen), leaves, self.scores)
+
+    def _begins(self, axis: int) -> np.ndarray:
+        """Where the joined groups of a column begin."""
+        places = [each.places[axis] for each in self.leaves]
+        if any(place.leads is not None for place in places):
+            return np.arange(len(self.chosen[axis]))
+        begins = np.diff(self.chosen[axis].starts[:-1] // TOGETHER, prepend=-1) > 0
+        begins = np.append(begins, True)
+        for place in places:
+            begins[place.first] = begins[place.after] = True
+        return np.flatnonzero(begins[:-1])
+
     def halves(self) -> Iterator["Mixtures"]:
         """The box cut in two, across its longest side."""
         start, stop = longest = max(self.spans, key=lambda span: span[1] - span[0])
@@ -187,6 +221,10 @@ class Mixtures:
         efforts, forests, groups = efforts[reached], forests[reached], groups[:, reached]
         order = np.argsort(efforts, kind="stable")
         return efforts[order], forests[order], groups[:, order]
+
+    def values_in(self, group: np.ndarray) -> int:
+        """The mixtures of the values in one group of each column."""
+        return int(np.prod([o.starts[at + 1] - o.starts[at] for o, at in zip(self.chosen, group)]))
 
     def values(
         self, group: np.ndarray, forests: float, cutoff: float, ceiling: float

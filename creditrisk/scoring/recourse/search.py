@@ -21,11 +21,14 @@ from creditrisk.scoring.recourse.mixtures import Mixtures
 #: Mixtures of groups that are tabulated at once.
 BOX = 2**16
 
+#: A box of fewer mixtures is tabulated as it is.
+SMALL = 2**12
+
 #: Work that is done for one applicant at most. One mixture in a table is 1.
-MOST_WORK = 20_000_000
+MOST_WORK = 10_000_000
 
 #: The work of a bound, and of scoring one application.
-BOUNDED, SCORED = 1000, 400
+BOUNDED, SCORED = 1000, 200
 
 #: Applications that are scored at once, first and at most.
 FIRST_ROWS, ROWS = 8, 4096
@@ -69,6 +72,8 @@ class Search:
 
         Of equal efforts it is the first that is found, on any machine the same.
         """
+        if mixtures.leaves and mixtures.size > SMALL and mixtures.bound() >= self._reached:
+            mixtures = mixtures.joined()
         best, boxes, count = None, [(mixtures.effort, 0, mixtures)], 0
         while boxes and not self.work.done:
             effort, _, box = heapq.heappop(boxes)
@@ -96,8 +101,9 @@ class Search:
         for place, effort in enumerate(efforts):
             if effort >= ceiling or self.work.done:
                 break
-            values = box.values(groups[:, place], forests[place], self._reached, ceiling)
-            self.work.left -= BOUNDED
+            group = groups[:, place]
+            self.work.left -= BOUNDED + box.values_in(group)
+            values = box.values(group, forests[place], self._reached, ceiling)
             if (found := self._first(box, *values)) is not None:
                 best, ceiling = found, found.effort
         return best
