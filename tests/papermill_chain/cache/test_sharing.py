@@ -343,6 +343,9 @@ def test_a_run_that_is_stopped_while_it_looks_has_done_nothing(copied, monkeypat
     assert not (root / "made").exists()
     assert run(root, "--quiet", "--cache", str(copied / "cache"), chain=CHAIN) == 0
     assert executed(copied) == ["1_make", "2_use"]
+    only = ("--quiet", "--cache", str(copied / "cache"), "--only", "1_make")
+    assert run(root, *only, chain=CHAIN) == 0  # nothing is taken for what is asked for
+    assert executed(copied) == ["1_make", "2_use", "1_make"]
 
 
 WRITER = """
