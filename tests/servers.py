@@ -107,7 +107,7 @@ def start(source: Path | str, errors: Path, *options: str, **environment: str) -
             cwd=errors.parent,
             env={**os.environ, "PYTHONPATH": str(ROOT)} | environment,
         )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline and process.poll() is None:
         for line in errors.read_text().splitlines(keepends=True):
             if '"listening"' in line and line.endswith("\n"):
