@@ -42,9 +42,11 @@ FIRST = [
     "test_chain.py",
     "test_other_data.py",
     "test_odd_settings.py",
-    "test_cross_validation.py",
+    "test_portfolio.py",
     "test_scorer.py",
     "test_evidence.py",
+    "test_app.py",
+    "test_any_notebook.py",
 ]
 PARTS = [
     "notebooks",

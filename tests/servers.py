@@ -113,7 +113,7 @@ def start(
             cwd=errors.parent,
             env={**os.environ, "PYTHONPATH": str(ROOT)} | environment,
         )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline and process.poll() is None:
         for line in errors.read_text().splitlines(keepends=True):
             if '"listening"' in line and line.endswith("\n"):

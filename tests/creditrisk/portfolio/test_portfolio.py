@@ -368,7 +368,7 @@ def test_the_folder_of_another_run_is_refused(tmp_path, light, applications):
     assert sorted(content(out)) == ["renamed.parquet"]
 
 
-def until(condition, seconds: float = 60) -> None:
+def until(condition, seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
