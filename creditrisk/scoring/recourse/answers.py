@@ -29,7 +29,8 @@ from creditrisk.data.fields import Field, Value
 from creditrisk.scoring.lookup_tables import Forest, Linear, LookupTables
 from creditrisk.scoring.reasons import Many
 from creditrisk.scoring.recourse.leaves import LeafIndex
-from creditrisk.scoring.recourse.mixtures import Options, applicant, options
+from creditrisk.scoring.recourse.mixtures import applicant
+from creditrisk.scoring.recourse.options import Options, options
 from creditrisk.scoring.recourse.search import MOST_WORK, Found, Search, Work
 from creditrisk.scoring.recourse.values import Column, columns_of
 
