@@ -86,7 +86,8 @@ def wait_for(ready, server, seconds=300):
 
 def answers(address):
     try:
-        return urllib.request.urlopen(f"{address}/health", timeout=2).status == 200
+        with urllib.request.urlopen(address, timeout=5) as answer:
+            return answer.status == 200
     except OSError:
         return False
 
@@ -122,7 +123,7 @@ def tracking_server(folder, store):
             start_new_session=True,
         )
     try:
-        wait_for(lambda: answers(f"http://127.0.0.1:{port}"), server)
+        wait_for(lambda: answers(f"http://127.0.0.1:{port}/health"), server)
         yield f"http://127.0.0.1:{port}"
     finally:
         server.terminate()

@@ -102,8 +102,11 @@ def _curves(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A quantity's cuts, the coefficients of its share in each piece (pieces, 4), and origins."""
 
+    def columns(values: np.ndarray) -> np.ndarray:
+        return steps.varied(number, steps.off_states(number, values))
+
     def shares(values: np.ndarray) -> np.ndarray:
-        found: np.ndarray = steps.varied(number, steps.off_states(number, values))[:, own] @ weights
+        found: np.ndarray = columns(values)[:, own] @ weights
         return found
 
     field = steps.domain.contract.fields[number]
@@ -120,10 +123,11 @@ def _curves(
     nodes, widths = np.array([0.05, 0.35, 0.65, 0.95]), np.diff(knots)
     at = (knots[:-1, None] + widths[:, None] * nodes).ravel()
     asked = [values[[0, -1]], np.exp(at) if course.logarithmic else at]
-    ends, *found = np.split(shares(np.concatenate(asked)), range(2, 2 + len(at), len(nodes)))
-    table[[0, -1], 0] = ends
+    # Multiplied piece by piece: the last bit of a larger product is another in another process.
+    ends, *found = np.split(columns(np.concatenate(asked)), range(2, 2 + len(at), len(nodes)))
+    table[[0, -1], 0] = ends[:, own] @ weights
     for piece, (width, inside) in enumerate(zip(widths, found), 1):
-        cubic = np.linalg.solve(np.vander(nodes, 4, increasing=True), inside)
+        cubic = np.linalg.solve(np.vander(nodes, 4, increasing=True), inside[:, own] @ weights)
         table[piece] = cubic / width ** np.arange(4)
     return values, table, origins
 

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import types
 import urllib.error
 import urllib.request
@@ -24,6 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from servers import load, start
 from threadpoolctl import threadpool_limits
+from trackingserver import answers, free_port, wait_for
 
 from creditrisk.data.applications.frame_codes import as_stated
 from creditrisk.data.applications.record_checks import InvalidRecords, record_problems
@@ -107,26 +107,36 @@ REFUSED = [  # field, value as JSON, words
 ]
 
 
+#: A blend whose forest is quick to store and to load, for what does not depend on its size.
+FEW_TREES = {"Tuned Random Forest": {"n_estimators": 20}}
+
+
 @pytest.fixture(scope="module")
 def fitted():
     """Name -> the fitted pipeline of a candidate; each is trained once."""
     made, ready = {}, encoder(CONTRACT)
     X, y = ready.transform(RAW), target(TABLE, CONTRACT)
 
-    def fit(name):
-        if name not in made:
-            made[name] = candidates.decision_model(
-                ready, candidates.estimator(name, CONTRACT, 7), 0.72
+    def fit(name, chosen=None):
+        key = name, str(chosen)
+        if key not in made:
+            made[key] = candidates.decision_model(
+                ready, candidates.estimator(name, CONTRACT, 7, chosen=chosen), 0.72
             )
-            made[name].named_steps["decide"].fit(X, y)
-        return made[name]
+            made[key].named_steps["decide"].fit(X, y)
+        return made[key]
 
     return fit
 
 
 @pytest.fixture(scope="module")
-def blend(fitted):
-    return make_scorer(fitted("Soft-Voting Blend"), CONTRACT, "blend", reference=USUAL)
+def small_blend(fitted):
+    return fitted("Soft-Voting Blend", FEW_TREES)
+
+
+@pytest.fixture(scope="module")
+def blend(small_blend):
+    return make_scorer(small_blend, CONTRACT, "blend", reference=USUAL)
 
 
 def as_json_gives_it(frame):
@@ -401,7 +411,7 @@ mlflow_warns = pytest.mark.filterwarnings(
 
 
 @pytest.fixture(scope="module")
-def registered(fitted, tmp_path_factory):
+def registered(small_blend, tmp_path_factory):
     """A registry in a folder of its own, with the blend in production."""
     import warnings
 
@@ -416,7 +426,7 @@ def registered(fitted, tmp_path_factory):
         with mlflow.start_run():
             version = mlflow_store.register(
                 client,
-                fitted("Soft-Voting Blend"),
+                small_blend,
                 CONTRACT,
                 RAW.head(3),
                 "",
@@ -567,9 +577,7 @@ def test_a_registry_out_of_reach_is_said_once(registered, monkeypatch):
 @pytest.fixture(scope="module")
 def mlflow_server(registered, tmp_path_factory):
     """A running ``mlflow models serve``: what posts a body to it and reads the answer."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     environment = os.environ | {
         "MLFLOW_TRACKING_URI": f"sqlite:///{registered[-1]}",
         "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -614,13 +622,7 @@ def mlflow_server(registered, tmp_path_factory):
                 return error.code, json.load(error)
 
     try:
-        for _ in range(240):
-            assert server.poll() is None, log.read_text()
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=5).close()
-                break
-            except OSError:
-                time.sleep(0.25)
+        wait_for(lambda: answers(f"http://127.0.0.1:{port}/ping"), server)
         yield post
     finally:
         os.killpg(server.pid, 15)
