@@ -29,10 +29,11 @@ class Sizes:
     file: int  # the height of the line below it with its files; 0 for none
     across: int  # between columns
     down: int  # between boxes
+    below: int  # the lowest box
 
 
-LARGE = Sizes(width=178, stage=62, file=22, across=30, down=20)
-SMALL = Sizes(width=128, stage=28, file=0, across=30, down=18)
+LARGE = Sizes(width=178, stage=62, file=22, across=30, down=20, below=MARGIN)
+SMALL = Sizes(width=128, stage=28, file=0, across=30, down=18, below=20)
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def picture_of(graph: Graph, about: Mapping[str, Sequence[str]], sizes: Sizes = 
                 arrows += [_arrow(item, source, at, sizes) for source in item.sources]
     height = max(item.y + item.height for column in columns for item in column)
     width = 2 * MARGIN + len(columns) * step - sizes.across
-    return Picture(width, height + MARGIN, boxes, arrows, sizes)
+    return Picture(width, height + sizes.below, boxes, arrows, sizes)
 
 
 def form_of(stages: Sequence[StageRun]) -> Picture | None:
