@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from creditrisk.data.encoding import decode
 from creditrisk.data.fields import SpecialCode
 from creditrisk.monitoring.alarms import challenger, drift, relation, sequential
+from creditrisk.monitoring.alarms.bins import Bins, bins_of
 
 
 def applications(real, rows, seed):
@@ -63,7 +64,7 @@ def test_index_and_move_by_hand():
     PSI = (.3 - .5) ln(.3/.5) + (.7 - .5) ln(.7/.5) = .1022 + .0673 = .1695. Mean ranks of the bins
     are .25 and .75: the mean goes from .5 to .3 * .25 + .7 * .75 = .6.
     """
-    bins = drift.Bins("x", None, np.array([0.0]), np.array([0, 1]), True, ("low", "high"))
+    bins = Bins("x", None, np.array([0.0]), np.array([0, 1]), True, ("low", "high"))
     features = np.repeat(np.eye(2), 50, axis=0)
     reference = drift.Reference((bins,), features, np.array([0]), np.array([0.25, 0.75]))
     found = drift.distances(reference, np.array([50.0, 50]), np.array([60.0, 140]), 100, 200)
@@ -77,19 +78,19 @@ def test_gaps_and_special_codes_are_bins_beside_those_of_the_quantity():
     -9 and 60 missing that makes 12 bins. A value at an edge, 10.9, is above it."""
     limit = field("number", name="limit", title="Limit", special=(SpecialCode(-9, "no card"),))
     values = pd.Series([*range(1, 101), *[-9] * 40, *[np.nan] * 60], dtype=float)
-    bins = drift.bins_of(values, "Limit", limit)
+    bins = bins_of(values, "Limit", limit)
     assert np.bincount(bins.codes(values)).tolist() == [10] * 10 + [40, 60]
     assert bins.names[0] == "under 10.9" and bins.names[-2:] == ("no card", "missing")
     assert not bins.ordered, "a state has no place among the quantities"
     assert bins.codes(pd.Series([10.9, -9.0, np.nan, 1e9, 10.8])).tolist() == [1, 10, 11, 9, 0]
-    empty = drift.bins_of(pd.Series([np.nan] * 200), "Limit", limit)
+    empty = bins_of(pd.Series([np.nan] * 200), "Limit", limit)
     assert empty.codes(pd.Series([np.nan, 5.0])).tolist() == [0, 0], "nothing to tell apart"
 
 
 def test_a_bin_of_dates_is_named_by_dates():
     """Days 0 to 99: the first tenth ends at 9.9, which is the eleventh day of 1970."""
     opened = field("date", required=True)
-    bins = drift.bins_of(pd.Series(range(100)), "Opened", opened)
+    bins = bins_of(pd.Series(range(100)), "Opened", opened)
     assert bins.names[0] == "under 1970-01-11" and bins.ordered
 
 
