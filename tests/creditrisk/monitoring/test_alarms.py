@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from creditrisk.data.encoding import decode
 from creditrisk.data.fields import SpecialCode
-from creditrisk.monitoring.alarms import challenger, drift, relation, sequential
+from creditrisk.monitoring.alarms import bins, challenger, drift, relation, sequential
 from creditrisk.monitoring.alarms.bins import Bins, bins_of
 
 
@@ -48,7 +48,7 @@ def test_a_score_and_its_statistic_are_one_another(score, degrees):
 @given(st.lists(st.integers(0, 40), min_size=2, max_size=9), st.booleans())
 def test_every_bin_has_enough_rows_and_none_is_lost(counts, ordered):
     counts = np.array(counts)
-    joined = drift._joined if ordered else drift._others
+    joined = bins._joined if ordered else bins._others
     if not counts.sum():
         return
     bin_of = joined(counts, 5)
