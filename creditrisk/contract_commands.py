@@ -128,7 +128,9 @@ def check(chosen: argparse.Namespace) -> int:
     from creditrisk.data.contract import ContractError
     from creditrisk.data.descriptor import read_contract
     from creditrisk.data.draft.questions import open_questions
+    from creditrisk.data.encoding import target
     from creditrisk.data.raw_files.reading import read_raw
+    from creditrisk.data.splitting import only_outcome
     from creditrisk.reports.findings.exploration import weights
     from work_units.regular_files import open_regular
 
@@ -148,6 +150,8 @@ def check(chosen: argparse.Namespace) -> int:
         f"{chosen.file} keeps {path}: {len(frame):,} rows, "
         f"{len(contract.fields)} columns to learn from"
     )
+    if one_sided := only_outcome(target(frame, contract)):
+        print(f"To train on it is not possible: {one_sided}")
     if note := weights(contract):
         print(note.strip())
     asked = open_questions(contract.package)

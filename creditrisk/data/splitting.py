@@ -44,10 +44,12 @@ def split_rows(
     Raises
     ------
     ContractError
-        If one of the sets would lack good or bad loans.
+        If all loans are good or all bad, or one of the sets would lack either.
     ValueError
         If ``latest`` leaves nobody to learn from.
     """
+    if one_sided := only_outcome(y):
+        raise ContractError("the applications", [one_sided], "give a file with good and bad ones")
     if latest:
         if not 0 < latest < len(y):
             raise ValueError(f"latest is {latest}; give 1 to {len(y) - 1} rows, or 0")
@@ -70,6 +72,13 @@ def split_rows(
                 "move split.testFrom in the descriptor, or split otherwise",
             )
     return train, test
+
+
+def only_outcome(y: pd.Series) -> str:
+    """That all outcomes (n,) are the same, of which nothing can be learned; empty if not so."""
+    if y.nunique() > 1:
+        return ""
+    return f"all {len(y):,} outcomes are {'good' if y.iloc[0] == 1 else 'bad'}"
 
 
 def split_sentence(

@@ -63,3 +63,11 @@ def test_the_last_rows_judge_if_asked_whatever_the_contract_says():
 def test_a_set_of_one_outcome_is_refused():
     with pytest.raises(ContractError, match="the test set would hold 2 applicants, all with"):
         split_rows(ROWS, pd.Series([1, 1] + [0, 1] * 4), contract("date"), 0.2, seed=3)
+
+
+def test_of_one_outcome_alone_nothing_is_learned_however_it_is_split():
+    for by in ("random", "date", "group"):
+        with pytest.raises(
+            ContractError, match="all 10 outcomes are good\nRemedy: give a file with"
+        ):
+            split_rows(ROWS, Y * 0 + 1, contract(by), 0.2, seed=3)
