@@ -51,7 +51,9 @@ def test_lock_is_up_to_date_with_pyproject():
 def imported(folder: str) -> Iterator[tuple[str, str]]:
     """The packages of others that a folder's modules and notebooks import, and the file of each."""
     ours = {"creditrisk", "papermill_chain", "page_style", "work_units", "run_all"}
-    ours |= {path.stem for room in ("tests", "benchmarks") for path in (ROOT / room).glob("*.py")}
+    ours |= {
+        path.stem for room in ("tests", "benchmarks", "docs") for path in (ROOT / room).glob("*.py")
+    }
     place = ROOT / folder
     for path in [place] if place.is_file() else sorted(place.rglob("*")):
         if path.suffix == ".py":
