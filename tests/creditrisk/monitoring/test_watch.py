@@ -246,7 +246,8 @@ def test_without_a_log_there_is_one_sentence_and_no_error(real, tmp_path):
     assert performance.vintage_curves(everything, line, 0.5).empty
     assert months.volumes(everything, log.rejected, line).empty
     assert findings.headline(result, False, False) == (
-        "There is no decision log, so that nothing can be judged yet; the report says what writes one."
+        "There is no decision log, so that nothing can be judged yet; "
+        "the report says what writes one."
     )
     assert findings.log(everything, "decisions").startswith("There is no decision log")
     assert state_of(tmp_path) == ""
