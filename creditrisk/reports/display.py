@@ -23,18 +23,21 @@ _show: Callable[..., None] = ipython.display
 _markdown: Callable[[str], object] = ipython.Markdown
 
 
-def display_figure(figure: Figure, alt: str) -> None:
+def display_figure(figure: Figure, alt: str, on_top: bool = False) -> None:
     """Show a figure as a drawing, with a text for those who cannot see it.
 
     Beside the drawing go one for narrow screens and a picture, for programs that show no drawings
-    of notebooks they have not run themselves.
+    of notebooks they have not run themselves. One figure of a notebook may also stand on top of its
+    report, beside what was found.
     """
     wide = drawing(figure)
     layout = figure.get_layout_engine()
     figure.set_layout_engine(None)  # it is laid out
     picture = b64encode(_png(figure, dpi=80)).decode()
     figure.set_layout_engine(layout)
-    about = {"alt": alt, "narrow": narrow_drawing(figure)}
+    about: dict[str, str | bool] = {"alt": alt, "narrow": narrow_drawing(figure)}
+    if on_top:
+        about["on_top"] = True
     close(figure)
     _show(
         {"image/svg+xml": wide, "image/png": picture, "text/plain": alt},

@@ -80,6 +80,11 @@ def counted(found: pd.DataFrame) -> dict[str, int]:
     return counts | {"none": none, "open": int(without.sum()) - none}
 
 
+def share(found: pd.DataFrame) -> Interval:
+    """The share of declined applications with a recourse, with its 95 % interval."""
+    return share_interval(int((found["columns"] > 0).sum()), len(found))
+
+
 def _figures(part: pd.DataFrame) -> dict[str, float]:
     columns = part["columns"][part["columns"] > 0].to_numpy()
     share = share_interval(len(columns), len(part))

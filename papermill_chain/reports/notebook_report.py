@@ -15,7 +15,7 @@ from papermill_chain.chain.output_limits import Limits
 from papermill_chain.lineage.drawing import Picture
 from papermill_chain.reports.links import OF_RUN
 from papermill_chain.reports.outputs.drawing import Drawings
-from papermill_chain.reports.outputs.sanitize import figure, safe_html
+from papermill_chain.reports.outputs.sanitize import figure, safe_html, small_figure
 from papermill_chain.reports.outputs.size_limits import fit_page
 from papermill_chain.reports.pages import TEMPLATES, _markup, filled
 from papermill_chain.runs.figures import HEADLINE, Figure
@@ -101,6 +101,7 @@ def render(
         lead=lead,
         sections=sections,
         result=result,
+        on_top=_markup(aside.on_top),
         figures=figures,
         verdict=verdict,
         body=_markup(aside.put_back(str(body))),
@@ -129,6 +130,7 @@ class Aside:
 
     mark: str = field(default_factory=lambda: f"aside-{token_hex(8)}-")  # no data can know it
     pieces: list[str] = field(default_factory=list)
+    on_top: str = ""  # the figure that also stands beside what was found
 
     def put(self, piece: str) -> str:
         self.pieces.append(piece)
@@ -145,9 +147,13 @@ def _body(executed: NotebookNode, aside: Aside) -> BeautifulSoup:
     exporter = _exporter()
     drawings = Drawings()
     exporter.register_filter("put_aside", aside.put)
-    exporter.register_filter(
-        "figure", lambda output, mime: aside.put(figure(output, mime, drawings))
-    )
+
+    def shown(output: NotebookNode, mime: str) -> str:
+        if output.metadata.get(mime, {}).get("on_top"):
+            aside.on_top = small_figure(output, mime, drawings)
+        return aside.put(figure(output, mime, drawings))
+
+    exporter.register_filter("figure", shown)
     html, _ = exporter.from_notebook_node(executed)
     return BeautifulSoup(html, "html.parser")
 
@@ -187,8 +193,8 @@ def _take_title(body: BeautifulSoup, otherwise: str) -> tuple[str, Markup | None
     return title, _markup(lead.decode_contents()) if lead is not None else None
 
 
-def _take_result(body: BeautifulSoup, executed: NotebookNode) -> Markup | None:
-    """What the cell with the headline shows, the headline first, taken out of the text."""
+def _take_result(body: BeautifulSoup, executed: NotebookNode) -> tuple[Markup, Markup] | None:
+    """The headline, and what else its cell shows, taken out of the text."""
     from bs4 import BeautifulSoup
 
     for number, cell in reversed(list(enumerate(executed.cells))):
@@ -198,7 +204,7 @@ def _take_result(body: BeautifulSoup, executed: NotebookNode) -> Markup | None:
         shown = [part.extract() for part in found.find_all(recursive=False) if _is_shown(part)]
         pointer = BeautifulSoup(_POINTER, "html.parser")
         found.append(pointer)
-        return _markup("".join(map(str, shown[-1:] + shown[:-1])))
+        return _markup("".join(map(str, shown[-1:]))), _markup("".join(map(str, shown[:-1])))
     return None
 
 

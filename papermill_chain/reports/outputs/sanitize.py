@@ -61,6 +61,16 @@ def figure(output: "NotebookNode", mime: str, drawings: Drawings) -> str:
     return _picture(output, mime, alt)
 
 
+def small_figure(output: "NotebookNode", mime: str, drawings: Drawings) -> str:
+    """A figure where there is little room: the drawing for narrow screens, if it has one."""
+    about = output.metadata.get(mime, {})
+    if mime != "image/svg+xml" or not about.get("narrow"):
+        return figure(output, mime, drawings)
+    alt = str(about.get("alt") or "Figure without a description")
+    drawn = drawings.part_of_page(str(about["narrow"]), alt, "small")
+    return f"<figure>{drawn}</figure>" if drawn else ""
+
+
 def _picture(output: "NotebookNode", mime: str, alt: str) -> str:
     """A picture, inside which nothing acts."""
     about = output.metadata.get(mime, {})

@@ -251,6 +251,41 @@ def test_the_result_stands_first_and_once(report):
     assert 'id="result"' not in report(notebook(*cells[:2])).source
 
 
+def test_the_figure_that_matters_stands_beside_the_result_too(report):
+    """In its section the wide one and the narrow one; on top the narrow one, with names of its own.
+
+    The mark that is used has an id: three drawings, three ids.
+    """
+
+    def svg(word):
+        used = "<defs><path id='m' d='M0 0'/></defs><use href='#m'/>"
+        space = "xmlns='http://www.w3.org/2000/svg'"
+        return f"<svg {space} viewBox='0 0 9 9'>{used}<text>{word}</text></svg>"
+
+    about = {"image/svg+xml": {"alt": "A curve", "narrow": svg("small"), "on_top": True}}
+    data = {"image/svg+xml": svg("large"), "text/plain": "A curve"}
+    curve = new_output("display_data", data=data, metadata=about)
+    said = {"application/vnd.chain.headline+json": {"text": "twin", "figures": {}}}
+    cells = [
+        new_code_cell("draw()", outputs=[curve]),
+        new_code_cell("headline()", outputs=[markdown_output("It holds.", **said)]),
+    ]
+    page = report(notebook(new_markdown_cell("# One"), *cells)).source
+    order = [
+        "It holds.",
+        'class="on-top"',
+        "<text>small",
+        "</section>",
+        "<text>large",
+        "<text>small",
+    ]
+    places = [page.index(text, page.index("<body")) for text in order[:5]]
+    assert places == sorted(places) and page.rindex(order[5]) > places[-1]
+    assert len(set(re.findall(r'id="(drawing-\d+-m)"', page))) == 3
+    alone = report(notebook(new_markdown_cell("# One"), cells[0])).source  # without a headline
+    assert 'class="on-top"' not in alone and alone.count("<text>") == 2
+
+
 def test_a_reader_finds_the_way_around(a_report):
     page = a_report.source
     assert "<h1>Who repays?</h1>" in page and page.count("<h1") == 1
