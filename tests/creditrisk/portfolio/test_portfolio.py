@@ -469,6 +469,7 @@ def test_a_scheduler_that_does_not_answer_or_is_lost_is_said_in_time(
 
 
 def test_paths_may_be_urls_of_an_object_store(tmp_path, light, applications, monkeypatch, capsys):
+    S3FileSystem.clear_instance_cache()  # another test's has another address
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     try:
@@ -509,6 +510,7 @@ def test_paths_may_be_urls_of_an_object_store(tmp_path, light, applications, mon
         assert errors[1].startswith("creditrisk: nowhere://loans: ") and "s3:// comes" in errors[1]
         assert not (tmp_path / "no").exists()
     finally:
+        S3FileSystem.clear_instance_cache()
         server.stop()
 
 

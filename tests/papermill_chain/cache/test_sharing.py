@@ -60,7 +60,8 @@ def cache(request, tmp_path, monkeypatch):
     if request.param == "folder":
         yield str(tmp_path / "cache")
         return
-    server = ThreadedMotoServer(port=0)
+    S3FileSystem.clear_instance_cache()  # another test's has another address
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
