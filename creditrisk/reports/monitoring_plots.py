@@ -47,10 +47,10 @@ def stability(ax: Axes, watched: Watch) -> None:
         fmt="",
         linewidths=0.5,
         annot_kws={"size": 13, "color": BAD, "weight": "bold"},
-        cbar_kws={"label": "statistic over its limit"},
+        cbar_kws={"label": "statistic over its limit", "location": "bottom", "aspect": 40},
     )
     ax.set(xlabel="", ylabel="")
-    step = -(-len(part.columns) // MOST_NAMES)
+    step = -(-len(part.columns) // (MOST_NAMES // 2))
     shown = np.arange(0, len(part.columns), step)
     ax.set_xticks(shown + 0.5, [part.columns[place] for place in shown], rotation=30, ha="right")
     ax.tick_params(axis="y", rotation=0)
