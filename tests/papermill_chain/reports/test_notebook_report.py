@@ -889,6 +889,8 @@ def test_the_projects_own_index_has_its_figures_and_its_picture(finished):
     index = project / "experiments/index.html"
     (run,) = read_runs(index.parent)
     assert [*run.figures] == [
+        "loans",
+        "bad rate",
         "champion",
         "ROC-AUC, cross-validated",
         "cut-off",
@@ -897,6 +899,8 @@ def test_the_projects_own_index_has_its_figures_and_its_picture(finished):
         "cost per applicant, test",
         "gate",
         "version in production",
+        "most important",
+        "declined with recourse",
         "segments confirmed",
         "champion wins",
     ]
