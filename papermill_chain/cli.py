@@ -12,7 +12,7 @@ from papermill_chain.actions.comparison import Comparer, compare_runs
 from papermill_chain.actions.copies import make_debug_copy, put_back
 from papermill_chain.actions.grid import run_combinations
 from papermill_chain.actions.old_runs import remove_old_runs, show_old_runs
-from papermill_chain.actions.pages import open_index, open_page, write_index
+from papermill_chain.actions.pages import open_index, open_page
 from papermill_chain.actions.run import ExitCodes, cache_of, run_stale
 from papermill_chain.arguments import SCHEDULER, argument_parser, refuse_for_runs_only
 from papermill_chain.cache.store import absolute
@@ -150,6 +150,8 @@ def main(
 
             return serve_page(asked, rest, Chain(title, stages, root, folder, read, ask), open_page)
         if asked.grid:
+            from papermill_chain.reports.index import write_index
+
             index = partial(write_index, folder, title, offered, columns)
             return run_combinations(asked, plan_for, shared, index)
         if asked.debug:

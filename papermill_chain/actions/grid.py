@@ -26,9 +26,9 @@ def run_combinations(
     from papermill_chain.grid.run import LocalExecutor, run_grid
     from papermill_chain.grid.terminal import grid_view_for, show_failed_combinations, show_grid
 
-    # A chain that a worker runs would wait for that very worker if its notebooks knew the cluster.
     if asked.openlineage:
         raise ChainError("--openlineage goes with a run; the chains of a --grid only explore")
+    # A chain that a worker runs would wait for that very worker if its notebooks knew the cluster.
     unset = [*shared, SCHEDULER, OPENLINEAGE_URL]
     grid = grid_of(asked, plan_for, unset, os.environ.get(SCHEDULER))
     if asked.dry_run:

@@ -2,7 +2,7 @@
 
 import sys
 from argparse import Namespace
-from pathlib import Path
+from functools import partial
 
 from papermill_chain.chain.plan import Plan
 from papermill_chain.reports.screen import shown_path
@@ -14,16 +14,13 @@ from papermill_chain.runs.records import last_good
 
 def remove_old_runs(plan: Plan, asked: Namespace, protected: Protected) -> None:
     """Remove the runs beyond the newest that nothing rests on; a failure of that is a line only."""
-    from papermill_chain.reports.index import write_index
-
-    def index() -> Path:
-        return write_index(plan.experiments, plan.title, plan.compare, plan.columns)
+    from papermill_chain.reports.index import write_index_of
 
     try:
         folders = old_runs(plan.experiments, asked.keep, protected)
         megabytes = bytes_freed(folders) / 1e6
         if folders:
-            prune(plan.experiments, folders, index)
+            prune(plan.experiments, folders, partial(write_index_of, plan))
     except Exception as error:  # noqa: BLE001  the run is as good as it was, whatever it is
         print(f"--keep {asked.keep} has not removed all old runs: {_why(error)}", file=sys.stderr)
         return

@@ -1,7 +1,6 @@
-"""The index of runs and other pages, written and shown in a browser."""
+"""The index of runs and other pages, shown in a browser."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from papermill_chain.chain.plan import Plan
@@ -9,14 +8,10 @@ from papermill_chain.chain.plan import Plan
 
 def open_index(plan: Plan) -> None:
     """Show the index of runs in a browser."""
+    from papermill_chain.reports.index import write_index_of
+
     # once more: comparisons may have been made since it was written
-    open_page(write_index(plan.experiments, plan.title, plan.compare, plan.columns))
-
-
-def write_index(experiments: Path, title: str, compare: str | None, columns: Sequence[str]) -> Path:
-    from papermill_chain.reports.index import write_index
-
-    return write_index(experiments, title, compare, columns)
+    open_page(write_index_of(plan))
 
 
 def open_page(page: Path) -> None:

@@ -29,9 +29,9 @@ def repair(plan: Plan) -> None:
 
 
 def _write_index(plan: Plan) -> None:
-    from papermill_chain.reports.index import write_index
+    from papermill_chain.reports.index import write_index_of
 
-    write_index(plan.experiments, plan.title, plan.compare, plan.columns)
+    write_index_of(plan)
 
 
 def _release_external(plan: Plan, folder: Path) -> None:

@@ -315,9 +315,9 @@ class ChainRun:
         mend_links(self.run)
 
     def _write_index(self) -> None:
-        from papermill_chain.reports.index import write_index
+        from papermill_chain.reports.index import write_index_of
 
-        write_index(self.plan.experiments, self.plan.title, self.plan.compare, self.plan.columns)
+        write_index_of(self.plan)
 
     def _write_lineage(self) -> None:
         if self.run.status == "succeeded":

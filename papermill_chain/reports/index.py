@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
+from papermill_chain.chain.plan import Plan
 from papermill_chain.lineage.drawing import picture_of
 from papermill_chain.lineage.graph import graph_of
 from papermill_chain.lineage.status import look_of
@@ -92,6 +93,11 @@ def chain_in(run: Run) -> dict[str, object]:
         "looks": looks,
         "links": {name: link for name, link in links.items() if link},
     }
+
+
+def write_index_of(plan: Plan) -> Path:
+    """Write that page for the runs of a chain, as its plan has title, command and columns."""
+    return write_index(plan.experiments, plan.title, plan.compare, plan.columns)
 
 
 def others_of(experiments: Path) -> dict[str, str]:
