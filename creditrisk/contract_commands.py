@@ -151,7 +151,7 @@ def check(chosen: argparse.Namespace) -> int:
         f"{len(contract.fields)} columns to learn from"
     )
     if one_sided := only_outcome(target(frame, contract)):
-        print(f"To train on it is not possible: {one_sided}")
+        print(f"No model can be trained on it: {one_sided}")
     if note := weights(contract):
         print(note.strip())
     asked = open_questions(contract.package)

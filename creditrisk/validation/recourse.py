@@ -87,13 +87,13 @@ def share(found: pd.DataFrame) -> Interval:
 
 def _figures(part: pd.DataFrame) -> dict[str, float]:
     columns = part["columns"][part["columns"] > 0].to_numpy()
-    share = share_interval(len(columns), len(part))
+    found = share(part)
     mean = mean_interval(columns) if len(columns) else Interval(np.nan, np.nan, np.nan)
     return {
         "declined": len(part),
-        "share": share.estimate,
-        "share_low": share.low,
-        "share_high": share.high,
+        "share": found.estimate,
+        "share_low": found.low,
+        "share_high": found.high,
         "columns": mean.estimate,
         "columns_low": mean.low,
         "columns_high": mean.high,
