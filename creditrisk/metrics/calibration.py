@@ -1,4 +1,4 @@
-"""Calibration: how close predicted probabilities are to observed shares.
+"""Calibration: how close predicted probabilities are to observed shares, at another bad rate too.
 
 Throughout, ``y`` is 1 for a good and 0 for a bad risk, and a score is the probability of good.
 """
@@ -141,3 +141,25 @@ def calibration_line(y: np.ndarray, score: np.ndarray, level: float = 0.95) -> C
         Interval(slope, slope - half[1], slope + half[1]),
         Interval(intercept, intercept - half[0], intercept + half[0]),
     )
+
+
+def correct_prior(score: np.ndarray, bad_rate: float, other: float) -> np.ndarray:
+    """Probabilities of good in a population where another share of applicants is bad.
+
+    Parameters
+    ----------
+    score
+        Probabilities of good where the bad rate is ``bad_rate``, shape (n,).
+    bad_rate, other
+        The bad rate of the scores' population and of the other one, above 0 and below 1.
+
+    Notes
+    -----
+    Saerens, Latinne and Decaestecker (2002), Neural Computation 14: the odds of good are
+    multiplied by ((1 - other) / other) / ((1 - bad_rate) / bad_rate). It holds if good
+    applicants are alike in both populations, and bad ones as well.
+    """
+    factor = ((1 - other) / other) / ((1 - bad_rate) / bad_rate)
+    good = np.asarray(score, dtype=float) * factor
+    corrected: np.ndarray = good / (good + 1 - np.asarray(score, dtype=float))
+    return corrected

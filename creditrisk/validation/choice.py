@@ -48,7 +48,7 @@ def cutoff_spread(chosen: np.ndarray, cutoff: float, score: np.ndarray) -> Cutof
     Parameters
     ----------
     chosen
-        The cut-off of each sample, from :func:`creditrisk.metrics.costs.cutoffs_chosen`.
+        The cut-off of each sample, from :func:`creditrisk.metrics.cutoff_choice.cutoffs_chosen`.
     cutoff
         The one that was registered.
     score

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from creditrisk.metrics.costs import ABOUT_AS_CHEAP, CUTOFFS, CutoffChoice, CutoffOptimism
+from creditrisk.metrics.costs import CUTOFFS
+from creditrisk.metrics.cutoff_choice import ABOUT_AS_CHEAP, CutoffChoice, CutoffOptimism
 from creditrisk.metrics.intervals import Interval
 from creditrisk.modelling.optimism import Selection, split_figures
 from creditrisk.modelling.significance import UNCLEAR, SimplestChoice

@@ -8,7 +8,7 @@ import pytest
 from published import CONTRACT
 
 from creditrisk.metrics.calibration import CalibrationLine
-from creditrisk.metrics.costs import CutoffChoice, CutoffOptimism
+from creditrisk.metrics.cutoff_choice import CutoffChoice, CutoffOptimism
 from creditrisk.metrics.intervals import Interval
 from creditrisk.modelling.optimism import Selection
 from creditrisk.modelling.refit_stability import RefitStability

@@ -15,8 +15,8 @@ from creditrisk.data.descriptor import read_contract
 from creditrisk.data.encoding import encoder, target
 from creditrisk.data.raw_files.reading import read_raw
 from creditrisk.metrics.calibration import CalibrationLine
+from creditrisk.metrics.costs import Saving, saving_interval
 from creditrisk.metrics.intervals import Interval, share_interval
-from creditrisk.metrics.savings import Saving, saving_interval
 from creditrisk.modelling import candidates
 from creditrisk.registry import gate_result, mlflow_store, promotion, training_rows
 from creditrisk.scoring.sources.loading import load_scorer
