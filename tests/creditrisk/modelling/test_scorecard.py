@@ -15,7 +15,8 @@ from creditrisk.data.applications.frame_codes import as_stated
 from creditrisk.data.descriptor import parse_contract, read_contract
 from creditrisk.data.encoding import encoder, target
 from creditrisk.data.raw_files.reading import read_raw
-from creditrisk.modelling import candidates, scorecard
+from creditrisk.modelling import candidates
+from creditrisk.modelling.scorecard import scorecard, sql
 from creditrisk.scoring.fast_path import golden_codes, make_scorer
 from creditrisk.scoring.sources.model_files import TRUSTED_TYPES
 
@@ -49,7 +50,7 @@ def test_sql_and_points_are_the_model_on_every_row():
     places = make_scorer(model, CONTRACT).domain
     drawn = places.frame(golden_codes(places))
     frame = pd.concat([X_raw, drawn], ignore_index=True)
-    coded = scorecard.to_sql(model, CONTRACT.taking_blanks())
+    coded = sql.to_sql(model, CONTRACT.taking_blanks())
     answers = run_sql(coded, frame, "applications")
     expected = model.predict_proba(frame)[:, 1]
     assert list(answers) == [*frame, "log_odds", "points", "probability_of_good"]
@@ -74,14 +75,14 @@ def test_sql_and_points_are_the_model_on_every_row():
     stored = skops.io.loads(skops.io.dumps(model), trusted=TRUSTED_TYPES)
     assert (stored.predict_proba(frame)[:, 1] == expected).all()
     # As applicants state it, missing is a level with a name, and a blank gets no score.
-    query, stated = scorecard.to_sql(model, CONTRACT), as_stated(frame, CONTRACT)
+    query, stated = sql.to_sql(model, CONTRACT), as_stated(frame, CONTRACT)
     by_name = run_sql(query, stated, "applications")
     pd.testing.assert_series_equal(by_name.log_odds, answers.log_odds)
     unanswered = run_sql(query, frame, "applications").points.isna()
     assert (unanswered == frame.isna().any(axis=1)).all() and 0 < unanswered.sum() < len(frame)
     # What else the contract does not allow gets none either.
     odd = frame.head(3).assign(Age=[17, 35, 35], Purpose=["car", "yacht", None])
-    assert run_sql(scorecard.to_sql(model, CONTRACT), odd, "applications").points.isna().all()
+    assert run_sql(sql.to_sql(model, CONTRACT), odd, "applications").points.isna().all()
 
 
 def test_a_blank_that_counts_as_the_worst_gets_the_fewest_points():
@@ -91,7 +92,7 @@ def test_a_blank_that_counts_as_the_worst_gets_the_fewest_points():
         field if field.required else replace(field, missing_means="worst", missing_label=None)
         for field in CONTRACT.fields
     ]
-    query = scorecard.to_sql(model, replace(CONTRACT, fields=tuple(fields)))
+    query = sql.to_sql(model, replace(CONTRACT, fields=tuple(fields)))
     found = run_sql(query, X_raw, "applications").probability_of_good
     worst = X_raw.fillna({"Saving accounts": "little", "Checking account": "little"})
     assert np.abs(found - model.predict_proba(worst)[:, 1]).max() < 1e-9
@@ -172,7 +173,7 @@ def test_points_of_a_card_worked_out_by_hand(tiny):
 
 def test_names_and_text_are_escaped_and_the_table_is_written(tiny, tmp_path):
     contract, frame, _, model, _ = tiny
-    query = scorecard.to_sql(model, contract, 'my "table"; drop')
+    query = sql.to_sql(model, contract, 'my "table"; drop')
     found = run_sql(query, frame, 'my "table"; drop').probability_of_good
     assert np.abs(found - model.predict_proba(frame)[:, 1]).max() < 1e-9
     table = scorecard.scorecard(model, contract)
