@@ -17,7 +17,7 @@ from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.task import ErrorTask, WSGITask
 
-from creditrisk.serving.predict import MAX_BODY
+from creditrisk.serving.api.predict import MAX_BODY
 
 log = logging.getLogger("creditrisk")
 

@@ -31,7 +31,7 @@ from creditrisk.records.entries import entry
 from creditrisk.scoring.sources.loading import load_scorer
 from creditrisk.scoring.sources.model_manifest import sealed
 from creditrisk.serving import client, http_server
-from creditrisk.serving.app import create_app
+from creditrisk.serving.api.app import create_app
 from creditrisk.serving.model_reload import serve_from
 
 GOOD = json.dumps(ONE).encode()

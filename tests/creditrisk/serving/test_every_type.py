@@ -22,9 +22,9 @@ from creditrisk.data.descriptor import parse_contract
 from creditrisk.registry import mlflow_flavor
 from creditrisk.scoring.sources.loading import load_scorer
 from creditrisk.serving import client
-from creditrisk.serving.app import create_app
+from creditrisk.serving.api.app import create_app
+from creditrisk.serving.api.schemas import application_schema
 from creditrisk.serving.model_reload import serve_from
-from creditrisk.serving.openapi import application_schema
 
 CONTRACT = parse_contract(EVERY_TYPE)
 

@@ -6,40 +6,28 @@ more than the decision. ``/openapi.json`` is made from the same contract.
 """
 
 import hmac
-import logging
 import os
-import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
-from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 from flask import Flask, Response, render_template, request
-from prometheus_client import (
-    CONTENT_TYPE_LATEST,
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    generate_latest,
-)
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from creditrisk.data.applications.examples import applications
-from creditrisk.serving.model_reload import Served
-from creditrisk.serving.openapi import document
-from creditrisk.serving.predict import (
+from creditrisk.serving.api.observation import Metrics, observed
+from creditrisk.serving.api.openapi import document
+from creditrisk.serving.api.predict import (
     EXCHANGE,
-    Exchange,
     Predict,
     Refused,
     answers,
     encode,
     problem,
 )
+from creditrisk.serving.model_reload import Served
 from creditrisk.serving.recording import Recorder
 from page_style.style import house_style
-
-log = logging.getLogger("creditrisk")
 
 TOKEN = "CREDITRISK_TOKEN"  # environment variable that holds the bearer token, if one is wanted
 
@@ -56,11 +44,6 @@ LOCAL = ("localhost", "127.0.0.1", "[::1]")
 #: What answers without a token: whether the server lives, and how to use it.
 OPEN = {"home", "docs", "openapi", "health", "ready", "static", "style"}
 
-HEADERS = [
-    ("X-Content-Type-Options", "nosniff"),
-    ("Cache-Control", "no-store"),
-    ("Referrer-Policy", "no-referrer"),
-]
 PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -111,8 +94,8 @@ def create_app(
         return chosen(environ, start_response)
 
     # Flask's documentation wraps an application in the same way.
-    observed = _observed(answer, metrics, log_request or _log_request)
-    app.wsgi_app = observed  # type: ignore[method-assign, assignment]  # a function, not a method
+    counted = observed(answer, metrics, log_request)
+    app.wsgi_app = counted  # type: ignore[method-assign, assignment]  # a function, not a method
 
     @app.before_request
     def begin() -> None:
@@ -225,85 +208,3 @@ def _json(content: object, status: int = 200) -> Response:
 def _page(template: str, **content: object) -> Response:
     text = render_template(template, **content)
     return Response(text, headers=PAGE_HEADERS, content_type="text/html; charset=utf-8")
-
-
-@dataclass(frozen=True)
-class Metrics:
-    """What ``/metrics`` counts."""
-
-    registry: CollectorRegistry
-    requests: Counter
-    seconds: Histogram
-    approved: Counter
-    declined: Counter
-
-    @classmethod
-    def of(cls, served: Served) -> "Metrics":
-        """Counters at zero, and the state of what is served."""
-        registry = CollectorRegistry()
-        counted = Counter(
-            "creditrisk_decisions", "Decisions made.", ["decision"], registry=registry
-        )
-        by_status = ["route", "status"]
-        requests = Counter(
-            "creditrisk_requests", "Requests answered.", by_status, registry=registry
-        )
-        seconds = Histogram(
-            "creditrisk_request_seconds",
-            "Time to answer.",
-            ["route"],
-            registry=registry,
-            buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5),
-        )
-        states: list[tuple[str, str, Callable[[], float]]] = [
-            ("version", "Version of the model that answers.", lambda: served.scorer.version or 0),
-            ("fast", "1 if the model's fast path answers.", lambda: served.scorer.fast),
-            ("swaps", "Models taken since the start.", lambda: served.swaps),
-            ("refusals", "Models refused since the start.", lambda: served.refusals),
-        ]
-        for name, description, state in states:
-            gauge = Gauge(f"creditrisk_model_{name}", description, registry=registry)
-            gauge.set_function(state)
-        return cls(
-            registry, requests, seconds, counted.labels("approve"), counted.labels("decline")
-        )
-
-
-def _observed(
-    application: WSGIApplication, metrics: Metrics, log_request: Callable[[dict[str, Any]], None]
-) -> WSGIApplication:
-    """The application, each of whose answers gets an id, is counted and logged."""
-
-    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        exchange = environ[EXCHANGE] = Exchange()
-        status = ""
-
-        def start(line: str, headers: list[tuple[str, str]], *error: Any) -> Any:
-            nonlocal status
-            status = line[:3]
-            headers = [*headers, *HEADERS, ("X-Request-ID", exchange.id)]
-            return start_response(line, headers, *error)
-
-        body = application(environ, start)
-        seconds = time.perf_counter() - exchange.started
-        metrics.requests.labels(exchange.route, status).inc()
-        metrics.seconds.labels(exchange.route).observe(seconds)
-        metrics.approved.inc(exchange.approved)
-        metrics.declined.inc(exchange.declined)
-        log_request(
-            {
-                "id": exchange.id,
-                "method": exchange.method,
-                "route": exchange.route,
-                "status": int(status),
-                "ms": round(1000 * seconds, 3),
-                "records": exchange.approved + exchange.declined,
-            }
-        )
-        return body
-
-    return answer
-
-
-def _log_request(line: dict[str, Any]) -> None:
-    log.info("request", extra=line)
