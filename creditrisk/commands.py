@@ -82,16 +82,18 @@ def serve(chosen: argparse.Namespace) -> int:
 
 
 def predict(chosen: argparse.Namespace) -> int:
-    from creditrisk.serving import client
+    from creditrisk.serving.client.applications import Unreadable
+    from creditrisk.serving.client.client import predict
+    from creditrisk.serving.client.posting import FLASK, MLFLOW, NoAnswer, token_from_environment
 
     if chosen.recourse and chosen.mlflow:
         return failed("--recourse: MLflow's server has none; ask that of creditrisk serve")
-    endpoint = client.MLFLOW if chosen.mlflow else client.FLASK
+    endpoint = MLFLOW if chosen.mlflow else FLASK
     url = chosen.url or f"http://127.0.0.1:{5000 if chosen.mlflow else 8000}"
-    token = client.token_from_environment()
+    token = token_from_environment()
     contract = chosen.contract or contract_file(chosen)
     try:
-        return client.predict(
+        return predict(
             chosen.file,
             url,
             endpoint,
@@ -101,7 +103,7 @@ def predict(chosen: argparse.Namespace) -> int:
             chosen.recourse,
             chosen.blank_is_level,
         )
-    except (client.Unreadable, client.NoAnswer) as error:
+    except (Unreadable, NoAnswer) as error:
         return failed(str(error))
 
 

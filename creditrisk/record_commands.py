@@ -155,7 +155,7 @@ def _outcomes(chosen: argparse.Namespace) -> int:
     from creditrisk.data.contract import ContractError
     from creditrisk.records.chain import LogError
     from creditrisk.records.outcomes import add_outcomes
-    from creditrisk.serving.client import Unreadable, find_contract
+    from creditrisk.serving.client.applications import Unreadable, find_contract
 
     try:
         contract = find_contract(chosen.contract or contract_file(chosen))

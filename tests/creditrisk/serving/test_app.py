@@ -30,8 +30,10 @@ from creditrisk.records.chain import LogError
 from creditrisk.records.entries import entry
 from creditrisk.scoring.sources.loading import load_scorer
 from creditrisk.scoring.sources.model_manifest import sealed
-from creditrisk.serving import client, http_server
+from creditrisk.serving import http_server
 from creditrisk.serving.api.app import create_app
+from creditrisk.serving.client import client
+from creditrisk.serving.client.posting import FLASK, MLFLOW, NoAnswer, Outcome
 from creditrisk.serving.model_reload import serve_from
 
 GOOD = json.dumps(ONE).encode()
@@ -134,14 +136,14 @@ def test_recourse_is_told_if_asked_and_holds_when_it_is_tried(tmp_path):
     assert asked.post("/predict?recourse=1", json=far).json["detail"].endswith("true or false.")
     refused = asked.post("/predict?recourse=true", json=[far] * 21)
     assert refused.status_code == 422 and "for recourse" in refused.json["detail"]
-    lines = client.table([client.Outcome(1, told, [])]).splitlines()
+    lines = client.table([Outcome(1, told, [])]).splitlines()
     first = told[0]["recourse"][0]["words"]
     assert f"{'':8}- recourse: {first}" in lines
     assert f"{'':8}- Credit amount is beyond what the model has learned from" in lines
     none = told[0] | {"recourse": []}
-    assert client.table([client.Outcome(1, [none], [])]).endswith("none within three columns")
+    assert client.table([Outcome(1, [none], [])]).endswith("none within three columns")
     open_ = none | {"recourse_complete": False}
-    assert client.table([client.Outcome(1, [open_], [])]).endswith(
+    assert client.table([Outcome(1, [open_], [])]).endswith(
         "- recourse: not searched to the end, there may be a smaller change"
     )
 
@@ -835,19 +837,19 @@ def test_the_client_tries_again_and_speaks_mlflow(monkeypatch, capsys):
         threading.Thread(target=fake.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{fake.server_address[1]}"
         package = str(ROOT / "data/raw/datapackage.json")
-        assert client.predict(None, url, client.MLFLOW, package) == 0
-        assert client.predict(None, url, client.MLFLOW, package) == 1
+        assert client.predict(None, url, MLFLOW, package) == 0
+        assert client.predict(None, url, MLFLOW, package) == 1
         fake.shutdown()
     path, body = Unreliable.received[0].split(b" ", 1)
     assert path == b"/invocations"
     assert json.loads(body) == {"dataframe_records": [ONE, TWO, THREE]}
     shown = capsys.readouterr()
     assert shown.out.count("approve") == 3 and "record 2: Age is null" in shown.err
-    with pytest.raises(client.NoAnswer, match="tried 5 times"):
-        client.predict(None, url, client.FLASK, package)
+    with pytest.raises(NoAnswer, match="tried 5 times"):
+        client.predict(None, url, FLASK, package)
     for nowhere in ("http://127.0.0.1:99999", "ftp://x", "127.0.0.1:8000", "http://[::1"):
-        with pytest.raises(client.NoAnswer, match="is no address of a server"):
-            client.predict(None, nowhere, client.FLASK, package)
+        with pytest.raises(NoAnswer, match="is no address of a server"):
+            client.predict(None, nowhere, FLASK, package)
 
 
 # The command line
