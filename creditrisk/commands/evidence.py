@@ -1,13 +1,13 @@
 """``creditrisk evidence``: one bundle on a run for whoever has to find fault with the model.
 
-As in :mod:`creditrisk.commands`, what a command needs is imported when it runs.
+It returns its exit code, and imports what it needs when it runs.
 """
 
 import argparse
 import sys
 from pathlib import Path
 
-from creditrisk.commands import add_data, data_set_of, failed
+from creditrisk.commands.options import Parsers, add_data, data_set_of, failed
 
 EXAMPLES = """examples:
   creditrisk evidence latest evidence.zip
@@ -18,7 +18,7 @@ EXAMPLES = """examples:
 exit code: 0 written, or not altered; 1 altered; 2 it could not be tried"""
 
 
-def add_to(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_to(parsers: Parsers) -> None:
     """Add the command to the command line's parser."""
     evidence = parsers.add_parser(
         "evidence",

@@ -6,12 +6,16 @@ Each returns its exit code, and imports what it needs when it runs.
 import argparse
 import sys
 from pathlib import Path
-from typing import TypeAlias
 
-from creditrisk.commands import add_data, contract_file, data_set_of, failed, home_of
+from creditrisk.commands.options import (
+    Parsers,
+    add_data,
+    contract_file,
+    data_set_of,
+    failed,
+    home_of,
+)
 from creditrisk.records.log_files import FOLDER
-
-Parsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 DEFAULT = "data/raw/datapackage.json"
 SHIFTS = ("none", "mix", "rising-bad-rate", "recoded", "broken-feed", "relation")

@@ -1,6 +1,6 @@
 """``creditrisk contract draft | check``: from a file of one's own to a contract that it keeps.
 
-As in :mod:`creditrisk.commands`, what a command needs is imported when it runs.
+Each returns its exit code, and imports what it needs when it runs.
 """
 
 import argparse
@@ -9,12 +9,12 @@ import shlex
 import sys
 from pathlib import Path
 
-from creditrisk.commands import failed
+from creditrisk.commands.options import Parsers, failed
 
 _DESCRIPTOR = "datapackage.json"
 
 
-def add_to(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_to(parsers: Parsers) -> None:
     """Add the command and its two parts to the command line's parser."""
     contract = parsers.add_parser(
         "contract",
@@ -27,7 +27,7 @@ def add_to(parsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     _add_check(parts)
 
 
-def _add_draft(parts: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_draft(parts: Parsers) -> None:
     drafting = parts.add_parser(
         "draft",
         help="write a first contract for a file",
@@ -63,7 +63,7 @@ def _add_draft(parts: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     drafting.set_defaults(run=draft)
 
 
-def _add_check(parts: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_check(parts: Parsers) -> None:
     checking = parts.add_parser(
         "check",
         help="say whether a file keeps a contract",
