@@ -10,7 +10,8 @@ from typing import Any
 from papermill_chain.chain.stages import External, Stage
 from papermill_chain.cli import main
 from papermill_chain.refusal import refuse_request
-from papermill_chain.runs.manifest import Run, read_runs
+from papermill_chain.runs.lookup import read_runs
+from papermill_chain.runs.manifest import Run
 
 ROOT = Path(__file__).resolve().parent
 STORE = ROOT / "mlflow.db"  # unless MLFLOW_TRACKING_URI names another

@@ -17,7 +17,8 @@ from papermill_chain.lineage.status import look_of
 from papermill_chain.reports.listing import Outlook, outlooks
 from papermill_chain.reports.screen import duration
 from papermill_chain.reports.views import print_event
-from papermill_chain.runs.manifest import Run, StageRun, read_runs
+from papermill_chain.runs.lookup import read_runs
+from papermill_chain.runs.manifest import Run, StageRun
 
 NARROWEST = 36  # characters of a box
 PLAIN = str.maketrans(

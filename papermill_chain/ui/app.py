@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from papermill_chain.chain.parameters import ChainError
 from papermill_chain.reports.listing import outlooks
 from papermill_chain.reports.pages import filled, rendered
-from papermill_chain.runs.manifest import read_runs
+from papermill_chain.runs.lookup import read_runs
 from papermill_chain.ui.desk import Desk
 from papermill_chain.ui.form import Filled, arguments_of, fields_of, filled_in
 from papermill_chain.ui.kept_files import answer_with, folder_of

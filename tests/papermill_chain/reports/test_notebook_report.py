@@ -21,7 +21,7 @@ from papermill_chain.reports.index import pictures_of, write_index
 from papermill_chain.reports.notebook_report import render
 from papermill_chain.runs.changes import Changes, Moved, changes_by_run
 from papermill_chain.runs.figures import Figure
-from papermill_chain.runs.manifest import read_runs
+from papermill_chain.runs.lookup import read_runs
 
 PIXEL = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ"
