@@ -11,7 +11,7 @@ from pathlib import Path
 from papermill_chain.chain.plan import Plan
 from papermill_chain.chain.stages import Stage
 from papermill_chain.chain.staleness import report_of
-from papermill_chain.execution.session import Picture
+from papermill_chain.execution.kernels.session import Picture
 from papermill_chain.lineage.drawing import form_of
 from papermill_chain.reports.screen import shown_path
 from papermill_chain.runs.files import (
@@ -122,7 +122,7 @@ def write_report(plan: Plan, run: Run, stage_run: StageRun, last: Mapping[str, S
 def import_report_libraries() -> None:
     """Import what reports need, in a thread while kernels start: else the first would be late."""
     # first, for what it keeps from being imported
-    import papermill_chain.execution.kernels  # noqa: F401
+    import papermill_chain.execution.kernels.execute  # noqa: F401
 
     with suppress(ImportError):  # the report will fail with it
         for module in "nbconvert", "bs4", "nh3", "jinja2":

@@ -17,7 +17,7 @@ def repair(plan: Plan) -> None:
     """Undo what killed runners have left half done, and kill what they have left running."""
     folders = [staged.parent for staged in sorted(plan.experiments.glob("runs/*/staged"))]
     for folder in folders:
-        from papermill_chain.execution.fork_process import RUN_VARIABLE, kill_family
+        from papermill_chain.execution.kernels.fork_process import RUN_VARIABLE, kill_family
 
         kill_family({RUN_VARIABLE: str(folder)})
     take_back(plan.experiments / ".publishing.json", plan.places)

@@ -18,6 +18,7 @@ from papermill_chain.chain.schedule import can_wait, stopped_stages, waiting_sta
 from papermill_chain.chain.stages import Stage
 from papermill_chain.chain.staleness import basis_of
 from papermill_chain.execution.events import Events, Interrupted, quiet_libraries, signals_put_into
+from papermill_chain.execution.kernels.session import Outcome, Session
 from papermill_chain.execution.processes import Processes
 from papermill_chain.execution.publication import (
     as_user_sees,
@@ -29,7 +30,6 @@ from papermill_chain.execution.publication import (
     staged_files,
     write_report,
 )
-from papermill_chain.execution.session import Outcome, Session
 from papermill_chain.lineage.record import write_lineage
 from papermill_chain.reports.views import View
 from papermill_chain.runs.files import sha256_and_size
@@ -224,7 +224,8 @@ class ChainRun:
     ) -> tuple[Read, Outcome] | None:
         """In a thread: run a notebook at its turn, if it comes; what it has read, its outcome."""
         # imports papermill; the main thread is free
-        from papermill_chain.execution.kernels import at_its_turn, execute
+        from papermill_chain.execution.kernels.execute import execute
+        from papermill_chain.execution.kernels.start import at_its_turn
 
         notebook = self.plan.notebooks[stage.name]
         with at_its_turn(notebook.kernel, session) as ahead:

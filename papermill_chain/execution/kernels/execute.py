@@ -1,42 +1,31 @@
-"""One notebook in a kernel of its own, by way of papermill."""
+"""One notebook is executed in its kernel, by way of papermill."""
 
+import papermill_chain.execution.kernels.libraries  # noqa: F401  # before those it imports
+
+# isort: split
 import asyncio
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-# On import, jsonschema would build a grammar of internationalized addresses, and papermill look for
-# the file system of Hadoop. It takes longer than the rest of papermill, and no notebook needs it.
-NEEDLESS = [name for name in ("rfc3987_syntax", "pyarrow") if name not in sys.modules]
-cast(dict[str, object], sys.modules).update(dict.fromkeys(NEEDLESS))
 import nbformat
 import papermill
-from jupyter_client.connect import KernelConnectionInfo
-from jupyter_client.manager import AsyncKernelManager
-from jupyter_client.provisioning.local_provisioner import LocalProvisioner
-from jupyter_client.session import Session as Messages
 from jupyter_core.utils import ensure_event_loop
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionComplete, DeadKernelError
+from nbclient.exceptions import CellExecutionComplete
 from nbformat import NotebookNode
-from nbformat.v4 import new_notebook, new_output
+from nbformat.v4 import new_output
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 
 from papermill_chain.chain.notebooks import SCRIPT, Notebook, read_node
 from papermill_chain.chain.output_limits import OutputBudget
-from papermill_chain.execution.fork_server import NoFork
-from papermill_chain.execution.outcome import failure_of, heading_of, outcome_of, runnable
-from papermill_chain.execution.session import Outcome, Session
+from papermill_chain.execution.kernels.outcome import failure_of, heading_of, outcome_of, runnable
+from papermill_chain.execution.kernels.session import Outcome, Session
+from papermill_chain.execution.kernels.start import SECONDS_TO_START, launch_options, manager
 
-for name in NEEDLESS:
-    del sys.modules[name]
-
-LAUNCHER = "ipykernel_launcher"
-SECONDS_TO_START = 60
 LIMITED = {  # messages of a kernel that a notebook keeps
     *("stream", "display_data", "execute_result", "update_display_data", "error"),
     *("comm_open", "comm_msg"),
@@ -44,52 +33,6 @@ LIMITED = {  # messages of a kernel that a notebook keeps
 LONGEST_JOINED = 50_000  # characters
 NOTE = "chain_note"  # in the metadata of an output
 SECONDS_FOR_OUTPUT = 60  # to arrive, once a cell has ended
-
-
-class ChainProvisioner(LocalProvisioner):
-    """Jupyter's way to start a kernel, but forked where there is a server to fork from."""
-
-    session: Session
-
-    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
-        session, server = self.session, self.session.fork_server
-        fork = None
-        if server and _is_plain(cmd) and not self.kernel_spec.env:
-            arguments = cmd[cmd.index(LAUNCHER) + 1 :]
-            with suppress(NoFork):
-                fork = server.kernel(session.stage, arguments, kwargs["env"], session.log)
-        if session.stopped:
-            if fork:
-                fork.kill()
-            raise DeadKernelError("stopped before it started")
-        if fork:
-            self.process = cast(Any, fork)  # it has what is used of a Popen
-            self.pid = self.pgid = fork.pid
-        else:
-            await super().launch_kernel(cmd, **kwargs)
-        session.kernel = self.process
-        session.share_processor()
-        return self.connection_info
-
-    async def shutdown_requested(self, restart: bool = False) -> None:
-        """Look often whether the kernel has ended: Jupyter itself looks ten times a second."""
-        for _ in range(50):
-            if await self.poll() is not None:
-                return
-            await asyncio.sleep(0.01)
-
-
-class ChainMessages(Messages):
-    """Jupyter's messages, of which those stay packed whose output would not be kept anyway."""
-
-    has_room_for: Callable[[bytes], bool] = staticmethod(lambda packed: True)
-
-    def deserialize(
-        self, msg_list: list[Any], content: bool = True, copy: bool = True
-    ) -> dict[str, Any]:
-        if content and copy and not self.has_room_for(msg_list[4]):
-            content = self.unpack(msg_list[1])["msg_type"] != "stream"
-        return super().deserialize(msg_list, content, copy)
 
 
 class ChainClient(PapermillNotebookClient):  # type: ignore[misc]  # papermill has no types
@@ -145,7 +88,7 @@ class ChainEngine(NBClientEngine):  # type: ignore[misc]  # papermill has no typ
 
         client = ChainClient(
             nb_man,
-            km=ahead.km if ahead else _manager(kernel_name, session),
+            km=ahead.km if ahead else manager(kernel_name, session),
             kernel_name=kernel_name,
             startup_timeout=SECONDS_TO_START,
             iopub_timeout=SECONDS_FOR_OUTPUT,
@@ -157,26 +100,7 @@ class ChainEngine(NBClientEngine):  # type: ignore[misc]  # papermill has no typ
         client.kc = ahead and ahead.kc
         session.let_go = partial(_let_go, client, ensure_event_loop())
         with session.watched():
-            client.execute(**_launch_options(session))
-
-
-@contextmanager
-def at_its_turn(kernel: str, session: Session) -> Iterator[NotebookClient | None]:
-    """Wait for the turn of a session, with its kernel started ahead if there is time for it.
-
-    A kernel that is not taken, since its turn never came or it has died meanwhile, is ended.
-    """
-    with session.log, _event_loop():
-        ahead = None
-        if not session.turn.is_set():
-            with suppress(Exception):  # what is wrong with a kernel, it shows again at its turn
-                ahead = _started(kernel, session)
-            session.turn.wait()
-        if ahead and (session.stopped or session.kernel.poll() is not None):
-            with suppress(Exception), ahead.setup_kernel(cleanup_kc=True):  # it ends on leaving
-                ahead.shutdown_kernel = "immediate"
-            ahead = None
-        yield ahead
+            client.execute(**launch_options(session))
 
 
 def execute(
@@ -221,24 +145,6 @@ def execute(
             session.kill()
 
 
-@contextmanager
-def _event_loop() -> Iterator[None]:
-    """The event loop of this thread, which nobody else would close; what waits in it is ended.
-
-    A killed kernel leaves waits behind, of which asyncio would complain on the terminal later on.
-    """
-    loop = ensure_event_loop()
-    try:
-        yield
-    finally:
-        loop.set_exception_handler(lambda loop, context: None)
-        left = asyncio.all_tasks(loop)
-        for task in left:
-            task.cancel()
-        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
-        loop.close()
-
-
 def _let_go(client: NotebookClient, loop: asyncio.AbstractEventLoop) -> None:
     """Have a client, in its own thread, wait no longer for the answer of a kernel that is killed.
 
@@ -272,43 +178,6 @@ def _put_note(outputs: list[NotebookNode], note: str) -> None:
         noted = new_output("display_data", metadata={NOTE: True})
         outputs.append(noted)
     noted.data = {"text/plain": note}
-
-
-def _is_plain(command: list[str]) -> bool:
-    """Whether a command starts the kernel that a fork is: this Python's, without other options."""
-    options = command[1 : command.index(LAUNCHER)] if LAUNCHER in command else []
-    return command[0] == sys.executable and options in (["-m"], ["-Xfrozen_modules=off", "-m"])
-
-
-def _started(kernel: str, session: Session) -> NotebookClient:
-    """A kernel that waits for its first cell, and the connection to it."""
-    client = NotebookClient(
-        new_notebook(), km=_manager(kernel, session), startup_timeout=SECONDS_TO_START
-    )
-    client.start_new_kernel(**_launch_options(session))
-    client.start_new_kernel_client()
-    return client
-
-
-def _manager(kernel: str, session: Session) -> AsyncKernelManager:
-    """Jupyter's handle on a kernel that is yet to be started, by a ChainProvisioner."""
-    manager = AsyncKernelManager(kernel_name=kernel, session=ChainMessages())
-    provisioner = ChainProvisioner(
-        parent=manager, kernel_id=manager.kernel_id, kernel_spec=manager.kernel_spec
-    )
-    provisioner.session = session
-    manager.provisioner = provisioner
-    return manager
-
-
-def _launch_options(session: Session) -> dict[str, Any]:
-    """The environment, folder and output of a kernel."""
-    return {
-        "env": session.environment,
-        "cwd": str(session.folder),
-        "stdout": session.log,
-        "stderr": session.log,
-    }
 
 
 def _save_masked(nb_man: Any, session: Session, save: Callable[..., None], **options: Any) -> None:

@@ -13,7 +13,7 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from papermill.execute import ERROR_MARKER_TAG
 
-from papermill_chain.execution.session import Outcome, Picture, Session
+from papermill_chain.execution.kernels.session import Outcome, Picture, Session
 from papermill_chain.runs.figures import HEADLINE, read_figures
 from papermill_chain.runs.files import PNG, os_error_text
 from papermill_chain.runs.manifest import Failure, read_verdict

@@ -15,8 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from papermill_chain.execution import fork_process
-from papermill_chain.execution.fork_process import RUN_VARIABLE, kill_family, received
+from papermill_chain.execution.kernels import fork_process
+from papermill_chain.execution.kernels.fork_process import RUN_VARIABLE, kill_family, received
 
 HAS_FORK = sys.platform == "linux"  # macOS has it, but its own libraries do not survive it
 SECONDS_TO_FORK = 120.0  # for the imports of a notebook; a plain kernel is quicker then

@@ -14,7 +14,7 @@ from typing import IO, Any
 from urllib.parse import quote
 
 from papermill_chain.chain.output_limits import Limits
-from papermill_chain.execution.fork_process import (
+from papermill_chain.execution.kernels.fork_process import (
     NICE_LAST,
     NICE_SOON,
     RUN_VARIABLE,
@@ -22,7 +22,7 @@ from papermill_chain.execution.fork_process import (
     kill_family,
     lower_priority,
 )
-from papermill_chain.execution.fork_server import SECONDS_BETWEEN_LOOKS, Fork, ForkServer
+from papermill_chain.execution.kernels.fork_server import SECONDS_BETWEEN_LOOKS, Fork, ForkServer
 from papermill_chain.runs.figures import Figure
 from papermill_chain.runs.manifest import Failure
 
