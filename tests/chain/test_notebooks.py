@@ -45,6 +45,15 @@ def test_notebook_is_clean_and_reads_well(path):
     assert not [line for line in lines if line.strip().startswith(forbidden)]
 
 
+def test_links_between_notebooks_carry_the_title_they_lead_to():
+    titles = {path.name: read(path).cells[0].source.splitlines()[0][2:] for path in NOTEBOOKS}
+    prose = "\n".join(c.source for path in NOTEBOOKS for c in read(path).cells if c.source)
+    links = re.findall(r"\[(\d\d) – ([^\]]+)\]\((\w+\.ipynb)\)", prose)
+    assert len(links) >= len(NOTEBOOKS)  # each ends with one
+    assert not [(title, name) for _, title, name in links if titles[name] != title]
+    assert all(name.startswith(number) for number, _, name in links)
+
+
 def test_table_and_notebooks_agree():
     """Every path the table hands out is a parameter, with the table's path as default."""
     written = {}
