@@ -194,7 +194,7 @@ def what_validation_lacks(experiments: str = "experiments") -> str:
 
 def what_monitoring_lacks(experiments: str = "experiments") -> str:
     """Whether the log is still the one that was judged."""
-    from creditrisk.records.log_state import state_of
+    from creditrisk.records.log_files import state_of
 
     judged = _read(ROOT / experiments / "monitoring.json")["log_state"]
     grown = state_of(ROOT / experiments / "decisions") != judged

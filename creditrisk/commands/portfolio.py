@@ -94,7 +94,8 @@ def _score(chosen: argparse.Namespace) -> int:
     from creditrisk.portfolio.scoring import score
     from creditrisk.portfolio.storage import NoStorage
     from creditrisk.records.chain import LogError
-    from creditrisk.scoring.scorer import ModelRefused, NoReasons
+    from creditrisk.scoring.reason_finder import NoReasons
+    from creditrisk.scoring.scorer import ModelRefused
     from creditrisk.scoring.sources.production import in_use
     from work_units.errors import NoCluster
     from work_units.units import ADDRESS

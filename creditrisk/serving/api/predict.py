@@ -21,7 +21,8 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from creditrisk.data.applications.record_checks import InvalidRecords
 from creditrisk.records.chain import LogError
-from creditrisk.scoring.scorer import Decision, NoReasons, Scorer
+from creditrisk.scoring.reason_finder import NoReasons
+from creditrisk.scoring.scorer import Decision, Scorer
 from creditrisk.serving.api.strict_json import NoJson, parse
 from creditrisk.serving.model_reload import Served
 from creditrisk.serving.recording import Recorder, reasons_of

@@ -19,7 +19,7 @@ from creditrisk.monitoring.watch import (
     recorded,
     watch,
 )
-from creditrisk.records.log_state import state_of
+from creditrisk.records.log_files import state_of
 from creditrisk.reports.findings import monitoring as findings
 
 ASIS = Calibrated(0.0, 1.0, 0.0)

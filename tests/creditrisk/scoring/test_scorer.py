@@ -34,7 +34,8 @@ from creditrisk.modelling import candidates
 from creditrisk.registry import mlflow_store, promotion
 from creditrisk.scoring import fast_path
 from creditrisk.scoring.fast_path import golden_codes, make_scorer
-from creditrisk.scoring.scorer import ModelRefused, NoReasons
+from creditrisk.scoring.reason_finder import NoReasons
+from creditrisk.scoring.scorer import ModelRefused
 from creditrisk.scoring.sources import mlflow_files
 from creditrisk.scoring.sources.loading import load_scorer
 from creditrisk.scoring.sources.model_files import save_pickle, save_skops
