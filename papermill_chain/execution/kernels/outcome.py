@@ -4,6 +4,7 @@ import binascii
 import re
 import signal
 from base64 import b64decode
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +61,8 @@ def failure_of(broken: Exception | None, session: Session, file: Path | None = N
         case NoSuchKernel(name=name):
             return Failure(
                 "NoSuchKernel",
-                f"there is no kernel {name} here, but {' and '.join(sorted(find_kernel_specs()))};"
-                " install it, or choose another in the notebook",
+                f"there is no kernel {name} here, but {_listed(find_kernel_specs())}; install it,"
+                " or choose another in the notebook",
             )
         case OSError():
             return Failure(type(broken).__name__, os_error_text(broken, file))
@@ -109,7 +110,7 @@ def _stop(
         if at not in session.done:
             failure = failure_of(broken, session)
         else:
-            failure = _failure_in(error) if error else _failure_printed(cells[at])
+            failure = _failure_in(error, cells[at]) if error else _failure_printed(cells[at])
         failure.cell = at
         failure.number = len(runnable(cells[: at + 1]))
         failure.heading = heading_of(cells, at)
@@ -123,7 +124,7 @@ def _stop(
     return expected or (None, None)
 
 
-def _failure_in(error: NotebookNode) -> Failure:
+def _failure_in(error: NotebookNode, cell: NotebookNode) -> Failure:
     """The failure in a cell's error output."""
     value = ANSI.sub("", error.evalue)
     if error.ename == "SystemExit":
@@ -131,7 +132,16 @@ def _failure_in(error: NotebookNode) -> Failure:
         return Failure(error.ename, f"{value}, {why}" if value else why)
     lines = ANSI.sub("", "\n".join(error.traceback)).strip().splitlines()
     last = [line[:LONGEST_LINE] for line in lines[-LINES_OF_TRACEBACK:]]
-    return Failure(error.ename, value, traceback="\n".join(last))
+    if not error.ename and value.isdecimal():  # a shell has no names for errors
+        return Failure("Error", f"exit code {value}{_last_printed(cell)}")
+    return Failure(error.ename or "Error", value, traceback="\n".join(last))
+
+
+def _last_printed(cell: NotebookNode) -> str:
+    """The last line that a cell has printed, which says why where an exit code is all there is."""
+    printed = ANSI.sub("", "".join(output.get("text", "") for output in cell.outputs))
+    lines = printed.strip().splitlines()
+    return f", after it printed: {lines[-1][:LONGEST_LINE]}" if lines else ""
 
 
 def _failure_printed(cell: NotebookNode) -> Failure:
@@ -141,6 +151,12 @@ def _failure_printed(cell: NotebookNode) -> Failure:
     return (
         Failure(kind, said) if kind.isidentifier() else Failure("Error", text or "no reason given")
     )
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Names in order, as a sentence has them."""
+    *others, last = sorted(names)
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _end_of(session: Session) -> str:
