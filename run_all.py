@@ -18,7 +18,7 @@ STORE = ROOT / "mlflow.db"  # unless MLFLOW_TRACKING_URI names another
 
 #: Months of the log that 07 compares the others with after ``--refresh``: the joined file is mostly
 #: of approved applicants.
-DOOR_MONTHS = 6
+REFERENCE_MONTHS = 6
 
 #: Pages that are kept beside a run's reports, and that the reports link to.
 PAGES = ["decision_lab_path", "model_card_html_path"]
@@ -236,7 +236,11 @@ def refreshed(folder: str | None) -> list[str]:
         raise ValueError(str(error)) from error
     made = write_refreshed(old, decisions, data.contract, ROOT / data.refreshed)
     files = {"raw_path": str(made.raw), "datapackage_path": str(made.datapackage)}
-    given = files | {"latest": made.latest, "require_savings": True, "door_months": DOOR_MONTHS}
+    given = files | {
+        "latest": made.latest,
+        "require_savings": True,
+        "reference_months": REFERENCE_MONTHS,
+    }
     return ["--params-yaml", json.dumps(given)]
 
 

@@ -51,7 +51,7 @@ def ranking(
     return (
         f"Gini {test['gini']:.3f}, KS {test['ks']:.3f}. Cross-validation expected a ROC-AUC of "
         f"{expected}: {verdict}. On the applicants it learned from the model reaches "
-        f"{in_training:.3f}, which is too high for having learned from them."
+        f"{in_training:.3f}, which flatters it."
     )
 
 

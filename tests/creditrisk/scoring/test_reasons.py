@@ -1,4 +1,4 @@
-"""Reasons are exact, keep their word and read the same at every door; what moves the model."""
+"""Reasons are exact, keep their word and read the same at every interface; what moves the model."""
 
 import warnings
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""One model, every door, the same answer; and what each door refuses, in the same words."""
+"""One model, every interface, the same answer; and what each refuses, in the same words."""
 
 import copy
 import json
@@ -672,7 +672,7 @@ def test_mlflow_tells_the_same_reasons_if_asked(mlflow_server, registered, blend
 
 
 @mlflow_warns
-def test_a_model_saved_without_a_reference_refuses_to_reason_at_both_doors(fitted):
+def test_a_model_saved_without_a_reference_refuses_to_reason_at_both_servers(fitted):
     from creditrisk.registry.mlflow_flavor import RefusedApplications, ServedModel
 
     scorer = make_scorer(fitted("Logistic Regression"), CONTRACT)

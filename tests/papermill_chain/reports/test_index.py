@@ -495,9 +495,9 @@ def test_the_projects_own_index_has_its_figures_and_its_picture(finished):
         "gate",
         "version in production",
         "most important",
-        "declined with recourse",
+        "share of declined with recourse",
         "segments confirmed",
-        "champion wins",
+        "champion's share of wins",
     ]
     validation = json.loads((index.parent / "validation.json").read_text("utf-8"))
     assert run.figures["gate"].value.startswith("passed") is validation["promoted"]
