@@ -39,11 +39,18 @@ def _add_draft(parts: Parsers) -> None:
         "  creditrisk contract draft loans.csv --target defaulted\n"
         "  creditrisk contract draft loans.csv.gz --target status --good 'Fully Paid' "
         "--bad 'Charged Off' --bad Default\n"
-        "  creditrisk contract draft loans.parquet --target bad --out data/loans --force\n\n"
+        "  creditrisk contract draft loans.parquet --target bad --out data/loans --force\n"
+        "  creditrisk contract draft 'loans-*.csv' --target defaulted\n\n"
         "exit code: 0 written, 1 the file is refused, 2 it could not be tried",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    drafting.add_argument("file", metavar="FILE", help="CSV, .csv.gz or Parquet, with a header")
+    drafting.add_argument(
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="CSV, .csv.gz or Parquet, with a header; several, or a pattern in quotation marks, "
+        "are one table",
+    )
     drafting.add_argument(
         "--target", required=True, metavar="COLUMN", help="says how each loan ended"
     )
@@ -75,7 +82,12 @@ def _add_check(parts: Parsers) -> None:
         "exit code: 0 the file keeps the contract, 1 it does not, 2 it could not be tried",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    checking.add_argument("file", metavar="FILE", help="CSV, .csv.gz or Parquet")
+    checking.add_argument(
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="CSV, .csv.gz or Parquet; several, or a pattern in quotation marks, are one table",
+    )
     checking.add_argument(
         "--contract", metavar="FILE", help=f"the contract (default: {_DESCRIPTOR} beside FILE)"
     )
@@ -90,19 +102,17 @@ def draft(chosen: argparse.Namespace) -> int:
     from creditrisk.data.draft import draft as drafting
     from creditrisk.data.draft.questions import open_questions
     from creditrisk.data.draft.table import show
-    from work_units.regular_files import open_regular
 
-    folder = Path(chosen.out) if chosen.out else Path(chosen.file).parent
+    folder = Path(chosen.out) if chosen.out else Path(chosen.files[0]).parent
     path = folder / _DESCRIPTOR
     if os.path.lexists(path) and not chosen.force:
         return failed(f"{path} exists; give --force to replace it, or another folder with --out")
+    if problem := _unreadable(chosen.files):
+        return failed(problem)
     try:
-        open_regular(chosen.file).close()
-        drafted = drafting.draft(chosen.file, chosen.target, chosen.good, chosen.bad, folder)
+        drafted = drafting.draft(chosen.files, chosen.target, chosen.good, chosen.bad, folder)
     except ContractError as error:
         return _refused(error)
-    except OSError as error:
-        return failed(f"{chosen.file} cannot be read ({error.strerror or error})")
     try:
         written = drafting.write(drafted, folder, chosen.force)
     except OSError as error:
@@ -113,8 +123,25 @@ def draft(chosen: argparse.Namespace) -> int:
         f'Written: {written}. It asks {count} questions under "review"; the chain runs when each '
         "is answered by the property that it names, and deleted."
     )
-    print(f"Next:    creditrisk contract check {shlex.quote(chosen.file)}{_contract_of(chosen)}")
+    print(f"Next:    creditrisk contract check {shlex.join(chosen.files)}{_contract_of(chosen)}")
     return 0
+
+
+def _unreadable(names: list[str]) -> str:
+    """Why the first file that cannot even be opened cannot; empty if all can."""
+    from creditrisk.data.contract import ContractError
+    from creditrisk.data.raw_files.files import matching
+    from work_units.regular_files import open_regular
+
+    for name in names:
+        try:
+            for file in matching(name):
+                open_regular(file.place).close()
+        except ContractError as error:
+            return str(error)
+        except OSError as error:
+            return f"{name} cannot be read ({error.strerror or error})"
+    return ""
 
 
 def _contract_of(chosen: argparse.Namespace) -> str:
@@ -132,22 +159,20 @@ def check(chosen: argparse.Namespace) -> int:
     from creditrisk.data.raw_files.reading import read_raw
     from creditrisk.data.splitting import only_outcome
     from creditrisk.reports.findings.exploration import weights
-    from work_units.regular_files import open_regular
 
-    path = Path(chosen.contract or Path(chosen.file).parent / _DESCRIPTOR)
+    path = Path(chosen.contract or Path(chosen.files[0]).parent / _DESCRIPTOR)
     try:
         contract = read_contract(path, open_questions=True)
-        open_regular(chosen.file).close()
     except ContractError as error:
         return failed(str(error))
-    except OSError as error:
-        return failed(f"{chosen.file} cannot be read ({error.strerror or error})")
+    if problem := _unreadable(chosen.files):
+        return failed(problem)
     try:
-        frame = read_raw(chosen.file, contract)
+        frame = read_raw(chosen.files, contract)
     except ContractError as error:
         return _refused(error)
     print(
-        f"{chosen.file} keeps {path}: {len(frame):,} rows, "
+        f"{', '.join(chosen.files)} keeps {path}: {len(frame):,} rows, "
         f"{len(contract.fields)} columns to learn from"
     )
     if one_sided := only_outcome(target(frame, contract)):
