@@ -196,7 +196,7 @@ def test_long_tails_hold_no_codes(seed, spread):
     assert suspects(np.random.default_rng(seed).lognormal(8, spread, 2000).round()) == ()
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)  # 5 ways to write a number, with one of 3 signs
 @given(
     st.lists(st.integers(-10_000_000, 10_000_000), min_size=8, max_size=30, unique=True),
     st.sampled_from([(".", ""), (".", ","), (",", ""), (",", "."), (",", " ")]),
