@@ -16,6 +16,7 @@ from pathlib import Path
 
 from conftest import ROOT
 
+JSON = "Content-Type: application/json"
 PROGRAM = sys.executable, "-m", "creditrisk.cli"
 
 
@@ -171,3 +172,20 @@ def creditrisk(
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         check=False,
     )
+
+
+def head(
+    *lines: str, first: str = "POST /predict HTTP/1.1", host: str = "Host: localhost"
+) -> bytes:
+    return "\r\n".join([first, host, *lines, "", ""]).encode("latin-1")
+
+
+def posted(body: bytes, *lines: str, kind: str = JSON) -> bytes:
+    return head(kind, *lines, f"Content-Length: {len(body)}") + body
+
+
+def end(running: Running) -> None:
+    """End a server that a test may have ended."""
+    if running.process.poll() is None:
+        running.process.kill()
+        running.process.wait()
