@@ -11,6 +11,7 @@ Whoever may write both files can forge both. Keep the head elsewhere (the server
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -99,6 +100,14 @@ def noted_end(path: Path) -> Head | None:
     if not (noted := _NOTE.fullmatch(content)):
         raise Damaged("it holds no number and hash of a last line")
     return Head(int(noted[1]), noted[2].decode())
+
+
+def is_only_begun(path: Path) -> bool:
+    """Whether a log is empty and no end was ever noted: its writer ended before its first entry."""
+    there = [each for each in (path, head_path(path)) if os.path.lexists(each)]
+    return path in there and not any(
+        kind_of(each, links=True) or each.stat().st_size for each in there
+    )
 
 
 def head_or_set_aside(path: Path) -> Head | None:

@@ -6,7 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from creditrisk.data.contract import Json
-from creditrisk.records.chain import BEGIN, SEAL_LENGTH, Head, LogError, head_path, lines, read_head
+from creditrisk.records.chain import (
+    BEGIN,
+    SEAL_LENGTH,
+    Head,
+    LogError,
+    head_path,
+    is_only_begun,
+    lines,
+    read_head,
+)
 
 
 def read_entries(path: str | Path) -> Iterator[Json]:
@@ -28,6 +37,8 @@ def read_entries(path: str | Path) -> Iterator[Json]:
     """
     path = Path(path)
     noted = read_head(path)  # before the log: then it may only be behind what is read
+    if noted is None and is_only_begun(path):
+        return
     if noted is None:
         raise LogError(
             f"{head_path(path)}: is missing or damaged, so that lines may be missing at the end of "

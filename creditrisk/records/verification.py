@@ -5,7 +5,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from creditrisk.data.contract import Json
-from creditrisk.records.chain import Head, LogError, head_path, lines, read_head, sealed
+from creditrisk.records.chain import (
+    Head,
+    LogError,
+    head_path,
+    is_only_begun,
+    lines,
+    read_head,
+    sealed,
+)
 
 
 def problems(path: str | Path, head: Head | None = None) -> Iterator[str]:
@@ -35,6 +43,8 @@ def problems(path: str | Path, head: Head | None = None) -> Iterator[str]:
             yield f"line {number}: does not follow line {number - 1}, which was replaced"
         last = found
         seen = seen or found == noted
+    if noted is None and is_only_begun(path):
+        return
     if noted is None:
         yield f"{head_path(path).name}: missing or damaged, so lines may be missing at the end"
     elif last.number < noted.number:

@@ -113,6 +113,25 @@ def test_files_that_are_no_outcomes_are_refused(folder, tmp_path, content, words
     assert [path.name for path in folder.iterdir() if "outcomes" in path.name] == []
 
 
+@pytest.mark.parametrize("noted", [None, b""])
+def test_a_writer_killed_before_its_first_entry_holds_nobody_up(folder, tmp_path, noted, capsys):
+    """It has made the log, and perhaps the file beside it, and written into neither."""
+    file = tmp_path / "file.csv"
+    file.write_text("id,outcome\nid-1,1\nid-2,0\n")
+    for name in "outcomes.jsonl", "overrides.jsonl":
+        (folder / name).touch()
+        if noted is not None:
+            (folder / f"{name}.head").write_bytes(noted)
+    assert cli.main(["verify-log", str(folder)]) == 0
+    assert add_outcomes(file, folder, CONTRACT) == Added(2, 0)
+    assert override("id-1", folder, by="Jane", reason="why")["to"] == "decline"
+    (folder / "outcomes.jsonl").write_bytes(b"")  # what was written may not be gone unseen
+    (folder / "outcomes.jsonl.head").write_bytes(b"damaged")
+    assert cli.main(["verify-log", str(folder)]) == 1
+    with pytest.raises(LogError, match="missing or damaged"):
+        add_outcomes(file, folder, CONTRACT)
+
+
 def test_an_override_holds_and_the_models_decision_stays(folder, capsys):
     place = ["--log", str(folder), "--by", "Jane Doe", "--reason", "has a guarantor"]
     assert cli.main(["override", "id-3", *place]) == 0
