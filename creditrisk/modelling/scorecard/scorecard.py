@@ -91,6 +91,10 @@ class Bin:
                 return self.field.missing_label or MISSING
             return self.field.worded(self.state) if self.field.levels is None else str(self.state)
         low, high = self.lowest, self.highest
+        if self.over is not None and high == np.nextafter(self.over, np.inf):
+            low = high  # one frequent fraction makes a bin of its own
+        if low is not None and low == high:
+            return f"{self.field.shown(low)} {self.field.unit}".rstrip()
         begin = "" if low is None else self.field.shown(low)
         if low is None and self.over is not None:
             begin = f"over {self.field.shown(self.over)}"

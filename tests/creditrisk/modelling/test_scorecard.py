@@ -171,6 +171,40 @@ def test_points_of_a_card_worked_out_by_hand(tiny):
     assert other.points[[0, 2]].sum() == pytest.approx(log_odds)
 
 
+@pytest.mark.parametrize("kind", ["integer", "number"])
+def test_a_value_so_frequent_that_a_quarter_begins_and_ends_there_is_a_bin_of_its_own(kind):
+    """Terms of 6, 12, 24 and 36 months: quartiles at 12, 24 and 24, so that 24 is one of them."""
+    term = {"name": "Term", "type": kind, "unit": "months", "constraints": {"required": True}}
+    ending = {
+        "name": "Risk",
+        "type": "string",
+        "constraints": {"required": True, "enum": ["good", "bad"]},
+    }
+    package = {"title": "terms", "sources": [{"title": "made up"}], "licenses": [{"title": "none"}]}
+    described = {
+        "target": {"field": "Risk", "positive": "good"},
+        "schema": {"fields": [term, ending]},
+    }
+    contract = parse_contract(package | {"resources": [described]})
+    # 20 of 6 months, 25 of 12, 46 of 24 and 9 of 36; good are 18, 15, 40 and 3 of them
+    counts, good = {6: 20, 12: 25, 24: 46, 36: 9}, {6: 18, 12: 15, 24: 40, 36: 3}
+    frame = pd.DataFrame({"Term": np.repeat([*counts], [*counts.values()])})
+    frame = frame.astype("int64" if kind == "integer" else float)
+    y = pd.Series(np.concatenate([np.arange(counts[n]) < good[n] for n in counts]).astype(int))
+    model, X = fit(contract, frame, y)
+    table = scorecard.scorecard(model, contract, X=X, y=y).set_index("bin")
+    assert table.applicants["24 months"] == 46 and table.applicants.sum() == 100
+    assert table.bad_rate["24 months"] == pytest.approx(6 / 46)
+    tried = frame.drop_duplicates().Term.to_numpy()
+    beside = [tried - 1, tried + 1] + [np.nextafter(tried, -np.inf)] * (kind == "number")
+    everything = pd.DataFrame({"Term": np.concatenate([tried, *beside]).astype(frame.Term.dtype)})
+    expected = model.predict_proba(everything)[:, 1]
+    found = run_sql(scorecard.to_sql(model, contract), everything, "applications")
+    assert np.abs(found.probability_of_good - expected).max() < 1e-9
+    fast = make_scorer(model, contract)
+    assert fast.fast and np.abs(fast.probabilities(everything) - expected).max() < 1e-12
+
+
 def test_names_and_text_are_escaped_and_the_table_is_written(tiny, tmp_path):
     contract, frame, _, model, _ = tiny
     query = sql.to_sql(model, contract, 'my "table"; drop')
