@@ -153,7 +153,7 @@ def main(
             from papermill_chain.reports.index import write_index
 
             index = partial(write_index, folder, title, offered, columns)
-            return run_combinations(asked, plan_for, shared, index)
+            return run_combinations(asked, plan_for, shared, index, word)
         if asked.debug:
             return make_debug_copy(asked, plan_for)
         plan = plan_for(asked)

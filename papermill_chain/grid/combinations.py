@@ -25,7 +25,7 @@ from papermill_chain.started import command, repeated
 MANY = 200  # combinations; more of them need --yes
 MOST = 100_000  # values of one range
 #: Options that each chain gets as they are.
-HANDED_ON = ("cell_timeout", "max_output", "max_notebook", "max_page", "cache")
+HANDED_ON = ("cell_timeout", "max_output", "max_notebook", "max_page", "cache", "keep")
 RANGE = re.compile(r"([-+]?\d+)\.\.([-+]?\d+)(?:\.\.(\d+))?")
 
 
