@@ -80,7 +80,7 @@ def test_the_index_lists_runs_newest_first(tmp_path):
         "2dec4af012 with local changes",
         "cost_bad = 8.0",
         "0.7761",
-        "21.3 s",
+        "21 s",
         "not run",
     ):
         assert shown in card
