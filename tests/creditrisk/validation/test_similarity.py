@@ -6,7 +6,7 @@ import pytest
 from published import CONTRACT
 
 from creditrisk.data.encoding import decode
-from creditrisk.metrics.similarity import nearest
+from creditrisk.validation.similarity import nearest
 
 BASE = {
     "Age": 20,
