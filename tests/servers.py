@@ -138,6 +138,7 @@ def load(server: Running, content: bytes, connections: int = 4) -> Iterator[list
                 connection.request("POST", "/predict", content, headers)
                 answer = connection.getresponse()
                 answers.append((answer.status, json.loads(answer.read())))
+                stop.wait(0.01)  # the server is busy, and its processor is left to others too
         except (OSError, http.client.HTTPException, ValueError) as error:
             failed.append(error)
             stop.set()

@@ -220,8 +220,9 @@ def test_stability_by_hand():
     assert np.isfinite(stability.population_stability_index([5, 5], [10, 0]).psi)
 
 
-def test_stability_exceeds_its_bound_as_often_as_it_says():
+def test_stability_exceeds_its_bound_as_often_as_it_says(monkeypatch):
     """Two samples of one population: about 5 % of 400 draws beyond the bound."""
+    monkeypatch.setattr(stability, "DRAWS", 2_000)  # enough: the 5 % are then 5 +- .5
     generator = np.random.default_rng(6)
     draws = [
         stability.score_stability(generator.normal(size=800), generator.normal(size=200)).shifted

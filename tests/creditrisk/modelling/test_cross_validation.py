@@ -182,6 +182,7 @@ def test_a_comparison_of_nothing_but_failures_says_why(real):
 def test_columns_left_out_change_nothing_when_they_change(real):
     """A model without Sex and Age answers the same when these alone are altered; with them, not."""
     contract, X, y = real
+    X, y = X[::4], y[::4]  # enough for each model to use what it is given
     altered = X.assign(Age=X.Age + 9, Sex_male=X.Sex_female, Sex_female=X.Sex_male)
     for exclude, same in (((), False), (("Sex", "Age"), True)):
         for each in candidates.candidates(contract, 1, exclude):

@@ -382,7 +382,7 @@ def test_requests_made_up_from_the_description(server):
             "run",
             f"{server.url}/openapi.json",
             "--max-examples",
-            "50",
+            "20",
             "--seed",
             "7",
             "--exclude-checks",
