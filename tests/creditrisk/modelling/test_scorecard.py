@@ -199,7 +199,7 @@ def test_a_value_so_frequent_that_a_quarter_begins_and_ends_there_is_a_bin_of_it
     beside = [tried - 1, tried + 1] + [np.nextafter(tried, -np.inf)] * (kind == "number")
     everything = pd.DataFrame({"Term": np.concatenate([tried, *beside]).astype(frame.Term.dtype)})
     expected = model.predict_proba(everything)[:, 1]
-    found = run_sql(scorecard.to_sql(model, contract), everything, "applications")
+    found = run_sql(sql.to_sql(model, contract), everything, "applications")
     assert np.abs(found.probability_of_good - expected).max() < 1e-9
     fast = make_scorer(model, contract)
     assert fast.fast and np.abs(fast.probabilities(everything) - expected).max() < 1e-12

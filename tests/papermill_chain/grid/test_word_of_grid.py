@@ -6,7 +6,7 @@ from pathlib import Path
 from gridproject import grids, ran
 from wordservers import web_server
 
-from papermill_chain.runs.manifest import read_runs
+from papermill_chain.runs.lookup import read_runs
 
 
 def runs_of(folder: Path, combination: int) -> list[str]:
