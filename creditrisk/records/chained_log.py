@@ -5,6 +5,7 @@ See :mod:`creditrisk.records.chain` for what a log looks like.
 
 import os
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -88,7 +89,8 @@ class ChainedLog:
                 batch.error = error
             return
         self.head, self.size = head, self.size + len(content)
-        os.pwrite(self.head_file, head_line(head), 0)
+        with suppress(OSError):  # a note that is behind the log is made anew from it
+            os.pwrite(self.head_file, head_line(head), 0)
         for batch in group:
             batch.written = True
 

@@ -6,7 +6,7 @@ import socket
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -18,6 +18,7 @@ from papermill_chain.started import program
 from papermill_chain.ui.app import create_app
 from papermill_chain.ui.desk import Chain, Desk
 from papermill_chain.ui.security import Guard
+from work_units.regular_files import make_way
 
 #: What is chosen on the page, by its option.
 CHOSEN = {
@@ -69,7 +70,8 @@ def serve_page(
         app = create_app(desk, guard)
         server = create_server(app, sockets=[listener], threads=THREADS, ident=None)
         print(f"{chain.title}: open {guard.url}\nCtrl-C ends it.", flush=True)
-        with _ended_like_ctrl_c(), _shown(guard.url, chain, show if asked.open else None):
+        shown = _shown(guard.url, chain, show if asked.open else None)
+        with closing(server), _ended_like_ctrl_c(), shown:
             server.run()
             server.close()
             _end(desk)
@@ -114,6 +116,7 @@ def _shown(url: str, chain: Chain, show: Callable[[Path], None] | None) -> Itera
         return
     chain.experiments.mkdir(parents=True, exist_ok=True)
     file = chain.experiments / f".open-{os.getpid()}.html"
+    make_way(file)  # of a page that was killed; in a container each has the same number
     with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as page:
         page.write(f'<meta http-equiv="refresh" content="0; url={url}">\n')
     try:

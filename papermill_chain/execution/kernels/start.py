@@ -5,12 +5,13 @@ import papermill_chain.execution.kernels.libraries  # noqa: F401  # before those
 # isort: split
 import asyncio
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, cast
 
 from jupyter_client.connect import KernelConnectionInfo
-from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from jupyter_client.session import Session as Messages
 from jupyter_core.utils import ensure_event_loop
@@ -20,9 +21,10 @@ from nbformat.v4 import new_notebook
 
 from papermill_chain.execution.kernels.fork_server import NoFork
 from papermill_chain.execution.kernels.session import Session
+from papermill_chain.execution.kernels.sockets import LAUNCHER, ChainManager
 
-LAUNCHER = "ipykernel_launcher"
-SECONDS_TO_START = 60
+#: For a kernel to start, on a machine with much else to do; Jupyter looks each second if it lives.
+SECONDS_TO_START = 600
 
 
 class ChainProvisioner(LocalProvisioner):
@@ -77,7 +79,9 @@ def at_its_turn(kernel: str, session: Session) -> Iterator[NotebookClient | None
 
     A kernel that is not taken, since its turn never came or it has died meanwhile, is ended.
     """
-    with session.log, _event_loop():
+    folder = tempfile.TemporaryDirectory(prefix="chain-", ignore_cleanup_errors=True)
+    with session.log, folder as sockets, _event_loop():
+        session.sockets = Path(sockets)
         ahead = None
         if not session.turn.is_set():
             with suppress(Exception):  # what is wrong with a kernel, it shows again at its turn
@@ -118,9 +122,10 @@ def _started(kernel: str, session: Session) -> NotebookClient:
     return client
 
 
-def manager(kernel: str, session: Session) -> AsyncKernelManager:
+def manager(kernel: str, session: Session) -> ChainManager:
     """Jupyter's handle on a kernel that is yet to be started, by a ChainProvisioner."""
-    made = AsyncKernelManager(kernel_name=kernel, session=ChainMessages())
+    made = ChainManager(kernel_name=kernel, session=ChainMessages())
+    made.use_sockets_in(session.sockets)
     provisioner = ChainProvisioner(
         parent=made, kernel_id=made.kernel_id, kernel_spec=made.kernel_spec
     )

@@ -15,6 +15,19 @@ from creditrisk.records.verification import find, problems
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="a decision log needs POSIX")
 
 
+def test_a_note_of_the_end_that_cannot_be_written_takes_no_decision_back(tmp_path):
+    """The line is on the disk; who opens the log next makes the note anew from it."""
+    log = open_log(tmp_path / "log")
+    os.close(log.head_file)
+    log.head_file = os.open(os.devnull, os.O_RDONLY)  # a disk that takes no more
+    log.append([entry("id-1", "now", {}, {"Age": 20}, {"probability": 0.5})])
+    log.append([entry("id-2", "now", {}, {"Age": 20}, {"probability": 0.5})])
+    log.close()
+    open_log(tmp_path / "log").close()
+    assert [each["id"] for each in read_entries(tmp_path / "log")] == ["id-1", "id-2"]
+    assert not list(problems(tmp_path / "log"))
+
+
 def test_a_log_gets_over_whatever_befalls_it(tmp_path, capsys):
     log, outside, luck = tmp_path / "log", tmp_path / "outside", random.Random(24)
     book = open_log(log)

@@ -19,6 +19,7 @@ from browser import barriers, wait_until
 from playwright.sync_api import expect
 from toy import REPOSITORY, family, manifests, wait_for, write_notebook
 
+from papermill_chain import cli
 from papermill_chain.chain.stages import Stage
 from papermill_chain.cli import main
 from papermill_chain.runs.lock import only_run
@@ -26,6 +27,7 @@ from papermill_chain.runs.lock import only_run
 PROGRAM = """
 import argparse, sys
 from pathlib import Path
+from papermill_chain import cli
 from papermill_chain.chain.stages import Stage
 from papermill_chain.cli import main
 
@@ -319,6 +321,24 @@ def test_what_cannot_be_served_is_refused_in_a_sentence(tmp_path, capsys, monkey
         assert f"port {port} cannot be used" in refusal("--port", port)
     monkeypatch.setitem(sys.modules, "flask", None)
     assert "has no flask" in refusal() and not (tmp_path / "experiments").exists()
+
+
+def test_what_a_killed_page_has_left_holds_no_later_one_up(tmp_path, monkeypatch):
+    """In a container both have the same process number, and so the same name for their file."""
+    write_notebook(tmp_path / "notebooks/1_draw.ipynb", *DRAW)
+    left = tmp_path / f"experiments/.open-{os.getpid()}.html"
+    left.parent.mkdir()
+    left.write_text("of the killed one")
+    shown: list[str] = []
+
+    def show(file: Path) -> None:
+        shown.append(file.read_text())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "open_page", show)
+    asked = ["--ui", "--open", "--port", "0"]
+    assert main([Stage("1_draw", writes={"path": "draw.txt"})], tmp_path, "Numbers", argv=asked)
+    assert len(shown) == 1 and "http://127.0.0.1:" in shown[0] and not left.exists()
 
 
 def test_a_reader_starts_a_run_in_a_browser_and_follows_it_to_its_report(site, browser):
