@@ -198,12 +198,12 @@ class Scorer:
             for each, of_each, left_out in zip(codes, found, blank)
         ]
 
-    def effects(self, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    def effects(self, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What each field adds to the log-odds of each application, compared with the reference.
 
         Returns
         -------
-        contributions, gains : ndarray, shape (n, fields)
+        contributions, gains, errors : ndarray, shape (n, fields)
             As :func:`creditrisk.scoring.reasons.field_effects`.
 
         Raises
@@ -211,8 +211,8 @@ class Scorer:
         InvalidRecords, NoReasons
             As :meth:`score`.
         """
-        both = self._effects(frame_codes(frame, self._source))
-        return both[:, 0], both[:, 1]
+        found = self._effects(frame_codes(frame, self._source))
+        return found[:, 0], found[:, 1], found[:, 2]
 
     def nameable(self, frame: pd.DataFrame) -> np.ndarray:
         """Which fields may be named as reasons for each application, bool (n, fields).
@@ -232,7 +232,7 @@ class Scorer:
         return additive(self.tables) is not None
 
     def _effects(self, codes: np.ndarray) -> np.ndarray:
-        """Contributions and gains, (n, 2, fields), of applications given by codes (n, fields)."""
+        """Contributions, gains, errors, (n, 3, fields), of applications as codes (n, fields)."""
         typical, codes = self._typical(), np.asarray(codes)
         regression = additive(self.tables)
         if regression is None:
@@ -241,18 +241,19 @@ class Scorer:
                 for start in range(0, len(codes), AT_ONCE)
                 for effects in self._effects_of(codes[start : start + AT_ONCE], typical)
             ]
-            return np.array(found).reshape(-1, 2, codes.shape[1])
+            return np.array(found).reshape(-1, 3, codes.shape[1])
         rows = np.vstack([typical, codes])
         shares = np.column_stack(
             [regression.shares(number, column) for number, column in enumerate(rows.T)]
         )
         contributions = shares[1:] - shares[0]
-        return np.stack([contributions, 0.0 - contributions], axis=1)
+        exact = np.zeros_like(contributions)
+        return np.stack([contributions, 0.0 - contributions, exact], axis=1)
 
     def _effects_of(
         self, codes: np.ndarray, typical: np.ndarray
-    ) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Contributions and gains of a few applications; scikit-learn is best asked once."""
+    ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """As :func:`field_effects` of a few applications; scikit-learn is best asked once."""
         if self.tables is None:
             return effects_in_one_call(codes, typical, self._many)
         return [field_effects(each, typical, self._many) for each in codes]
