@@ -69,7 +69,7 @@ class ReasonFinder:
         return np.array(found, bool).reshape(len(codes), len(self.domain.contract.fields))
 
     def effects(self, codes: np.ndarray) -> np.ndarray:
-        """Contributions and gains, (n, 2, fields), of applications given by codes (n, fields).
+        """Contributions, gains, errors, (n, 3, fields), of applications as codes (n, fields).
 
         Raises
         ------
@@ -84,13 +84,14 @@ class ReasonFinder:
                 for start in range(0, len(codes), AT_ONCE)
                 for effects in self._effects_of(codes[start : start + AT_ONCE], typical)
             ]
-            return np.array(found).reshape(-1, 2, codes.shape[1])
+            return np.array(found).reshape(-1, 3, codes.shape[1])
         rows = np.vstack([typical, codes])
         shares = np.column_stack(
             [regression.shares(number, column) for number, column in enumerate(rows.T)]
         )
         contributions = shares[1:] - shares[0]
-        return np.stack([contributions, 0.0 - contributions], axis=1)
+        exact = np.zeros_like(contributions)
+        return np.stack([contributions, 0.0 - contributions, exact], axis=1)
 
     @cached_property
     def typical(self) -> np.ndarray:
@@ -110,8 +111,8 @@ class ReasonFinder:
 
     def _effects_of(
         self, codes: np.ndarray, typical: np.ndarray
-    ) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Contributions and gains of a few applications; scikit-learn is best asked once."""
+    ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """As :func:`field_effects` of a few applications; scikit-learn is best asked once."""
         if self.tables is None:
             return effects_in_one_call(codes, typical, self.many)
         return [field_effects(each, typical, self.many) for each in codes]

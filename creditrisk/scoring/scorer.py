@@ -178,12 +178,12 @@ class Scorer:
         """
         return self._reason_finder.find(codes, blank)
 
-    def effects(self, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    def effects(self, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What each field adds to the log-odds of each application, compared with the reference.
 
         Returns
         -------
-        contributions, gains : ndarray, shape (n, fields)
+        contributions, gains, errors : ndarray, shape (n, fields)
             As :func:`creditrisk.scoring.reasons.field_effects`.
 
         Raises
@@ -191,8 +191,8 @@ class Scorer:
         InvalidRecords, NoReasons
             As :meth:`score`.
         """
-        both = self._reason_finder.effects(frame_codes(frame, self._source))
-        return both[:, 0], both[:, 1]
+        found = self._reason_finder.effects(frame_codes(frame, self._source))
+        return found[:, 0], found[:, 1], found[:, 2]
 
     def nameable(self, frame: pd.DataFrame) -> np.ndarray:
         """Which fields may be named as reasons for each application, bool (n, fields).

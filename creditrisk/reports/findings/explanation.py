@@ -187,6 +187,25 @@ def reasons(checked: pd.DataFrame, titles: Titles) -> str:
     )
 
 
+def sampled_shares(error: Mapping[str, float] | None) -> str:
+    """How uncertain the shares are, if orders of the fields were sampled; empty if all are exact.
+
+    Parameters
+    ----------
+    error
+        From :func:`~creditrisk.validation.reasons.sampling_error`.
+    """
+    if error is None:
+        return ""
+    return (
+        f"Of {error['applicants']:.0f} of them too many fields differ to try all mixtures, so the "
+        f"shares are estimated from {error['orders']:.0f} orders of the fields. The standard error "
+        f"of the strongest reason's share is {error['standard_error']:.3f} on average and "
+        f"{error['largest_standard_error']:.3f} at most, of a share of {error['share']:.2f} on the "
+        "log-odds."
+    )
+
+
 def scorecard(apart: float, applications: int, lead: Interval) -> str:
     """Whether query and model agree, and how the champion compares with its scorecard.
 
