@@ -48,8 +48,8 @@ def argument_parser(
         "--set",
         action="append",
         default=[],
-        metavar="NAME=VALUE",
-        help="set a parameter (repeatable)",
+        metavar="[STAGE.]NAME=VALUE",
+        help="set a parameter, of one stage alone if one is named (repeatable)",
     )
     add(
         "-f",
@@ -227,6 +227,7 @@ def _examples(chain: Sequence[Stage], can_compare: bool) -> str:
         f"{typed} --lineage FILE": "who made a file, from what, and whether it is still that",
         f"{typed} --list": "the stages and the parameters that can be set",
         f"{typed} --set NAME=VALUE": "another value wherever a notebook has that parameter",
+        f"{typed} --set {number}.NAME=VALUE": f"in {last} alone",
         f"{typed} --params FILE.yaml": "values from a file: NAME: VALUE, or below a stage's name",
         f"{typed} --from {word}": f"{middle} and all stages after it, changed or not",
         f"{typed} --only {number}": f"{last} alone, changed or not",

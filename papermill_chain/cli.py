@@ -160,7 +160,8 @@ def main(
         if asked.graph:
             from papermill_chain.reports.chain_text import show_graph
 
-            show_graph(plan, asked.json)
+            with cache_of(asked) as cache:
+                show_graph(plan, asked.json, cache)
             return 0
         if asked.dry_run:
             with cache_of(asked) as cache:

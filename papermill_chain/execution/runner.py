@@ -173,6 +173,8 @@ class ChainRun:
             take = partial(self.sharing.take, stage, stage_run, staged_files(self.run, stage))
             self.events.in_background(take, partial(self._looked_for, stage, stage_run))
         else:
+            if self.sharing and (why := self.sharing.why_not(stage)):
+                stage_run.why.append(f"not from the cache: {why}")
             stage_run.status, stage_run.run = "running", self.run.id
             self.began[stage.name] = time.monotonic()
             self.view.started(stage_run, last.seconds if last else None)
