@@ -177,7 +177,7 @@ def check(chosen: argparse.Namespace) -> int:
     )
     if one_sided := only_outcome(target(frame, contract)):
         print(f"No model can be trained on it: {one_sided}")
-    if note := weights(contract):
+    if note := weights(contract, frame):
         print(note.strip())
     asked = open_questions(contract.package)
     if asked:

@@ -16,7 +16,12 @@ CUTOFFS = np.round(np.arange(0.01, 1.0, 0.01), 2)
 
 
 def expected_cost(
-    y: np.ndarray, score: np.ndarray, cutoffs: np.ndarray, bad_accepted: float, good_rejected: float
+    y: np.ndarray,
+    score: np.ndarray,
+    cutoffs: np.ndarray,
+    bad_accepted: float,
+    good_rejected: float,
+    weight: np.ndarray | None = None,
 ) -> np.ndarray:
     """Cost per applicant at each cut-off, when a score at or above it is approved.
 
@@ -24,14 +29,16 @@ def expected_cost(
     ----------
     bad_accepted, good_rejected
         Cost of approving a bad and of declining a good applicant, in the same unit.
+    weight
+        Shape (n,), how many applications each row stands for; None: each counts once.
 
     Returns
     -------
     ndarray, shape (cutoffs,)
     """
     y, approved = np.asarray(y), np.asarray(score)[None, :] >= np.asarray(cutoffs)[:, None]
-    bad = (approved & (y == 0)).mean(axis=1)
-    good = (~approved & (y == 1)).mean(axis=1)
+    bad = np.average(approved & (y == 0), axis=1, weights=weight)
+    good = np.average(~approved & (y == 1), axis=1, weights=weight)
     cost: np.ndarray = bad_accepted * bad + good_rejected * good
     return cost
 
@@ -45,14 +52,15 @@ def cost_interval(
     *,
     draws: int,
     seed: int,
+    weight: np.ndarray | None = None,
 ) -> Interval:
     """Cost per applicant at one cut-off, with the interval of a bootstrap over the applicants."""
 
-    def cost(y: np.ndarray, score: np.ndarray) -> float:
+    def cost(y: np.ndarray, score: np.ndarray, weight: np.ndarray | None = None) -> float:
         cutoffs = np.array([cutoff])
-        return float(expected_cost(y, score, cutoffs, bad_accepted, good_rejected)[0])
+        return float(expected_cost(y, score, cutoffs, bad_accepted, good_rejected, weight)[0])
 
-    return bootstrap_interval(cost, y, score, draws=draws, seed=seed)
+    return bootstrap_interval(cost, y, score, draws=draws, seed=seed, weight=weight)
 
 
 def cost_samples(
@@ -64,17 +72,25 @@ def cost_samples(
     *,
     draws: int,
     seed: int,
+    weight: np.ndarray | None = None,
 ) -> np.ndarray:
     """Cost curves of bootstrap samples of the applicants, shape (draws, cutoffs)."""
     y, score, generator = np.asarray(y), np.asarray(score), np.random.default_rng(seed)
     samples = generator.integers(0, len(y), (draws, len(y)))
+    prices = bad_accepted, good_rejected
+    weights = [None if weight is None else weight[rows] for rows in samples]
     return np.array(
-        [expected_cost(y[s], score[s], cutoffs, bad_accepted, good_rejected) for s in samples]
+        [
+            expected_cost(y[rows], score[rows], cutoffs, *prices, counted)
+            for rows, counted in zip(samples, weights, strict=True)
+        ]
     )
 
 
-def decisions_by_cutoff(y: np.ndarray, score: np.ndarray, cutoffs: np.ndarray) -> pd.DataFrame:
-    """Approval rate and errors at each cut-off.
+def decisions_by_cutoff(
+    y: np.ndarray, score: np.ndarray, cutoffs: np.ndarray, weight: np.ndarray | None = None
+) -> pd.DataFrame:
+    """Approval rate and errors at each cut-off, of weighted applicants if weights (n,) are given.
 
     Returns
     -------
@@ -83,11 +99,12 @@ def decisions_by_cutoff(y: np.ndarray, score: np.ndarray, cutoffs: np.ndarray) -
         those that goes bad, NaN if nobody is approved; bad_caught, the share of all bad declined.
     """
     y, approved = np.asarray(y), np.asarray(score)[None, :] >= np.asarray(cutoffs)[:, None]
-    bad = (approved & (y == 0)).sum(axis=1)
-    count = approved.sum(axis=1)
+    counts = np.ones(len(y)) if weight is None else weight
+    bad, count = (approved & (y == 0)) @ counts, approved @ counts
     among = np.divide(bad, count, out=np.full(len(count), np.nan), where=count > 0)
-    caught = 1 - bad / max(1, (y == 0).sum())
-    columns = {"approved": approved.mean(axis=1), "bad_among_approved": among, "bad_caught": caught}
+    caught = 1 - bad / (counts[y == 0].sum() or 1)
+    share = np.average(approved, axis=1, weights=weight)
+    columns = {"approved": share, "bad_among_approved": among, "bad_caught": caught}
     return pd.DataFrame(columns, pd.Index(cutoffs, name="cutoff"))
 
 
@@ -163,9 +180,11 @@ class Saving:
     over: str  # the cheaper of the two rules
 
 
-def flat_costs(y: np.ndarray, bad_accepted: float, good_rejected: float) -> dict[str, float]:
+def flat_costs(
+    y: np.ndarray, bad_accepted: float, good_rejected: float, weight: np.ndarray | None = None
+) -> dict[str, float]:
     """Cost per applicant of approving everybody and of approving nobody, by name."""
-    bad = float((np.asarray(y) == 0).mean())
+    bad = float(np.average(np.asarray(y) == 0, weights=weight))
     return {
         "approving everybody": bad_accepted * bad,
         "approving nobody": good_rejected * (1 - bad),
@@ -181,6 +200,7 @@ def saving_interval(
     *,
     draws: int,
     seed: int,
+    weight: np.ndarray | None = None,
 ) -> Saving:
     """What deciding at a cut-off saves, with the interval of a paired bootstrap over applicants.
 
@@ -191,13 +211,15 @@ def saving_interval(
     ----------
     bad_accepted, good_rejected
         Cost of approving a bad and of declining a good applicant, in the same unit.
+    weight
+        Shape (n,), how many applications each row stands for; None: each counts once.
     """
     prices = bad_accepted, good_rejected
 
-    def saved(y: np.ndarray, score: np.ndarray) -> float:
-        paid = expected_cost(y, score, np.array([cutoff]), *prices)[0]
-        return float(min(flat_costs(y, *prices).values()) - paid)
+    def saved(y: np.ndarray, score: np.ndarray, weight: np.ndarray | None = None) -> float:
+        paid = expected_cost(y, score, np.array([cutoff]), *prices, weight)[0]
+        return float(min(flat_costs(y, *prices, weight).values()) - paid)
 
-    flat = flat_costs(y, *prices)
-    interval = bootstrap_interval(saved, y, score, draws=draws, seed=seed)
+    flat = flat_costs(y, *prices, weight)
+    interval = bootstrap_interval(saved, y, score, draws=draws, seed=seed, weight=weight)
     return Saving(interval, min(flat, key=lambda name: flat[name]))

@@ -45,7 +45,11 @@ class CutoffChoice:
 
 
 def cheapest_cutoff(
-    y: np.ndarray, scores: np.ndarray, bad_accepted: float, good_rejected: float
+    y: np.ndarray,
+    scores: np.ndarray,
+    bad_accepted: float,
+    good_rejected: float,
+    weight: np.ndarray | None = None,
 ) -> CutoffChoice:
     """The cut-off of :data:`CUTOFFS` with the lowest expected cost on held-out scores.
 
@@ -57,15 +61,19 @@ def cheapest_cutoff(
         Shape (repeats, n): each applicant's score once a repeat; costs are averaged over them.
     bad_accepted, good_rejected
         Cost of approving a bad and of declining a good applicant, in the same unit.
+    weight
+        Shape (n,), how many applications each row stands for; None: each counts once.
     """
-    prices, bad_rate = (bad_accepted, good_rejected), float((np.asarray(y) == 0).mean())
-    cost = np.mean([expected_cost(y, once, CUTOFFS, *prices) for once in scores], axis=0)
+    prices = bad_accepted, good_rejected
+    bad_rate = float(np.average(np.asarray(y) == 0, weights=weight))
+    cost = np.mean([expected_cost(y, once, CUTOFFS, *prices, weight) for once in scores], axis=0)
     cheapest = int(cost.argmin())
     far = np.flatnonzero(cost > cost[cheapest] + ABOUT_AS_CHEAP)
     first = max(far[far < cheapest], default=-1) + 1
     last = min(far[far > cheapest], default=len(CUTOFFS))
     near = CUTOFFS[first:last]  # the stretch around the cheapest, without a dearer one between
-    table = decisions_by_cutoff(np.tile(y, len(scores)), np.ravel(scores), CUTOFFS)
+    repeated = None if weight is None else np.tile(weight, len(scores))
+    table = decisions_by_cutoff(np.tile(y, len(scores)), np.ravel(scores), CUTOFFS, repeated)
     approved, bad = map(float, table.iloc[cheapest][["approved", "bad_among_approved"]])
     most, least = (float(table.approved[end]) for end in (near.min(), near.max()))
     return CutoffChoice(
@@ -108,21 +116,23 @@ def cutoff_optimism(
     *,
     draws: int,
     seed: int,
+    weight: np.ndarray | None = None,
 ) -> CutoffOptimism:
     """How much cheaper the chosen cut-off looks on the scores that it was chosen by.
 
     Parameters
     ----------
-    y, scores
-        As :func:`cheapest_cutoff` takes them: shapes (n,) and (repeats, n).
+    y, scores, weight
+        As :func:`cheapest_cutoff` takes them: shapes (n,), (repeats, n) and (n,).
     draws
         Bootstrap samples of the applicants; in each the cheapest cut-off is chosen anew and judged
         by the applicants who were not drawn (Efron 1983, JASA 78, out-of-bag estimate).
     """
     costs = _costs_by_cutoff(y, scores, bad_accepted, good_rejected)
     drawn = _times_drawn(len(costs), draws, seed)
-    cost = drawn @ costs / len(costs)
-    chosen, rest = cost.argmin(axis=1), drawn == 0
+    counts = np.ones(len(costs)) if weight is None else weight
+    chosen, rest = (drawn * counts @ costs).argmin(axis=1), (drawn == 0) * counts
+    cost = drawn * counts @ costs / (drawn @ counts)[:, None]
     outside = (rest @ costs)[np.arange(draws), chosen] / rest.sum(axis=1)
     low, high = np.quantile(CUTOFFS[chosen], [0.025, 0.975])
     return CutoffOptimism(float(cost.min(axis=1).mean()), float(outside.mean()), (low, high))
@@ -136,6 +146,7 @@ def cutoffs_chosen(
     *,
     draws: int,
     seed: int,
+    weight: np.ndarray | None = None,
 ) -> np.ndarray:
     """The cheapest cut-off of each of the bootstrap samples of :func:`cutoff_optimism`.
 
@@ -144,7 +155,9 @@ def cutoffs_chosen(
     ndarray, shape (draws,)
     """
     costs = _costs_by_cutoff(y, scores, bad_accepted, good_rejected)
-    chosen: np.ndarray = CUTOFFS[(_times_drawn(len(costs), draws, seed) @ costs).argmin(axis=1)]
+    drawn = _times_drawn(len(costs), draws, seed)
+    drawn = drawn if weight is None else drawn * weight
+    chosen: np.ndarray = CUTOFFS[(drawn @ costs).argmin(axis=1)]
     return chosen
 
 

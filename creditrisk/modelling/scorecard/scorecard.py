@@ -162,6 +162,7 @@ def scorecard(
     scale: Scale = USUAL,
     X: pd.DataFrame | None = None,
     y: pd.Series | None = None,
+    weight: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """One row a bin: field, bin as text, weight of evidence and points; more points are better.
 
@@ -170,6 +171,9 @@ def scorecard(
     X, y
         Encoded matrix and outcomes (1 = good) to count from, usually the training set; they add
         the columns ``applicants`` and ``bad_rate``, the latter NaN for a bin without applicants.
+    weight
+        Shape (n,), how many applications each row stands for in ``bad_rate``; None: each counts
+        once. ``applicants`` are rows.
 
     Returns
     -------
@@ -191,8 +195,10 @@ def scorecard(
     codes = model["decide"].estimator_["bins"].transform(X)
     inside = [codes[:, found.columns[b.field.name]] == b.code for b in found.bins]
     table.insert(2, "applicants", [int(rows.sum()) for rows in inside])
-    bad = [int((rows & (np.asarray(y) == 0)).sum()) for rows in inside]
-    table.insert(3, "bad_rate", bad / table.applicants.where(table.applicants > 0))
+    counts = np.ones(len(X)) if weight is None else weight
+    bad = np.array([counts[rows & (np.asarray(y) == 0)].sum() for rows in inside])
+    all_inside = pd.Series([counts[rows].sum() for rows in inside])
+    table.insert(3, "bad_rate", bad / all_inside.where(table.applicants > 0))
     return table
 
 

@@ -145,6 +145,8 @@ def extrapolation(edge: pd.DataFrame, titles: Titles) -> str:
     edge
         From :func:`~creditrisk.validation.inspection.extrapolation`.
     """
+    if edge.empty:
+        return "The contract sets no bounds that lie beyond what was seen."
     moved, turned = edge.largest_change.abs().fillna(0), edge.flipped.fillna(0)
     points = f"{100 * moved.max():.1f}"
     if points == "0.0" and not turned.any():  # what is less is rounding, and names no field

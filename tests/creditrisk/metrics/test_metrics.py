@@ -15,6 +15,7 @@ from creditrisk.metrics import (
     costs,
     cutoff_choice,
     intervals,
+    placements,
     ranking,
     stability,
     weight_of_evidence,
@@ -49,7 +50,7 @@ def test_delong_agrees_with_the_bootstrap():
     score = generator.normal(size=400) + y
     delong = ranking.auc_interval(y, score)
     drawn = intervals.bootstrap_interval(
-        lambda y, score: ranking.fast_auc(y, score[None])[0], y, score, draws=1000, seed=2
+        lambda y, score: placements.fast_auc(y, score[None])[0], y, score, draws=1000, seed=2
     )
     assert delong.estimate == drawn.estimate == roc_auc_score(y, score)
     assert [delong.low, delong.high] == pytest.approx([drawn.low, drawn.high], abs=0.01)
@@ -73,7 +74,7 @@ def test_paired_interval_is_narrower_than_two_single_ones_and_agrees_with_the_bo
     noisy = true + np.random.default_rng(5).normal(0, 0.03, len(y))
     lead = ranking.auc_difference(y, true, noisy)
     drawn = intervals.bootstrap_interval(
-        lambda y, a, b: -np.diff(ranking.fast_auc(y, np.stack([a, b])))[0],
+        lambda y, a, b: -np.diff(placements.fast_auc(y, np.stack([a, b])))[0],
         y,
         true,
         noisy,
