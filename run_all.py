@@ -51,7 +51,8 @@ def chain_of(
     """
     RAW = {"raw_path": raw}
     CONTRACT = {"datapackage_path": contract}
-    TRAIN = {"X_train_path": f"{training}/X_train.csv", "y_train_path": f"{training}/y_train.csv"}
+    X_TRAIN = {"X_train_path": f"{training}/X_train.csv"}
+    TRAIN = X_TRAIN | {"y_train_path": f"{training}/y_train.csv"}
     TEST = {"X_test_path": f"{training}/X_test.csv", "y_test_path": f"{training}/y_test.csv"}
     EXPLORATION = {"exploration_path": f"{experiments}/exploration.json"}
     PREPARATION = {"preparation_path": f"{experiments}/preparation.json"}
@@ -142,7 +143,7 @@ def chain_of(
         ),
         Stage(
             "07_monitoring",
-            reads=TRAIN | OUT_OF_FOLD | CONTRACT | REGISTRATION | VALIDATION | MODEL,
+            reads=X_TRAIN | OUT_OF_FOLD | CONTRACT | REGISTRATION | VALIDATION | MODEL,
             writes=MONITORING,
             in_place=LOG,
             kept=[*MONITORING],

@@ -1,5 +1,6 @@
 """The notebooks as they are committed: clean, readable, and wired as the chain says."""
 
+import ast
 import re
 import sys
 
@@ -52,6 +53,19 @@ def test_links_between_notebooks_carry_the_title_they_lead_to():
     assert len(links) >= len(NOTEBOOKS)  # each ends with one
     assert not [(title, name) for _, title, name in links if titles[name] != title]
     assert all(name.startswith(number) for number, _, name in links)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_parameter_is_used(path):
+    """A seed that stands beside one that is set changes nothing, and nobody sees it."""
+    notebook = read(path)
+    code = [c.source for c in notebook.cells[2:] if c.cell_type == "code"]
+    used = {node.id for node in ast.walk(ast.parse("\n".join(code))) if is_read(node)}
+    assert parameters(notebook).keys() <= used
+
+
+def is_read(node):
+    return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
 
 
 def test_table_and_notebooks_agree():
