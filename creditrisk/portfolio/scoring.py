@@ -104,7 +104,7 @@ def score(
         If a URL leads nowhere.
     LogError
         If the decisions cannot be recorded; all are scored.
-    Stopped, work_units.dask_cluster.NoCluster, OSError
+    Stopped, work_units.errors.NoCluster, OSError
         If workers die again and again, there is no cluster or it is lost, or the books cannot be
         kept; what is finished stays.
     """

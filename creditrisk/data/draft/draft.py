@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from creditrisk.data.draft.questions import NOT_STATED, about_the_data
 from creditrisk.data.draft.sniffing import Table, read_tables
 from creditrisk.data.draft.spelling import needs_comma
 from creditrisk.data.fields import DATE, ID
+from work_units.whole_files import replacing
 
 DESCRIPTOR = "datapackage.json"
 
@@ -100,17 +100,8 @@ def write(drafted: Draft, folder: str | Path, force: bool = False) -> Path:
         raise FileExistsError(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(drafted.package, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=path.parent, prefix=f".{DESCRIPTOR}.", delete=False
-    ) as file:
-        try:
-            file.write(text)
-            file.flush()
-            os.chmod(file.name, 0o644)
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise
+    with replacing(path) as half:
+        half.write_text(text, "utf-8")
     return path
 
 
