@@ -1,7 +1,7 @@
 """One file with all evidence on a run, the same bytes each time, and whether it was altered.
 
 The list in it, ``evidence.json``, has the sha256 of every other file. Whoever can write the file
-can write the list anew too: the list's own sha256, told on another way, or a signature shows that.
+can write the list anew too: the list's own sha256, passed on separately, or a signature shows that.
 """
 
 import hashlib

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import product
+from math import prod
 from pathlib import Path
 from posixpath import isabs, normpath
 from typing import Any
@@ -106,9 +107,7 @@ def grid_of(
     if asked.only or asked.start:
         raise ChainError("a grid runs the whole chain; --only and --from do not go with --grid")
     values = _values(asked.grid)
-    total = 1
-    for several in values.values():
-        total *= len(several)
+    total = prod(map(len, values.values()))
     if total > MANY and not asked.yes:
         raise ChainError(f"{total} combinations are more than {MANY}; add --yes to run them all")
     fixed = dict(pair.partition("=")[::2] for pair in asked.set)
@@ -130,20 +129,21 @@ def grid_of(
         one = Combination(number, folder, parameters, settings, values=given)
         combinations.append(one)
         labels[same] = one.label
+    script = _script(plan.root)
     return Grid(
-        plan.root,
-        _id_of(values, fixed, from_files),
-        plan.title,
-        script := _script(plan.root),
-        _files(plan, script),
-        combinations,
-        fixed,
-        _command(asked),
-        asked.grid_jobs,
-        [*repeated(), *_options(asked), *from_files],
-        shared,
-        _expected(plan),
-        scheduler,
+        root=plan.root,
+        id=_id_of(values, fixed, from_files),
+        title=plan.title,
+        script=script,
+        files=_files(plan, script),
+        combinations=combinations,
+        fixed=fixed,
+        command=_command(asked),
+        jobs=asked.grid_jobs,
+        options=[*repeated(), *_options(asked), *from_files],
+        shared=shared,
+        expected=_expected(plan),
+        scheduler=scheduler,
         experiments=plan.experiments_path,
     )
 

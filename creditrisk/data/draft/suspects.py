@@ -48,12 +48,12 @@ def _signs_in_values(column: Column, is_bad: np.ndarray) -> list[str]:
     signs = []
     if (ranked := _ranking(missing.astype(float), outcome)) > TOO_GOOD:
         signs.append(f"whether it is missing ranks the outcome with ROC-AUC {ranked:.3f}")
-    present, told = values[~missing], outcome[~missing]
+    present, ended = values[~missing], outcome[~missing]
     if not column.is_quantity and len(present):
         places = present.astype(int)
         counts = np.bincount(places)
-        present = (np.bincount(places, told) / np.maximum(counts, 1))[places]
-    if (ranked := _ranking(present, told)) > TOO_GOOD:
+        present = (np.bincount(places, ended) / np.maximum(counts, 1))[places]
+    if (ranked := _ranking(present, ended)) > TOO_GOOD:
         signs.append(f"alone it ranks the outcome with ROC-AUC {ranked:.3f}")
     return signs
 
