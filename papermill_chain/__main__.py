@@ -1,7 +1,7 @@
 """`python -m papermill_chain`: `init` begins a chain of notebooks, `cache` cleans a cache."""
 
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from papermill_chain.cache.command import add_arguments, clean
@@ -10,10 +10,24 @@ from papermill_chain.refusal import REFUSED
 from papermill_chain.reports.screen import shown_path
 from papermill_chain.starter import write_starter
 
+EXAMPLES = """\
+examples:
+  python -m papermill_chain init numbers    a chain of two notebooks in the folder numbers
+  python numbers/run_all.py                 runs it; --help has the rest
+  python -m papermill_chain cache s3://bucket/results --max-size 5GB --max-age 30d --dry-run
+
+exit code: 0 success, 2 request refused and nothing done"""
+
 
 def begin(arguments: list[str]) -> int:
     """Do what the command line asks; the exit code."""
-    parser = ArgumentParser(prog="python -m papermill_chain", allow_abbrev=False)
+    parser = ArgumentParser(
+        prog="python -m papermill_chain",
+        description="Begin a chain of notebooks, or clean a cache that chains share.",
+        epilog=EXAMPLES,
+        formatter_class=RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
     commands = parser.add_subparsers(required=True, dest="command", metavar="init or cache")
     init = commands.add_parser("init", help="write a small chain to begin with")
     init.add_argument(

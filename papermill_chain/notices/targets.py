@@ -52,9 +52,12 @@ def _looked_up(asked: str) -> tuple[str, str]:
     """A target, and how it may be shown."""
     if asked.startswith(FROM_ENVIRONMENT):
         name = asked.removeprefix(FROM_ENVIRONMENT)
-        if not (target := os.environ.pop(name, "")):
-            raise ChainError(f"--notify {short(asked)}: there is no variable {short(name)}; set it")
-        return target, short(asked)
+        target = os.environ.pop(name, None)
+        if target:
+            return target, short(asked)
+        # a secret that a workflow names and nobody has set is an empty variable
+        trouble = "there is no variable" if target is None else "nothing is in the variable"
+        raise ChainError(f"--notify {short(asked)}: {trouble} {short(name)}; set it")
     if asked.startswith(("mailto:", "https://", "http://")):
         return asked, short(without_paths(asked).partition("?")[0])
     return asked, f"{short(asked)[:4]}…"  # it may be an address without its https://

@@ -72,6 +72,9 @@ def test_units(tmp_path):
     assert timer["Timer"]["OnCalendar"] and timer["Install"]["WantedBy"] == "timers.target"
     if not shutil.which("systemd-analyze"):
         return
+    calendar = ["systemd-analyze", "calendar", timer["Timer"]["OnCalendar"]]
+    read = subprocess.run(calendar, capture_output=True, text=True, check=True)
+    assert "Normalized form: Mon..Fri *-*-* 05:15:00" in read.stdout  # as the crontab has it
     for name in ("credit-risk.service", "credit-risk.timer"):  # it looks for the program, too
         text = (RECIPES / name).read_text("utf-8")
         python = f"{service['WorkingDirectory']}/.venv/bin/python"

@@ -89,3 +89,12 @@ def test_init_writes_the_same_chain_for_jupyter_and_writes_over_nothing(tmp_path
     (tmp_path / "file").write_text("")
     assert begin(["init", str(tmp_path / "file")]) == 2
     assert "the chain cannot be written" in capsys.readouterr().err
+
+
+def test_help_has_examples_and_the_first_of_them_works(tmp_path, monkeypatch, capsys):
+    with pytest.raises(SystemExit) as left:
+        begin(["--help"])
+    words = re.search(r"python -m papermill_chain (init \w+) ", capsys.readouterr().out)
+    monkeypatch.chdir(tmp_path)
+    assert left.value.code == 0 and words and begin(words[1].split()) == 0
+    assert (tmp_path / words[1].split()[1] / "run_all.py").is_file()
