@@ -128,19 +128,17 @@ def draft(chosen: argparse.Namespace) -> int:
 
 
 def _unreadable(names: list[str]) -> str:
-    """Why the first file that cannot even be opened cannot; empty if all can."""
+    """Why the first file that cannot even be opened cannot, and what to do; empty if all can."""
     from creditrisk.data.contract import ContractError
     from creditrisk.data.raw_files.files import matching
-    from work_units.regular_files import open_regular
 
-    for name in names:
-        try:
+    try:
+        for name in names:
             for file in matching(name):
-                open_regular(file.place).close()
-        except ContractError as error:
-            return str(error)
-        except OSError as error:
-            return f"{name} cannot be read ({error.strerror or error})"
+                with file.opened():
+                    pass
+    except ContractError as error:
+        return str(error)
     return ""
 
 
