@@ -51,8 +51,7 @@ def chain_of(
     """
     RAW = {"raw_path": raw}
     CONTRACT = {"datapackage_path": contract}
-    X_TRAIN = {"X_train_path": f"{training}/X_train.csv"}
-    TRAIN = X_TRAIN | {"y_train_path": f"{training}/y_train.csv"}
+    TRAIN = {"X_train_path": f"{training}/X_train.csv", "y_train_path": f"{training}/y_train.csv"}
     TEST = {"X_test_path": f"{training}/X_test.csv", "y_test_path": f"{training}/y_test.csv"}
     EXPLORATION = {"exploration_path": f"{experiments}/exploration.json"}
     PREPARATION = {"preparation_path": f"{experiments}/preparation.json"}
@@ -143,7 +142,7 @@ def chain_of(
         ),
         Stage(
             "07_monitoring",
-            reads=X_TRAIN | OUT_OF_FOLD | CONTRACT | REGISTRATION | VALIDATION | MODEL,
+            reads=TRAIN | OUT_OF_FOLD | CONTRACT | REGISTRATION | VALIDATION | MODEL,
             writes=MONITORING,
             in_place=LOG,
             kept=[*MONITORING],
