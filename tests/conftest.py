@@ -20,6 +20,9 @@ sys.dont_write_bytecode = False
 # Threads of OpenMP that wait for one another spin, which takes the processor from other workers:
 # of boosting it is most of the time. To be set before anything loads the library.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# On import jsonschema, which nbformat brings along, would build a grammar of internationalized
+# addresses. In each worker that takes seconds, and no notebook of the tests holds one.
+sys.modules["rfc3987_syntax"] = None
 # Hints repeat how the program was started; how the tests are is no part of what they expect.
 os.environ.pop("UV", None)
 sys.orig_argv = ["python", *sys.orig_argv[1:]]
