@@ -4,12 +4,14 @@ import math
 import sqlite3
 import warnings
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pandas as pd
 import pytest
 from describedloans import field
 from drawncontracts import as_json, drawn_applications, drawn_contract
+from published import few_trees
 
 from creditrisk.data.encoding import decode, encoder
 from creditrisk.modelling import candidates
@@ -25,7 +27,7 @@ FAST = [
 ]
 
 
-@pytest.fixture(params=range(3))
+@pytest.fixture(scope="module", params=range(3))
 def drawn(request):
     random = np.random.default_rng(request.param)
     contract = drawn_contract(random)
@@ -37,21 +39,33 @@ def drawn(request):
     return contract, raw, X, y, first
 
 
+@pytest.fixture(scope="module")
+def fitted(drawn):
+    """Name -> the model of a candidate for the drawn contract; each is trained once."""
+    contract, _, X, y, _ = drawn
+
+    @cache
+    def fit(name):
+        estimator = few_trees(candidates.estimator(name, contract, seed=1))
+        model = candidates.decision_model(encoder(contract), estimator, 0.5)
+        with warnings.catch_warnings():
+            # Columns that hold one value only warn in fits of the least squares kind.
+            warnings.simplefilter("ignore", category=UserWarning)
+            model["decide"].fit(X, y)
+        return model
+
+    return fit
+
+
 def test_the_encoding_loses_nothing(drawn):
     contract, raw, X, _, _ = drawn
     pd.testing.assert_frame_equal(decode(X, contract), raw)
 
 
 @pytest.mark.parametrize("name", FAST)
-def test_every_way_of_asking_gives_the_pipelines_answer(drawn, name):
-    contract, raw, X, y, _ = drawn
-    model = candidates.decision_model(
-        encoder(contract), candidates.estimator(name, contract, seed=1), 0.5
-    )
-    with warnings.catch_warnings():
-        # Columns that hold one value only warn in fits of the least squares kind.
-        warnings.simplefilter("ignore", category=UserWarning)
-        model["decide"].fit(X, y)
+def test_every_way_of_asking_gives_the_pipelines_answer(drawn, fitted, name):
+    contract, raw, *_ = drawn
+    model = fitted(name)
     scorer = make_scorer(model, contract).taking_blanks()
     assert scorer.fast
     far = scorer.domain.frame(golden_codes(scorer.domain, scorer.tables, draws=2_000, seed=3))
@@ -84,12 +98,9 @@ def test_a_quantity_without_limits_costs_no_digits():
     assert np.abs(scorer.probabilities(raw) - expected).max() <= 1e-14
 
 
-def test_the_scorecard_as_sql_gives_the_pipelines_answer(drawn):
-    contract, raw, X, y, _ = drawn
-    model = candidates.decision_model(
-        encoder(contract), candidates.estimator("WoE Scorecard", contract, seed=1), 0.5
-    )
-    model["decide"].fit(X, y)
+def test_the_scorecard_as_sql_gives_the_pipelines_answer(drawn, fitted):
+    contract, raw, *_ = drawn
+    model = fitted("WoE Scorecard")
     far = make_scorer(model, contract).domain
     frame = pd.concat([raw, far.frame(golden_codes(far, draws=500, seed=4))], ignore_index=True)
     rows = as_json(contract, frame)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from describedloans import field
 from drawncontracts import drawn_applications, drawn_contract
-from published import CONTRACT, RAW_FILE, trained
+from published import CONTRACT, RAW_FILE, few_trees, trained
 
 from creditrisk.data.applications.domain import domain
 from creditrisk.data.applications.frame_codes import frame_codes
@@ -95,11 +95,6 @@ def test_what_the_contract_forbids_is_not_advised():
     assert (found.changes[0].to, found.effort) == ("mid", 0.5)
     down = replace(RANK, direction="riskier")
     assert not find([0], 1, small(down), lambda c: c[:, 0], {})
-
-
-def few_trees(estimator):
-    names = [name for name in estimator.get_params() if name.endswith("n_estimators")]
-    return estimator.set_params(**dict.fromkeys(names, 20))
 
 
 def values_and_efforts(field, code, ranges):

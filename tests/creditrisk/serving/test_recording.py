@@ -38,11 +38,18 @@ def challenger(tmp_path_factory) -> str:
     return str(put(place, pipeline, 2, contract=package, reference=ONE))
 
 
+@pytest.fixture(scope="module")
+def loaded(production, challenger):
+    """What is served, and its shadow."""
+    return serve_from(production), serve_from(challenger)
+
+
 @pytest.fixture
-def recorded(production, challenger, tmp_path):
+def recorded(loaded, tmp_path):
     """A client of a server with a shadow, and the folder of its records."""
-    recorder = open_recorder(tmp_path / "log" / "server.jsonl", serve_from(challenger))
-    yield create_app(serve_from(production), recorder=recorder).test_client(), tmp_path / "log"
+    served, shadow = loaded
+    recorder = open_recorder(tmp_path / "log" / "server.jsonl", shadow)
+    yield create_app(served, recorder=recorder).test_client(), tmp_path / "log"
     recorder.close()
 
 
