@@ -118,8 +118,8 @@ def test_choices_are_in_words(tab):
         assert texts[-1] == field.worded(field.choices[-1])
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
+# Colours do not depend on the width, nor widths on the colours.
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
 def test_form_and_description_fit_and_everybody_can_read_them(tab, server, width, scheme):
     tab.set_viewport_size({"width": width, "height": 900})
     tab.emulate_media(color_scheme=scheme)
