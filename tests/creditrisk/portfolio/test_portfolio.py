@@ -63,10 +63,10 @@ def applications(scorer) -> pd.DataFrame:
     return frame
 
 
-def write(frame: pd.DataFrame, path: Path) -> Path:
+def write(frame: pd.DataFrame, path: Path, rows_a_group: int = 100) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     table = pa.Table.from_pandas(frame, preserve_index=False)
-    pq.write_table(table, path, row_group_size=100)
+    pq.write_table(table, path, row_group_size=rows_a_group)
     return path
 
 
@@ -381,7 +381,7 @@ def portfolio(tmp_path_factory, applications) -> Path:
     source = tmp_path_factory.mktemp("portfolio")
     many = pd.concat([applications.drop(columns="id")] * 9, ignore_index=True)[:2700]
     many.loc[17, "Age"] = 7
-    first = write(many, source / "00.parquet")
+    first = write(many, source / "00.parquet", rows_a_group=300)
     for number in range(1, 24):
         shutil.copy(first, source / f"{number:02}.parquet")
     return source
