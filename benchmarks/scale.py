@@ -3,7 +3,7 @@
     uv run --group dev python benchmarks/scale.py                  # 1e5 to 1e7 rows; some minutes
     uv run --group dev python benchmarks/scale.py --most 1000000   # shorter
     uv run --group dev python benchmarks/scale.py --faults         # a full disk; 5 million rows
-    uv run --group dev python benchmarks/scale.py --train 1000 10000   # the chain on samples
+    uv run --group dev python benchmarks/scale.py --train 1000 10000 100000   # the chain
 
 The model is the one in models/, so run the chain first. Applications are drawn evenly from the
 contract, 50,000 a file. The other ways are `Pipeline.predict_proba` over pandas chunks of the same
@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -56,13 +57,14 @@ def main() -> None:
         metavar="ROWS",
         help="run the chain on so many rows instead, drawn from a million",
     )
+    parser.add_argument("--light", action="store_true", help="with --train: few and small fits")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         print(f"{os.cpu_count()} cores, load before {os.getloadavg()[0]:.1f}")
         if asked.faults:
             under_fire(Path(folder), asked.models)
         elif asked.train:
-            train(Path(folder), asked.train)
+            train(Path(folder), asked.train, asked.light)
         else:
             measure(Path(folder), asked.models, asked.most, asked.rounds)
 
@@ -356,28 +358,31 @@ def until(client: psutil.Popen, out: Path, number: int) -> None:
         time.sleep(0.01)
 
 
-def train(place: Path, sizes: list[int]) -> None:
-    """The chain on samples of a Parquet file of a million rows, with the light comparison."""
+def train(place: Path, sizes: list[int], light: bool = False) -> None:
+    """The chain on samples of a Parquet file of a million rows and twenty columns."""
+    from any_file import processor_seconds
     from chain import LIGHT, copy_project
 
     from creditrisk.data.descriptor import read_contract
     from creditrisk.data.raw_files.reading import read_raw
 
-    contract = read_contract(ROOT / "data/raw/datapackage.json")
-    raw = read_raw(ROOT / "data/raw/german_credit_data.csv", contract)
+    descriptor = ROOT / "data/german_credit_20/datapackage.json"
+    contract = read_contract(descriptor)
+    raw = read_raw(descriptor, contract)
     random = np.random.default_rng(7)
     many = raw.iloc[random.integers(0, len(raw), 1_000_000)].reset_index(drop=True)
     for field in contract.numbers:  # neighbours of real applicants, or all would have doubles
         near = many[field.name] * random.normal(1, 0.1, len(many))
         many[field.name] = near.round().clip(field.minimum, field.maximum).astype("int64")
     many.to_parquet(place / "many.parquet", index=False)
-    described = json.loads((ROOT / "data/raw/datapackage.json").read_text("utf-8"))
+    described = json.loads(descriptor.read_text("utf-8"))
     for recorded in "hash", "rows", "bytes":
         described["resources"][0].pop(recorded, None)
     (place / "datapackage.json").write_text(json.dumps(described), "utf-8")
+    spent = {}
     for size in sizes:
-        project = copy_project(place / str(size))
-        settings = LIGHT | {
+        project, before = copy_project(place / str(size)), processor_seconds()
+        settings = (LIGHT if light else {}) | {
             "raw_path": place / "many.parquet",
             "sample": size,
             "datapackage_path": place / "datapackage.json",
@@ -390,7 +395,15 @@ def train(place: Path, sizes: list[int]) -> None:
             f"{stage['name'][:2]} {stage['seconds']:.0f} s" for stage in run["stages"]
         )
         peak = max(cell["peak_mb"] or 0 for stage in run["stages"] for cell in stage["cells"])
-        print(f"{size:,} rows: {run['seconds']:.0f} s ({stages}), highest notebook {peak:,.0f} MB")
+        spent[size] = processor_seconds() - before
+        print(
+            f"{size:,} rows: {run['seconds']:.0f} s ({stages}), {spent[size]:.0f} s of processors, "
+            f"highest notebook {peak:,.0f} MB",
+            flush=True,
+        )
+    for fewer, more in pairwise(spent):
+        step = exponent({size: spent[size] for size in (fewer, more)})
+        print(f"exponent of the processor seconds from {fewer:,} to {more:,} rows: {step:.2f}")
 
 
 if __name__ == "__main__":

@@ -79,9 +79,19 @@ def _not_installed(error: ModuleNotFoundError) -> int:
     )
 
 
+class _Command(argparse.ArgumentParser):
+    """A parser that refuses what it does not know itself, and so with its own usage."""
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def, override]
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
+
+
 def argument_parser() -> argparse.ArgumentParser:
     """What the command line takes."""
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = _Command(
         prog="creditrisk",
         description="Serves, asks, promotes and audits the credit-risk model.",
         epilog=EXAMPLES,

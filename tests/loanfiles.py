@@ -22,6 +22,7 @@ class LoanFile(NamedTuple):
     cells: pd.DataFrame  # every cell as the file has it
     writing: dict[str, Any]  # keyword arguments of DataFrame.to_csv
     probability: np.ndarray  # of good, one a row
+    undated: np.ndarray  # log-odds of good but for the drift, which no application shows
 
     def write(self, path: Path) -> Path:
         """Write the file and return its path."""
@@ -67,7 +68,7 @@ def continuous(rows: int = 2000, seed: int = 0) -> LoanFile:
         },
         dtype=object,
     )
-    return LoanFile(cells, {}, good)
+    return LoanFile(cells, {}, good, -log_odds_of_bad)
 
 
 def monthly(rows: int = 2400, seed: int = 0) -> LoanFile:
@@ -86,13 +87,9 @@ def monthly(rows: int = 2400, seed: int = 0) -> LoanFile:
     grade = np.clip((5 + (690 - score) / 25 + random.normal(0, 0.8, rows)) // 1.6, 0, 6)
     born = issued - pd.to_timedelta(random.integers(8000, 24000, rows), unit="D")
     log_odds_of_bad = (
-        0.3 * grade
-        - 0.01 * (score - 690)
-        + 0.5 * long
-        + 0.35 * (np.log(amount) - 9.2)
-        + 0.25 * year
+        0.3 * grade - 0.01 * (score - 690) + 0.5 * long + 0.35 * (np.log(amount) - 9.2)
     )
-    good = _probability(log_odds_of_bad, 0.18)
+    good = _probability(log_odds_of_bad + 0.25 * year, 0.18)
     ended = np.where(random.random(rows) < good, "Fully Paid", "Charged Off")
     running = random.random(rows) < 0.25 * (month >= 36)
     cells = pd.DataFrame(
@@ -108,7 +105,7 @@ def monthly(rows: int = 2400, seed: int = 0) -> LoanFile:
         },
         dtype=object,
     )
-    return LoanFile(cells, {}, good)
+    return LoanFile(cells, {}, good, -log_odds_of_bad)
 
 
 def messy(rows: int = 2000, seed: int = 0) -> LoanFile:
@@ -156,7 +153,7 @@ def messy(rows: int = 2000, seed: int = 0) -> LoanFile:
         },
         dtype=object,
     )
-    return LoanFile(cells, {"sep": ";", "encoding": "cp1252"}, good)
+    return LoanFile(cells, {"sep": ";", "encoding": "cp1252"}, good, -log_odds_of_bad)
 
 
 def _probability(log_odds_of_bad: np.ndarray, share_bad: float) -> np.ndarray:

@@ -20,6 +20,11 @@ class Interval:
         return f"{self.estimate:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
+def percent(share: float) -> str:
+    """A share in whole percent, with a decimal where that would be 0 or 1."""
+    return f"{share:.1%}" if 0 < share < 0.015 else f"{share:.0%}"
+
+
 def as_figures(intervals: dict[str, Interval | None]) -> dict[str, float | None]:
     """Estimates and bounds by name: ``name``, ``name_low``, ``name_high``; None if not defined."""
     ends = {"": "estimate", "_low": "low", "_high": "high"}

@@ -1,6 +1,6 @@
 """Differences between models over the same folds, and their significance."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -106,9 +106,13 @@ def above_chance(fold_measures: pd.DataFrame, order: list[str], folds: int) -> p
 
 
 def mean_interval(fold_measures: pd.DataFrame, model: str, folds: int) -> Interval:
-    """The mean ROC-AUC of a model over all folds, with the corrected resampled 95 % interval."""
+    """The mean ROC-AUC of a model over all folds, with the corrected resampled 95 % interval.
+
+    Between few folds with few bad loans it would reach beyond 0 and 1, where no ROC-AUC lies.
+    """
     auc = _auc_by_fold(fold_measures)[model].to_numpy()
-    return corrected_difference(auc, np.zeros(len(auc)), 1 / (folds - 1))
+    found = corrected_difference(auc, np.zeros(len(auc)), 1 / (folds - 1))
+    return replace(found, low=max(found.low, 0.0), high=min(found.high, 1.0))
 
 
 @dataclass(frozen=True)

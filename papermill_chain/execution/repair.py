@@ -29,7 +29,7 @@ def repair(plan: Plan) -> None:
     remove_halves(plan.experiments)
     with suppress(Exception):  # a page, which the next run writes anyway
         if folders:
-            _write_index(plan)
+            write_index_of(plan)
     with suppress(Exception):  # what is left of it is no run any more, and in nobody's way
         finish_pruning(plan.experiments, partial(write_index_of, plan))
 

@@ -5,7 +5,7 @@ import pandas as pd
 from creditrisk.data.contract import Contract
 from creditrisk.data.fields import WEIGHT, Field
 from creditrisk.data.quantities import as_quantity
-from creditrisk.metrics.intervals import Interval, effective_rows
+from creditrisk.metrics.intervals import Interval, effective_rows, percent
 from creditrisk.metrics.weight_of_evidence import STRENGTHS
 
 
@@ -173,6 +173,6 @@ def summary(
 def headline(applications: int, bad_rate: Interval, values: pd.Series) -> str:
     """The exploration in one sentence."""
     return (
-        f"{applications:,} loans, {bad_rate.estimate:.0%} bad; strongest variable "
+        f"{applications:,} loans, {percent(bad_rate.estimate)} bad; strongest variable "
         f"{values.index[0]} (information value {values.iloc[0]:.2f})"
     )

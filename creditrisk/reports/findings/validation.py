@@ -8,7 +8,7 @@ import pandas as pd
 
 from creditrisk.data.contract import Contract
 from creditrisk.metrics.calibration import CalibrationLine
-from creditrisk.metrics.intervals import Interval
+from creditrisk.metrics.intervals import Interval, percent
 from creditrisk.metrics.stability import FALSE_ALARMS
 from creditrisk.reports.findings.comparison import worth
 from creditrisk.validation.gate.mixes import MixShift
@@ -155,7 +155,7 @@ def decisions(
 def _expected(paid: Interval, before: Mapping[str, Any]) -> str:
     """What cross-validation expected of the decisions, and whether that holds."""
     expected, bad = before["expected_cost"], before["bad_among_approved"]
-    among = f", with {bad:.0%} bad among those approved" if bad is not None else ""
+    among = f", with {percent(bad)} bad among those approved" if bad is not None else ""
     if paid.low <= expected <= paid.high:
         verdict = "the difference is not shown to be more than chance"
     else:
@@ -166,9 +166,9 @@ def _expected(paid: Interval, before: Mapping[str, Any]) -> str:
 def other_bad_rate(rate: float, there: float, in_sample: float) -> str:
     """What the mean probability would be where another share of applicants is bad."""
     if abs(there - in_sample) < 1e-9:
-        return f"Probabilities are for a share of {rate:.0%} bad, that of the training set."
+        return f"Probabilities are for a share of {percent(rate)} bad, that of the training set."
     return (
-        f"At a share of {rate:.0%} bad, which is an assumption, the same applicants' mean "
+        f"At a share of {percent(rate)} bad, which is an assumption, the same applicants' mean "
         f"probability of good is {there:.3f}, not {in_sample:.3f}."
     )
 

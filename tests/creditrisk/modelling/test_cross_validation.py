@@ -107,6 +107,7 @@ def test_one_standard_error_by_hand():
     mean = significance.mean_interval(by_fold, "best", folds=3)
     half = 4.302653 * 0.1 * np.sqrt(5 / 6)  # t with two degrees of freedom
     assert (mean.estimate, mean.low) == (pytest.approx(0.8), pytest.approx(0.8 - half))
+    assert mean.high == 1  # and not .8 + .393: no ROC-AUC is higher
 
 
 def test_chance_is_named_as_such():

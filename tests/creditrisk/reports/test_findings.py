@@ -424,6 +424,15 @@ def test_blanks():
     assert explanation.worst_blank(BLANKS[:0], TITLES) == ""
 
 
+@pytest.mark.parametrize(
+    ("share", "text"), [(0.3, "30%"), (0.05, "5%"), (0.0043, "0.4%"), (0.014, "1.4%"), (0, "0%")]
+)
+def test_few_bad_loans_are_not_none(share, text):
+    found = exploration.headline(6000, Interval(share, 0, 1), pd.Series({"age": 0.5}))
+    assert found == f"6,000 loans, {text} bad; strongest variable age (information value 0.50)"
+    assert f"share of {text} bad" in validation.other_bad_rate(share, 0.9, 0.8)
+
+
 def test_nothing_is_named_where_nothing_moves():
     calm = STEADY.assign(flipped=[0.0, np.nan])
     expected = "No small error and no missing value turns over a decision."
