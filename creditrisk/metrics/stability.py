@@ -18,6 +18,9 @@ FALSE_ALARMS = 0.05
 #: Random splits by which a limit is found, and their seed.
 DRAWS, SEED = 20_000, 7
 
+#: The weights of two samples' rows; None: each row counts once.
+Weights = tuple[np.ndarray, np.ndarray] | None
+
 
 @dataclass(frozen=True)
 class Stability:
@@ -84,10 +87,6 @@ def _index(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     a = (after + padding) / after.sum(axis=-1, keepdims=True)
     index: np.ndarray = ((a - b) * np.log(a / b)).sum(axis=-1)
     return index
-
-
-#: The weights of two samples' rows; None: each row counts once.
-Weights = tuple[np.ndarray, np.ndarray] | None
 
 
 def score_stability(

@@ -216,7 +216,7 @@ def fit(
         return estimator.fit(X, y)
     if isinstance(estimator, FixedThresholdClassifier):
         # It passes weights on only if its parts are marked for that, and marked parts cannot be
-        # saved in skops' format: so what it has fitted without weights is put another in place of.
+        # saved in skops' format: so the part that it has fitted without weights is replaced.
         estimator.fit(X, y)
         estimator.estimator_ = fit(clone(estimator.estimator), X, y, weight)
         return estimator

@@ -35,7 +35,7 @@ SHARE, LARGEST_SHARE = 0.2, 0.5
 FEWEST = 30
 
 #: Roles of columns that a decision on record has nothing for.
-_NOT_ON_RECORD = (ID, GROUP, WEIGHT)
+_NOT_ON_RECORD = (ID, GROUP)
 
 #: Properties of a file that are those of the old one alone.
 _OF_THE_OLD = ("dialect", "encoding", "format", "mediatype", "bytes")
@@ -61,8 +61,8 @@ def write_refreshed(
 ) -> Refreshed:
     """Write ``raw.parquet`` and ``datapackage.json``, each whole or not at all.
 
-    Columns with the role id, group or weight are left out, which decisions have nothing for; the
-    date of application is that of the decision.
+    Columns with the role id or group are left out, which decisions have nothing for; the date of
+    application is that of the decision, and a decision has the weight 1.
 
     Parameters
     ----------
@@ -131,6 +131,8 @@ def _added(mature: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     outcome = np.where(good, contract.good[0], contract.bad[0])
     added = inputs.astype(dict.fromkeys(whole, "int64"))
     added[contract.target.name] = pd.Series(outcome, mature.index)
+    if weight := contract.of_role(WEIGHT):
+        added[weight.name] = 1 if weight.type == "integer" else 1.0
     if day := contract.of_role(DATE):
         number = dates.days if day.type == "date" else dates.months
         added[day.name] = [number(time.date()) for time in mature.time]

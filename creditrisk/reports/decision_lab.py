@@ -95,6 +95,24 @@ def write_lab(
     )
 
 
+def about_weights(y: np.ndarray, weight: np.ndarray | None) -> str:
+    """How the lab gets at figures of weighted applicants, as a further sentence; empty if none are.
+
+    Parameters
+    ----------
+    y, weight
+        Shape (n,): 1 = good and 0 = bad; how many applications each row stands for.
+    """
+    if weight is None:
+        return ""
+    bad_rate = np.average(np.asarray(y) == 0, weights=weight)
+    return (
+        f" Both count each row once. By their weights {bad_rate:.1%} of the applications are bad: "
+        "with that bad rate set, the lab's costs and shares are those of the applications as far "
+        "as weights follow from the outcome."
+    )
+
+
 def _grouping(name: str, group: pd.Series, order: np.ndarray) -> Json:
     levels = group.value_counts().index  # as in figures_at, ties in the applicants' own order
     codes = levels.get_indexer(group)[order]

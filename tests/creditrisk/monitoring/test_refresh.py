@@ -7,7 +7,7 @@ import pytest
 from conftest import ROOT
 
 from creditrisk.data.contract import ContractError
-from creditrisk.data.descriptor import read_contract
+from creditrisk.data.descriptor import parse_contract, read_contract
 from creditrisk.data.raw_files.reading import read_raw
 from creditrisk.monitoring.refresh import write_refreshed
 
@@ -77,3 +77,22 @@ def test_however_the_old_file_is_written(name, tmp_path):
     assert joined_contract.of_role("id") is None
     if day := contract.of_role("date"):  # the last decision was on 30 May 2026, day 150
         assert day.shown(joined[day.name].iloc[-1]) in ("2026-05-30", "2026-05")
+
+
+@pytest.mark.parametrize("kind", ["integer", "number"])
+def test_old_rows_keep_their_weights_and_a_decision_stands_for_itself(kind, tmp_path):
+    fields = [
+        {"name": "w", "type": kind, "role": "weight"},
+        {"name": "amount", "type": "number", "constraints": {"required": True}},
+        {"name": "state", "type": "string", "constraints": {"required": True}},
+    ]
+    target = {"field": "state", "good": ["paid"], "bad": ["lost"]}
+    resource = {"name": "loans", "target": target, "schema": {"fields": fields}}
+    contract = parse_contract({"name": "loans", "resources": [resource]})
+    rows = "".join(f"{10 - 9 * (n % 2)},{n}.5,{('paid', 'lost')[n % 2]}\n" for n in range(200))
+    (tmp_path / "loans.csv").write_text(f"w,amount,state\n{rows}", "utf-8")
+    data = read_raw(tmp_path / "loans.csv", contract)
+    decisions = decisions_of(data, 150, 150).drop(columns="w")
+    made = write_refreshed(data, decisions, contract, tmp_path / "joined")
+    joined = read_raw(made.raw, read_contract(made.datapackage))
+    assert joined["w"].tolist() == [10, 1] * 100 + [1] * 150

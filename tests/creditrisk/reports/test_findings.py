@@ -14,6 +14,7 @@ from creditrisk.modelling.optimism import Selection
 from creditrisk.modelling.refit_stability import RefitStability
 from creditrisk.modelling.scorecard.scorecard import Scale, reversed_fields
 from creditrisk.modelling.significance import SimplestChoice
+from creditrisk.reports import decision_lab
 from creditrisk.reports.findings import (
     comparison,
     explanation,
@@ -476,6 +477,8 @@ def test_explanation():
         assert text.endswith("no probability or decision moves.")
     evened = pd.DataFrame(limits | {"largest_change": [0.0, 1e-4]})
     assert "at Age 90" in explanation.extrapolation(evened, TITLES)
+    nowhere = explanation.extrapolation(evened.head(0), TITLES)
+    assert nowhere == "The contract sets no bounds that lie beyond what was seen."
     moved = pd.DataFrame(limits | {"largest_change": [-0.05, 0.01]})
     assert "at most 5.0 points, at Age 90 (nearest seen: 75);" in explanation.extrapolation(
         moved, TITLES
@@ -532,3 +535,16 @@ def test_spread_out():
         len(explanation.spread_out(frame[:2], 3)) == 2
         and explanation.spread_out(frame[:0], 3).empty
     )
+
+
+def test_weighted_rows_are_said_with_what_they_stand_for_and_are_worth():
+    # Two bad of weight 1 and three good of weight 6: 20 applications, 400 / 110 = 3.6 rows, and
+    # 2 of 20 are bad.
+    y, weight = pd.Series([0, 0, 1, 1, 1]), np.array([1.0, 1, 6, 6, 6])
+    worth = "2 of them bad; by their weights they stand for 20 and are worth 4 of equal weight."
+    assert worth in comparison.task(y, [], 0, weight)
+    assert "2 of them bad. All" in comparison.task(y, [], 0)
+    version = {"model": "m", "version": 1, "champion": "c"}
+    assert worth in validation.candidate(version, 0.5, y.to_numpy(), weight)
+    assert "10.0% of the applications are bad" in decision_lab.about_weights(y, weight)
+    assert decision_lab.about_weights(y, None) == ""
