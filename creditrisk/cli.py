@@ -7,6 +7,7 @@ tried.
 import argparse
 import os
 import sys
+from typing import Any
 
 from creditrisk.commands import (
     contract,
@@ -82,7 +83,7 @@ def _not_installed(error: ModuleNotFoundError) -> int:
 class _Command(argparse.ArgumentParser):
     """A parser that refuses what it does not know itself, and so with its own usage."""
 
-    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def, override]
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:
             self.error(f"unrecognized arguments: {' '.join(unknown)}")
