@@ -1,0 +1,42 @@
+"""Another bank's file and contract, whose names are hostile to whoever shows them."""
+
+import json
+from pathlib import Path
+
+import describedloans
+import loanfiles
+import numpy as np
+
+from creditrisk.cli import main
+
+#: What a file may call its levels, and what a page must show and never run.
+HOSTILE = {
+    "Ort 001": "<img src=x onerror=alert(1)>",
+    "Ort 002": "</script><script>alert(2)</script>",
+    "Ort 003": '"><svg onload=alert(3)>',
+    "Ort 004": "[x](javascript:alert(4))",
+    "Ort 005": "$$ \\frac{1 $$",
+    "Ort 006": "`tick` | bar *star* &lt;b&gt;",
+    "ja": "<details open ontoggle=alert(5)>ja",
+}
+YEARS = "<b onclick=alert(8)>Jahre</b>"
+
+
+def put(folder: Path, rows: int) -> np.ndarray:
+    """Write the file and its contract; the true probability of good of each row, shape (rows,)."""
+    folder.mkdir()
+    made = loanfiles.messy(rows)
+    cells = made.cells.replace({"Ort": HOSTILE, "Angestellt": HOSTILE})
+    made = made._replace(cells=cells.rename(columns={"Jahre im Beruf": YEARS}))
+    path = made.write(folder / "loans.csv")
+    assert main(["contract", "draft", str(path), "--target", "Ausgang"]) == 0
+    descriptor = folder / "datapackage.json"
+    describedloans.answer(descriptor, "messy")
+    package = json.loads(descriptor.read_text("utf-8"))
+    fields = {field["name"]: field for field in package["resources"][0]["schema"]["fields"]}
+    for name in ("Zinssatz", "Betrag", "Ort"):  # the strongest is in the headline
+        fields[name]["title"] = f"<script>alert(6)</script>{name}"
+    fields["Ort"]["description"] = "Where? <iframe srcdoc='<script>alert(7)</script>'></iframe>"
+    fields["Angestellt"]["protected"] = True
+    descriptor.write_text(json.dumps(package), "utf-8")
+    return np.asarray(made.probability)
