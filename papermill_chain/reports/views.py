@@ -146,7 +146,7 @@ class Lines:
         width = max(len(stage.name) for stage, _ in stages)
         for stage, folder in stages:
             took = stage.seconds if stage.executed else None
-            seconds = "" if took is None else duration(took)
+            seconds = "" if took is None else f" {duration(took)}"  # apart from the status
             self.screen.sentence(
                 (f"{stage.name:<{width}}", "name"),
                 "  ",
