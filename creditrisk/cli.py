@@ -77,7 +77,7 @@ def _not_installed(error: ModuleNotFoundError) -> int:
 class _Command(argparse.ArgumentParser):
     """A parser that refuses what it does not know itself, and so with its own usage."""
 
-    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def, override]
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:
             self.error(f"unrecognized arguments: {' '.join(unknown)}")
