@@ -199,10 +199,17 @@ def _decisions(
             )
         )
     if worst_fields(scorer.domain):
-        values = [assumed(each, left_out, scorer.domain) for each, left_out in zip(codes, blank)]
-        words = [[{"field": a.field, "words": a.words} for a in found] for found in values]
-        columns.append(pa.array(words, ASSUMED))
+        columns.append(_assumed(codes, blank, scorer))
     return columns
+
+
+def _assumed(codes: np.ndarray, blank: np.ndarray, scorer: Scorer) -> pa.Array:
+    """What the blanks of each row were scored as."""
+    words: list[list[dict[str, str]]] = [[]] * len(codes)
+    for row in np.flatnonzero(blank.any(axis=1)).tolist():  # few as a rule
+        found = assumed(codes[row], blank[row], scorer.domain)
+        words[row] = [{"field": each.field, "words": each.words} for each in found]
+    return pa.array(words, ASSUMED)
 
 
 def _outside(codes: np.ndarray, scorer: Scorer) -> pa.Array:

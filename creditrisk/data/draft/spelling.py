@@ -88,7 +88,10 @@ def _yes_no(texts: Sequence[str]) -> Spelling | None:
     no = sorted({text.strip() for text in texts if text.strip().lower() in pair[1]})
     values = {text: float(text.strip().lower() in pair[0]) for text in texts}
     said = f"{', '.join(yes)} is true, {', '.join(no)} is false"
-    return Spelling("boolean", values, (), {"trueValues": yes, "falseValues": no}, said)
+    # Booleans of a Parquet file come as true and false; in a CSV file they may be True or TRUE.
+    usual = (yes, no) == (["true"], ["false"])
+    properties = {} if usual else {"trueValues": yes, "falseValues": no}
+    return Spelling("boolean", values, (), properties, said)
 
 
 def _says_both(lower: set[str], yes: Sequence[str], no: Sequence[str]) -> bool:

@@ -357,6 +357,20 @@ def test_parquet_and_gzip_are_drafted_as_the_csv_file_is(tmp_path):
         assert {each.name: each.entry for each in found.columns} == plain
 
 
+def test_booleans_of_a_parquet_file_may_be_spelt_in_any_usual_way_elsewhere(tmp_path):
+    """A CSV file that pandas makes of it has True and False."""
+    frame = pd.DataFrame({"owner": [True, False, None] * 20, "bad": [0, 1] * 30})
+    frame.to_parquet(path := tmp_path / "loans.parquet")
+    assert main(["contract", "draft", str(path), "--target", "bad"]) == 0
+    package = json.loads((tmp_path / "datapackage.json").read_text())
+    for recorded in ("hash", "bytes", "rows"):
+        del package["resources"][0][recorded]
+    (tmp_path / "datapackage.json").write_text(json.dumps(package))
+    frame.to_csv(other := tmp_path / "loans.csv", index=False)
+    assert main(["contract", "check", str(other)]) == 0
+    assert main(["contract", "check", str(path)]) == 0
+
+
 def test_german_data_with_all_columns_is_what_its_contract_says():
     folder = ROOT / "data" / "german_credit_20"
     contract = read_contract(folder / "datapackage.json")
