@@ -7,9 +7,9 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from papermill_chain.actions.cluster import cluster_of
+from papermill_chain.actions.repair import repair
 from papermill_chain.arguments import SCHEDULER
 from papermill_chain.chain.plan import Plan
-from papermill_chain.execution.repair import repair
 from papermill_chain.openlineage.target import Target
 from papermill_chain.reports.views import View, show_failures, view_for
 from papermill_chain.runs.manifest import Run, StageRun
