@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -15,7 +16,6 @@ cast(dict[str, object], sys.modules).update(dict.fromkeys(NEEDLESS))
 import nbformat
 import papermill
 from jupyter_client.connect import KernelConnectionInfo
-from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from jupyter_client.session import Session as Messages
 from jupyter_core.utils import ensure_event_loop
@@ -31,12 +31,13 @@ from papermill_chain.chain.output_limits import OutputBudget
 from papermill_chain.execution.fork_server import NoFork
 from papermill_chain.execution.outcome import failure_of, heading_of, outcome_of, runnable
 from papermill_chain.execution.session import Outcome, Session
+from papermill_chain.execution.sockets import LAUNCHER, ChainManager
 
 for name in NEEDLESS:
     del sys.modules[name]
 
-LAUNCHER = "ipykernel_launcher"
-SECONDS_TO_START = 60
+#: For a kernel to start, on a machine with much else to do; Jupyter looks each second if it lives.
+SECONDS_TO_START = 600
 LIMITED = {  # messages of a kernel that a notebook keeps
     *("stream", "display_data", "execute_result", "update_display_data", "error"),
     *("comm_open", "comm_msg"),
@@ -166,7 +167,9 @@ def at_its_turn(kernel: str, session: Session) -> Iterator[NotebookClient | None
 
     A kernel that is not taken, since its turn never came or it has died meanwhile, is ended.
     """
-    with session.log, _event_loop():
+    folder = tempfile.TemporaryDirectory(prefix="chain-", ignore_cleanup_errors=True)
+    with session.log, folder as sockets, _event_loop():
+        session.sockets = Path(sockets)
         ahead = None
         if not session.turn.is_set():
             with suppress(Exception):  # what is wrong with a kernel, it shows again at its turn
@@ -290,9 +293,10 @@ def _started(kernel: str, session: Session) -> NotebookClient:
     return client
 
 
-def _manager(kernel: str, session: Session) -> AsyncKernelManager:
+def _manager(kernel: str, session: Session) -> ChainManager:
     """Jupyter's handle on a kernel that is yet to be started, by a ChainProvisioner."""
-    manager = AsyncKernelManager(kernel_name=kernel, session=ChainMessages())
+    manager = ChainManager(kernel_name=kernel, session=ChainMessages())
+    manager.use_sockets_in(session.sockets)
     provisioner = ChainProvisioner(
         parent=manager, kernel_id=manager.kernel_id, kernel_spec=manager.kernel_spec
     )

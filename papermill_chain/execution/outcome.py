@@ -12,6 +12,7 @@ from jupyter_client.kernelspec import NoSuchKernel, find_kernel_specs
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from papermill.execute import ERROR_MARKER_TAG
+from zmq import ZMQError
 
 from papermill_chain.execution.session import Outcome, Picture, Session
 from papermill_chain.runs.figures import HEADLINE, read_figures
@@ -67,7 +68,7 @@ def failure_of(broken: Exception | None, session: Session, file: Path | None = N
             return Failure(type(broken).__name__, os_error_text(broken, file))
         case DeadKernelError():
             return Failure("KernelDied", f"the kernel {_end_of(session)}{_last_output(session)}")
-        case RuntimeError() if not session.done:
+        case RuntimeError() | ZMQError() if not session.done:
             return Failure("KernelDied", f"the kernel did not start{_last_output(session)}")
         case None:
             return Failure("NotRun", "the notebook came to an end without this cell")

@@ -60,6 +60,7 @@ class Session:
     limits: Limits = field(default_factory=Limits)
     fork_server: ForkServer | None = None
     log: IO[bytes] = field(default_factory=tempfile.TemporaryFile)  # what the kernel itself prints
+    sockets: Path = Path()  # the folder of those that its kernel listens on
     turn: threading.Event = field(default_factory=threading.Event)  # it can begin with the cells
     yields: bool = False  # it is to leave the processor to others of the run
     yielding: bool = False  # it does

@@ -2,6 +2,7 @@
 
 import html
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -10,11 +11,12 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from damage import no_longer_than
 from toy import REPOSITORY, family, manifests, write_notebook
 
 from papermill_chain.chain.stages import Stage
 from papermill_chain.cli import main
-from papermill_chain.execution import processes
+from papermill_chain.execution import processes, sockets
 
 # A module that, like numpy, draws a seed when it is imported, and a figure left open in a cell.
 LOOK = """
@@ -228,6 +230,52 @@ def test_time_and_memory_of_each_cell_are_kept_and_shown(tmp_path, capsys):
     }
     assert main([Stage("1")], tmp_path, "Toy", argv=["--quiet"]) == 0
     assert capsys.readouterr() == ("", "")
+
+
+CONNECTION = """
+import json
+from ipykernel.connect import get_connection_info
+found = json.loads(get_connection_info())
+json.dump([found["transport"], os.path.dirname(found["ip"])], open(out, "w"))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such sockets")
+@pytest.mark.parametrize("forks", [True, False])
+def test_kernels_cannot_take_each_others_ports(tmp_path, monkeypatch, forks):
+    """They have none: each listens in a folder of its own, which is gone after the run."""
+    monkeypatch.setattr(processes, "HAS_FORK", forks and processes.HAS_FORK)
+    write_notebook(tmp_path / "notebooks/1.ipynb", 'import os\nout: str = "../out"', CONNECTION)
+    chain = [Stage("1", writes={"out": "out.json"})]
+    assert main(chain, tmp_path, "Toy", argv=["--quiet"]) == 0
+    transport, folder = json.loads((tmp_path / "out.json").read_text())
+    assert transport == "ipc" and Path(folder).is_absolute() and not Path(folder).exists()
+
+
+#: A program that has one of the kernel's ports, and does not speak with whoever sends to it.
+FOREIGN = """
+import json, sys, time, zmq
+taken = json.load(open(sys.argv[1]))
+socket = zmq.Context().socket(zmq.PUB)
+socket.bind(f"tcp://{taken['ip']}:{taken['shell_port']}")
+time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such signal")
+def test_a_port_that_another_program_has_is_not_waited_for(tmp_path, monkeypatch, capsys):
+    """A kernel of another language has ports; who sends to the wrong one would wait for ever."""
+    monkeypatch.setattr(sockets, "SECONDS_TO_SEND", 1)
+    write_notebook(tmp_path / "notebooks/1.ipynb", "x: int = 1", "1", kernel="foreign")
+    spec = tmp_path / "jupyter/kernels/foreign/kernel.json"
+    spec.parent.mkdir(parents=True)
+    argv = [sys.executable, "-c", FOREIGN, "{connection_file}"]
+    spec.write_text(json.dumps({"argv": argv, "display_name": "f", "language": "python"}))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    with no_longer_than(300):
+        assert main([Stage("1")], tmp_path, "Toy", argv=["--quiet"]) == 1
+    assert "KernelDied: the kernel did not start" in " ".join(capsys.readouterr().err.split())
+    assert not family(tmp_path)
 
 
 def test_a_run_goes_on_when_nobody_reads_what_it_says(tmp_path):

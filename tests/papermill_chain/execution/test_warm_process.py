@@ -90,6 +90,18 @@ def test_what_follows_the_last_stage_is_done_without_it(tmp_path, monkeypatch, c
     assert "the process that forks kernels has ended" in " ".join(capsys.readouterr().out.split())
 
 
+def test_a_kernel_may_take_long_to_start_where_much_else_goes_on(tmp_path, monkeypatch):
+    """Its program begins after a minute; a kernel that is dead is noticed at once all the same."""
+    write_notebook(tmp_path / "notebooks/1.ipynb", "x: int = 1", "1", kernel="late")
+    spec = tmp_path / "jupyter/kernels/late/kernel.json"
+    spec.parent.mkdir(parents=True)
+    argv = ["sh", "-c", 'sleep 61; exec "$@"', "sh", sys.executable, "-m", "ipykernel_launcher"]
+    kernel = {"argv": [*argv, "-f", "{connection_file}"], "display_name": "late"}
+    spec.write_text(json.dumps(kernel | {"language": "python"}))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    assert main([Stage("1")], tmp_path, "Toy", argv=["--quiet"]) == 0
+
+
 def test_what_it_is_asked_for_may_be_of_any_size(tmp_path):
     """A call carries a whole run, which grows with the chain: here 5 MB, more than any message."""
     environment = {**os.environ, fork_process.RUN_VARIABLE: str(tmp_path)}
