@@ -90,19 +90,17 @@ def draft(chosen: argparse.Namespace) -> int:
     from creditrisk.data.draft import draft as drafting
     from creditrisk.data.draft.questions import open_questions
     from creditrisk.data.draft.table import show
-    from work_units.regular_files import open_regular
 
     folder = Path(chosen.out) if chosen.out else Path(chosen.file).parent
     path = folder / _DESCRIPTOR
     if os.path.lexists(path) and not chosen.force:
         return failed(f"{path} exists; give --force to replace it, or another folder with --out")
+    if problem := _why_not_to_open(chosen.file):
+        return failed(problem)
     try:
-        open_regular(chosen.file).close()
         drafted = drafting.draft(chosen.file, chosen.target, chosen.good, chosen.bad, folder)
     except ContractError as error:
         return _refused(error)
-    except OSError as error:
-        return failed(f"{chosen.file} cannot be read ({error.strerror or error})")
     try:
         written = drafting.write(drafted, folder, chosen.force)
     except OSError as error:
@@ -132,16 +130,14 @@ def check(chosen: argparse.Namespace) -> int:
     from creditrisk.data.raw_files.reading import read_raw
     from creditrisk.data.splitting import only_outcome
     from creditrisk.reports.findings.exploration import weights
-    from work_units.regular_files import open_regular
 
     path = Path(chosen.contract or Path(chosen.file).parent / _DESCRIPTOR)
     try:
         contract = read_contract(path, open_questions=True)
-        open_regular(chosen.file).close()
     except ContractError as error:
         return failed(str(error))
-    except OSError as error:
-        return failed(f"{chosen.file} cannot be read ({error.strerror or error})")
+    if problem := _why_not_to_open(chosen.file):
+        return failed(problem)
     try:
         frame = read_raw(chosen.file, contract)
     except ContractError as error:
@@ -160,6 +156,21 @@ def check(chosen: argparse.Namespace) -> int:
         for question in asked:
             print(f"  - {question}")
     return 0
+
+
+def _why_not_to_open(file: str) -> str:
+    """What is wrong with a file that cannot even be opened, and what to do; empty if it can."""
+    from creditrisk.data.contract import ContractError
+    from creditrisk.data.raw_files.files import RawFile
+    from work_units.regular_files import open_regular
+
+    try:
+        open_regular(file).close()
+    except OSError as error:
+        described, reason = RawFile(file), error.strerror or str(error)
+        problem = f"cannot be read ({reason})"
+        return str(ContractError(described.name, [problem], described.remedy))
+    return ""
 
 
 def _refused(error: Exception) -> int:

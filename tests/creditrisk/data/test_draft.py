@@ -1,6 +1,7 @@
 """From a file of which nothing is known to a contract that it keeps."""
 
 import json
+import os
 import re
 import tempfile
 from pathlib import Path
@@ -273,7 +274,7 @@ REFUSED = {
     "only an id": ("a,b\n1,0\n2,1\n", [], 1, ["no column to learn from", "'a': id (each row"]),
     "workbook": ("PK\x03\x04", [], 1, ["Excel", "save it as CSV"]),
     "empty": ("", [], 1, ["the file is empty"]),
-    "no file": (None, [], 2, ["cannot be read", "No such file"]),
+    "no file": (None, [], 2, ["cannot be read", "No such file", "Remedy: "]),
 }
 
 
@@ -287,6 +288,20 @@ def test_refused_in_one_message_and_nothing_written(case, tmp_path, capsys):
     said = capsys.readouterr().err
     assert all(word in said for word in [*words, str(path)]), said
     assert [each.name for each in tmp_path.iterdir()] == ["loans.csv"] * (content is not None)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes")
+@pytest.mark.parametrize("command", [["check"], ["draft", "--target", "b", "--force"]])
+def test_what_cannot_be_opened_is_refused_with_what_to_do(command, tmp_path, capsys):
+    path = tmp_path / "loans.csv"
+    path.write_text("a,b\n1,x\n2,y\n1,y\n")
+    main(["contract", "draft", str(path), "--target", "b", "--good", "x", "--bad", "y"])
+    path.unlink()
+    os.mkfifo(path)
+    assert main(["contract", *command, str(path)]) == 2
+    said = capsys.readouterr().err
+    assert f"{path}: 1 problem" in said and "is a named pipe, not a file" in said
+    assert said.endswith("Remedy: give another file\n"), said
 
 
 def test_contract_that_is_there_is_replaced_only_if_forced(tmp_path, capsys):
