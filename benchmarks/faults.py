@@ -46,7 +46,7 @@ from attack.results import Results
 from attack.small_chain import start
 
 SECONDS_EARLY = 4.0
-KILLS, EARLY, RECORDS, STEPS, RIVALS = 200, 100, 2_000, 300, 5
+KILLS, EARLY, RECORDS, STEPS, RIVALS = 200, 100, 2_000, 200, 5
 FACTOR_REAL = 10  # of the patience with the small chain
 STEPS_LATER = 3  # that the warm process is killed after it has begun to fork
 

@@ -1,7 +1,10 @@
 """Cells that show, print and raise more than anybody reads, or never end."""
 
 import json
+import os
+import signal
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,13 +12,16 @@ from pathlib import Path
 import toy
 
 from attack.results import HUNG, Fault
-from attack.small_chain import start
+from attack.small_chain import Started, start
 
 SECONDS_LATE = 2  # that a cell may end after its time is up
+SECONDS_TO_INTERRUPT = 5
+LOOKS = 0.02
 MOST_MB = 33  # of a notebook or page
 NOISE = ("Task ", "asyncio", "Exception ignored", "Traceback (most recent")
 
 # What a cell does, and the options of the run.
+INTERRUPT = ["interrupted"]  # none, but a signal once the cell has begun
 SHOW = "from IPython.display import HTML, display\n"
 FOR_EVER = ["--cell-timeout", "10"]
 OUTPUTS = {
@@ -42,6 +48,7 @@ OUTPUTS = {
         FOR_EVER,
     ),
     "flushes for ever": ("while True: print('x', flush=True)", FOR_EVER),
+    "prints x until Ctrl-C": ("while True: print('x')", INTERRUPT),
     "stops itself": ("import os, signal; os.kill(os.getpid(), signal.SIGSTOP)", FOR_EVER),
 }
 
@@ -62,22 +69,42 @@ class Shown:
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder) / "project"
             toy.write_notebook(root / "notebooks/1_look.ipynb", "seed: int = 0", cell)
-            ended = start(root, 0, *arguments, chain="look").ended(2 * self.patience)
+            limited = arguments is FOR_EVER
+            started = start(root, 0, *(arguments if limited else []), chain="look")
+            if arguments is INTERRUPT:
+                asked = interrupt(started)
+            ended = started.ended(2 * self.patience)
+            after = time.monotonic() - asked if arguments is INTERRUPT else 0.0
             sizes = {
                 path.suffix: path.stat().st_size / 1e6
                 for path in root.glob("experiments/runs/*/1_look.*")
             }
         seconds = seconds_of_last_cell(ended.out)
         wrong = [] if ended.code is not None else [HUNG]
-        if arguments and seconds > int(arguments[1]) + SECONDS_LATE:
+        if arguments is INTERRUPT and (ended.code != 130 or after > SECONDS_TO_INTERRUPT):
+            wrong.append(f"exit code {ended.code} {after:.1f} s after the interrupt")
+        if limited and seconds > int(arguments[1]) + SECONDS_LATE:
             wrong.append(f"ended {seconds - int(arguments[1]):.1f} s after its time was up")
         if max(sizes.values(), default=0) > MOST_MB:
             wrong.append("a file is too large")
         if wrong or any(word in ended.errors.replace("ValueError", "") for word in NOISE):
             wrong.append(f"it said: {ended.errors[-5_000:]}")
         page, notebook = sizes.get(".html", 0.0), sizes.get(".ipynb", 0.0)
-        note = f"cell {seconds:.1f} s, notebook {notebook:.1f} MB, page {page:.1f} MB"
+        note = f"{after:.1f} s after the interrupt, " if after else ""
+        note += f"cell {seconds:.1f} s, notebook {notebook:.1f} MB, page {page:.1f} MB"
         return Fault(name, ended.code, ended.seconds, wrong, note=note)
+
+
+def interrupt(started: Started) -> float:
+    """Send what Ctrl-C sends once the second cell has begun; when that was."""
+    while started.process.poll() is None:
+        printed = os.pread(started.out.fileno(), 100_000, 0)
+        if printed.count(b'"cell started"') == 2:
+            break
+        time.sleep(LOOKS)
+    time.sleep(1)  # for it to print
+    started.process.send_signal(signal.SIGINT)
+    return time.monotonic()
 
 
 def seconds_of_last_cell(events: str) -> float:

@@ -8,6 +8,7 @@ import gzip
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -111,6 +112,10 @@ FILES: dict[str, Callable[[Path], object]] = {
     "part-*.csv": many,
     "NUL\0.csv": lambda path: None,
 }
+#: How a remedy begins.
+REMEDY = re.compile(
+    "Remedy:|; (put|give|name|mend|correct|join|write)|does not exist|holds no file"
+)
 COMMANDS = ("check", "draft", "run_all", "score")
 #: What no command line can hold, and what a portfolio may well be.
 NOT_TRIED = {
@@ -147,7 +152,7 @@ class Fed:
         wrong = [] if code in (1, 2) else [f"exit code {code}" if code is not None else HUNG]
         if "Traceback (most recent" in said:
             wrong.append("a traceback")
-        if command != "score" and "Remedy:" not in said:
+        if not REMEDY.search(said):
             wrong.append("no remedy")
         if more[0] > MOST_SECONDS:
             wrong.append(f"{more[0]:.1f} s beyond imports")

@@ -14,6 +14,7 @@ WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 #: What Python says of a change to a file before it makes it, and which argument is the path.
 CHANGES = {"os.mkdir": 0, "os.rmdir": 0, "os.remove": 0, "os.rename": 1, "os.link": 1}
 CHANGES |= {"os.truncate": 0, "os.chmod": 0, "os.utime": 0, "os.symlink": 1}
+FROM_A_FOLDER = ("os.mkdir", "os.rmdir", "os.remove")  # perhaps an opened one, which comes last
 TAKE_SPACE = ("open", "os.mkdir", "os.link", "os.symlink")
 
 
@@ -51,7 +52,7 @@ class Stroke:
             return
         if not isinstance(path, str | bytes | os.PathLike):
             return
-        if not self._is_below(os.fsdecode(path), arguments[-1]):
+        if not self._is_below(os.fsdecode(path), arguments[-1] if event in FROM_A_FOLDER else -1):
             return
         if self.number < 0 or os.getpid() != self.process:
             return
@@ -61,9 +62,9 @@ class Stroke:
         if self.last == self.number:
             self._strike(os.fsdecode(path))
 
-    def _is_below(self, path: str, within: object) -> bool:
+    def _is_below(self, path: str, within: int) -> bool:
         """Whether a path lies below the folder; it may be one from an opened folder on."""
-        if not os.path.isabs(path) and isinstance(within, int) and within >= 0:
+        if not os.path.isabs(path) and within >= 0:
             path = os.path.join(os.readlink(f"/proc/self/fd/{within}"), path)
         return os.path.abspath(path).startswith(self.below)
 
