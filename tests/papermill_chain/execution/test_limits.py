@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from jupyter_client.session import Session
-from toy import REPOSITORY, family, write_notebook
+from toy import REPOSITORY, family, wait_for, write_notebook
 
 from papermill_chain.chain.output_limits import Limits, OutputBudget
 from papermill_chain.chain.stages import Stage
@@ -69,6 +70,35 @@ def test_a_cell_ends_when_its_time_is_up_whatever_it_is_at(tmp_path, cell):
     files = files_of_run(tmp_path)
     assert all(file.stat().st_size < 2_100_000 for file in files.values())
     assert not family(tmp_path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such signal")
+def test_an_interrupt_ends_a_cell_that_prints_for_ever_and_files_stay(tmp_path):
+    root = tmp_path / "project"
+    cell = """
+    import os, pathlib
+    pathlib.Path(out).write_text("half")
+    (pathlib.Path(os.environ["CHAIN_RUN_FOLDER"]) / "begun").touch()
+    while True:
+        print("x")
+    """
+    write_notebook(root / "notebooks/1.ipynb", 'out: str = "../out"', cell)
+    (root / "made").mkdir()
+    (root / "made/out.txt").write_text("good")
+    program = PROGRAM.replace("Stage('1')", "Stage('1', writes={'out': 'made/out.txt'})")
+    command = [sys.executable, "-c", program, str(root), "--quiet", "--max-output", "1"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=REPOSITORY, **pipes) as runner:
+        wait_for(lambda: list(root.glob("experiments/runs/*/begun")) or runner.poll() is not None)
+        runner.send_signal(signal.SIGINT)
+        said = runner.communicate(timeout=60)  # some two seconds on an idle machine
+    assert (runner.returncode, *said) == (130, "", "")
+    assert (root / "made/out.txt").read_text() == "good"
+    assert [path.name for path in (root / "made").iterdir()] == ["out.txt"]
+    files = files_of_run(root)
+    assert json.loads(files["manifest.json"].read_text())["status"] == "interrupted"
+    assert all(file.stat().st_size < 3_000_000 for file in files.values())
+    assert not family(root)
 
 
 def test_what_is_cut_is_named_with_its_size(tmp_path):
