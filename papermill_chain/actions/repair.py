@@ -8,7 +8,7 @@ from pathlib import Path
 
 from papermill_chain.chain.plan import Plan
 from papermill_chain.reports.links import mend_links
-from papermill_chain.runs.files import take_back
+from papermill_chain.runs.files import remove_halves, take_back
 from papermill_chain.runs.manifest import CUT, UnreadableManifest, read_run
 from papermill_chain.runs.pruning import finish_pruning
 
@@ -24,6 +24,11 @@ def repair(plan: Plan) -> None:
     for folder in folders:
         _release_external(plan, folder)
         _mark_interrupted(folder)
+        remove_halves(folder)
+    remove_halves(plan.experiments)
+    with suppress(Exception):  # a page, which the next run writes anyway
+        if folders:
+            _write_index(plan)
     with suppress(Exception):  # what is left of it is no run any more, and in nobody's way
         finish_pruning(plan.experiments, partial(_write_index, plan))
 

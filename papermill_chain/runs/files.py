@@ -4,9 +4,11 @@ import errno
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,17 @@ def write_whole(path: Path, text: str) -> None:
         os.replace(half, path)
     finally:
         half.unlink(missing_ok=True)
+
+
+def remove_halves(folder: Path) -> None:
+    """Remove files of a folder that `write_whole` was killed at; nobody else may be writing there.
+
+    Only whoever holds the lock may do so.
+    """
+    for file in folder.glob(".*"):
+        if re.fullmatch(r"\..+\.[0-9a-f]{8}", file.name) and file.is_file():
+            with suppress(OSError):
+                file.unlink()
 
 
 def link(file: Path, place: Path) -> None:

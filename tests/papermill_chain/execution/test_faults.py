@@ -93,7 +93,14 @@ def test_a_killed_runner_leaves_no_process_and_the_next_run_repairs(copies, whol
     told = manifests(root)[-1]
     assert told["status"] == "running" and (root / "models/model.txt").read_text() == "good"
     assert list(registry_of(root).glob("* open"))
+    experiments = root / "experiments"
+    halves = [experiments / ".stages.json.0123abcd"]  # as a kill leaves them while one is written
+    halves += [experiments / "runs" / told["id"] / ".manifest.json.4567cdef"]
+    for half in halves:
+        half.write_text("{")
     assert run(root, "--quiet") == 0  # all is up to date: only the repairs are to be made
+    assert not any(half.exists() for half in halves)
+    assert told["id"] in (experiments / "index.html").read_text()
     assert [manifest["id"] for manifest in manifests(root)][-1] == told["id"]
     repaired = manifests(root)[-1]
     assert [repaired["status"], repaired["stages"][0]["status"]] == ["interrupted", "interrupted"]
