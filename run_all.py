@@ -10,14 +10,15 @@ from typing import Any
 from papermill_chain.chain.stages import External, Stage
 from papermill_chain.cli import main
 from papermill_chain.refusal import refuse_request
-from papermill_chain.runs.manifest import Run, read_runs
+from papermill_chain.runs.lookup import read_runs
+from papermill_chain.runs.manifest import Run
 
 ROOT = Path(__file__).resolve().parent
 STORE = ROOT / "mlflow.db"  # unless MLFLOW_TRACKING_URI names another
 
 #: Months of the log that 07 compares the others with after ``--refresh``: the joined file is mostly
 #: of approved applicants.
-DOOR_MONTHS = 6
+REFERENCE_MONTHS = 6
 
 #: Pages that are kept beside a run's reports, and that the reports link to.
 PAGES = ["decision_lab_path", "model_card_html_path"]
@@ -50,7 +51,8 @@ def chain_of(
     """
     RAW = {"raw_path": raw}
     CONTRACT = {"datapackage_path": contract}
-    TRAIN = {"X_train_path": f"{training}/X_train.csv", "y_train_path": f"{training}/y_train.csv"}
+    X_TRAIN = {"X_train_path": f"{training}/X_train.csv"}
+    TRAIN = X_TRAIN | {"y_train_path": f"{training}/y_train.csv"}
     TEST = {"X_test_path": f"{training}/X_test.csv", "y_test_path": f"{training}/y_test.csv"}
     EXPLORATION = {"exploration_path": f"{experiments}/exploration.json"}
     PREPARATION = {"preparation_path": f"{experiments}/preparation.json"}
@@ -141,7 +143,7 @@ def chain_of(
         ),
         Stage(
             "07_monitoring",
-            reads=TRAIN | OUT_OF_FOLD | CONTRACT | REGISTRATION | VALIDATION | MODEL,
+            reads=X_TRAIN | OUT_OF_FOLD | CONTRACT | REGISTRATION | VALIDATION | MODEL,
             writes=MONITORING,
             in_place=LOG,
             kept=[*MONITORING],
@@ -193,7 +195,7 @@ def what_validation_lacks(experiments: str = "experiments") -> str:
 
 def what_monitoring_lacks(experiments: str = "experiments") -> str:
     """Whether the log is still the one that was judged."""
-    from creditrisk.records.log_state import state_of
+    from creditrisk.records.log_files import state_of
 
     judged = _read(ROOT / experiments / "monitoring.json")["log_state"]
     grown = state_of(ROOT / experiments / "decisions") != judged
@@ -235,7 +237,11 @@ def refreshed(folder: str | None) -> list[str]:
         raise ValueError(str(error)) from error
     made = write_refreshed(old, decisions, data.contract, ROOT / data.refreshed)
     files = {"raw_path": str(made.raw), "datapackage_path": str(made.datapackage)}
-    given = files | {"latest": made.latest, "require_savings": True, "door_months": DOOR_MONTHS}
+    given = files | {
+        "latest": made.latest,
+        "require_savings": True,
+        "reference_months": REFERENCE_MONTHS,
+    }
     return ["--params-yaml", json.dumps(given)]
 
 

@@ -21,9 +21,8 @@ from scipy.special import expit, logit
 from scipy.stats import norm
 
 from creditrisk.metrics import calibration, ranking
-from creditrisk.metrics.costs import break_even
+from creditrisk.metrics.costs import break_even, saving_interval
 from creditrisk.metrics.intervals import share_interval
-from creditrisk.metrics.savings import saving_interval
 from creditrisk.validation.fairness import disparity
 from creditrisk.validation.gate import rules as gate_rules
 from creditrisk.validation.gate.verdicts import Decision, Verdict, decide

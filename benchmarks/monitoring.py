@@ -35,7 +35,7 @@ from creditrisk.data import encoding
 from creditrisk.data.contract import Contract
 from creditrisk.data.descriptor import read_contract
 from creditrisk.data.raw_files.reading import read_raw
-from creditrisk.metrics.costs import cheapest_cutoff
+from creditrisk.metrics.cutoff_choice import cheapest_cutoff
 from creditrisk.metrics.intervals import share_interval
 from creditrisk.monitoring.months import timeline
 from creditrisk.monitoring.verdict import judge

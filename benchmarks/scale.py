@@ -296,7 +296,7 @@ def disturbed(source: Path, out: Path, model: str, calm: Path, kill_worker, *opt
 
 def sample_of(out: Path, source: Path, model: str) -> None:
     """Ask a server for a thousand of the applications, and compare its decisions."""
-    from creditrisk.serving.app import create_app
+    from creditrisk.serving.api.app import create_app
     from creditrisk.serving.model_reload import serve_from
 
     table, made = (pq.read_table(folder / "0042.parquet") for folder in (source, out))

@@ -48,8 +48,8 @@ def argument_parser(
         "--set",
         action="append",
         default=[],
-        metavar="NAME=VALUE",
-        help="set a parameter (repeatable)",
+        metavar="[STAGE.]NAME=VALUE",
+        help="set a parameter, of one stage alone if one is named (repeatable)",
     )
     add(
         "-f",
@@ -172,16 +172,17 @@ def argument_parser(
         type=_count,
         metavar="N",
         help="after a good run remove all runs but the newest N, and those that files in use or"
-        " protected models come from; with --dry-run only list them",
+        " protected models come from; with --dry-run only list them; with --grid so do the runs of"
+        " each combination",
     )
     add(
         "--notify",
         action="append",
         default=[],
         metavar="TARGET",
-        help="send word when the run has ended: mailto:ADDRESS, https://… or env:NAME, a variable"
-        " of the environment that holds one of these (repeatable); the mail server is in SMTP_HOST,"
-        " SMTP_PORT, SMTP_TLS, SMTP_USER, SMTP_PASSWORD and SMTP_FROM",
+        help="send word when the run or the grid has ended: mailto:ADDRESS, https://… or env:NAME,"
+        " a variable of the environment that holds one of these (repeatable); the mail server is in"
+        " SMTP_HOST, SMTP_PORT, SMTP_TLS, SMTP_USER, SMTP_PASSWORD and SMTP_FROM",
     )
     add(
         "--notify-on",
@@ -205,7 +206,7 @@ def argument_parser(
 
 def refuse_for_runs_only(asked: Namespace) -> None:
     """Raise ChainError for an option that goes with a run, beside one that runs no chain here."""
-    others = ("list", "graph", "lineage", "debug", "grid", "compare")
+    others = ("list", "graph", "lineage", "debug", "compare")
     other = next((each for each in others if vars(asked).get(each)), "")
     for option in ("keep", "notify"):
         if other and vars(asked)[option]:
@@ -226,6 +227,7 @@ def _examples(chain: Sequence[Stage], can_compare: bool) -> str:
         f"{typed} --lineage FILE": "who made a file, from what, and whether it is still that",
         f"{typed} --list": "the stages and the parameters that can be set",
         f"{typed} --set NAME=VALUE": "another value wherever a notebook has that parameter",
+        f"{typed} --set {number}.NAME=VALUE": f"in {last} alone",
         f"{typed} --params FILE.yaml": "values from a file: NAME: VALUE, or below a stage's name",
         f"{typed} --from {word}": f"{middle} and all stages after it, changed or not",
         f"{typed} --only {number}": f"{last} alone, changed or not",

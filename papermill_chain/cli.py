@@ -153,14 +153,15 @@ def main(
             from papermill_chain.reports.index import write_index
 
             index = partial(write_index, folder, title, offered, columns)
-            return run_combinations(asked, plan_for, shared, index)
+            return run_combinations(asked, plan_for, shared, index, word)
         if asked.debug:
             return make_debug_copy(asked, plan_for)
         plan = plan_for(asked)
         if asked.graph:
             from papermill_chain.reports.chain_text import show_graph
 
-            show_graph(plan, asked.json)
+            with cache_of(asked) as cache:
+                show_graph(plan, asked.json, cache)
             return 0
         if asked.dry_run:
             with cache_of(asked) as cache:

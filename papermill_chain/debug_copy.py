@@ -35,7 +35,8 @@ from papermill_chain.debug_file import UNREADABLE, make_room, read_copy, write_c
 from papermill_chain.reports.screen import shown_path
 from papermill_chain.reports.views import place_of
 from papermill_chain.runs.files import os_error_text, write_whole
-from papermill_chain.runs.manifest import StageRun, read_runs
+from papermill_chain.runs.lookup import read_runs
+from papermill_chain.runs.manifest import StageRun
 from papermill_chain.started import command
 from work_units.regular_files import Damaged
 

@@ -40,7 +40,6 @@ pytest_plugins = ["browser", "sharedfixtures"]  # the fixtures of more than one 
 # would have to wait for it if it came sooner.
 FIRST = [
     "test_chain.py",
-    "test_other_data.py",
     "test_odd_settings.py",
     "test_portfolio.py",
     "test_scorer.py",

@@ -30,11 +30,11 @@ def leaves(content):
         yield float(content)
 
 
-def recorded(project, stage):
-    """The numbers that a run has kept of a stage."""
+def recorded(project, stage, runs="experiments/runs"):
+    """The numbers that a run has kept of a stage; where a data set's runs are is to be named."""
     found = []
     for name in SOURCES[stage]:
-        (path,) = project.glob(f"experiments/runs/*/{name}")  # what the run has kept itself
+        (path,) = project.glob(f"{runs}/*/{name}")  # what the run has kept itself
         if path.suffix == ".json":
             found += leaves(json.loads(path.read_text("utf-8")))
         else:
@@ -42,10 +42,10 @@ def recorded(project, stage):
     return np.array([value for value in found if np.isfinite(value)])
 
 
-def quoted(project, stage):
+def quoted(project, stage, runs="experiments/runs"):
     """The figures in the computed sentences of a report, as text; what the notebook's own
     prose quotes from the literature is not among them."""
-    (page,) = project.glob(f"experiments/runs/*/{stage}.html")
+    (page,) = project.glob(f"{runs}/*/{stage}.html")
     soup = BeautifulSoup(page.read_text("utf-8"), "html.parser")
     for code in soup.select("code, table, details, figcaption"):
         code.decompose()

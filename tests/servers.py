@@ -16,6 +16,7 @@ from pathlib import Path
 
 from conftest import ROOT
 
+JSON = "Content-Type: application/json"
 PROGRAM = sys.executable, "-m", "creditrisk.cli"
 
 
@@ -137,6 +138,7 @@ def load(server: Running, content: bytes, connections: int = 4) -> Iterator[list
                 connection.request("POST", "/predict", content, headers)
                 answer = connection.getresponse()
                 answers.append((answer.status, json.loads(answer.read())))
+                stop.wait(0.01)  # the server is busy, and its processor is left to others too
         except (OSError, http.client.HTTPException, ValueError) as error:
             failed.append(error)
             stop.set()
@@ -171,3 +173,20 @@ def creditrisk(
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         check=False,
     )
+
+
+def head(
+    *lines: str, first: str = "POST /predict HTTP/1.1", host: str = "Host: localhost"
+) -> bytes:
+    return "\r\n".join([first, host, *lines, "", ""]).encode("latin-1")
+
+
+def posted(body: bytes, *lines: str, kind: str = JSON) -> bytes:
+    return head(kind, *lines, f"Content-Length: {len(body)}") + body
+
+
+def end(running: Running) -> None:
+    """End a server that a test may have ended."""
+    if running.process.poll() is None:
+        running.process.kill()
+        running.process.wait()

@@ -14,7 +14,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
 from creditrisk.data.cells import dtype
 from creditrisk.data.contract import Contract, ContractError
-from creditrisk.data.fields import ID, Field
+from creditrisk.data.fields import ID, WEIGHT, Field
 from creditrisk.data.missing_values import MISSING
 
 
@@ -177,7 +177,9 @@ def read_matrix(path: str | Path, contract: Contract) -> pd.DataFrame:
 
 
 def read_target(path: str | Path, contract: Contract, rows: int) -> pd.Series:
-    """Read a ``y_*.csv``: 1 = good risk and 0 = bad risk, after the applicants' ids if it has them.
+    """Read a ``y_*.csv``: 1 = good risk and 0 = bad risk.
+
+    Applicants' ids stand before it and weights after it, if the file has them.
 
     Parameters
     ----------
@@ -195,9 +197,10 @@ def read_target(path: str | Path, contract: Contract, rows: int) -> pd.Series:
     """
     column = _read_made(path)
     remedy = "run 02_preparation again"
-    id, name = contract.of_role(ID), contract.target.name
-    if list(column.columns) not in ([name], [id.name if id else None, name]):
-        raise ContractError(str(path), [f"must hold {contract.target.name} only"], remedy)
+    id, name, weight = contract.of_role(ID), contract.target.name, contract.of_role(WEIGHT)
+    expected = [name, *([weight.name] if weight else [])]
+    if list(column.columns) not in (expected, [id.name if id else None, *expected]):
+        raise ContractError(str(path), [f"must hold {' and '.join(expected)} only"], remedy)
     if len(column) != rows:
         raise ContractError(str(path), [f"has {len(column)} rows, its matrix {rows}"], remedy)
     if not column[name].isin([0, 1]).all():
@@ -211,6 +214,47 @@ def with_ids(y: pd.Series, applications: pd.DataFrame, contract: Contract) -> pd
     if id is None:
         return y.to_frame()
     return y.to_frame().assign(**{id.name: applications[id.name].map(id.shown)})[[id.name, y.name]]
+
+
+def with_weights(
+    table: pd.DataFrame, applications: pd.DataFrame, contract: Contract
+) -> pd.DataFrame:
+    """A table of some raw applications with their weights last, if the contract has a column."""
+    weight = contract.of_role(WEIGHT)
+    return table if weight is None else table.assign(**{weight.name: applications[weight.name]})
+
+
+def weights(frame: pd.DataFrame, contract: Contract) -> np.ndarray | None:
+    """How many applications each row stands for, shape (n,); None if each row counts once.
+
+    Parameters
+    ----------
+    frame
+        Raw applications, with the columns that are carried along.
+    """
+    weight = contract.of_role(WEIGHT)
+    return None if weight is None else frame[weight.name].to_numpy(float)
+
+
+def read_weights(path: str | Path, contract: Contract) -> np.ndarray | None:
+    """How many applications each row of a ``y_*.csv`` stands for; None if each counts once.
+
+    Raises
+    ------
+    ContractError
+        If the file cannot be read, lacks the column, or a weight is not above 0.
+    """
+    column = contract.of_role(WEIGHT)
+    if column is None:
+        return None
+    table, remedy = _read_made(path), "run 02_preparation again"
+    if column.name not in table:
+        raise ContractError(str(path), [f"has no column {column.name}"], remedy)
+    if not (table[column.name] > 0).all():
+        raise ContractError(
+            str(path), [f"{column.name} holds a weight that is not above 0"], remedy
+        )
+    return weights(table, contract)
 
 
 def read_ids(path: str | Path, contract: Contract) -> pd.Series | None:

@@ -6,7 +6,6 @@ can write the list anew too: the list's own sha256, told on another way, or a si
 
 import hashlib
 import json
-import os
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from creditrisk.evidence.checklist import checklist, page
 from creditrisk.evidence.run_files import Evidence, EvidenceError
 from creditrisk.scoring.scorer import ModelRefused
 from creditrisk.scoring.sources.model_manifest import SIGNATURE, check_seal, sealed
+from work_units.whole_files import replacing
 
 LIST = "evidence.json"
 CHECKLIST = "index.html"
@@ -55,16 +55,11 @@ def write_bundle(evidence: Evidence, path: Path, signed: tuple[str, str] | None 
         }
     )
     files[LIST] = _as_json(listed)
-    half = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with zipfile.ZipFile(half, "w", zipfile.ZIP_STORED) as archive:
-            for place in sorted(files):
-                about = zipfile.ZipInfo(place, _EPOCH)
-                about.external_attr, about.create_system = 0o644 << 16, 3
-                archive.writestr(about, files[place])
-        half.replace(path)
-    finally:
-        half.unlink(missing_ok=True)
+    with replacing(path) as half, zipfile.ZipFile(half, "w", zipfile.ZIP_STORED) as archive:
+        for place in sorted(files):
+            about = zipfile.ZipInfo(place, _EPOCH)
+            about.external_attr, about.create_system = 0o644 << 16, 3
+            archive.writestr(about, files[place])
     return listed
 
 

@@ -1,4 +1,4 @@
-"""The cost of decisions, the cheapest cut-off, and probabilities at another bad rate.
+"""What decisions cost, and what they save against rules that look at no applicant.
 
 Throughout, ``y`` is 1 for a good and 0 for a bad risk, and a score is the probability of good.
 """
@@ -14,165 +14,14 @@ from creditrisk.metrics.intervals import Interval, bootstrap_interval
 #: The cut-offs that are tried, on the probability of good.
 CUTOFFS = np.round(np.arange(0.01, 1.0, 0.01), 2)
 
-#: A cut-off is about as cheap as the cheapest if it costs no more than this more per applicant.
-ABOUT_AS_CHEAP = 0.02
-
-
-@dataclass(frozen=True)
-class CutoffChoice:
-    """The cheapest cut-off on held-out scores, and what it is compared with."""
-
-    cutoff: float  # an application whose probability of good reaches it is approved
-    cost: float  # per applicant, at the cut-off
-    about_as_cheap: tuple[float, float]  # lowest and highest cut-off that cost about the same
-    break_even: float  # the cheapest cut-off if the probabilities were right
-    approved: float  # share of applicants, at the cut-off
-    bad_among_approved: float | None  # None if nobody is approved
-    approving_everybody: float  # cost per applicant
-    approving_nobody: float  # cost per applicant
-    by_cutoff: pd.DataFrame  # from :func:`decisions_by_cutoff`
-    #: Share approved at the lowest and at the highest cut-off that cost about the same.
-    approved_about_as_cheap: tuple[float, float]
-
-    @property
-    def figures(self) -> dict[str, float | list[float] | None]:
-        """The choice as JSON holds it, apart from the cut-off and its cost."""
-        return {
-            "break_even": self.break_even,
-            "cutoffs_about_as_cheap": list(self.about_as_cheap),
-            "approved_about_as_cheap": list(self.approved_about_as_cheap),
-            "approved": self.approved,
-            "bad_among_approved": self.bad_among_approved,
-            "cost_approving_everybody": self.approving_everybody,
-            "cost_approving_nobody": self.approving_nobody,
-        }
-
-
-def cheapest_cutoff(
-    y: np.ndarray, scores: np.ndarray, bad_accepted: float, good_rejected: float
-) -> CutoffChoice:
-    """The cut-off of :data:`CUTOFFS` with the lowest expected cost on held-out scores.
-
-    Parameters
-    ----------
-    y
-        Shape (n,).
-    scores
-        Shape (repeats, n): each applicant's score once a repeat; costs are averaged over them.
-    bad_accepted, good_rejected
-        Cost of approving a bad and of declining a good applicant, in the same unit.
-    """
-    prices, bad_rate = (bad_accepted, good_rejected), float((np.asarray(y) == 0).mean())
-    cost = np.mean([expected_cost(y, once, CUTOFFS, *prices) for once in scores], axis=0)
-    cheapest = int(cost.argmin())
-    far = np.flatnonzero(cost > cost[cheapest] + ABOUT_AS_CHEAP)
-    first = max(far[far < cheapest], default=-1) + 1
-    last = min(far[far > cheapest], default=len(CUTOFFS))
-    near = CUTOFFS[first:last]  # the stretch around the cheapest, without a dearer one between
-    table = decisions_by_cutoff(np.tile(y, len(scores)), np.ravel(scores), CUTOFFS)
-    approved, bad = map(float, table.iloc[cheapest][["approved", "bad_among_approved"]])
-    most, least = (float(table.approved[end]) for end in (near.min(), near.max()))
-    return CutoffChoice(
-        cutoff=float(CUTOFFS[cheapest]),
-        cost=float(cost[cheapest]),
-        about_as_cheap=(float(near.min()), float(near.max())),
-        break_even=break_even(*prices),
-        approved=approved,
-        bad_among_approved=bad if approved else None,
-        approving_everybody=bad_accepted * bad_rate,
-        approving_nobody=good_rejected * (1 - bad_rate),
-        by_cutoff=table,
-        approved_about_as_cheap=(most, least),
-    )
-
-
-@dataclass(frozen=True)
-class CutoffOptimism:
-    """What the cheapest cut-off costs applicants who took no part in its choice."""
-
-    in_bag: float  # mean cost per applicant at the cut-off that is cheapest for those drawn
-    out_of_bag: float  # mean cost of the same cut-offs for those who were not drawn
-    chosen: tuple[float, float]  # the central 95 % of the cut-offs that were chosen
-
-    @property
-    def figures(self) -> dict[str, float | list[float]]:
-        """The optimism as JSON holds it."""
-        return {
-            "cutoff_cost_in_bag": self.in_bag,
-            "cutoff_cost_out_of_bag": self.out_of_bag,
-            "cutoffs_chosen": list(self.chosen),
-        }
-
-
-def cutoff_optimism(
-    y: np.ndarray,
-    scores: np.ndarray,
-    bad_accepted: float,
-    good_rejected: float,
-    *,
-    draws: int,
-    seed: int,
-) -> CutoffOptimism:
-    """How much cheaper the chosen cut-off looks on the scores that it was chosen by.
-
-    Parameters
-    ----------
-    y, scores
-        As :func:`cheapest_cutoff` takes them: shapes (n,) and (repeats, n).
-    draws
-        Bootstrap samples of the applicants; in each the cheapest cut-off is chosen anew and judged
-        by the applicants who were not drawn (Efron 1983, JASA 78, out-of-bag estimate).
-    """
-    costs = _costs_by_cutoff(y, scores, bad_accepted, good_rejected)
-    drawn = _times_drawn(len(costs), draws, seed)
-    cost = drawn @ costs / len(costs)
-    chosen, rest = cost.argmin(axis=1), drawn == 0
-    outside = (rest @ costs)[np.arange(draws), chosen] / rest.sum(axis=1)
-    low, high = np.quantile(CUTOFFS[chosen], [0.025, 0.975])
-    return CutoffOptimism(float(cost.min(axis=1).mean()), float(outside.mean()), (low, high))
-
-
-def cutoffs_chosen(
-    y: np.ndarray,
-    scores: np.ndarray,
-    bad_accepted: float,
-    good_rejected: float,
-    *,
-    draws: int,
-    seed: int,
-) -> np.ndarray:
-    """The cheapest cut-off of each of the bootstrap samples of :func:`cutoff_optimism`.
-
-    Returns
-    -------
-    ndarray, shape (draws,)
-    """
-    costs = _costs_by_cutoff(y, scores, bad_accepted, good_rejected)
-    chosen: np.ndarray = CUTOFFS[(_times_drawn(len(costs), draws, seed) @ costs).argmin(axis=1)]
-    return chosen
-
-
-def _costs_by_cutoff(
-    y: np.ndarray, scores: np.ndarray, bad_accepted: float, good_rejected: float
-) -> np.ndarray:
-    """The cost of each applicant at each of :data:`CUTOFFS`, the mean over repeats, (n, 99)."""
-    y = np.asarray(y)
-    prices = np.where(y == 0, bad_accepted, good_rejected)
-    costs = np.zeros((len(y), len(CUTOFFS)))
-    for once in np.asarray(scores):
-        wrong = (once[:, None] >= CUTOFFS) == (y == 0)[:, None]
-        costs += wrong * prices[:, None] / len(scores)
-    return costs
-
-
-def _times_drawn(n: int, draws: int, seed: int) -> np.ndarray:
-    """How often each of n applicants is in each bootstrap sample, shape (draws, n)."""
-    generator = np.random.default_rng(seed)
-    return np.array([np.bincount(generator.integers(0, n, n), minlength=n) for _ in range(draws)])
-
 
 def expected_cost(
-    y: np.ndarray, score: np.ndarray, cutoffs: np.ndarray, bad_accepted: float, good_rejected: float
+    y: np.ndarray,
+    score: np.ndarray,
+    cutoffs: np.ndarray,
+    bad_accepted: float,
+    good_rejected: float,
+    weight: np.ndarray | None = None,
 ) -> np.ndarray:
     """Cost per applicant at each cut-off, when a score at or above it is approved.
 
@@ -180,14 +29,16 @@ def expected_cost(
     ----------
     bad_accepted, good_rejected
         Cost of approving a bad and of declining a good applicant, in the same unit.
+    weight
+        Shape (n,), how many applications each row stands for; None: each counts once.
 
     Returns
     -------
     ndarray, shape (cutoffs,)
     """
     y, approved = np.asarray(y), np.asarray(score)[None, :] >= np.asarray(cutoffs)[:, None]
-    bad = (approved & (y == 0)).mean(axis=1)
-    good = (~approved & (y == 1)).mean(axis=1)
+    bad = np.average(approved & (y == 0), axis=1, weights=weight)
+    good = np.average(~approved & (y == 1), axis=1, weights=weight)
     cost: np.ndarray = bad_accepted * bad + good_rejected * good
     return cost
 
@@ -201,14 +52,15 @@ def cost_interval(
     *,
     draws: int,
     seed: int,
+    weight: np.ndarray | None = None,
 ) -> Interval:
     """Cost per applicant at one cut-off, with the interval of a bootstrap over the applicants."""
 
-    def cost(y: np.ndarray, score: np.ndarray) -> float:
+    def cost(y: np.ndarray, score: np.ndarray, weight: np.ndarray | None = None) -> float:
         cutoffs = np.array([cutoff])
-        return float(expected_cost(y, score, cutoffs, bad_accepted, good_rejected)[0])
+        return float(expected_cost(y, score, cutoffs, bad_accepted, good_rejected, weight)[0])
 
-    return bootstrap_interval(cost, y, score, draws=draws, seed=seed)
+    return bootstrap_interval(cost, y, score, draws=draws, seed=seed, weight=weight)
 
 
 def cost_samples(
@@ -220,17 +72,25 @@ def cost_samples(
     *,
     draws: int,
     seed: int,
+    weight: np.ndarray | None = None,
 ) -> np.ndarray:
     """Cost curves of bootstrap samples of the applicants, shape (draws, cutoffs)."""
     y, score, generator = np.asarray(y), np.asarray(score), np.random.default_rng(seed)
     samples = generator.integers(0, len(y), (draws, len(y)))
+    prices = bad_accepted, good_rejected
+    weights = [None if weight is None else weight[rows] for rows in samples]
     return np.array(
-        [expected_cost(y[s], score[s], cutoffs, bad_accepted, good_rejected) for s in samples]
+        [
+            expected_cost(y[rows], score[rows], cutoffs, *prices, counted)
+            for rows, counted in zip(samples, weights, strict=True)
+        ]
     )
 
 
-def decisions_by_cutoff(y: np.ndarray, score: np.ndarray, cutoffs: np.ndarray) -> pd.DataFrame:
-    """Approval rate and errors at each cut-off.
+def decisions_by_cutoff(
+    y: np.ndarray, score: np.ndarray, cutoffs: np.ndarray, weight: np.ndarray | None = None
+) -> pd.DataFrame:
+    """Approval rate and errors at each cut-off, of weighted applicants if weights (n,) are given.
 
     Returns
     -------
@@ -239,11 +99,12 @@ def decisions_by_cutoff(y: np.ndarray, score: np.ndarray, cutoffs: np.ndarray) -
         those that goes bad, NaN if nobody is approved; bad_caught, the share of all bad declined.
     """
     y, approved = np.asarray(y), np.asarray(score)[None, :] >= np.asarray(cutoffs)[:, None]
-    bad = (approved & (y == 0)).sum(axis=1)
-    count = approved.sum(axis=1)
+    counts = np.ones(len(y)) if weight is None else weight
+    bad, count = (approved & (y == 0)) @ counts, approved @ counts
     among = np.divide(bad, count, out=np.full(len(count), np.nan), where=count > 0)
-    caught = 1 - bad / max(1, (y == 0).sum())
-    columns = {"approved": approved.mean(axis=1), "bad_among_approved": among, "bad_caught": caught}
+    caught = 1 - bad / (counts[y == 0].sum() or 1)
+    share = np.average(approved, axis=1, weights=weight)
+    columns = {"approved": share, "bad_among_approved": among, "bad_caught": caught}
     return pd.DataFrame(columns, pd.Index(cutoffs, name="cutoff"))
 
 
@@ -311,23 +172,54 @@ def break_even(bad_accepted: float, good_rejected: float) -> float:
     return bad_accepted / (bad_accepted + good_rejected)
 
 
-def correct_prior(score: np.ndarray, bad_rate: float, other: float) -> np.ndarray:
-    """Probabilities of good in a population where another share of applicants is bad.
+@dataclass(frozen=True)
+class Saving:
+    """Cost per applicant saved against the cheaper of approving everybody and nobody."""
+
+    per_applicant: Interval
+    over: str  # the cheaper of the two rules
+
+
+def flat_costs(
+    y: np.ndarray, bad_accepted: float, good_rejected: float, weight: np.ndarray | None = None
+) -> dict[str, float]:
+    """Cost per applicant of approving everybody and of approving nobody, by name."""
+    bad = float(np.average(np.asarray(y) == 0, weights=weight))
+    return {
+        "approving everybody": bad_accepted * bad,
+        "approving nobody": good_rejected * (1 - bad),
+    }
+
+
+def saving_interval(
+    y: np.ndarray,
+    score: np.ndarray,
+    cutoff: float,
+    bad_accepted: float,
+    good_rejected: float,
+    *,
+    draws: int,
+    seed: int,
+    weight: np.ndarray | None = None,
+) -> Saving:
+    """What deciding at a cut-off saves, with the interval of a paired bootstrap over applicants.
+
+    Model and rule meet the same applicants in every sample, and the cheaper rule is found anew in
+    each. Samples have the share of bad applicants that ``y`` has.
 
     Parameters
     ----------
-    score
-        Probabilities of good where the bad rate is ``bad_rate``, shape (n,).
-    bad_rate, other
-        The bad rate of the scores' population and of the other one, above 0 and below 1.
-
-    Notes
-    -----
-    Saerens, Latinne and Decaestecker (2002), Neural Computation 14: the odds of good are
-    multiplied by ((1 - other) / other) / ((1 - bad_rate) / bad_rate). It holds if good
-    applicants are alike in both populations, and bad ones as well.
+    bad_accepted, good_rejected
+        Cost of approving a bad and of declining a good applicant, in the same unit.
+    weight
+        Shape (n,), how many applications each row stands for; None: each counts once.
     """
-    factor = ((1 - other) / other) / ((1 - bad_rate) / bad_rate)
-    good = np.asarray(score, dtype=float) * factor
-    corrected: np.ndarray = good / (good + 1 - np.asarray(score, dtype=float))
-    return corrected
+    prices = bad_accepted, good_rejected
+
+    def saved(y: np.ndarray, score: np.ndarray, weight: np.ndarray | None = None) -> float:
+        paid = expected_cost(y, score, np.array([cutoff]), *prices, weight)[0]
+        return float(min(flat_costs(y, *prices, weight).values()) - paid)
+
+    flat = flat_costs(y, *prices, weight)
+    interval = bootstrap_interval(saved, y, score, draws=draws, seed=seed, weight=weight)
+    return Saving(interval, min(flat, key=lambda name: flat[name]))

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from creditrisk.data.contract import Json
-from creditrisk.metrics.costs import CUTOFFS, break_even, check_costs, correct_prior
+from creditrisk.metrics.calibration import correct_prior
+from creditrisk.metrics.costs import CUTOFFS, break_even, check_costs
 from creditrisk.metrics.ranking import FEW
 
 #: With fewer costly decisions of a kind than this, the normal interval of the cost means nothing.
@@ -81,8 +82,8 @@ def figures_at(
     Another bad rate r weighs the applicants anew: each bad one counts as r n / B applicants, each
     good one as (1 - r) n / G, where B and G of the n are bad and good. That is right if good and
     bad applicants each look alike in both places, the assumption of
-    :func:`creditrisk.metrics.costs.correct_prior` (Saerens, Latinne and Decaestecker 2002; Elkan
-    2001, theorem 2). The shares of good and of bad approved do not change then, nor does
+    :func:`creditrisk.metrics.calibration.correct_prior` (Saerens, Latinne and Decaestecker 2002;
+    Elkan 2001, theorem 2). The shares of good and of bad approved do not change then, nor does
     the ROC curve.
 
     The interval of the cost is the normal one. With the bad rate of these applicants the number of

@@ -36,6 +36,100 @@ def share_interval(successes: int, n: int, level: float = 0.95) -> Interval:
     return Interval(successes / n, bounds.low, bounds.high)
 
 
+def share_of(counted: np.ndarray, weight: np.ndarray | None = None) -> Interval:
+    """The share of rows in which something is true, with its 95 % interval.
+
+    Parameters
+    ----------
+    counted
+        Shape (n,), true or false; n is at least 1.
+    weight
+        Shape (n,), how many applications each row stands for; None: each counts once.
+
+    Notes
+    -----
+    Wilson's interval, with weights for the effective number of rows (:func:`effective_rows`), as
+    Korn and Graubard (1998), Survey Methodology 24, do it with that of Clopper and Pearson.
+    """
+    counted = np.asarray(counted, dtype=bool)
+    if weight is None:
+        return share_interval(int(counted.sum()), len(counted))
+    share, n = float(np.average(counted, weights=weight)), effective_rows(weight)
+    z = float(stats.norm.ppf(0.975))
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return Interval(share, max(0.0, middle - half), min(1.0, middle + half))
+
+
+def effective_rows(weight: np.ndarray) -> float:
+    """How many equally weighted rows are as uncertain as these, (sum w)² / sum w² (Kish 1965)."""
+    weight = np.asarray(weight, dtype=float)
+    squares = float((weight**2).sum())
+    return float(weight.sum() ** 2 / squares) if squares else 0.0
+
+
+def weight_figures(weight: np.ndarray | None) -> dict[str, float]:
+    """How many applications weighted rows (n,) stand for, and are worth; empty without weights."""
+    if weight is None:
+        return {}
+    return {"applications": float(weight.sum()), "effective_rows": effective_rows(weight)}
+
+
+def representative(weight: np.ndarray, seed: int) -> np.ndarray:
+    """Rows that stand for the same applications as weighted ones, each of them once.
+
+    For methods without a weighted form. As many are drawn as the weighted rows are worth, a row
+    about as often as it weighs.
+
+    Parameters
+    ----------
+    weight
+        Shape (n,), how many applications each row stands for.
+
+    Returns
+    -------
+    ndarray of int, shape (effective rows,)
+        Positions in rising order; a heavy row is there several times.
+
+    Notes
+    -----
+    Systematic resampling (Kitagawa 1996, Journal of Computational and Graphical Statistics 5), of
+    the rows in random order: next to the weights themselves it adds little chance.
+    """
+    generator, n = np.random.default_rng(seed), max(1, round(effective_rows(weight)))
+    order = generator.permutation(len(weight))
+    upto = np.cumsum(weight[order])
+    places = (np.arange(n) + generator.random()) / n * upto[-1]
+    return np.sort(order[np.searchsorted(upto, places, side="right")])
+
+
+def quantiles(values: np.ndarray, shares: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+    """NumPy's quantiles of some values, each as often as it weighs beside the lightest.
+
+    With whole weights, one of them 1, they are those of the values repeated so often.
+
+    Parameters
+    ----------
+    values, weight
+        Shape (n,), no NaN; a weight of None: each value counts once.
+    shares
+        Shape (quantiles,), from 0 to 1.
+    """
+    if weight is None:
+        plain: np.ndarray = np.quantile(values, shares)
+        return plain
+    order = np.argsort(values, kind="stable")
+    upto, ranked = np.cumsum(weight[order] / weight.min()), np.asarray(values)[order]
+    place = np.asarray(shares) * (upto[-1] - 1)
+    below = np.floor(place + 1e-9)
+    first, second = (
+        ranked[np.minimum(np.searchsorted(upto, at + 1e-9, side="right"), len(ranked) - 1)]
+        for at in (below, below + 1)
+    )
+    found: np.ndarray = first + np.maximum(place - below, 0) * (second - first)
+    return found
+
+
 def paired_difference(first: int, second: int, pairs: int, level: float = 0.95) -> Interval:
     """The difference of two shares that are counted on pairs, with Tango's score interval.
 
@@ -95,6 +189,7 @@ def bootstrap_interval(
     draws: int,
     seed: int,
     level: float = 0.95,
+    weight: np.ndarray | None = None,
 ) -> Interval:
     """Percentile bootstrap of ``statistic(y, *scores)`` over applicants, drawn class by class.
 
@@ -106,7 +201,12 @@ def bootstrap_interval(
         Shape (n,); ``y`` is 1 for good and 0 for bad.
     draws
         Bootstrap samples; each has as many good and bad applicants as ``y``.
+    weight
+        Shape (n,), how many applications each row stands for: a last argument of ``statistic``,
+        drawn along with the rows. None: each row counts once, and there is no such argument.
     """
+    if weight is not None:
+        scores = (*scores, weight)
     y, generator = np.asarray(y), np.random.default_rng(seed)
     classes = [np.flatnonzero(y == label) for label in (0, 1)]
     drawn = np.empty(draws)

@@ -10,6 +10,7 @@ from creditrisk.data.contract import Contract
 from creditrisk.data.encoding import encoded_columns, levels_with_missing
 from creditrisk.data.fields import Field
 from creditrisk.data.quantities import as_quantity, places, state_names
+from creditrisk.metrics.intervals import effective_rows, quantiles
 
 #: How often some limit of :func:`stability_table` is passed although nothing has changed.
 FALSE_ALARMS = 0.05
@@ -32,7 +33,10 @@ class Stability:
 
 
 def population_stability_index(
-    before: np.ndarray, after: np.ndarray, level: float = 0.95
+    before: np.ndarray,
+    after: np.ndarray,
+    level: float = 0.95,
+    effective: tuple[float, float] | None = None,
 ) -> Stability:
     """Population stability index of two samples' counts over the same bins.
 
@@ -43,6 +47,8 @@ def population_stability_index(
         them is empty, half an applicant is added to both.
     level
         Of ``by_chance``: the quantile of the index if nothing has changed.
+    effective
+        Of weighted counts: the effective number of rows of each sample.
 
     Notes
     -----
@@ -50,8 +56,17 @@ def population_stability_index(
     Scorecards: under 0.1 stable, above 0.25 shifted). For small samples that rule of thumb is far
     too strict (Yurdakul and Naranjo 2020, Journal of Risk Model Validation 14), so the limit by
     chance is simulated: all applicants are split into two samples of these sizes at random, many
-    times, and the index is computed in the same way, empty bins included.
+    times, and the index is computed in the same way, empty bins included. Weighted counts are
+    brought to the effective numbers of rows for that, in whole applicants.
     """
+    if effective is not None:
+        before, after = (
+            np.asarray(counts) * (rows / np.sum(counts))
+            for counts, rows in zip((before, after), effective, strict=True)
+        )
+        whole = population_stability_index(np.rint(before), np.rint(after), level)
+        used = before + after > 0
+        return Stability(float(_index(before[used], after[used])), whole.by_chance)
     before, after = np.asarray(before, dtype=int), np.asarray(after, dtype=int)
     used = before + after > 0
     before, after = before[used], after[used]
@@ -71,22 +86,49 @@ def _index(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     return index
 
 
+#: The weights of two samples' rows; None: each row counts once.
+Weights = tuple[np.ndarray, np.ndarray] | None
+
+
 def score_stability(
-    before: np.ndarray, after: np.ndarray, bins: int = 10, level: float = 0.95
+    before: np.ndarray,
+    after: np.ndarray,
+    bins: int = 10,
+    level: float = 0.95,
+    weights: Weights = None,
 ) -> Stability:
     """Stability of a score or quantity, over bins that hold equal shares of the sample before."""
-    edges = np.unique(np.quantile(before, np.linspace(0, 1, bins + 1)[1:-1]))
+    weight = None if weights is None else weights[0]
+    edges = np.unique(quantiles(before, np.linspace(0, 1, bins + 1)[1:-1], weight))
+    bin_of = [np.searchsorted(edges, values, side="right") for values in (before, after)]
+    return _of_bins(bin_of, len(edges) + 1, level, weights)
+
+
+def _of_bins(bin_of: list[np.ndarray], size: int, level: float, weights: Weights) -> Stability:
+    """The index of two samples, from the number of each row's bin."""
+    if weights is None:
+        first, second = (np.bincount(each, minlength=size) for each in bin_of)
+        return population_stability_index(first, second, level)
     first, second = (
-        np.bincount(np.searchsorted(edges, values, side="right"), minlength=len(edges) + 1)
-        for values in (before, after)
+        np.bincount(each, weight, minlength=size)
+        for each, weight in zip(bin_of, weights, strict=True)
     )
-    return population_stability_index(first, second, level)
+    effective = effective_rows(weights[0]), effective_rows(weights[1])
+    return population_stability_index(first, second, level, effective)
 
 
 def column_stability(
-    before: pd.Series, after: pd.Series, field: Field, bins: int = 10, level: float = 0.95
+    before: pd.Series,
+    after: pd.Series,
+    field: Field,
+    bins: int = 10,
+    level: float = 0.95,
+    weights: Weights = None,
 ) -> Stability:
-    """Stability of one raw column: of its levels, missing one of them, or of a quantity's bins."""
+    """Stability of one raw column: of its levels, missing one of them, or of a quantity's bins.
+
+    The bins hold equal shares of the rows before, weighted or not.
+    """
     if field.levels is None:
         quantiles = as_quantity(before, field).quantile(np.linspace(0, 1, bins + 1)[1:-1])
         # Below each quantile, as for a score: an edge is the highest value of its bin.
@@ -96,8 +138,7 @@ def column_stability(
     else:
         size = len(field.all_levels)
         found = [levels_with_missing(values, field).cat.codes for values in (before, after)]
-    first, second = (np.bincount(codes, minlength=size) for codes in found)
-    return population_stability_index(first, second, level)
+    return _of_bins([np.asarray(codes) for codes in found], size, level, weights)
 
 
 def stability_table(
@@ -106,6 +147,7 @@ def stability_table(
     contract: Contract,
     score_before: np.ndarray,
     score_after: np.ndarray,
+    weights: Weights = None,
 ) -> pd.DataFrame:
     """Stability of every raw column and of the score, with limits that allow for their number.
 
@@ -119,6 +161,8 @@ def stability_table(
         Raw applications of the two samples.
     score_before, score_after
         Their probabilities of good.
+    weights
+        How many applications each row of either stands for; None: each counts once.
 
     Returns
     -------
@@ -127,10 +171,12 @@ def stability_table(
     """
     level = 1 - FALSE_ALARMS / (len(contract.fields) + 1)
     found = {
-        field.title: column_stability(before[field.name], after[field.name], field, level=level)
+        field.title: column_stability(
+            before[field.name], after[field.name], field, level=level, weights=weights
+        )
         for field in contract.fields
     }
-    found["Score"] = score_stability(score_before, score_after, level=level)
+    found["Score"] = score_stability(score_before, score_after, level=level, weights=weights)
     rows = {name: (each.psi, each.by_chance) for name, each in found.items()}
     return pd.DataFrame.from_dict(rows, orient="index", columns=["psi", "by_chance"])
 

@@ -6,7 +6,7 @@ import pandas as pd
 from creditrisk.data.encoding import levels_with_missing
 from creditrisk.data.fields import Field
 from creditrisk.data.quantities import as_quantity, edges_at, group_names, in_groups
-from creditrisk.metrics.intervals import share_interval
+from creditrisk.metrics.intervals import effective_rows, share_of
 
 #: The information value from which on a variable is called so (Siddiqi 2006).
 STRENGTHS = {"weak": 0.02, "medium": 0.1, "strong": 0.3}
@@ -30,7 +30,11 @@ def as_levels(values: pd.Series, field: Field, groups: int) -> pd.Series:
 
 
 def information_values(
-    applications: pd.DataFrame, y: pd.Series, fields: list[Field], groups: int
+    applications: pd.DataFrame,
+    y: pd.Series,
+    fields: list[Field],
+    groups: int,
+    weight: np.ndarray | None = None,
 ) -> pd.Series:
     """Information value of each variable, the strongest first.
 
@@ -39,37 +43,43 @@ def information_values(
     applications, y
         Raw applications and their outcomes, 1 = good and 0 = bad.
     groups
-        As in :func:`as_levels`.
+        As in :func:`as_levels`, of rows.
+    weight
+        Shape (n,), how many applications each row stands for; None: each counts once.
 
     Returns
     -------
     Series
         Indexed by the title of the field.
     """
-    found = {
-        field.title: risk_by_level(as_levels(applications[field.name], field, groups), y).iv.sum()
-        for field in fields
-    }
+    levels = {field.title: as_levels(applications[field.name], field, groups) for field in fields}
+    found = {title: risk_by_level(each, y, weight).iv.sum() for title, each in levels.items()}
     return pd.Series(found).sort_values(ascending=False)
 
 
 def chance_values(
-    applications: pd.DataFrame, y: pd.Series, fields: list[Field], groups: int
+    applications: pd.DataFrame,
+    y: pd.Series,
+    fields: list[Field],
+    groups: int,
+    weight: np.ndarray | None = None,
 ) -> pd.Series:
     """The information value to expect of each variable if it said nothing about the outcome.
 
     Parameters
     ----------
-    applications, y, fields, groups
+    applications, y, fields, groups, weight
         As :func:`information_values` takes them.
 
     Returns
     -------
     Series
         Indexed by the title of the field: (levels - 1) · (1 / good + 1 / bad), which is the mean of
-        the information value's approximate chi-squared distribution.
+        the information value's approximate chi-squared distribution. With weights good and bad are
+        effective numbers of rows.
     """
-    good, bad = int((y == 1).sum()), int((y == 0).sum())
+    counts = np.ones(len(y)) if weight is None else weight
+    good, bad = (effective_rows(counts[y.to_numpy() == kind]) for kind in (1, 0))
     levels = {
         field.title: as_levels(applications[field.name], field, groups).nunique()
         for field in fields
@@ -77,7 +87,9 @@ def chance_values(
     return (pd.Series(levels) - 1) * (1 / good + 1 / bad)
 
 
-def risk_by_level(levels: pd.Series, y: pd.Series) -> pd.DataFrame:
+def risk_by_level(
+    levels: pd.Series, y: pd.Series, weight: np.ndarray | None = None
+) -> pd.DataFrame:
     """Bad rate, weight of evidence and information value of each level of a variable.
 
     Parameters
@@ -86,24 +98,33 @@ def risk_by_level(levels: pd.Series, y: pd.Series) -> pd.DataFrame:
         Shape (n,), no missing values; of a categorical the order is preserved.
     y
         Shape (n,), 1 = good and 0 = bad.
+    weight
+        Shape (n,), how many applications each row stands for; None: each counts once.
 
     Returns
     -------
     DataFrame
-        Indexed by level: applicants, good, bad, bad_rate with Wilson bounds low and high,
-        woe = ln(share of all good / share of all bad), and iv, the level's part of the
+        Indexed by level: applicants, good, bad (rows, all three), bad_rate with Wilson bounds low
+        and high, woe = ln(share of all good / share of all bad), and iv, the level's part of the
         information value (share of good - share of bad) · woe. Half an applicant is added
-        to both counts of a level in which one class is absent, so that woe stays finite.
+        to both counts of a level in which one class is absent, so that woe stays finite; of
+        weighted applicants, half the mean weight.
     """
     counts = pd.crosstab(levels, y).reindex(columns=[1, 0], fill_value=0)
     table = pd.DataFrame({"applicants": counts.sum(axis=1), "good": counts[1], "bad": counts[0]})
-    intervals = [share_interval(bad, n) for bad, n in zip(table.bad, table.applicants, strict=True)]
+    inside = [(levels == level).to_numpy() for level in table.index]
+    is_bad = y.to_numpy() == 0
+    intervals = [
+        share_of(is_bad[rows], None if weight is None else weight[rows]) for rows in inside
+    ]
     table["bad_rate"] = [interval.estimate for interval in intervals]
     table["low"] = [interval.low for interval in intervals]
     table["high"] = [interval.high for interval in intervals]
-    padding = 0.5 * ((table.good == 0) | (table.bad == 0))
-    good = (table.good + padding) / table.good.sum()
-    bad = (table.bad + padding) / table.bad.sum()
+    counts = np.ones(len(y)) if weight is None else weight
+    of_good = np.array([counts[rows & ~is_bad].sum() for rows in inside])
+    of_bad = np.array([counts[rows & is_bad].sum() for rows in inside])
+    padding = 0.5 * counts.mean() * ((of_good == 0) | (of_bad == 0))
+    good, bad = (of_good + padding) / of_good.sum(), (of_bad + padding) / of_bad.sum()
     table["woe"] = np.log(good / bad)
     table["iv"] = (good - bad) * table.woe
     return table

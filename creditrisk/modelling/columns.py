@@ -138,12 +138,14 @@ class Steps:
     def last_of_each_bin(self, courses: list[Course]) -> list[np.ndarray]:
         """By field the highest value of each bin but the last, to the last bit of a float.
 
-        Between two edges nothing changes. So of two values on both sides of an edge at which the
-        columns differ, halving finds the largest that is still like the lower one.
+        Between two edges nothing changes; an edge may be a bin of its own, if the value is so
+        frequent that a whole bin begins and ends there. So of two such values that follow one
+        another and at which the columns differ, halving finds the largest that is still like the
+        lower one.
         """
         brackets = []  # field, a value below an edge, one above
         for number, (field, course) in enumerate(zip(self.domain.contract.fields, courses)):
-            for low, high in pairwise(_between(course.edges, field)):
+            for low, high in pairwise(_at_and_between(course.edges, field)):
                 brackets.append((number, low, high))
         if not brackets:
             return [np.array([]) for _ in courses]
@@ -196,6 +198,15 @@ def _between(edges: tuple[float, ...], field: Field) -> list[float]:
     values = values[~np.isin(values, field.special_values)]
     found: list[float] = np.unique(np.floor(values) if field.whole else values).tolist()
     return found
+
+
+def _at_and_between(edges: tuple[float, ...], field: Field) -> list[float]:
+    """The edges themselves, as far as the quantity can have such a value, and what lies between."""
+    low, high = field.limits
+    at = [edge for edge in edges if low <= edge <= high and edge not in field.special_values]
+    if field.whole:
+        at = [edge for edge in at if edge == np.floor(edge)]
+    return sorted({*_between(edges, field), *at})
 
 
 def _course(step: BaseEstimator, name: str) -> Course | None:

@@ -15,6 +15,7 @@ from sklearn.model_selection import GridSearchCV, RepeatedStratifiedKFold
 
 from creditrisk.metrics.ranking import MEASURES, measures
 from creditrisk.modelling.candidates import Candidate, Settings
+from creditrisk.modelling.pipelines import fit
 from work_units.units import run_units
 
 
@@ -29,20 +30,22 @@ class OutOfFold:
     errors: dict[str, str] = field(default_factory=dict)  # name -> why it has no scores
     #: Of a candidate that searches: name -> the settings it chose, by fold.
     chosen: dict[str, list[Settings]] = field(default_factory=dict)
+    weight: np.ndarray | None = None  # (n,), None: each applicant counts once
 
-    def held_out(self, name: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield ``(y, score)`` of each held-out fold of a candidate."""
+    def held_out(self, name: str) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
+        """Yield ``(y, score, weight)`` of each held-out fold of a candidate."""
         for folds, scores in zip(self.fold, self.scores[name], strict=True):
             for number in np.unique(folds):
                 inside = folds == number
-                yield self.y[inside], scores[inside]
+                weight = None if self.weight is None else self.weight[inside]
+                yield self.y[inside], scores[inside], weight
 
     def fold_measures(self) -> pd.DataFrame:
         """One row a candidate and held-out fold, one column a measure (cut-off 0.5)."""
         rows = [
-            {"model": name, "fold": number, **measures(y, score)}
+            {"model": name, "fold": number, **measures(y, score, weight=weight)}
             for name in self.scores
-            for number, (y, score) in enumerate(self.held_out(name))
+            for number, (y, score, weight) in enumerate(self.held_out(name))
         ]
         return pd.DataFrame(rows, columns=["model", "fold", *MEASURES])
 
@@ -57,6 +60,7 @@ def cross_validate(
     seed: int,
     workers: int = -1,
     keep: str | Path | None = None,
+    weight: np.ndarray | None = None,
 ) -> OutOfFold:
     """Score every candidate out of fold: repeated stratified k-fold, the same folds for all.
 
@@ -73,6 +77,9 @@ def cross_validate(
         Processes to fit in, -1 for one a core; the result does not depend on it.
     keep
         A folder for finished fits, which are not repeated; see :func:`work_units.units.run_units`.
+    weight
+        Shape (n,), how many applications each row stands for; None: each counts once. Fits and
+        measures are weighted.
 
     Raises
     ------
@@ -93,9 +100,9 @@ def cross_validate(
     # One unit is a candidate and a fold; the dearest, whose candidates are last in the list, come
     # first, so that all workers end together.
     units = [(model, split) for model in reversed(single) for split in range(len(splits))]
-    fits = [(model.estimator, X, y, *splits[split]) for model, split in units]
+    fits = [(model.estimator, X, y, weight, *splits[split]) for model, split in units]
     done = run_units(_fold_scores, fits, workers, keep)
-    table = OutOfFold(np.asarray(y), np.empty((repeats, len(y)), dtype=int))
+    table = OutOfFold(np.asarray(y), np.empty((repeats, len(y)), dtype=int), weight=weight)
     scores = {model.name: np.empty((repeats, len(y))) for model in single}
     seconds: dict[str, list[float]] = {model.name: [] for model in single}
     for (model, split), (held_out_scores, fit_seconds, error, chosen) in zip(
@@ -125,12 +132,18 @@ def cross_validate(
 
 
 def _fold_scores(
-    estimator: BaseEstimator, X: pd.DataFrame, y: pd.Series, train: np.ndarray, held_out: np.ndarray
+    estimator: BaseEstimator,
+    X: pd.DataFrame,
+    y: pd.Series,
+    weight: np.ndarray | None,
+    train: np.ndarray,
+    held_out: np.ndarray,
 ) -> tuple[np.ndarray | float, float, str, Settings | None]:
     """Held-out scores, seconds to fit, the error if there are no scores, a search's choice."""
     started = time.perf_counter()
     try:
-        fitted = clone(estimator).fit(X.iloc[train], y.iloc[train])
+        counted = None if weight is None else weight[train]
+        fitted = fit(clone(estimator), X.iloc[train], y.iloc[train], counted)
         seconds = time.perf_counter() - started
         scores = fitted.predict_proba(X.iloc[held_out])[:, 1]
     except Exception as error:  # noqa: BLE001 - a candidate may fail in any way; the rest goes on
@@ -148,6 +161,7 @@ def chosen_settings(
     *,
     workers: int = -1,
     keep: str | Path | None = None,
+    weight: np.ndarray | None = None,
 ) -> dict[str, dict[str, float | int | str]]:
     """The settings that each candidate's search chooses on all rows, by name of the candidate.
 
@@ -155,17 +169,19 @@ def chosen_settings(
     ----------
     models
         Candidates; those without a search, and blends, are skipped.
-    X, y, workers, keep
+    X, y, workers, keep, weight
         As :func:`cross_validate` takes them.
     """
     searches = [model for model in models if isinstance(model.estimator, GridSearchCV)]
-    units = [(model.estimator, X, y) for model in reversed(searches)]  # the dearest first
+    units = [(model.estimator, X, y, weight) for model in reversed(searches)]  # the dearest first
     found = run_units(_search, units, workers, keep)[::-1]
     return {model.name: chosen for model, chosen in zip(searches, found, strict=True)}
 
 
-def _search(search: BaseEstimator, X: pd.DataFrame, y: pd.Series) -> Settings:
-    return _chosen(clone(search).fit(X, y)) or {}
+def _search(
+    search: BaseEstimator, X: pd.DataFrame, y: pd.Series, weight: np.ndarray | None
+) -> Settings:
+    return _chosen(fit(clone(search), X, y, weight)) or {}
 
 
 def _chosen(fitted: BaseEstimator) -> Settings | None:

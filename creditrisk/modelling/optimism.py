@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,8 +11,9 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import train_test_split
 
 from creditrisk.metrics.intervals import Interval
-from creditrisk.metrics.ranking import fast_auc
+from creditrisk.metrics.placements import fast_auc
 from creditrisk.modelling.cross_validation import OutOfFold
+from creditrisk.modelling.pipelines import fit
 from work_units.units import run_units
 
 
@@ -57,6 +59,11 @@ def selection(table: OutOfFold, *, draws: int, seed: int) -> Selection:
     names, generator = list(table.scores), np.random.default_rng(seed)
     scores = np.stack([table.scores[name] for name in names])  # (models, repeats, n)
     repeats, n = scores.shape[1:]
+
+    def auc(rows: Any, of_models: np.ndarray) -> np.ndarray:
+        weight = None if table.weight is None else table.weight[rows]
+        return fast_auc(table.y[rows], of_models, weight)
+
     picked, judged = [], []
     for draw in range(draws):
         rows = generator.integers(0, n, n)
@@ -64,10 +71,10 @@ def selection(table: OutOfFold, *, draws: int, seed: int) -> Selection:
         if min(len(np.unique(table.y[rows])), len(np.unique(table.y[rest]))) < 2:
             continue  # only one class was drawn, or left: nothing to rank
         once = scores[:, draw % repeats]
-        best = int(fast_auc(table.y[rows], once[:, rows]).argmax())
+        best = int(auc(rows, once[:, rows]).argmax())
         picked.append(names[best])
-        judged.append(fast_auc(table.y[rest], once[best : best + 1, rest])[0])
-    overall = np.mean([fast_auc(table.y, scores[:, repeat]) for repeat in range(repeats)], axis=0)
+        judged.append(auc(rest, once[best : best + 1, rest])[0])
+    overall = np.mean([auc(slice(None), scores[:, repeat]) for repeat in range(repeats)], axis=0)
     low, high = np.quantile(judged, [0.025, 0.975])
     corrected = Interval(float(np.mean(judged)), float(low), float(high))
     shares = pd.Series(picked).value_counts(normalize=True)
@@ -84,6 +91,7 @@ def split_luck(
     seed: int,
     workers: int = -1,
     keep: str | Path | None = None,
+    weight: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """ROC-AUC of each estimator on each of many random stratified splits.
 
@@ -93,7 +101,7 @@ def split_luck(
         Encoded matrix (n, columns) and outcomes (n,), 1 = good and 0 = bad.
     test_size
         Share of applicants in each test part.
-    workers, keep
+    workers, keep, weight
         As :func:`~creditrisk.modelling.cross_validation.cross_validate` takes them.
 
     Returns
@@ -107,7 +115,7 @@ def split_luck(
     """
     if splits < 1:
         raise ValueError(f"splits is {splits}; it must be at least 1")
-    units = [(list(estimators.values()), X, y, test_size, seed + n) for n in range(splits)]
+    units = [(list(estimators.values()), X, y, weight, test_size, seed + n) for n in range(splits)]
     return pd.DataFrame(run_units(_split_aucs, units, workers, keep), columns=list(estimators))
 
 
@@ -121,8 +129,16 @@ def split_figures(luck: pd.DataFrame) -> dict[str, float]:
 
 
 def _split_aucs(
-    estimators: list[BaseEstimator], X: pd.DataFrame, y: pd.Series, test_size: float, seed: int
+    estimators: list[BaseEstimator],
+    X: pd.DataFrame,
+    y: pd.Series,
+    weight: np.ndarray | None,
+    test_size: float,
+    seed: int,
 ) -> list[float]:
-    A, B, a, b = train_test_split(X, y, test_size=test_size, stratify=y, random_state=seed)
-    fitted = [clone(estimator).fit(A, a) for estimator in estimators]
-    return [sk.roc_auc_score(b, each.predict_proba(B)[:, 1]) for each in fitted]
+    rows = np.arange(len(y))
+    train, test = train_test_split(rows, test_size=test_size, stratify=y, random_state=seed)
+    learned, judged = (None if weight is None else weight[part] for part in (train, test))
+    fitted = [fit(clone(each), X.iloc[train], y.iloc[train], learned) for each in estimators]
+    scores = [each.predict_proba(X.iloc[test])[:, 1] for each in fitted]
+    return [sk.roc_auc_score(y.iloc[test], each, sample_weight=judged) for each in scores]

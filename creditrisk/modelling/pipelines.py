@@ -3,25 +3,34 @@
 They are made of parts of scikit-learn alone, so that a saved model opens without this package.
 """
 
+from typing import Any
+
 import numpy as np
+import pandas as pd
 from scipy.special import logit
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import VotingClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV, StratifiedKFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
     KBinsDiscretizer,
     QuantileTransformer,
     SplineTransformer,
+    StandardScaler,
     TargetEncoder,
 )
 
 from creditrisk.data.contract import Contract
 from creditrisk.data.encoding import encoded_columns, matrix_columns, quantity_states
 from creditrisk.data.fields import Field
+
+#: Steps that take weights. The knots of splines and the ends of bins are found by rows.
+_WEIGHTED = (ClassifierMixin, StandardScaler)
 
 #: Bins of a quantity in the scorecard.
 BINS = 4
@@ -182,3 +191,59 @@ def woe_scorecard(contract: Contract, seed: int) -> Pipeline:
             ("regression", LogisticRegression()),
         ]
     )
+
+
+def fit(
+    estimator: BaseEstimator, X: pd.DataFrame, y: pd.Series, weight: np.ndarray | None = None
+) -> BaseEstimator:
+    """Fit a candidate's estimator, each row as often as its weight says; return it.
+
+    Parameters
+    ----------
+    X, y
+        Encoded matrix (n, columns) and outcomes (n,), 1 = good and 0 = bad.
+    weight
+        Shape (n,), above 0: how many applications a row stands for. None: each counts once.
+
+    Notes
+    -----
+    Classifiers and the scaling of columns are weighted, and so is the measure of a search. What the
+    scorecard puts in a bin's place, its smoothed log-odds, has each row once: scikit-learn's
+    TargetEncoder takes no weights. Where weights differ by outcome only, that moves all bins
+    alike, apart from the smoothing, and the weighted regression on them takes it up.
+    """
+    if weight is None:
+        return estimator.fit(X, y)
+    if isinstance(estimator, FixedThresholdClassifier):
+        # It passes weights on only if its parts are marked for that, and marked parts cannot be
+        # saved in skops' format: so what it has fitted without weights is put another in place of.
+        estimator.fit(X, y)
+        estimator.estimator_ = fit(clone(estimator.estimator), X, y, weight)
+        return estimator
+    if isinstance(estimator, VotingClassifier):
+        estimator.fit(X, y)
+        members = {name: fit(clone(each), X, y, weight) for name, each in estimator.estimators}
+        estimator.estimators_ = list(members.values())
+        estimator.named_estimators_.update(members)
+        return estimator
+    if isinstance(estimator, GridSearchCV):
+        by_row = pd.Series(weight, X.index)
+
+        def weighted_auc(fitted: BaseEstimator, rows: pd.DataFrame, outcomes: pd.Series) -> float:
+            score = fitted.predict_proba(rows)[:, 1]
+            return float(roc_auc_score(outcomes, score, sample_weight=by_row[rows.index]))
+
+        estimator.set_params(scoring=weighted_auc)
+        return estimator.fit(X, y, **_weights_of(estimator.estimator, weight))
+    return estimator.fit(X, y, **_weights_of(estimator, weight))
+
+
+def _weights_of(estimator: BaseEstimator, weight: np.ndarray) -> dict[str, Any]:
+    """What the fit of an estimator is given for its rows' weights."""
+    if not isinstance(estimator, Pipeline):
+        return {"sample_weight": weight}
+    return {
+        f"{name}__sample_weight": weight
+        for name, step in estimator.steps
+        if isinstance(step, _WEIGHTED)
+    }

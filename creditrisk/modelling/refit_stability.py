@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, clone
 
+from creditrisk.modelling.pipelines import fit
 from work_units.units import run_units
 
 #: An applicant is unsteady if at least this share of the refits decides against the majority.
@@ -41,6 +42,7 @@ def refit_stability(
     seed: int,
     workers: int = -1,
     keep: str | Path | None = None,
+    weight: np.ndarray | None = None,
 ) -> RefitStability | None:
     """Fit again on bootstrap samples of the applicants, and decide on those who were not drawn.
 
@@ -54,7 +56,7 @@ def refit_stability(
         Probability of good from which on an applicant is approved.
     refits
         Bootstrap samples; about 0.37 of them leave a given applicant out.
-    workers, keep
+    workers, keep, weight
         As :func:`~creditrisk.modelling.cross_validation.cross_validate` takes them.
 
     Returns
@@ -67,7 +69,7 @@ def refit_stability(
     The instability of classifications and of probabilities of Riley and Collins (2023, Biometrical
     Journal 65), on applicants outside each sample. The samples keep the number of good and of bad.
     """
-    units = [(estimator, X, y, seed + number) for number in range(refits)]
+    units = [(estimator, X, y, weight, seed + number) for number in range(refits)]
     if not units:
         return None
     scores = np.array(run_units(_scores_left_out, units, workers, keep))  # (refits, n)
@@ -107,11 +109,16 @@ def stability_of(scores: np.ndarray, cutoff: float) -> RefitStability | None:
 
 
 def _scores_left_out(
-    estimator: BaseEstimator, X: pd.DataFrame, y: pd.Series, seed: int
+    estimator: BaseEstimator,
+    X: pd.DataFrame,
+    y: pd.Series,
+    weight: np.ndarray | None,
+    seed: int,
 ) -> np.ndarray:
     """Probabilities of good of the applicants that one sample leaves out; NaN for the others."""
     rows, rest = resampled(y, seed)
-    fitted = clone(estimator).fit(X.iloc[rows], y.iloc[rows])
+    counted = None if weight is None else weight[rows]
+    fitted = fit(clone(estimator), X.iloc[rows], y.iloc[rows], counted)
     scores = np.full(len(y), np.nan)
     scores[rest] = fitted.predict_proba(X.iloc[rest])[:, 1]
     return scores

@@ -31,6 +31,7 @@ class Plan:
     trials: int  # settings that each model tries inside every fold
     keep: str | Path | None = None  # a folder for finished fits
     rows: int = 0  # applicants to learn from, by which some candidates set themselves
+    weight: npt.NDArray[np.float64] | None = None  # (rows,), None: each counts once
 
     def models(
         self, exclude: list[str] | None = None, trials: int | None = None
@@ -52,6 +53,7 @@ class Plan:
             repeats=self.repeats if repeats is None else repeats,
             seed=self.seed,
             keep=self.keep,
+            weight=self.weight,
         )
 
     def classic_pair(self, names: list[str]) -> dict[str, BaseEstimator]:

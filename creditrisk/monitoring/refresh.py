@@ -13,7 +13,6 @@ import hashlib
 import io
 import json
 import math
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ import pyarrow.parquet as pq
 from creditrisk.data import dates
 from creditrisk.data.contract import Contract, ContractError, Json
 from creditrisk.data.fields import DATE, GROUP, ID, WEIGHT, Field
+from work_units.whole_files import replacing
 
 #: Of the matured outcomes the latest fifth is the test set; up to half, if it takes more to have
 #: enough good and enough bad ones.
@@ -180,6 +180,5 @@ def _described(contract: Contract, content: bytes, old: int, rows: int) -> Json:
 
 
 def _write(path: Path, content: bytes) -> None:
-    unfinished = path.with_name(f".{path.name}.new")
-    unfinished.write_bytes(content)
-    os.replace(unfinished, path)
+    with replacing(path) as half:
+        half.write_bytes(content)

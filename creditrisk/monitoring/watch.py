@@ -35,7 +35,7 @@ class Baseline:
     cutoff: float  # from which probability on the model approves
     contract: Contract
     #: Applicants that drift is compared with instead of the training sample, with their scores.
-    at_the_door: tuple[pd.DataFrame, Floats] | None = None
+    first_months: tuple[pd.DataFrame, Floats] | None = None
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def watch(
     shadow_cutoff
         From which probability on the challenger approves; None if there is none.
     """
-    applicants, score = baseline.at_the_door or (baseline.applications, baseline.score)
+    applicants, score = baseline.first_months or (baseline.applications, baseline.score)
     reference = reference_of(applicants, score, baseline.contract)
     month = months.of(decisions.time)
     placed = reference.placed(decisions, decisions.score.to_numpy())

@@ -20,9 +20,11 @@ from creditrisk.portfolio.job import (
     Job,
     Part,
     ScoredPart,
+    Unreadable,
 )
 from creditrisk.portfolio.output import Files, Store
-from creditrisk.portfolio.reader import Batch, Unreadable, complaints, numbered_values, open_table
+from creditrisk.portfolio.reader.table import Batch, open_table
+from creditrisk.portfolio.reader.values import complaints, numbered_values
 from creditrisk.portfolio.storage import storage_of
 from creditrisk.scoring.scorer import ModelRefused, Scorer
 from creditrisk.scoring.sources.loading import load_scorer

@@ -24,6 +24,14 @@ class Stopped(Exception):
     """Why the scoring of a portfolio has not come to its end, in one sentence."""
 
 
+class Unreadable(Exception):
+    """What is wrong with a whole part; ``problems`` holds one sentence each."""
+
+    def __init__(self, problems: list[str]):
+        self.problems = problems
+        super().__init__("; ".join(problems))
+
+
 @dataclass(frozen=True)
 class Part:
     """One file of the portfolio."""

@@ -19,7 +19,8 @@ from creditrisk.data.missing_values import LEVEL
 from creditrisk.portfolio.decisions import ROWS, decision_ids
 from creditrisk.portfolio.job import Job, Part, Refused
 from creditrisk.portfolio.output import Store
-from creditrisk.portfolio.reader import Batch, complaints, numbered_values, open_table
+from creditrisk.portfolio.reader.table import Batch, open_table
+from creditrisk.portfolio.reader.values import complaints, numbered_values
 from creditrisk.portfolio.storage import storage_of
 from creditrisk.records.chained_log import ChainedLog, open_log
 from creditrisk.records.entries import applications, entry, now, reason, rejection

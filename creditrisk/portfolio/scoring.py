@@ -33,7 +33,8 @@ from creditrisk.portfolio.recording import record
 from creditrisk.portfolio.run_folder import manifest, prepare
 from creditrisk.portfolio.storage import absolute, reaching
 from creditrisk.scoring.lookup_tables import WORTH_COMPILED, compiled
-from creditrisk.scoring.scorer import NoReasons, Scorer
+from creditrisk.scoring.reason_finder import NoReasons
+from creditrisk.scoring.scorer import Scorer
 from creditrisk.scoring.sources.loading import load_scorer
 from work_units.errors import MAX_WORKER_DEATHS, WorkersDied
 from work_units.local import run_local
@@ -103,7 +104,7 @@ def score(
         If a URL leads nowhere.
     LogError
         If the decisions cannot be recorded; all are scored.
-    Stopped, work_units.dask_cluster.NoCluster, OSError
+    Stopped, work_units.errors.NoCluster, OSError
         If workers die again and again, there is no cluster or it is lost, or the books cannot be
         kept; what is finished stays.
     """

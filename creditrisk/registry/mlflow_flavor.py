@@ -42,6 +42,7 @@ from creditrisk.data.applications.record_checks import InvalidRecords
 from creditrisk.data.contract import Contract, Json
 from creditrisk.data.fields import Level
 from creditrisk.scoring import scorer
+from creditrisk.scoring.reason_finder import NoReasons
 from creditrisk.scoring.sources import loading, mlflow_files, model_files, model_manifest
 from creditrisk.scoring.worst_case import worst_fields
 
@@ -85,7 +86,7 @@ class ServedModel:
         reasons = bool(params and params.get("reasons"))
         try:
             decisions = self.scorer.score(_applications(data), reasons)
-        except (InvalidRecords, scorer.NoReasons) as error:
+        except (InvalidRecords, NoReasons) as error:
             raise RefusedApplications(str(error)) from None
         index = data.index if isinstance(data, pd.DataFrame) else None
         rows = [(each.prediction, each.decision, each.probability) for each in decisions]

@@ -6,7 +6,7 @@ page's style sheet. Where there is no such sheet, as in JupyterLab, they are the
 
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 from warnings import catch_warnings, filterwarnings
 from xml.etree import ElementTree as xml
@@ -14,6 +14,7 @@ from xml.etree import ElementTree as xml
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
@@ -57,11 +58,15 @@ def values_at(ax: Axes, x: ArrayLike, y: ArrayLike, texts: Iterable[str]) -> Non
 
 
 def drawing(figure: Figure) -> str:
-    """A figure as SVG."""
+    """A figure as SVG, on the ground of the page; the figure has none from then on."""
     file = io.StringIO()
     plain = {"Date": None, "Creator": None, "Format": None, "Type": None}
+    for ground in (figure.patch, *(ax.patch for ax in figure.axes)):
+        ground.set(facecolor="none", edgecolor="none")
+    # savefig would draw it twice: for the layout, which this one looks after as well
+    print_svg: Callable[..., None] = FigureCanvasSVG(figure).print_svg  # it has no types
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "drawing"}):
-        figure.savefig(file, format="svg", transparent=True, metadata=plain)
+        print_svg(file, metadata=plain)
     text = file.getvalue()
     for colour, name in COLOURS.items():
         text = text.replace(f": {colour}", f": var({name}, {colour})")

@@ -12,6 +12,9 @@ from sklearn.metrics import roc_curve
 from creditrisk.reports.drawings import BAD, GOOD, QUIET, values_at
 from creditrisk.reports.plots import legend, pairs, scale, square
 
+#: Outcomes, scores and weights of the applicants of a held-out fold.
+Fold = tuple[np.ndarray, np.ndarray, np.ndarray | None]
+
 
 def fold_scores(ax: Axes, folds: pd.DataFrame, order: list[str], label: str) -> None:
     """Every fold of every model as a dot, the mean as a diamond; the spread is the message."""
@@ -33,19 +36,20 @@ def fold_scores(ax: Axes, folds: pd.DataFrame, order: list[str], label: str) -> 
     ax.set(xlabel=label, ylim=(len(order) - 0.5, -0.6))
 
 
-def roc_curves(ax: Axes, curves: Mapping[str, Iterable[tuple[np.ndarray, np.ndarray]]]) -> None:
+def roc_curves(ax: Axes, curves: Mapping[str, Iterable[Fold]]) -> None:
     """Mean ROC curve of each model over its held-out folds, and the first one's band.
 
     Parameters
     ----------
     curves
-        By label, pairs ``(y, score)``, one a held-out fold. Three at most can be drawn apart. The
-        band holds the central 80 % of the first model's folds.
+        By label, ``(y, score, weight)`` of each held-out fold; a weight of None: each counts once.
+        Three at most can be drawn apart. The band holds the central 80 % of the first model's
+        folds.
     """
     grid = np.linspace(0, 1, 101)
     looks = ((GOOD, "-"), (QUIET, "--"), (BAD, "-."))
     for number, ((label, folds), (colour, style)) in enumerate(zip(curves.items(), looks)):
-        points = [roc_curve(y, score)[:2] for y, score in folds]
+        points = [roc_curve(y, score, sample_weight=weight)[:2] for y, score, weight in folds]
         rates = [np.interp(grid, fpr, tpr) for fpr, tpr in points]
         mean = np.concatenate([[0], np.mean(rates, axis=0)[1:]])
         ax.plot(grid, mean, color=colour, linestyle=style, linewidth=2, label=label)
@@ -68,12 +72,17 @@ def roc_frame(ax: Axes) -> None:
     ax.set(xlabel="bad risks taken for good (FPR)", ylabel="good risks recognized (TPR)")
 
 
-def roc(ax: Axes, y: np.ndarray, score: np.ndarray, cutoff: float) -> None:
+def roc(
+    ax: Axes, y: np.ndarray, score: np.ndarray, cutoff: float, weight: np.ndarray | None = None
+) -> None:
     """The ROC curve of one sample with the operating point of a cut-off."""
-    fpr, tpr, _ = roc_curve(y, score)
+    fpr, tpr, _ = roc_curve(y, score, sample_weight=weight)
     ax.step(fpr, tpr, where="post", color=GOOD, linewidth=2)
-    approved = np.asarray(score) >= cutoff
-    point = (approved[np.asarray(y) == 0].mean(), approved[np.asarray(y) == 1].mean())
+    approved, counts = np.asarray(score) >= cutoff, np.ones(len(y)) if weight is None else weight
+    of_bad, of_good = (
+        float(np.average(approved[y == kind], weights=counts[y == kind])) for kind in (0, 1)
+    )
+    point = of_bad, of_good
     ax.plot(*point, "D", color="black", markersize=8)
     ax.annotate(f"cut-off {cutoff:.2f}", point, (9, -12), textcoords="offset points", fontsize=10)
     said = f"approved: {point[1]:.0%} of the good, {point[0]:.0%} of the bad"

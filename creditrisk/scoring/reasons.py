@@ -4,8 +4,9 @@ An application is compared with a reference application, made of the usual value
 the model approves and who paid. The fields in which the two differ share the difference of their
 scores by Shapley's rule: a field gets the mean of what it changes, over all orders in which the
 fields could change from the reference's value to the applicant's. From a model's tables all
-mixtures of the two are scored in a few milliseconds, so nothing is estimated. Of a model whose
-log-odds are a sum over the fields, the shares are just the differences of its terms.
+mixtures of the two are scored in a few milliseconds, so nothing is estimated; only where more than
+a dozen fields differ are orders sampled, and the error of that is given. Of a model whose log-odds
+are a sum over the fields, the shares are just the differences of its terms.
 
 The score is the log-odds of a good risk, on which a linear model's contributions are just the
 differences of its weights, and in which an effect means as much near the cut-off as far from it.
@@ -83,7 +84,7 @@ def reference(
 
 def field_effects(
     codes: np.ndarray, typical: np.ndarray, many: Many
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What each field of an application adds to its log-odds, compared with the reference.
 
     Parameters
@@ -100,9 +101,12 @@ def field_effects(
         They add up to the difference of the two scores; below 0 if the field lowers the score.
     gains : ndarray, shape (fields,)
         What the score would gain if that field alone had the reference's value.
+    errors : ndarray, shape (fields,)
+        Standard errors of the contributions: 0 where they are exact, which they are unless more
+        than :data:`EXACT` fields differ.
     """
     players = np.flatnonzero(codes != typical)
-    found, gains = np.zeros((2, len(codes)))
+    found, gains, errors = np.zeros((3, len(codes)))
     shares = _exact if len(players) <= EXACT else _sampled
 
     def score(mixtures: np.ndarray) -> np.ndarray:
@@ -112,13 +116,13 @@ def field_effects(
         odds: np.ndarray = logit(np.clip(many(rows), FLOOR, 1 - FLOOR))
         return odds
 
-    found[players], gains[players] = shares(len(players), score)
-    return found, gains
+    found[players], gains[players], errors[players] = shares(len(players), score)
+    return found, gains, errors
 
 
 def effects_in_one_call(
     codes: np.ndarray, typical: np.ndarray, many: Many
-) -> list[tuple[np.ndarray, np.ndarray]]:
+) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """As :func:`field_effects` of each application (n, fields), in a single call of the model.
 
     Which mixtures are scored does not depend on their scores, so they are collected first.
@@ -159,7 +163,7 @@ def find_reasons(
     codes, typical
         The application and the reference, shape (fields,).
     effects
-        Contributions and gains, shape (2, fields), as :func:`field_effects` gives them.
+        Contributions and gains, shape (2, fields) or more, as :func:`field_effects` gives them.
     blank
         Shape (fields,), which values were not given, whatever they were scored as; by default none.
 
@@ -167,7 +171,7 @@ def find_reasons(
     -------
     tuple of Reason
     """
-    found, gains = effects
+    found, gains, *_ = effects
     lowers = (found < -LEAST) & (gains > LEAST)
     lowers &= nameable(codes, typical, domain)
     chosen = [n for n in np.argsort(found, kind="stable").tolist() if lowers[n]][:MOST]
@@ -230,8 +234,8 @@ def _words(value: Value, field: Field) -> str:
     return f"{field.worded(value)} {field.unit}".rstrip()
 
 
-def _exact(count: int, score: Many) -> tuple[np.ndarray, np.ndarray]:
-    """Contributions and gains from the scores of all mixtures."""
+def _exact(count: int, score: Many) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Contributions and gains from the scores of all mixtures; errors of 0."""
     cube = score(_corners(count)).reshape((2,) * count)
     weights = _weights(count)
     # Differences first: a field that changes nothing gets 0 and not the rounding of a sum.
@@ -240,7 +244,7 @@ def _exact(count: int, score: Many) -> tuple[np.ndarray, np.ndarray]:
     gains = [
         cube[(1,) * player + (0,) + (1,) * (count - player - 1)] - whole for player in range(count)
     ]
-    return np.array(found), np.array(gains)
+    return np.array(found), np.array(gains), np.zeros(count)
 
 
 @lru_cache
@@ -256,14 +260,20 @@ def _weights(count: int) -> np.ndarray:
     return np.array([1 / (count * comb(count - 1, size)) for size in sizes if count])
 
 
-def _sampled(count: int, score: Many) -> tuple[np.ndarray, np.ndarray]:
-    """As :func:`_exact`, from a sample of orders; the contributions add up exactly."""
+def _sampled(count: int, score: Many) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """As :func:`_exact`, from a sample of orders; the contributions add up exactly.
+
+    An order and the same backwards are one draw: what a field changes first and last in the row
+    balances, so the spread of their means is the smaller one that the error follows from.
+    """
     orders = np.tile(np.arange(count), (ORDERS, 1))
     orders = np.random.default_rng(SEED).permuted(orders, axis=1)
     orders = np.vstack([orders, orders[:, ::-1]])
     turn = np.argsort(orders, axis=1)  # a player's position in each order
     walks = turn[:, None, :] < np.arange(count + 1)[None, :, None]
     steps = np.diff(score(walks.reshape(-1, count)).reshape(len(orders), -1), axis=1)
-    found = np.take_along_axis(steps, turn, axis=1).mean(axis=0)
+    changes = np.take_along_axis(steps, turn, axis=1)
+    draws = changes.reshape(2, ORDERS, count).mean(axis=0)
+    errors = draws.std(axis=0, ddof=1) / np.sqrt(ORDERS)
     whole, *without = score(np.vstack([np.ones(count, bool), ~np.eye(count, dtype=bool)]))
-    return found, np.array(without) - whole
+    return changes.mean(axis=0), np.array(without) - whole, errors

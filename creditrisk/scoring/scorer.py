@@ -11,30 +11,18 @@ from sklearn.pipeline import Pipeline
 
 from creditrisk.data.applications.domain import Domain
 from creditrisk.data.applications.frame_codes import frame_codes
-from creditrisk.data.applications.record_checks import (
-    InvalidRecords,
-    RecordProblem,
-    record_problems,
-)
+from creditrisk.data.applications.record_checks import record_codes
 from creditrisk.data.contract import Contract, Json
 from creditrisk.data.fields import Value
 from creditrisk.scoring.lookup_tables import LookupTables, additive
-from creditrisk.scoring.reasons import (
-    Reason,
-    effects_in_one_call,
-    field_effects,
-    find_reasons,
-    nameable,
-)
+from creditrisk.scoring.reason_finder import ReasonFinder
+from creditrisk.scoring.reasons import Reason
 from creditrisk.scoring.recourse.answers import RecourseFinder, Recourses
 from creditrisk.scoring.training_range import Range, names_outside, training_ranges
 from creditrisk.scoring.worst_case import Assumed, assumed, blanks, worst_case, worst_fields
 
 #: Up to so many applications are answered one by one, which saves numpy's fixed cost.
 FEW = 2
-
-#: Applications whose reasons are sought together, so that their mixtures fit into memory.
-AT_ONCE = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +40,6 @@ class Decision:
 
 class ModelRefused(Exception):
     """Why a saved model is not loaded, in one sentence."""
-
-
-class NoReasons(Exception):
-    """Why a model has no reasons, in one sentence."""
 
 
 @dataclass(frozen=True)
@@ -122,11 +106,12 @@ class Scorer:
             If reasons are asked of a model that was saved without a reference application.
         """
         if reasons:
-            self._typical()  # raises if the model has no reasons
+            _ = self._reason_finder.typical  # raises if the model has no reasons
         if isinstance(applications, pd.DataFrame):
             codes: list[list[float]] | np.ndarray = frame_codes(applications, self.domain)
         else:
-            codes = self._record_codes(applications)
+            records = [applications] if isinstance(applications, dict) else applications
+            codes = record_codes(records, self.domain)
         if len(codes) and (reasons or recourse or self._worst):
             return self._in_full(codes, reasons, recourse)
         return [self._decision(p, each) for p, each in zip(self._answers(codes), codes)]
@@ -191,19 +176,14 @@ class Scorer:
         NoReasons
             As :meth:`score`.
         """
-        typical, found = self._typical(), self._effects(codes)
-        blank = np.zeros(np.shape(codes), bool) if blank is None else blank
-        return [
-            find_reasons(each, typical, self.domain, of_each, left_out)
-            for each, of_each, left_out in zip(codes, found, blank)
-        ]
+        return self._reason_finder.find(codes, blank)
 
-    def effects(self, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    def effects(self, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What each field adds to the log-odds of each application, compared with the reference.
 
         Returns
         -------
-        contributions, gains : ndarray, shape (n, fields)
+        contributions, gains, errors : ndarray, shape (n, fields)
             As :func:`creditrisk.scoring.reasons.field_effects`.
 
         Raises
@@ -211,8 +191,8 @@ class Scorer:
         InvalidRecords, NoReasons
             As :meth:`score`.
         """
-        both = self._effects(frame_codes(frame, self._source))
-        return both[:, 0], both[:, 1]
+        found = self._reason_finder.effects(frame_codes(frame, self._source))
+        return found[:, 0], found[:, 1], found[:, 2]
 
     def nameable(self, frame: pd.DataFrame) -> np.ndarray:
         """Which fields may be named as reasons for each application, bool (n, fields).
@@ -222,40 +202,12 @@ class Scorer:
         InvalidRecords, NoReasons
             As :meth:`score`.
         """
-        codes, typical = frame_codes(frame, self._source), self._typical()
-        found = [nameable(each, typical, self._source) for each in codes]
-        return np.array(found, bool).reshape(len(codes), len(self.contract.fields))
+        return self._reason_finder.nameable(frame_codes(frame, self._source))
 
     @property
     def additive(self) -> bool:
         """Whether the log-odds are a sum over the fields, whose shares are then known at once."""
         return additive(self.tables) is not None
-
-    def _effects(self, codes: np.ndarray) -> np.ndarray:
-        """Contributions and gains, (n, 2, fields), of applications given by codes (n, fields)."""
-        typical, codes = self._typical(), np.asarray(codes)
-        regression = additive(self.tables)
-        if regression is None:
-            found = [
-                effects
-                for start in range(0, len(codes), AT_ONCE)
-                for effects in self._effects_of(codes[start : start + AT_ONCE], typical)
-            ]
-            return np.array(found).reshape(-1, 2, codes.shape[1])
-        rows = np.vstack([typical, codes])
-        shares = np.column_stack(
-            [regression.shares(number, column) for number, column in enumerate(rows.T)]
-        )
-        contributions = shares[1:] - shares[0]
-        return np.stack([contributions, 0.0 - contributions], axis=1)
-
-    def _effects_of(
-        self, codes: np.ndarray, typical: np.ndarray
-    ) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Contributions and gains of a few applications; scikit-learn is best asked once."""
-        if self.tables is None:
-            return effects_in_one_call(codes, typical, self._many)
-        return [field_effects(each, typical, self._many) for each in codes]
 
     @cached_property
     def _source(self) -> Domain:
@@ -265,21 +217,6 @@ class Scorer:
     @cached_property
     def _worst(self) -> bool:
         return bool(worst_fields(self.domain))
-
-    def _record_codes(self, applications: list[Json] | Json) -> list[list[float]]:
-        records = [applications] if isinstance(applications, dict) else applications
-        found = [self.domain.codes(record) for record in records]
-        codes = [each for each in found if each is not None]
-        if len(codes) < len(found):
-            raise InvalidRecords(
-                [
-                    RecordProblem(number, *problem)
-                    for number, (record, each) in enumerate(zip(records, found), 1)
-                    if each is None
-                    for problem in record_problems(record, self.contract)
-                ]
-            )
-        return codes
 
     def _in_full(
         self, sent: list[list[float]] | np.ndarray, reasons: bool, recourse: bool
@@ -316,19 +253,15 @@ class Scorer:
     def _recourse_finder(self) -> RecourseFinder:
         return RecourseFinder(self.domain, self.cutoff, self._many, self.tables, self.ranges)
 
+    @cached_property
+    def _reason_finder(self) -> ReasonFinder:
+        return ReasonFinder(self.domain, self._source, self._many, self.tables, self.reference)
+
     def _answers(self, codes: list[list[float]] | np.ndarray) -> list[float]:
         if self.tables is not None and isinstance(codes, list) and len(codes) <= FEW:
             return [self.tables.one(each) for each in codes]
         found: list[float] = self._many(np.array(codes)).tolist()
         return found
-
-    def _typical(self) -> np.ndarray:
-        if self.reference is None:
-            raise NoReasons(
-                "the model was saved without a reference application, so it has no reasons; "
-                "register it again"
-            )
-        return np.array(self._source.codes(self.reference))
 
     def _many(self, codes: np.ndarray) -> np.ndarray:
         if not len(codes):

@@ -1,7 +1,7 @@
 """Connections of the HTTP server: what is refused before the application is asked, and how.
 
 Waitress has no settings for this, so its classes are extended. Each of the three is here because
-``test_what_is_refused`` or the test of SIGTERM in ``tests/creditrisk/serving/test_app.py`` fails
+``test_what_is_refused`` or the test of SIGTERM in ``tests/creditrisk/serving`` fails
 without it. ``type: ignore[misc]`` is there because Waitress comes without types.
 """
 
@@ -17,7 +17,7 @@ from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.task import ErrorTask, WSGITask
 
-from creditrisk.serving.predict import MAX_BODY
+from creditrisk.serving.api.predict import MAX_BODY
 
 log = logging.getLogger("creditrisk")
 

@@ -29,10 +29,10 @@ from waitress import create_server, wasyncore
 from waitress.server import BaseWSGIServer
 
 from creditrisk.scoring.sources.production import Home
-from creditrisk.serving.app import LOCAL, create_app, token_from_environment
+from creditrisk.serving.api.app import LOCAL, create_app, token_from_environment
+from creditrisk.serving.api.predict import MAX_BODY
 from creditrisk.serving.connections import SENT_AT_ONCE, Channel, SameThread
 from creditrisk.serving.model_reload import Served, log_standing, serve_from, watch
-from creditrisk.serving.predict import MAX_BODY
 from creditrisk.serving.recording import open_recorder
 
 log = logging.getLogger("creditrisk")

@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator, clone
 from creditrisk.data.contract import Json
 from creditrisk.data.encoding import encoder
 from creditrisk.modelling.candidates import decision_model
+from creditrisk.modelling.pipelines import fit
 from creditrisk.modelling.refit_stability import resampled
 from creditrisk.scoring.scorer import Scorer
 from creditrisk.validation.reasons import strongest
@@ -48,7 +49,7 @@ def cutoff_spread(chosen: np.ndarray, cutoff: float, score: np.ndarray) -> Cutof
     Parameters
     ----------
     chosen
-        The cut-off of each sample, from :func:`creditrisk.metrics.costs.cutoffs_chosen`.
+        The cut-off of each sample, from :func:`creditrisk.metrics.cutoff_choice.cutoffs_chosen`.
     cutoff
         The one that was registered.
     score
@@ -102,6 +103,7 @@ def reason_stability(
     refits: int,
     seed: int,
     workers: int = -1,
+    weight: np.ndarray | None = None,
 ) -> ReasonStability | None:
     """Fit again on bootstrap samples of the training set, and ask each refit for its reasons.
 
@@ -118,6 +120,8 @@ def reason_stability(
         Encoded matrix (n, columns) and outcomes (n,) of the training set.
     declined
         Raw applications that it declines, and that it has not learned from.
+    weight
+        Shape (n,), how many applications each training row stands for; None: each counts once.
 
     Returns
     -------
@@ -129,7 +133,7 @@ def reason_stability(
     registered = strongest(scorer.effects(declined)[0], scorer.nameable(declined))
     # the tables are the registered model's, and slower to make than a refit is to ask without
     bare = replace(scorer, tables=None)
-    units = [(bare, estimator, X, y, declined, seed + number) for number in range(refits)]
+    units = [(bare, estimator, X, y, weight, declined, seed + number) for number in range(refits)]
     other = np.array(run_units(_strongest_of_a_refit, units, workers)) != registered
     by_refit, by_applicant = other.mean(axis=1), other.mean(axis=0)
     names = [field.name for field in scorer.contract.fields]
@@ -152,13 +156,15 @@ def _strongest_of_a_refit(
     estimator: BaseEstimator,
     X: pd.DataFrame,
     y: pd.Series,
+    weight: np.ndarray | None,
     declined: pd.DataFrame,
     seed: int,
 ) -> np.ndarray:
     """The number of the field that one refit names first, by applicant."""
     rows, _ = resampled(y, seed)
     pipeline = decision_model(encoder(scorer.contract), clone(estimator), scorer.cutoff)
-    pipeline.named_steps["decide"].fit(X.iloc[rows], y.iloc[rows])
+    counted = None if weight is None else weight[rows]
+    fit(pipeline.named_steps["decide"], X.iloc[rows], y.iloc[rows], counted)
     return strongest(
         replace(scorer, pipeline=pipeline).effects(declined)[0], scorer.nameable(declined)
     )

@@ -13,7 +13,7 @@ from scipy import stats
 from creditrisk.data.cells import dtype
 from creditrisk.data.fields import Field, Value
 from creditrisk.data.missing_values import MISSING
-from creditrisk.metrics.ranking import placements
+from creditrisk.metrics.placements import by_class, placement_shares, variance_of_mean
 from creditrisk.scoring.scorer import Scorer
 
 #: Values at which the dependence on a quantity is shown.
@@ -28,6 +28,7 @@ def importance(
     repeats: int = 20,
     seed: int = 7,
     level: float = 0.95,
+    weight: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """Permutation importance: the ROC-AUC lost if a field's values are shuffled.
 
@@ -37,6 +38,8 @@ def importance(
         Raw applications the model was not trained on and their outcomes, 1 = good.
     repeats
         How often each field is shuffled; the losses are averaged.
+    weight
+        Shape (n,), how many applications each row stands for; None: each counts once.
 
     Returns
     -------
@@ -51,19 +54,20 @@ def importance(
     the repeats; that of the shuffles is the variance of this mean.
     """
     y, generator = np.asarray(y), np.random.default_rng(seed)
-    whole, rows = _placement_shares(scorer.probabilities(applications), y), []
+    whole, rows = placement_shares(y, scorer.probabilities(applications), weight), []
+    counts = by_class(y, weight)
     for field in scorer.contract.fields:
         column = applications[field.name]
         shuffled = [generator.permutation(len(column)) for _ in range(repeats)]
         lost = [
-            [before - after for before, after in zip(whole, _placement_shares(scores, y))]
+            [before - after for before, after in zip(whole, placement_shares(y, scores, weight))]
             for scores in (
                 _with(scorer, applications, field, column.take(each)) for each in shuffled
             )
         ]
-        losses = np.array([good.mean() for good, _ in lost])
+        losses = np.array([np.average(good, weights=counts[0]) for good, _ in lost])
         by_good, by_bad = (np.mean(part, axis=0) for part in zip(*lost))
-        variance = by_good.var(ddof=1) / len(by_good) + by_bad.var(ddof=1) / len(by_bad)
+        variance = variance_of_mean(by_good, counts[0]) + variance_of_mean(by_bad, counts[1])
         error = np.sqrt(variance + losses.var(ddof=1) / repeats)
         bounds = losses.mean() + stats.norm.ppf((1 + level) / 2) * error * np.array([0, -1, 1])
         rows.append((field.name, *bounds))
@@ -209,9 +213,3 @@ def _near(value: Any, field: Field, step: int, share: float) -> Any:
         return value
     number = field.levels.index(value) + step
     return field.levels[number] if 0 <= number < len(field.levels) else value
-
-
-def _placement_shares(score: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """By good risk the share of bad ones it outranks, by bad risk the share that outrank it."""
-    good, bad = placements(y, score)
-    return good / bad.size, bad / good.size

@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from creditrisk.data.contract import ContractError
+from work_units.whole_files import replacing
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,8 @@ def record_look(path: str | Path, files: Iterable[str | Path], model_sha256: str
     ledger.parent.mkdir(parents=True, exist_ok=True)
     before = _whole_lines(ledger.read_bytes() if ledger.exists() else b"")
     models = [_model_of(line, test_set, str(path)) for line in before.splitlines() if line.strip()]
-    added = ledger.with_name(f".{ledger.name}.new")
-    added.write_bytes(before + json.dumps(entry).encode() + b"\n")
-    added.replace(ledger)
+    with replacing(ledger) as half:
+        half.write_bytes(before + json.dumps(entry).encode() + b"\n")
     seen = [model for model in models if model] + [model_sha256]
     return Looks(len(seen), len(set(seen)))
 

@@ -192,8 +192,8 @@ def _performance(test: Json) -> str:
         ("calibration slope", *slopes),
         (
             "cost per applicant at the cut-off",
-            f"{test['cost']:.2f}",
-            f"{test['cost_low']:.2f} to {test['cost_high']:.2f}",
+            f"{test['cost']:.3f}",
+            _ends(test, "cost"),
         ),
         ("approved at the cut-off", f"{test['approved']:.0%}", _ends(test, "approved", "{:.0%}")),
         ("bad among the approved", *_bad(test)),

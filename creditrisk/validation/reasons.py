@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
 
+from creditrisk.scoring.reasons import ORDERS
 from creditrisk.scoring.scorer import Scorer
 
 
@@ -52,16 +53,17 @@ def top_reasons(scorer: Scorer, applications: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Indexed as the declined applications: field, effect (its contribution), gain (of the
-        log-odds, if that field alone had the reference's value), rises, whether that is > 0, and
-        turns, whether that change alone would have the application approved.
+        Indexed as the declined applications: field, effect (its contribution), error (of that, 0
+        if it is exact), gain (of the log-odds, if that field alone had the reference's value),
+        rises, whether that is > 0, and turns, whether that change alone would have the application
+        approved.
     """
-    columns = ["field", "effect", "gain", "rises", "turns"]
+    columns = ["field", "effect", "error", "gain", "rises", "turns"]
     if applications.empty:
         return pd.DataFrame(columns=columns)
     scores = scorer.probabilities(applications)
     declined, scores = applications[scores < scorer.cutoff], scores[scores < scorer.cutoff]
-    found, gains = scorer.effects(declined)
+    found, gains, errors = scorer.effects(declined)
     top = strongest(found, scorer.nameable(declined))
     row = np.arange(len(declined))
     names = np.array([field.name for field in scorer.contract.fields], dtype=object)
@@ -69,12 +71,39 @@ def top_reasons(scorer: Scorer, applications: pd.DataFrame) -> pd.DataFrame:
         {
             "field": names[top],
             "effect": found[row, top],
+            "error": errors[row, top],
             "gain": gains[row, top],
             "rises": gains[row, top] > 0,
             "turns": expit(logit(scores) + gains[row, top]) >= scorer.cutoff,
         },
         index=declined.index,
     )
+
+
+def sampling_error(checked: pd.DataFrame) -> dict[str, float] | None:
+    """How uncertain the strongest reasons' shares are where sampled; None if all are exact.
+
+    Parameters
+    ----------
+    checked
+        From :func:`top_reasons`.
+
+    Returns
+    -------
+    dict or None
+        Of the applicants whose shares are sampled: their number, the orders of the fields for each,
+        the mean and the largest standard error, and the mean size of the share, on the log-odds.
+    """
+    sampled = checked[checked.error > 0]
+    if sampled.empty:
+        return None
+    return {
+        "applicants": len(sampled),
+        "orders": 2 * ORDERS,
+        "standard_error": float(sampled.error.mean()),
+        "largest_standard_error": float(sampled.error.max()),
+        "share": float(sampled.effect.abs().mean()),
+    }
 
 
 def strongest(effects: np.ndarray, nameable: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ def by_segments(
     applications: pd.DataFrame,
     training: pd.DataFrame,
     contract: Contract,
+    weight: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """Ranking and calibration of each level, and of each half of a quantity.
 
@@ -24,6 +25,8 @@ def by_segments(
         Raw, shape (n, columns of an application), of ``y`` and ``score``.
     training
         The raw applications the model was trained on; a quantity is cut at their median.
+    weight
+        Shape (n,), how many of ``applications`` each row stands for; None: each counts once.
 
     Returns
     -------
@@ -31,7 +34,7 @@ def by_segments(
         Indexed by the title of the column and the segment.
     """
     segments = segments_of(applications, training, contract)
-    found = {name: by_segment(y, score, values) for name, values in segments.items()}
+    found = {name: by_segment(y, score, values, weight) for name, values in segments.items()}
     return pd.concat(found, names=["column", "segment"])
 
 

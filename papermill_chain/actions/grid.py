@@ -1,9 +1,11 @@
 """The chain for each combination of some parameters."""
 
 import os
+import time
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from papermill_chain.actions.cluster import cluster_of
 from papermill_chain.actions.pages import open_page
@@ -14,14 +16,24 @@ from papermill_chain.openlineage.target import URL as OPENLINEAGE_URL
 from papermill_chain.runs.lock import only_run
 from papermill_chain.started import refuse_incomplete_python
 
+if TYPE_CHECKING:  # a grid that sends no word need not load what does
+    from papermill_chain.notices.sending import Word
+
 
 def run_combinations(
     asked: Namespace,
     plan_for: Callable[[Namespace], Plan],
     shared: Sequence[str],
     index: Callable[[], Path],
+    word: "Word | None",
 ) -> int:
-    """Run the chain for each combination of some parameters, or show what that would be."""
+    """Run the chain for each combination of some parameters, or show what that would be.
+
+    Parameters
+    ----------
+    index : writes the page of all runs anew, and returns it.
+    word : who gets word of the grid, if anybody.
+    """
     from papermill_chain.grid.combinations import grid_of
     from papermill_chain.grid.run import LocalExecutor, run_grid
     from papermill_chain.grid.terminal import grid_view_for, show_failed_combinations, show_grid
@@ -33,8 +45,11 @@ def run_combinations(
     grid = grid_of(asked, plan_for, unset, os.environ.get(SCHEDULER))
     if asked.dry_run:
         show_grid(grid)
+        if asked.keep:
+            print(f"--keep {asked.keep} would be for the runs of each combination in its folder")
         return 0
     refuse_incomplete_python()
+    began = time.monotonic()
     with (
         only_run(grid.folder.parent, f"grid {grid.id}"),
         grid_view_for(quiet=asked.quiet, json=asked.json) as view,
@@ -46,8 +61,12 @@ def run_combinations(
                 code = run_grid(grid, Workers(client, grid), view)
         else:
             code = run_grid(grid, LocalExecutor(grid), view)
-    index()
+    runs = index()
     show_failed_combinations(grid)
+    if word:
+        from papermill_chain.grid.notice import notice_of_grid
+
+        word.of(notice_of_grid(grid, code, time.monotonic() - began, runs))
     if asked.open and code <= 1:
         open_page(grid.page)
     return code

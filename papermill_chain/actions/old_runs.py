@@ -22,11 +22,14 @@ def remove_old_runs(plan: Plan, asked: Namespace, protected: Protected) -> None:
         if folders:
             prune(plan.experiments, folders, partial(write_index_of, plan))
     except Exception as error:  # noqa: BLE001  the run is as good as it was, whatever it is
-        print(f"--keep {asked.keep} has not removed all old runs: {_why(error)}", file=sys.stderr)
+        trouble = f"--keep {asked.keep} has not removed all old runs: {_why(error)}"
+        print(trouble, file=sys.stderr)
+        if asked.json:
+            print_event("runs removed", runs=[], megabytes=0.0, trouble=trouble)
         return
     if asked.json:
         ids = [folder.name for folder in folders]
-        print_event("runs removed", runs=ids, megabytes=round(megabytes, 1))
+        print_event("runs removed", runs=ids, megabytes=round(megabytes, 1), trouble=None)
     elif folders and not asked.quiet:
         print(f"Removed {_counted(len(folders), 'old run')}, {megabytes:.1f} MB")
 

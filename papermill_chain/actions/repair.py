@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from papermill_chain.chain.plan import Plan
+from papermill_chain.reports.index import write_index_of
 from papermill_chain.reports.links import mend_links
 from papermill_chain.runs.files import remove_halves, take_back
 from papermill_chain.runs.manifest import CUT, UnreadableManifest, read_run
@@ -17,7 +18,7 @@ def repair(plan: Plan) -> None:
     """Undo what killed runners have left half done, and kill what they have left running."""
     folders = [staged.parent for staged in sorted(plan.experiments.glob("runs/*/staged"))]
     for folder in folders:
-        from papermill_chain.execution.fork_process import RUN_VARIABLE, kill_family
+        from papermill_chain.execution.kernels.fork_process import RUN_VARIABLE, kill_family
 
         kill_family({RUN_VARIABLE: str(folder)})
     take_back(plan.experiments / ".publishing.json", plan.places)
@@ -28,15 +29,9 @@ def repair(plan: Plan) -> None:
     remove_halves(plan.experiments)
     with suppress(Exception):  # a page, which the next run writes anyway
         if folders:
-            _write_index(plan)
+            write_index_of(plan)
     with suppress(Exception):  # what is left of it is no run any more, and in nobody's way
-        finish_pruning(plan.experiments, partial(_write_index, plan))
-
-
-def _write_index(plan: Plan) -> None:
-    from papermill_chain.reports.index import write_index_of
-
-    write_index_of(plan)
+        finish_pruning(plan.experiments, partial(write_index_of, plan))
 
 
 def _release_external(plan: Plan, folder: Path) -> None:

@@ -55,7 +55,7 @@ def run_stale(
 
         run, code = run_chain(plan, last, to_run, view, cache)
         view.closed(run, next_steps)
-    show_failures(run)
+    show_failures(run, {name: notebook.language for name, notebook in plan.notebooks.items()})
     return run, code or _code_of(run.stages, exit_codes)
 
 

@@ -34,7 +34,18 @@ class Sharing:
     def is_to_look_for(self, stage: Stage) -> bool:
         """Whether a result of a stage is to be looked for before its notebook is started."""
         left_out = self.lost.is_set() or stage.name in (*self.looked_for, *self.plan.asked_for)
-        return not left_out and not why_not_shared(stage, self.plan.notebooks[stage.name])
+        return not left_out and not self.why_never(stage)
+
+    def why_not(self, stage: Stage) -> str:
+        """Why a stage that nobody has asked for by name is not taken from the cache, if it is not.
+
+        "" if there may be a result.
+        """
+        return "" if stage.name in self.plan.asked_for else self.why_never(stage)
+
+    def why_never(self, stage: Stage) -> str:
+        """Why a stage's results are not shared at all; "" if they are."""
+        return why_not_shared(stage, self.plan.notebooks[stage.name])
 
     def take(
         self, stage: Stage, stage_run: StageRun, staged: Mapping[str, Path]
@@ -86,7 +97,7 @@ class Sharing:
         Not if its notebook, its code or its inputs were changed while it ran: nobody could say
         which of them made it.
         """
-        if self.lost.is_set() or why_not_shared(stage, self.plan.notebooks[stage.name]):
+        if self.lost.is_set() or self.why_never(stage):
             return
         try:
             self._refuse_changed(stage, record)

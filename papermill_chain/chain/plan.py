@@ -193,7 +193,7 @@ def _given(
     ]
     for text in asked.params_yaml:
         given += settings_in_text(text, OF_OPTION, stages, notebooks)
-    return given + typed_settings(asked.set)
+    return given + typed_settings(asked.set, stages)
 
 
 def _selected(asked: Namespace, stages: list[Stage], root: Path) -> list[Stage]:

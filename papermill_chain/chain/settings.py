@@ -9,7 +9,7 @@ from typing import Any
 
 from papermill_chain.chain.notebooks import Notebook
 from papermill_chain.chain.parameters import ChainError, Parameter, value_in_file, value_of
-from papermill_chain.chain.stages import Stage, writers
+from papermill_chain.chain.stages import Stage, find_stage, writers
 from papermill_chain.runs.files import relative
 from work_units.regular_files import kind_of
 
@@ -27,7 +27,12 @@ class Setting:
     recorded: bool = False  # by an earlier run, with all that was left at its default then
 
     def __str__(self) -> str:
-        return f"{self.origin}{self.name}={self.value}"
+        return f"{self.origin}{self.label}={self.value}"
+
+    @property
+    def label(self) -> str:
+        """The parameter as one would type it."""
+        return f"{self.stage}.{self.name}" if self.stage and not self.source else self.name
 
     @property
     def origin(self) -> str:
@@ -42,17 +47,31 @@ class Setting:
             raise ChainError(f"{self}: {self.name} is of type {type} in {stage}") from None
 
 
-def typed_settings(assignments: Iterable[str]) -> list[Setting]:
-    """What the user has typed after --set; ChainError for what is no NAME=VALUE."""
+def typed_settings(assignments: Iterable[str], stages: Sequence[Stage]) -> list[Setting]:
+    """What the user has typed after --set; what is for one stage alone counts more.
+
+    Raises
+    ------
+    ChainError
+        For what is neither NAME=VALUE nor STAGE.NAME=VALUE, what is set twice, an unknown stage.
+    """
     settings: dict[str, Setting] = {}
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
         if not equals:
-            raise ChainError(f"--set takes NAME=VALUE, not {assignment}")
-        if name in settings:
-            raise ChainError(f"{name} is set twice")
-        settings[name] = Setting(name, text)
-    return list(settings.values())
+            raise ChainError(f"--set takes NAME=VALUE or STAGE.NAME=VALUE, not {assignment}")
+        stage, name = named(name, stages)
+        setting = Setting(name, text, stage=stage)
+        if setting.label in settings:
+            raise ChainError(f"{setting.label} is set twice")
+        settings[setting.label] = setting
+    return sorted(settings.values(), key=lambda setting: bool(setting.stage))
+
+
+def named(name: str, stages: Sequence[Stage]) -> tuple[str, str]:
+    """The stage, if one is named before a dot, and the parameter that a user means."""
+    stage, _, parameter = name.rpartition(".")
+    return (find_stage(stage, stages).name if stage else ""), parameter
 
 
 def settable(
@@ -133,9 +152,10 @@ def refuse_idle(
     A file may well hold parameters of stages that a run leaves out.
     """
     for setting in settings:
-        if not setting.source and not any(setting.name in taken for taken in values.values()):
-            homes = " and ".join(takers(setting, stages, notebooks))
-            raise ChainError(f"{setting.name} is of {homes}, which this run leaves out")
+        homes = takers(setting, stages, notebooks)
+        if not (setting.source or values.keys() & homes):
+            whose = " and ".join(homes)
+            raise ChainError(f"{setting.label} is of {whose}, which this run leaves out")
 
 
 def given_in_all(values: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -188,6 +208,8 @@ def _refuse_wired(setting: Setting, stages: Iterable[Stage]) -> None:
     """Raise ChainError for a secret, or a path that the chain itself hands on."""
     name, writer = setting.name, writers(stages)
     for stage in stages:
+        if setting.stage not in ("", stage.name):
+            continue
         if variable := stage.secrets.get(name):
             raise ChainError(
                 f"{setting.origin}{name} is a secret and cannot be set here, where others can read"

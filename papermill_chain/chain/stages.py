@@ -37,7 +37,8 @@ class Stage:
     `only_with`, a file or folder below the root, is left out while that is not there, unless it is
     asked for by name. `imports` are
     modules that libraries of the notebook import only when they are used: its kernel finds them
-    ready with those it asks for.
+    ready with those it asks for. `external` is what the stage keeps outside of these files, such
+    as in a registry; a stage that has it is never taken from a cache.
     """
 
     name: str

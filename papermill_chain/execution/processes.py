@@ -11,15 +11,15 @@ from typing import IO, Any
 
 from papermill_chain.chain.plan import Plan
 from papermill_chain.chain.stages import Stage, upstream
-from papermill_chain.execution.fork_process import RUN_VARIABLE, STAGE_VARIABLE, kill_family
-from papermill_chain.execution.fork_server import (
+from papermill_chain.execution.kernels.fork_process import RUN_VARIABLE, STAGE_VARIABLE, kill_family
+from papermill_chain.execution.kernels.fork_server import (
     HAS_FORK,
     SECONDS_TO_CALL,
     ForkServer,
     NoFork,
     importable_name,
 )
-from papermill_chain.execution.session import Session
+from papermill_chain.execution.kernels.session import Session
 from papermill_chain.runs.manifest import Failure, Run
 
 LOST = (

@@ -1,21 +1,18 @@
-"""What a run does with what a stage has made: publish its files, render its report, reuse it."""
+"""What a run does with what a stage has made: publish its files, record its end, reuse it."""
 
 import re
 import shutil
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, replace
-from importlib import import_module
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeAlias
 
 from papermill_chain.chain.plan import Plan
 from papermill_chain.chain.stages import Stage
 from papermill_chain.chain.staleness import report_of
-from papermill_chain.execution.session import Picture
-from papermill_chain.lineage.drawing import form_of
+from papermill_chain.execution.kernels.session import Outcome, Picture
 from papermill_chain.reports.screen import shown_path
 from papermill_chain.runs.files import (
-    browser_pages,
     link,
     os_error_text,
     publish,
@@ -23,7 +20,9 @@ from papermill_chain.runs.files import (
     sha256_and_size,
 )
 from papermill_chain.runs.manifest import Failure, Run, StageRun
-from papermill_chain.runs.records import remember, sources
+from papermill_chain.runs.records import remember
+
+Read: TypeAlias = dict[str, tuple[str, int]]  # path: hash and bytes
 
 
 def staged_files(run: Run, stage: Stage) -> dict[str, Path]:
@@ -61,6 +60,15 @@ def publish_stage(plan: Plan, run: Run, stage: Stage, stage_run: StageRun) -> Fa
     return None
 
 
+def record_outcome(run: Run, stage_run: StageRun, read: Read, outcome: Outcome) -> None:
+    """Enter in the record of a stage what its notebook has read, and what it has left behind."""
+    stage_run.reads = {path: hash for path, (hash, _) in read.items()}
+    stage_run.sizes = {path: size for path, (_, size) in read.items()}
+    stage_run.headline, stage_run.figures = outcome.headline, outcome.figures
+    stage_run.verdict, stage_run.cells = outcome.verdict, outcome.cells
+    stage_run.picture = _save_picture(run, stage_run.name, outcome.picture)
+
+
 def reuse_last(plan: Plan, run: Run, stage_run: StageRun, last: StageRun) -> None:
     """Have the last success of a stage in this run as well, with its report."""
     picture = last.picture["file"] if last.picture else None
@@ -70,63 +78,6 @@ def reuse_last(plan: Plan, run: Run, stage_run: StageRun, last: StageRun) -> Non
             link(file, run.folder / name)
     wired = {"inputs": stage_run.inputs, "outputs": stage_run.outputs}
     vars(stage_run).update(vars(last) | wired | {"status": "up to date", "why": []})
-
-
-def save_picture(run: Run, stage: str, picture: Picture | None) -> dict[str, str] | None:
-    """Write the picture of a headline to the run's folder; a run is none the worse without."""
-    if picture:
-        with suppress(OSError):
-            file = run.folder / f"{stage}.headline.png"
-            file.write_bytes(picture.png)
-            return {"file": file.name, "alt": picture.alt}
-    return None
-
-
-def write_report(plan: Plan, run: Run, stage_run: StageRun, last: Mapping[str, StageRun]) -> None:
-    """Render the report of a stage.
-
-    Parameters
-    ----------
-    last : the last success of each stage, whose files the stage may have read.
-    """
-    from papermill_chain.reports.notebook_report import render
-
-    name = stage_run.name
-    (stage,) = [each for each in plan.stages if each.name == name]
-    defaults = {k: parameter.default for k, parameter in plan.notebooks[name].parameters.items()}
-    # where its files are follows from the chain, unless somebody has named another
-    defaults |= {k: v for k, v in stage_run.parameters.items() if k in _placed(plan, stage)}
-    written = {**last, **{other.name: other for other in run.stages if other.writes}}
-    kept = {key: Path(stage.writes[key]).name for stage in plan.stages for key in stage.kept}
-    render(
-        run.folder / f"{name}.ipynb",
-        run.folder / f"{name}.html",
-        title_of_run=run.title,
-        run_id=run.id,
-        reports={stage.name: stage.title for stage in run.stages},
-        changed={
-            k: v for k, v in stage_run.parameters.items() if k not in defaults or v != defaults[k]
-        },
-        data=sources(stage_run, written.values()),
-        reads=stage_run.reads,
-        pages=browser_pages(kept),
-        figures=stage_run.figures,
-        verdict=stage_run.verdict,
-        error=asdict(stage_run.error) if stage_run.error else None,
-        chain=form_of(run.stages),
-        origin=stage_run.origin,
-        limit=plan.limits.page,
-    )
-
-
-def import_report_libraries() -> None:
-    """Import what reports need, in a thread while kernels start: else the first would be late."""
-    # first, for what it keeps from being imported
-    import papermill_chain.execution.kernels  # noqa: F401
-
-    with suppress(ImportError):  # the report will fail with it
-        for module in "nbconvert", "bs4", "nh3", "jinja2":
-            import_module(module)
 
 
 def failure_from(error: BaseException, file: Path | None = None) -> Failure:
@@ -151,10 +102,14 @@ def as_user_sees(plan: Plan, stage: Stage, failure: Failure) -> Failure:
     return replace(failure, evalue=text, traceback=traceback)
 
 
-def _placed(plan: Plan, stage: Stage) -> set[str]:
-    """The parameters whose values are the paths that the chain has for them."""
-    wired = {*stage.reads, *stage.writes, *stage.in_place}
-    return wired - plan.settings[stage.name].keys()
+def _save_picture(run: Run, stage: str, picture: Picture | None) -> dict[str, str] | None:
+    """Write the picture of a headline to the run's folder; a run is none the worse without."""
+    if picture:
+        with suppress(OSError):
+            file = run.folder / f"{stage}.headline.png"
+            file.write_bytes(picture.png)
+            return {"file": file.name, "alt": picture.alt}
+    return None
 
 
 def _is_missing_or_empty(file: Path) -> bool:

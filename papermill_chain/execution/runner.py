@@ -8,39 +8,39 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import TypeAlias
+from typing import Any
 
 from papermill_chain.cache.results import Cache
 from papermill_chain.cache.sharing import Sharing
-from papermill_chain.chain.notebooks import notebook_path
 from papermill_chain.chain.plan import Plan
 from papermill_chain.chain.schedule import can_wait, stopped_stages, waiting_stages
 from papermill_chain.chain.stages import Stage
 from papermill_chain.chain.staleness import basis_of
 from papermill_chain.execution.events import Events, Interrupted, quiet_libraries, signals_put_into
+from papermill_chain.execution.kernels.session import Outcome
 from papermill_chain.execution.processes import Processes
 from papermill_chain.execution.publication import (
+    Read,
     as_user_sees,
     failure_from,
-    import_report_libraries,
     publish_stage,
+    record_outcome,
     reuse_last,
-    save_picture,
     staged_files,
-    write_report,
 )
-from papermill_chain.execution.session import Outcome, Session
-from papermill_chain.lineage.record import write_lineage
+from papermill_chain.execution.reporting import (
+    Reports,
+    import_report_libraries,
+    write_last_pages,
+)
+from papermill_chain.execution.sessions import Sessions
+from papermill_chain.reports.links import mend_links
 from papermill_chain.reports.views import View
-from papermill_chain.runs.files import sha256_and_size
 from papermill_chain.runs.manifest import CUT, GOOD, Failure, Run, StageRun
-from papermill_chain.runs.records import last_good
 from papermill_chain.runs.start import new_run
 
 SECONDS_TO_STOP = 3.5  # for threads to end, with the outcomes and reports of their notebooks
 SECONDS_TO_RELEASE = 1.0  # what stopped stages have left open outside; else the next run does it
-
-Read: TypeAlias = dict[str, tuple[str, int]]  # path: hash and bytes
 
 
 def run_chain(
@@ -66,9 +66,14 @@ def run_chain(
         def noted(note: str) -> None:
             events.put(partial(view.noted, note))
 
+        def at_cell(*cell: Any) -> None:
+            events.put(partial(view.at_cell, *cell))
+
         processes = Processes(plan, run, noted)
         sharing = Sharing(cache, plan, run, noted) if cache else None
-        chain_run = ChainRun(plan, run, last, view, events, processes, sharing)
+        sessions = Sessions(plan, run, processes, at_cell)
+        reports = Reports(plan, run, last, events)
+        chain_run = ChainRun(plan, run, last, view, events, processes, sessions, reports, sharing)
         return run, chain_run.run_all(to_run)
 
 
@@ -87,12 +92,11 @@ class ChainRun:
     view: View
     events: Events
     processes: Processes
+    sessions: Sessions
+    reports: Reports
     sharing: Sharing | None = None  # of results with other runs
-    sessions: dict[str, Session] = field(default_factory=dict)  # of the stages that are running
-    ahead: dict[str, Session] = field(default_factory=dict)  # of those whose turn is yet to come
     began: dict[str, float] = field(default_factory=dict)
     stopped_by: str = ""  # the name of a signal
-    rendering: threading.Lock = field(default_factory=threading.Lock)
 
     def run_all(self, to_run: list[str]) -> int:
         """Run the chain to its end, good or bad, and leave a true record; the exit code."""
@@ -109,7 +113,7 @@ class ChainRun:
             self._handle_events(starting=True)
             if all(stage.status in GOOD for stage in run.stages) and not run.troubles:
                 run.status = "succeeded"
-                self._mend_links()
+                mend_links(run)
                 if self.plan.after:
                     after = partial(self.processes.call, self.plan.after, run)
                     self.events.in_background(after, self._followed)
@@ -121,16 +125,8 @@ class ChainRun:
             self._stop(signal.Signals(number).name)
         finally:
             self._end(round(time.monotonic() - began, 1))
-        for what, write in {
-            "record of its files": self._write_lineage,
-            "index of all runs": self._write_index,
-            "links between its pages": self._mend_links,
-        }.items():
-            try:
-                write()
-            except Exception as error:  # noqa: BLE001  a page that fails is a trouble, not a crash
-                run.troubles.append(f"no {what}: {failure_from(error)}")
-                code = code or 1
+        if not write_last_pages(self.plan, self.run):
+            code = code or 1
         return code
 
     def _handle_events(self, starting: bool = False) -> None:
@@ -147,16 +143,16 @@ class ChainRun:
 
     def _ready(self) -> Stage | None:
         """A stage that can start now."""
-        if len(self.sessions) == self.plan.jobs:
+        if len(self.sessions.running) == self.plan.jobs:
             return None
         return next(iter(waiting_stages(self.plan.stages, self._status, GOOD)), None)
 
     def _next(self) -> Stage | None:
         """A stage that may start when one that is running has ended, and has no kernel yet."""
-        if len(self.ahead) == self.plan.jobs:
+        if len(self.sessions.ahead) == self.plan.jobs:
             return None
         waiting = waiting_stages(self.plan.stages, self._status, [*GOOD, "running"])
-        free = (stage for stage in waiting if stage.name not in self.ahead)
+        free = (stage for stage in waiting if stage.name not in self.sessions.ahead)
         return next((stage for stage in free if not self._may_be_shared(stage)), None)
 
     def _may_be_shared(self, stage: Stage) -> bool:
@@ -170,22 +166,23 @@ class ChainRun:
         if last and not stage_run.why:
             reuse_last(self.plan, self.run, stage_run, last)
             self.view.ended(stage_run)
-            self._dismiss(stage.name)
+            self.sessions.dismiss(stage.name)
         elif self.sharing and self.sharing.is_to_look_for(stage):
             stage_run.status, stage_run.run = "running", self.run.id
             self.began[stage.name] = time.monotonic()
             take = partial(self.sharing.take, stage, stage_run, staged_files(self.run, stage))
             self.events.in_background(take, partial(self._looked_for, stage, stage_run))
         else:
+            if self.sharing and (why := self.sharing.why_not(stage)):
+                stage_run.why.append(f"not from the cache: {why}")
             stage_run.status, stage_run.run = "running", self.run.id
             self.began[stage.name] = time.monotonic()
             self.view.started(stage_run, last.seconds if last else None)
             if note := self.plan.note_on_parameters(stage):
                 self.view.noted(note)
-            if stage.name not in self.ahead:
+            if stage.name not in self.sessions.ahead:
                 self._start_kernel(stage)
-            self.sessions[stage.name] = session = self.ahead.pop(stage.name)
-            session.begin(yields=self._can_wait(stage))
+            self.sessions.begin(stage.name, yields=self._can_wait(stage))
         self.run.save()
 
     def _looked_for(
@@ -206,39 +203,10 @@ class ChainRun:
 
     def _start_kernel(self, stage: Stage) -> None:
         """Have the kernel of a stage started, to wait for its turn."""
-        session = self.ahead[stage.name] = self.processes.session(
-            stage, lambda *cell: self.events.put(partial(self.view.at_cell, stage.name, *cell))
-        )
+        session = self.sessions.open(stage)
         stage_run = self.run.records[stage.name]
-        work = partial(self._execute, stage, stage_run, session)
+        work = partial(self.sessions.execute, stage, stage_run, session)
         self.events.in_background(work, partial(self._executed, stage, stage_run))
-
-    def _dismiss(self, *stages: str) -> None:
-        """Let the kernels of stages go whose turn will not come."""
-        for name in stages:
-            if session := self.ahead.pop(name, None):
-                session.dismiss()
-
-    def _execute(
-        self, stage: Stage, stage_run: StageRun, session: Session
-    ) -> tuple[Read, Outcome] | None:
-        """In a thread: run a notebook at its turn, if it comes; what it has read, its outcome."""
-        # imports papermill; the main thread is free
-        from papermill_chain.execution.kernels import at_its_turn, execute
-
-        notebook = self.plan.notebooks[stage.name]
-        with at_its_turn(notebook.kernel, session) as ahead:
-            if stage_run.status != "running":
-                return None
-            files = self.plan.files_read(stage)
-            reads = {path: sha256_and_size(file) for path, file in files.items()}
-            staged = staged_files(self.run, stage)
-            for file in staged.values():
-                file.parent.mkdir(parents=True, exist_ok=True)
-            parameters = self.plan.handed(stage, staged)
-            file = notebook_path(self.plan.root, stage.name)
-            executed = self.run.folder / f"{stage.name}.ipynb"
-            return reads, execute(file, executed, parameters, notebook, session, ahead)
 
     def _executed(
         self,
@@ -249,15 +217,11 @@ class ChainRun:
         """Publish what a notebook has written, or record why there is nothing to publish."""
         if result is None or stage_run.status != "running":  # its turn has not come
             return
-        del self.sessions[stage.name]
+        del self.sessions.running[stage.name]
         if isinstance(result, BaseException):
             result = {}, Outcome(failure_from(result))
         read, outcome = result
-        stage_run.reads = {path: hash for path, (hash, _) in read.items()}
-        stage_run.sizes = {path: size for path, (_, size) in read.items()}
-        stage_run.headline, stage_run.figures = outcome.headline, outcome.figures
-        stage_run.verdict, stage_run.cells = outcome.verdict, outcome.cells
-        stage_run.picture = save_picture(self.run, stage.name, outcome.picture)
+        record_outcome(self.run, stage_run, read, outcome)
         stage_run.seconds = self._seconds_since_start(stage.name)
         if self.stopped_by:
             stage_run.status = "interrupted"
@@ -278,50 +242,16 @@ class ChainRun:
 
     def _closed(self, stage_run: StageRun) -> None:
         """Have the report of a stage written that is at its end, and say how that was."""
-        self._dismiss(*stopped_stages(self.plan.stages, self._status))
-        if (self.run.folder / f"{stage_run.name}.ipynb").is_file():
-            stage_run.notebook = f"{stage_run.name}.ipynb"
-            self.events.in_background(
-                partial(self._render, stage_run), partial(self._rendered, stage_run)
-            )
+        self.sessions.dismiss(*stopped_stages(self.plan.stages, self._status))
+        self.reports.write(stage_run)
         self.view.ended(stage_run)
         self.run.save()
         for other in self.plan.stages:
-            if other.name in self.sessions and not self._can_wait(other):
-                self.sessions[other.name].yields = False
+            if other.name in self.sessions.running and not self._can_wait(other):
+                self.sessions.running[other.name].yields = False
 
     def _can_wait(self, stage: Stage) -> bool:
         return can_wait(stage, self.plan.stages, self._status)
-
-    def _render(self, stage_run: StageRun) -> None:
-        """In a thread: write the report of a stage; one at a time, since that is all processor."""
-        with self.rendering:
-            write_report(self.plan, self.run, stage_run, self.last)
-
-    def _rendered(self, stage_run: StageRun, error: BaseException | None) -> None:
-        report = f"{stage_run.name}.html"
-        if error is None:
-            stage_run.report = report
-        else:
-            why = failure_from(error, self.run.folder / report)
-            self.run.troubles.append(f"no report of {stage_run.name}: {why}")
-        self.run.save()
-        with suppress(Exception):  # readers need not wait for the end, when it is written anyway
-            self._write_index()
-
-    def _mend_links(self) -> None:
-        from papermill_chain.reports.links import mend_links
-
-        mend_links(self.run)
-
-    def _write_index(self) -> None:
-        from papermill_chain.reports.index import write_index_of
-
-        write_index_of(self.plan)
-
-    def _write_lineage(self) -> None:
-        if self.run.status == "succeeded":
-            write_lineage(self.run, last_good(self.plan.experiments))
 
     def _followed(self, result: Failure | BaseException | None) -> None:
         if result is not None:
@@ -331,9 +261,7 @@ class ChainRun:
     def _stop(self, signal_name: str) -> None:
         """Kill the kernels, and give their threads the time to record how far they have come."""
         self.stopped_by, deadline = signal_name, time.monotonic() + SECONDS_TO_STOP
-        self._dismiss(*self.ahead)
-        for session in self.sessions.values():
-            session.kill()
+        self.sessions.stop()
         self._close_processes(SECONDS_TO_RELEASE)
         while self.events.busy and time.monotonic() < deadline:
             with suppress(Interrupted):

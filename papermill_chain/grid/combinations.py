@@ -16,6 +16,7 @@ from typing import Any
 from papermill_chain.chain.notebooks import notebook_path
 from papermill_chain.chain.parameters import ChainError
 from papermill_chain.chain.plan import Plan
+from papermill_chain.chain.settings import named
 from papermill_chain.chain.stages import writers
 from papermill_chain.runs.figures import Figure
 from papermill_chain.runs.files import relative
@@ -25,7 +26,7 @@ from papermill_chain.started import command, repeated
 MANY = 200  # combinations; more of them need --yes
 MOST = 100_000  # values of one range
 #: Options that each chain gets as they are.
-HANDED_ON = ("cell_timeout", "max_output", "max_notebook", "max_page", "cache")
+HANDED_ON = ("cell_timeout", "max_output", "max_notebook", "max_page", "cache", "keep")
 RANGE = re.compile(r"([-+]?\d+)\.\.([-+]?\d+)(?:\.\.(\d+))?")
 
 
@@ -120,7 +121,7 @@ def grid_of(
         parameters = dict(zip(values, texts, strict=True))
         pairs = [*asked.set, *(f"{name}={text}" for name, text in parameters.items())]
         plan = plan_for(Namespace(**vars(asked) | {"set": pairs}))
-        given = {name: plan.given[name] for name in values}
+        given = {name: _given(plan, name) for name in values}
         same = json.dumps(given, default=str)
         if same in labels:
             raise ChainError(f"--grid asks twice for {labels[same]}")
@@ -145,6 +146,12 @@ def grid_of(
         scheduler,
         experiments=plan.experiments_path,
     )
+
+
+def _given(plan: Plan, name: str) -> Any:
+    """The value that notebooks get of a parameter of the grid, perhaps of one stage alone."""
+    stage, parameter = named(name, plan.stages)
+    return plan.settings[stage][parameter] if stage else plan.given[parameter]
 
 
 def _values(specifications: Iterable[str]) -> dict[str, list[str]]:
@@ -176,7 +183,7 @@ def _with_whole_paths(plan: Plan, settings: Mapping[str, str]) -> dict[str, str]
     """The same settings for any folder: files are named by their whole paths."""
     files = {name for stage in plan.stages for name in stage.reads}
     return {
-        name: str(Path(text).absolute()) if name in files else text
+        name: str(Path(text).absolute()) if name.rpartition(".")[2] in files else text
         for name, text in settings.items()
     }
 

@@ -32,11 +32,18 @@ class GridLines:
 
     def __init__(self, screen: Screen) -> None:
         self.screen = screen
+        self.removed = 0  # old runs of all combinations
+        self.megabytes = 0.0
 
     def started(self, combination: Combination, expected: float | None) -> None:
         self.screen.start(combination.label, "", expected)
 
     def progressed(self, combination: Combination, event: dict[str, Any]) -> None:
+        if event["event"] == "runs removed":
+            self.removed += len(event["runs"])
+            self.megabytes += event["megabytes"]
+            if event["trouble"]:
+                self.screen.paragraph(f"{combination.label}: {event['trouble']}")
         if event["event"] in ("stage started", "cell started"):
             number, total = event.get("number", 0), event.get("of")
             cell = f" cell {number}/{total}" if total else ""
@@ -72,6 +79,9 @@ class GridLines:
             f": {count} of {len(results)} combinations have results, compared in ",
             (shown_path(grid.page), "path"),
         )
+        if self.removed:
+            runs = "1 old run" if self.removed == 1 else f"{self.removed} old runs"
+            self.screen.line(f"Removed {runs} of the combinations, {self.megabytes:.1f} MB")
         if status == "interrupted":
             self.screen.line(f"Next: {grid.command}    # goes on where it has stopped")
 
@@ -83,9 +93,12 @@ class GridEvents:
         self._print("combination started", combination, expected_seconds=expected)
 
     def progressed(self, combination: Combination, event: dict[str, Any]) -> None:
-        if event["event"] == "stage ended":
-            shown = {name: event[name] for name in ("stage", "status", "seconds")}
-            self._print("stage ended", combination, **shown)
+        shown = {
+            "stage ended": ("stage", "status", "seconds"),
+            "runs removed": ("runs", "megabytes", "trouble"),
+        }.get(event["event"])
+        if shown:
+            self._print(event["event"], combination, **{name: event[name] for name in shown})
 
     def ended(self, combination: Combination, done: int, of: int, left: float | None) -> None:
         facts = {"done": done, "of": of, "seconds_left": left}

@@ -10,7 +10,8 @@ from posixpath import normpath
 from papermill_chain.chain.parameters import ChainError
 from papermill_chain.chain.stages import Stage
 from papermill_chain.runs.files import relative, sha256
-from papermill_chain.runs.manifest import GOOD, StageRun, read_runs
+from papermill_chain.runs.lookup import read_runs
+from papermill_chain.runs.manifest import GOOD, StageRun
 from papermill_chain.runs.records import last_good
 
 AS_RECORDED, CHANGED, GONE = "as recorded", "changed", "gone"

@@ -20,7 +20,7 @@ class NotSent(Exception):
 
 @dataclass(frozen=True)
 class Notice:
-    """What is to be said of a run, or of a request that was refused."""
+    """What is to be said of a run, of a grid, or of a request that was refused."""
 
     title: str  # of the chain
     summary: str  # in a few words
@@ -34,6 +34,8 @@ class Notice:
     figures: dict[str, Figure] = field(default_factory=dict)
     report: Path | None = None  # the one to read first
     seconds: float | None = None
+    lines: list[str] = field(default_factory=list)  # what else there is to say
+    grid: dict[str, object] = field(default_factory=dict)  # id, combinations, good and failed
 
     @property
     def is_bad(self) -> bool:
@@ -52,6 +54,8 @@ class Notice:
             yield self.reason
         if self.stages:
             yield "\n".join(map(_line_of, self.stages))
+        if self.lines:
+            yield "\n".join(self.lines)
         if self.figures:
             shown = list(self.figures.items())[:MOST_FIGURES]
             yield "\n".join(f"{name}: {short(str(figure))}" for name, figure in shown)

@@ -31,11 +31,14 @@ class Word:
 
     def ended(self, run: Run | None) -> None:
         """Send word of a run, or that there was nothing to do."""
-        if run is not None:
-            self._send(notice_of(run))
-        elif self.occasion == "always":
-            summary = "nothing to do, all is up to date"
-            self._send(Notice(self.title, summary, "up to date", self.index))
+        summary = "nothing to do, all is up to date"
+        idle = Notice(self.title, summary, "up to date", self.index)
+        self.of(notice_of(run) if run is not None else idle)
+
+    def of(self, notice: Notice) -> None:
+        """Send word of what has ended; if there was nothing to do, only if it is always wanted."""
+        if notice.status != "up to date" or self.occasion == "always":
+            self._send(notice)
 
     def refused(self, why: str) -> None:
         """Send word that nothing was run, or that a run could not be stored."""

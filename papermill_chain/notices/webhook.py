@@ -119,6 +119,7 @@ def _for_programs(notice: Notice) -> dict[str, Any]:
         "seconds": notice.seconds,
         "reason": notice.reason,
         "failure": notice.failure or None,
+        "grid": notice.grid or None,
         "stages": [
             {name: getattr(stage, name) for name in ("name", "status", "verdict", "headline")}
             for stage in notice.stages

@@ -11,13 +11,15 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
+from papermill_chain.cache.results import Cache
 from papermill_chain.chain.plan import Plan
 from papermill_chain.lineage.graph import Graph, graph_of
 from papermill_chain.lineage.status import look_of
 from papermill_chain.reports.listing import Outlook, outlooks
 from papermill_chain.reports.screen import duration
 from papermill_chain.reports.views import print_event
-from papermill_chain.runs.manifest import Run, StageRun, read_runs
+from papermill_chain.runs.lookup import read_runs
+from papermill_chain.runs.manifest import Run, StageRun
 
 NARROWEST = 36  # characters of a box
 PLAIN = str.maketrans(
@@ -32,24 +34,31 @@ STYLES = {
 }
 
 
-def show_graph(plan: Plan, json: bool) -> None:
-    """Print the chain, for people or as one JSON object; nothing is run."""
+def show_graph(plan: Plan, json: bool, cache: Cache | None) -> None:
+    """Print the chain, for people or as one JSON object; nothing is run.
+
+    Parameters
+    ----------
+    cache : the results of other runs that the next run would look at, if it does.
+    """
+    next_steps = outlooks(plan, cache)
     graph = graph_of(plan.planned(stage) for stage in plan.stages)
     last = next((run for run in read_runs(plan.experiments) if not run.unreadable), None)
     if json:
-        _print_json(plan, graph, last)
+        _print_json(plan, graph, last, next_steps)
         return
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     console = Console(highlight=False, markup=False, emoji=False)
     plain = console.options.ascii_only
-    for part in _parts(plan, graph, last, console.width, plain):
+    for part in _parts(plan, graph, last, next_steps, console.width, plain):
         console.print(part)
 
 
-def _print_json(plan: Plan, graph: Graph, last: Run | None) -> None:
+def _print_json(
+    plan: Plan, graph: Graph, last: Run | None, next_steps: Mapping[str, Outlook]
+) -> None:
     layer = {name: number for number, names in enumerate(graph.layers, 1) for name in names}
-    next_steps = outlooks(plan)
     stages = [
         {
             "name": name,
@@ -63,6 +72,8 @@ def _print_json(plan: Plan, graph: Graph, last: Run | None) -> None:
                 "would_run": bool(next_steps[name].why),
                 "why": next_steps[name].why,
                 "if_files_change_of": next_steps[name].after,
+                "from_the_cache": next_steps[name].shared.entry is not None,
+                "not_from_the_cache": next_steps[name].shared.remark.removeprefix("; "),
             },
         }
         for name, stage in graph.stages.items()
@@ -80,11 +91,16 @@ def _as_it_ended(last: Run | None, name: str) -> dict[str, object] | None:
 
 
 def _parts(
-    plan: Plan, graph: Graph, last: Run | None, width: int, plain: bool
+    plan: Plan,
+    graph: Graph,
+    last: Run | None,
+    next_steps: Mapping[str, Outlook],
+    width: int,
+    plain: bool,
 ) -> list[Text | Columns]:
     """The title, what comes from outside, and the layers with an arrow from each to the next."""
     state = f"last run {last.id} {last.status}" if last else "no run yet"
-    next_steps, parts = outlooks(plan), list[Text | Columns]()
+    parts = list[Text | Columns]()
     parts.append(_text(f"{plan.title}: {state}", "bold", plain))
     across = max(1, min(max(map(len, graph.layers)), width // NARROWEST))
     room = width // across - (1 if across > 1 else 0)

@@ -17,7 +17,8 @@ from papermill_chain.reports.pages import filled
 from papermill_chain.reports.screen import duration
 from papermill_chain.runs.changes import changes_by_run
 from papermill_chain.runs.files import PNG, browser_pages, write_whole
-from papermill_chain.runs.manifest import Run, read_runs
+from papermill_chain.runs.lookup import read_runs
+from papermill_chain.runs.manifest import Run
 from work_units.regular_files import read_record
 
 LARGEST_PICTURE = 1_000_000  # bytes; the index carries it inside

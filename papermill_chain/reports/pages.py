@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from page_style.style import house_style
+from papermill_chain.reports.screen import duration
 
 if TYPE_CHECKING:  # loaded when a page is written
     from jinja2 import Environment
@@ -49,7 +50,7 @@ def _templates() -> Environment:
     templates.filters.update(
         words=_words,
         moment=_moment,
-        duration=_duration,
+        duration=duration,
         rank=_rank,
         for_css=_for_css,
         json=json.dumps,
@@ -91,11 +92,3 @@ def _rank(status: str) -> int:
 def _moment(time: datetime) -> str:
     """A time that reads the same everywhere."""
     return f"{time:%Y-%m-%d %H:%M} UTC"
-
-
-def _duration(seconds: float) -> str:
-    """A span of time in the unit that fits it."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02} s"

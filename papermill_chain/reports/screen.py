@@ -120,9 +120,8 @@ def shown_path(path: Path) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A span of time, as short as can be."""
-    if seconds < 10:
+    """A span of time, as short as can be; the same in the terminal, on pages and in messages."""
+    if round(seconds, 1) < 10:
         return f"{seconds:.1f} s"
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    return f"{int(seconds) // 60} min {int(seconds) % 60:02} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -167,8 +167,13 @@ def print_event(event: str, **facts: Any) -> None:
         print(line, flush=True)
 
 
-def show_failures(run: Run) -> None:
-    """Print on stderr what went wrong, also when all else is to be quiet."""
+def show_failures(run: Run, languages: Mapping[str, str]) -> None:
+    """Print on stderr what went wrong, also when all else is to be quiet.
+
+    Parameters
+    ----------
+    languages : what the notebook of each stage is written in.
+    """
     screen = screen_for(sys.stderr)
     failed: dict[str, list[StageRun]] = {}
     for stage in run.stages:
@@ -177,14 +182,14 @@ def show_failures(run: Run) -> None:
             failed.setdefault(same, []).append(stage)
     for stages in failed.values():
         screen.line()
-        _show_failure(screen, run, stages)
+        _show_failure(screen, run, stages, languages[stages[0].name])
     for trouble in run.troubles:
         screen.line(trouble)
     if run.after:
         screen.line(f"what follows the last stage failed: {run.after}")
 
 
-def _show_failure(screen: Screen, run: Run, stages: Sequence[StageRun]) -> None:
+def _show_failure(screen: Screen, run: Run, stages: Sequence[StageRun], language: str) -> None:
     """Print why a stage has failed, or several for one reason, and where to read more."""
     names, error = " and ".join(stage.name for stage in stages), stages[0].error
     if error is None:
@@ -195,7 +200,7 @@ def _show_failure(screen: Screen, run: Run, stages: Sequence[StageRun]) -> None:
         screen.line("    ", (line, "detail"))
     for report in filter(None, (stage.report for stage in stages)):
         screen.line("    ", (shown_path(run.folder / report), "path"))
-    if not error.is_refusal:
+    if not error.is_refusal and language == "python":  # for others --debug makes no copy
         screen.command("    to look into it: ", command("--debug", stages[0].name))
 
 

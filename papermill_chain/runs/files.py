@@ -5,7 +5,6 @@ import hashlib
 import json
 import os
 import re
-import secrets
 import shutil
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -14,6 +13,7 @@ from typing import Any
 
 from papermill_chain.runs.record_files import read_json
 from work_units.regular_files import Damaged, kind_of, make_way, open_regular, set_aside
+from work_units.whole_files import replacing
 
 PNG = b"\x89PNG\r\n\x1a\n"  # how the file of a picture begins
 
@@ -48,14 +48,10 @@ def write_whole(path: Path, text: str) -> None:
 
     A folder in its place is set aside.
     """
-    half = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
+    with replacing(path) as half:
         half.write_text(text, encoding="utf-8")
         if kind_of(path) == "a folder":
             make_way(path)
-        os.replace(half, path)
-    finally:
-        half.unlink(missing_ok=True)
 
 
 def remove_halves(folder: Path) -> None:

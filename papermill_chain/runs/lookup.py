@@ -1,7 +1,9 @@
-"""Which run is meant by an id, the beginning of one, `latest`, `previous` or a folder."""
+"""The runs that there are, and which is meant by an id, its beginning, `latest`, or a folder."""
 
 import difflib
 import re
+from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 from papermill_chain.runs.manifest import Run, UnreadableManifest, read_run
@@ -65,3 +67,21 @@ def run_ids(experiments: Path) -> list[str]:
     """The names of all runs that have a manifest, the oldest first."""
     found = [manifest.parent.name for manifest in experiments.glob("runs/*/manifest.json")]
     return sorted(found, key=lambda id: ([int(part) for part in re.findall(r"\d+", id)], id))
+
+
+def read_runs(experiments: Path) -> list[Run]:
+    """All runs under `experiments`, newest first, also those that cannot be read."""
+    manifests = experiments.glob("runs/*/manifest.json")
+    runs = [_known_run(manifest.parent, manifest.lstat().st_mtime_ns) for manifest in manifests]
+    return sorted(runs, key=lambda run: (run.began, run.id), reverse=True)
+
+
+@lru_cache(maxsize=10_000)  # a run writes the index after each of its reports
+def _known_run(folder: Path, written: int) -> Run:
+    """A run as its manifest has it since `written`, in nanoseconds; read once."""
+    try:
+        return read_run(folder)
+    except UnreadableManifest as error:
+        began = datetime.fromtimestamp(written / 1e9, UTC).isoformat()
+        why = f"manifest.json: {error}"
+        return Run(folder, folder.name, "", began, {}, [], status="unreadable", unreadable=why)

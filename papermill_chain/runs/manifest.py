@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from functools import lru_cache, partial
+from functools import partial
 from math import isfinite
 from pathlib import Path
 from platform import platform, python_version
@@ -189,24 +189,6 @@ def _run_of(folder: Path, recorded: Any) -> Run:
         after=_text(recorded.get("after")),
         troubles=[str(trouble) for trouble in recorded.get("troubles") or []],
     )
-
-
-def read_runs(experiments: Path) -> list[Run]:
-    """All runs under `experiments`, newest first, also those that cannot be read."""
-    manifests = experiments.glob("runs/*/manifest.json")
-    runs = [_known_run(manifest.parent, manifest.lstat().st_mtime_ns) for manifest in manifests]
-    return sorted(runs, key=lambda run: (run.began, run.id), reverse=True)
-
-
-@lru_cache(maxsize=10_000)  # a run writes the index after each of its reports
-def _known_run(folder: Path, written: int) -> Run:
-    """A run as its manifest has it since `written`, in nanoseconds; read once."""
-    try:
-        return read_run(folder)
-    except UnreadableManifest as error:
-        began = datetime.fromtimestamp(written / 1e9, UTC).isoformat()
-        why = f"manifest.json: {error}"
-        return Run(folder, folder.name, "", began, {}, [], status="unreadable", unreadable=why)
 
 
 def read_stage(recorded: Mapping[str, Any]) -> StageRun:

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from papermill_chain.runs.manifest import GOOD, Run, read_runs
+from papermill_chain.runs.lookup import read_runs
+from papermill_chain.runs.manifest import GOOD, Run
 from papermill_chain.runs.records import last_good
 from work_units.regular_files import make_way
 

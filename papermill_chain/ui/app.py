@@ -10,11 +10,13 @@ from flask import Flask, Response, redirect, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
+from papermill_chain.chain.parameter_files import MANIFEST
 from papermill_chain.chain.parameters import ChainError
 from papermill_chain.reports.listing import outlooks
 from papermill_chain.reports.pages import filled, rendered
-from papermill_chain.runs.manifest import read_runs
+from papermill_chain.runs.lookup import read_runs
 from papermill_chain.ui.desk import Desk
+from papermill_chain.ui.earlier import filled_again
 from papermill_chain.ui.form import Filled, arguments_of, fields_of, filled_in
 from papermill_chain.ui.kept_files import answer_with, folder_of
 from papermill_chain.ui.progress import report_of
@@ -64,6 +66,8 @@ def create_app(desk: Desk, guard: Guard) -> Flask:
             # A page that goes on by itself: after a redirect a browser that came from elsewhere,
             # such as a terminal in a page, would not send the cookie.
             return guard.admit(Response(rendered("ui_enter.html.j2")))
+        if "again" in request.args:
+            return page.again(request.args["again"])
         return page.shown(Filled() if "defaults" in request.args else desk.filled)
 
     @app.get("/favicon.ico", endpoint="icon")
@@ -124,6 +128,20 @@ class Page:
             except ChainError as refusal:
                 filled.faults[""] = str(refusal)
         return self.shown(filled)
+
+    def again(self, run: str) -> AnyResponse:
+        """The form with the parameters of one of the last runs."""
+        chain, form = self.desk.chain, Filled()
+        notebooks = chain.notebooks()
+        folders = [each.folder for each in read_runs(chain.experiments)[:RUNS_SHOWN]]
+        try:
+            manifest = next(folder / MANIFEST for folder in folders if folder.name == run)
+            form = filled_again(manifest, chain.stages, notebooks, chain.root)
+        except StopIteration:
+            form.faults[""] = "that run is none of the last ones any more"
+        except ChainError as refusal:
+            form.faults[""] = str(refusal)
+        return self.shown(form)
 
     def shown(self, form: Filled, plan: Mapping[str, str] | None = None) -> Response:
         """The whole page."""

@@ -10,7 +10,7 @@ from papermill_chain.chain.parameters import ChainError
 from papermill_chain.chain.plan import Plan
 from papermill_chain.chain.stages import Stage
 from papermill_chain.runs.files import os_error_text
-from papermill_chain.runs.manifest import read_runs
+from papermill_chain.runs.lookup import read_runs
 from papermill_chain.ui.child import Child
 from papermill_chain.ui.form import Filled
 from papermill_chain.ui.progress import Progress, StageProgress, progress_of

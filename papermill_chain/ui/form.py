@@ -123,7 +123,7 @@ def _refuse(
     setting: str, stages: Sequence[Stage], notebooks: dict[str, Notebook], root: Path
 ) -> None:
     """Raise ChainError for a setting that the command line would refuse."""
-    settings = typed_settings([setting])
+    settings = typed_settings([setting], stages)
     refuse_senseless(settings, stages, notebooks)
     for stage in stages:
         settings_of(settings, stage, stages, notebooks, root)
@@ -169,18 +169,21 @@ def _default(stage: Stage, parameter: Parameter, path: str, root: Path) -> str:
     """A default as it is typed: a text without quotes, a list as YAML, all else as in Python."""
     if path:  # --set takes an input from the current folder, all else goes to the notebook as it is
         return shown_path(root / path) if parameter.name in stage.reads else from_notebooks(path)
-    if parameter.code:
-        return parameter.code
-    if kinds_of(parameter.type) & {"list", "dict"}:
-        return _yaml(parameter.default)
-    return parameter.default if isinstance(parameter.default, str) else repr(parameter.default)
+    return parameter.code or text_for(parameter.default, parameter.type)
 
 
-def _yaml(default: Any) -> str:
+def text_for(value: Any, type: str) -> str:
+    """A value as it is typed into the field of a parameter of some type."""
+    if kinds_of(type) & {"list", "dict"}:
+        return _yaml(value)
+    return value if isinstance(value, str) else repr(value)
+
+
+def _yaml(value: Any) -> str:
     """A value as YAML, on one line if it holds no other lists."""
     import yaml  # late: most commands do without it
 
-    plain = list(default) if isinstance(default, tuple) else default
+    plain = list(value) if isinstance(value, tuple) else value
     text: str = yaml.safe_dump(
         plain, default_flow_style=None, sort_keys=False, allow_unicode=True, width=80
     )

@@ -7,18 +7,19 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import partial
 from hashlib import sha256
-from pathlib import Path
 
-import nbformat
 import numpy as np
 import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
-from conftest import ROOT, copy_project, run_all, with_small_models
+from conftest import ROOT, copy_project, run_all
+from plainpapermill import plainly, printed
 
+from creditrisk.data import encoding, json_files
+from creditrisk.data.contract import ContractError
 from creditrisk.data.descriptor import read_contract
-from creditrisk.data.encoding import encoded_columns
 from creditrisk.data.raw_files.reading import read_raw
 
 STAGES = [
@@ -70,8 +71,8 @@ def in_project(project, code):
     return json.loads(ran.stdout.splitlines()[-1])
 
 
-def hashes(project):
-    return {path: sha256((project / path).read_bytes()).hexdigest() for path in MADE}
+def hashes(project, paths):
+    return {path: sha256((project / path).read_bytes()).hexdigest() for path in paths}
 
 
 def test_chain_succeeds_and_says_so(finished):
@@ -110,7 +111,7 @@ def test_reports_are_kept_and_linked(finished):
     index = (project / "experiments" / "index.html").read_text("utf-8")
     for stage in STAGES:
         page = (run / f"{stage}.html").read_text("utf-8")
-        assert (run / f"{stage}.ipynb").exists() and f"runs/{run.name}/{stage}.html" in index
+        assert f"runs/{run.name}/{stage}.html" in index and not printed(run / f"{stage}.ipynb")
         figures = BeautifulSoup(page, "html.parser").select("figure")
         assert figures and all(figure.select("svg[aria-label]") for figure in figures)
         assert "What we found" in page and 'aria-label="Warnings"' not in page
@@ -135,7 +136,7 @@ def test_split_holds_every_applicant_once(finished):
     assert list(train) == list(test) and list(y_train) == list(y_test) == ["Risk"]
     for field in contract.categories:
         for part in (train, test):
-            assert (part[encoded_columns(contract, field)].sum(axis=1) == 1).all()
+            assert (part[encoding.encoded_columns(contract, field)].sum(axis=1) == 1).all()
     # together they are the raw file: amounts are all but unique, so their multiset says it
     raw = read_raw(project / "data/raw/german_credit_data.csv", contract)
     both = pd.concat([train, test])
@@ -159,12 +160,18 @@ def test_champion_is_the_best_row(finished):
     assert 0 < champion["cutoff"] < 1 and champion["reason"]
 
 
-def test_pickle_registry_and_stored_columns_agree(finished):
-    project, _ = finished
-    found = in_project(
+@pytest.fixture(scope="module")
+def registry(finished, tmp_path_factory):
+    """What MLflow knows of the model, and what the chain says as more and more of it is gone."""
+    project = tmp_path_factory.mktemp("registry") / "project"
+    shutil.copytree(finished[0], project)
+    return in_project(
         project,
         """
-import json, pickle, mlflow, pandas as pd
+import json, mlflow, pickle, sys, pandas as pd
+from pathlib import Path
+sys.path.insert(0, ".")
+import run_all
 from creditrisk.data.descriptor import read_contract
 from creditrisk.data.encoding import decode
 model = pickle.load(open("models/credit_risk_model.pkl", "rb"))
@@ -175,11 +182,12 @@ registered = mlflow.sklearn.load_model("models:/Credit_Risk_Model@production")
 client = mlflow.MlflowClient()
 entry = client.get_registered_model("Credit_Risk_Model")
 run = client.get_run(client.get_model_version("Credit_Risk_Model", 1).run_id)
+place = run.info.experiment_id
 nested = f"tags.mlflow.parentRunId = '{run.info.run_id}'"
-children = client.search_runs([run.info.experiment_id], nested)
+children = client.search_runs([place], nested)
 reports = [item.path for item in client.list_artifacts(run.info.run_id, "reports")]
 p = model.predict_proba(raw)[:, 1]
-print(json.dumps({
+whole = {
     "apart": abs(registered.predict_proba(raw)[:, 1] - p).max(),
     "encoded": abs(model[-1].predict_proba(X)[:, 1] - p).max(),
     "decided": (model.predict(raw) == (p >= model[-1].threshold)).all().item(),
@@ -194,9 +202,30 @@ print(json.dumps({
     "metrics": run.data.metrics,
     "datasets": len(run.inputs.dataset_inputs),
     "status": run.info.status,
-}))
+}
+
+parent = client.create_run(place, tags={"chain_run": "killed"}).info.run_id
+nested = client.create_run(place, tags={"mlflow.parentRunId": parent}).info.run_id
+other = client.create_run(place, tags={"chain_run": "going on"}).info.run_id
+run_all.close_runs(["killed"])
+lacks = lambda: [run_all.what_registration_lacks(), run_all.what_validation_lacks()]
+status = [client.get_run(run).info.status for run in (parent, nested, other)]
+gone = {"nothing": lacks(), "status": status}
+client.delete_registered_model_alias("Credit_Risk_Model", "production")
+gone["production"] = lacks()
+client.delete_registered_model_alias("Credit_Risk_Model", "challenger")
+gone["challenger"] = lacks()
+client.delete_model_version("Credit_Risk_Model", 1)
+gone["version"] = lacks()
+Path("mlflow.db").unlink()
+gone["store"] = lacks()
+print(json.dumps({"whole": whole, "gone": gone}))
 """,
     )
+
+
+def test_pickle_registry_and_stored_columns_agree(finished, registry):
+    project, found = finished[0], registry["whole"]
     assert found["apart"] <= 1e-12 and found["encoded"] <= 1e-15
     assert found["columns"] and found["decided"] and found["datasets"] == 1
     assert found["aliases"] == {"challenger": 1, "production": 1} or found["aliases"] == {
@@ -281,7 +310,7 @@ def test_readme_quotes_these_figures(finished):
 def test_manifest_beside_the_model_describes_it(finished):
     project, _ = finished
     manifest = json.loads((project / "models/manifest.json").read_text("utf-8"))
-    made = hashes(project)
+    made = hashes(project, [path for path in MADE if path.startswith("models/")])
     assert manifest["model_sha256"] == made["models/credit_risk_model.pkl"]
     assert manifest["model_columns_sha256"] == made["models/model_columns.pkl"]
     assert manifest["model_skops_sha256"] == made["models/credit_risk_model.skops"]
@@ -310,138 +339,49 @@ print(json.dumps({"code": code, "said": said.getvalue(), "heavy": sorted(heavy)}
     assert len(list((project / "experiments/runs").iterdir())) == 1
 
 
-def test_what_is_gone_from_the_registry_is_noticed_and_open_runs_are_closed(finished, tmp_path):
-    source, _ = finished
-    project = tmp_path / "project"
-    shutil.copytree(source, project)
-    found = in_project(
-        project,
-        """
-import json, mlflow, sys
-sys.path.insert(0, ".")
-import run_all
-client = mlflow.MlflowClient()
-place = client.get_experiment_by_name("Credit risk").experiment_id
-parent = client.create_run(place, tags={"chain_run": "killed"}).info.run_id
-nested = client.create_run(place, tags={"mlflow.parentRunId": parent}).info.run_id
-other = client.create_run(place, tags={"chain_run": "going on"}).info.run_id
-run_all.close_runs(["killed"])
-lacks = lambda: [run_all.what_registration_lacks(), run_all.what_validation_lacks()]
-status = [client.get_run(run).info.status for run in (parent, nested, other)]
-found = {"whole": lacks(), "status": status}
-client.set_registered_model_alias("Credit_Risk_Model", "production", 1)
-client.delete_registered_model_alias("Credit_Risk_Model", "production")
-found["no production"] = lacks()
-client.delete_registered_model_alias("Credit_Risk_Model", "challenger")
-found["no challenger"] = lacks()
-client.delete_model_version("Credit_Risk_Model", 1)
-found["no version"] = lacks()
-from pathlib import Path
-Path("mlflow.db").unlink()
-found["no store"] = lacks()
-print(json.dumps(found))
-""",
-    )
+def test_what_is_gone_from_the_registry_is_noticed_and_open_runs_are_closed(registry):
     gone = "Credit_Risk_Model version 1 is not in the registry"
-    assert found == {
-        "whole": ["", ""],
+    assert registry["gone"] == {
+        "nothing": ["", ""],
         "status": ["KILLED", "KILLED", "RUNNING"],
-        "no production": ["", "the alias production is gone"],
-        "no challenger": ["the alias challenger is gone or points elsewhere"]
+        "production": ["", "the alias production is gone"],
+        "challenger": ["the alias challenger is gone or points elsewhere"]
         + ["the alias production is gone"],
-        "no version": [gone, gone],
-        "no store": [gone, gone],
+        "version": [gone, gone],
+        "store": [gone, gone],
     }
 
 
-def test_notebook_run_too_early_names_the_one_to_run_first(project, tmp_path):
-    environment = os.environ | {"PYTHONPATH": str(project)}
-    ran = subprocess.run(
-        [sys.executable, "-m", "papermill", "03_comparison.ipynb", str(tmp_path / "out.ipynb")],
-        cwd=project / "notebooks",
-        capture_output=True,
-        text=True,
-        timeout=600,
-        env=environment,
-        check=False,
-    )
-    assert ran.returncode != 0 and "run 02_preparation first" in ran.stderr
+@pytest.mark.filterwarnings("ignore:The 'float_precision' argument")
+def test_what_is_run_too_early_names_the_notebook_to_run_first(tmp_path):
+    contract = read_contract(ROOT / "data/raw/datapackage.json")
+    for read, first in (
+        (lambda path: encoding.read_matrix(path, contract), "02_preparation"),
+        (lambda path: encoding.read_target(path, contract, 1), "02_preparation"),
+        (partial(json_files.read_json, made_by="03_comparison"), "03_comparison"),
+    ):
+        with pytest.raises((FileNotFoundError, ContractError), match=f"run {first} first"):
+            read(tmp_path / "missing")
 
 
-def test_same_seed_same_files_other_seed_other_files(finished, project, tmp_path):
-    """Each notebook by itself, with plain papermill, repeats what the chain has made.
+def test_same_seed_same_split_and_model_without_the_runner(finished, project, tmp_path):
+    """02 and 04 by themselves, with plain papermill, repeat what the chain has made.
 
-    The same seed gives the same tables and probabilities, in another folder, in cold kernels and
-    without the runner; a changed seed changes them. The comparison, which takes long, is repeated
-    with a changed seed, few fits and small forests; the champion, a regression, has none. 01 writes
-    nothing; test_jupyterlab.py compares its figures.
+    In another folder, in cold kernels and without what the runner sets. test_evidence.py repeats
+    the comparison, and test_jupyterlab.py the figures of 01.
     """
-    first, project = finished[0], with_small_models(project)
-    tables = [path for path in MADE if path.startswith("experiments/") and path.endswith(".csv")]
-    before = hashes(first)
-
-    # another seed, with the runner; then the same comparison again without it, in another folder
-    hurry = {"seed": 8, "repeats": 1, "folds": 2, "splits": 2}
-    typed = [word for name, value in hurry.items() for word in ("--set", f"{name}={value}")]
-    ran = run_all(project, *typed, "--only", "02", "--only", "03")
-    assert ran.returncode == 0, ran.stdout
-    changed = [path for path in MADE if path.startswith("data/")] + tables
-    after = {path: sha256((project / path).read_bytes()).hexdigest() for path in changed}
-    assert all(before[path] != after[path] for path in changed)
-    names = ["results.csv", "pairs.csv", "out_of_fold.csv", "champion.json"]
-    paths = {f"{name.partition('.')[0]}_path": str(tmp_path / name) for name in names}
-    hurried = {"03_comparison": hurry | paths}
-
-    # and the same seed, all but the comparison, whose result is the chain's
-    for path in [*tables, "experiments/champion.json"]:
-        shutil.copy2(first / path, project / path)
-    light = {"05_validation": {"draws": 300}, "06_explanation": {"shuffles": 2}}
-    light["04_registration"] = {"refits": 5}
-    light["08_review"] = {"refits": 2, "explained": 10, "cutoff_draws": 50}
-    others = [stage for stage in STAGES if stage not in ("01_eda", "03_comparison")]
-    plainly(project, tmp_path, hurried | {stage: light.get(stage, {}) for stage in others})
-    assert {Path(path).name for path in tables} == set(names[:3])
-    for path in tables:
-        found = sha256((tmp_path / Path(path).name).read_bytes()).hexdigest()
-        assert found == after[path]
+    first = finished[0]
+    (project / "experiments").mkdir()
+    for name in ("results.csv", "pairs.csv", "out_of_fold.csv", "champion.json"):
+        shutil.copy2(first / "experiments" / name, project / "experiments")
+    plainly(project, tmp_path, {"02_preparation": {}, "04_registration": {"refits": 5}})
     assert {path.suffix for path in (project / "notebooks").iterdir()} == {".ipynb"}
-    again = hashes(project)
-    assert all(before[path] == again[path] for path in MADE if path.startswith("data/"))
+    split = [path for path in MADE if path.startswith("data/")]
+    assert hashes(first, split) == hashes(project, split)
     X = pd.read_csv(first / "data/training/X_test.csv")
     models = [place / "models/credit_risk_model.pkl" for place in (first, project)]
     scores = [pickle.loads(path.read_bytes())[-1].predict_proba(X) for path in models]
     np.testing.assert_array_equal(*scores)
-
-
-PLAINLY = """
-import json, sys
-import papermill
-for stage, parameters in json.loads(sys.argv[2]).items():
-    papermill.execute_notebook(
-        f"{stage}.ipynb", f"{sys.argv[1]}/{stage}.ipynb", parameters, progress_bar=False
-    )
-"""
-
-
-def plainly(project, folder, stages):
-    """Run notebooks with plain papermill; they succeed, and none of their cells prints anything."""
-    environment = {name: value for name, value in os.environ.items() if "MLFLOW" not in name}
-    ran = subprocess.run(
-        [sys.executable, "-c", PLAINLY, str(folder), json.dumps(stages)],
-        cwd=project / "notebooks",
-        capture_output=True,
-        text=True,
-        timeout=900,
-        env=environment | {"PYTHONPATH": str(project)},
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stderr[-3000:]
-    for stage in stages:
-        cells = nbformat.read(folder / f"{stage}.ipynb", 4).cells
-        streams = [
-            o for cell in cells for o in cell.get("outputs", []) if o.output_type == "stream"
-        ]
-        assert not streams, streams
 
 
 def test_broken_raw_file_stops_the_chain_and_loses_nothing(finished, tmp_path):
@@ -454,7 +394,7 @@ def test_broken_raw_file_stops_the_chain_and_loses_nothing(finished, tmp_path):
     raw = project / "data/raw/german_credit_data.csv"
     raw.write_bytes(raw.read_bytes().replace(b"\n16,53,", b"\n16,-5,", 1))
     kept = {p: p.read_bytes() for d in ("data/training", "models") for p in (project / d).iterdir()}
-    ran = run_all(project)
+    ran = run_all(project, "--only", "02", "--only", "03")
     said = " ".join(ran.stdout.split() + ran.stderr.split())
     assert ran.returncode == 1
     assert "row 17 (line 18): Age is -5; allowed 18 to 120 years" in said
@@ -462,23 +402,19 @@ def test_broken_raw_file_stops_the_chain_and_loses_nothing(finished, tmp_path):
     assert all(path.read_bytes() == content for path, content in kept.items())
     (run,) = (project / "experiments/runs").iterdir()
     assert "Age is -5" in (run / "02_preparation.html").read_text("utf-8")
-    assert not (project / "experiments/registration.json").exists()
+    assert not (project / "experiments/results.csv").exists()
 
 
-@pytest.mark.parametrize(
-    ("typed", "words"),
-    [
+def test_what_cannot_be_meant_is_refused_before_anything_runs(project):
+    for typed, words in (
         (["--set", "seeed=8"], ["seeed", "seed"]),
         (["--set", "seed=eight"], ["seed", "int"]),
         (["--set", "X_test_path=other.csv"], ["X_test_path", "02_preparation"]),
         (["--only", "compare"], ["03_comparison"]),
         (["--only", "05"], ["04_registration"]),
-    ],
-)
-def test_what_cannot_be_meant_is_refused_before_anything_runs(typed, words, project):
-    ran = run_all(project, *typed)
-    said = ran.stdout + ran.stderr
-    assert ran.returncode == 2 and all(word in said for word in words), said
-    assert not (project / "data/training").exists() and not list(
-        (project / "experiments").glob("runs/*")
-    )
+    ):
+        ran = run_all(project, *typed)
+        said = ran.stdout + ran.stderr
+        assert ran.returncode == 2 and all(word in said for word in words), said
+    assert not (project / "data/training").exists()
+    assert not list(project.glob("experiments/runs/*"))

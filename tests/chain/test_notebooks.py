@@ -1,5 +1,6 @@
 """The notebooks as they are committed: clean, readable, and wired as the chain says."""
 
+import ast
 import re
 import sys
 
@@ -43,6 +44,28 @@ def test_notebook_is_clean_and_reads_well(path):
     assert 4 <= sum(len(text.split()) for text in prose) / len(lines) <= 10
     forbidden = ("class ", "sys.path", "!pip", "%pip", "filterwarnings", "papermill")
     assert not [line for line in lines if line.strip().startswith(forbidden)]
+
+
+def test_links_between_notebooks_carry_the_title_they_lead_to():
+    titles = {path.name: read(path).cells[0].source.splitlines()[0][2:] for path in NOTEBOOKS}
+    prose = "\n".join(c.source for path in NOTEBOOKS for c in read(path).cells if c.source)
+    links = re.findall(r"\[(\d\d) – ([^\]]+)\]\((\w+\.ipynb)\)", prose)
+    assert len(links) >= len(NOTEBOOKS)  # each ends with one
+    assert not [(title, name) for _, title, name in links if titles[name] != title]
+    assert all(name.startswith(number) for number, _, name in links)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_parameter_is_used(path):
+    """A seed that stands beside one that is set changes nothing, and nobody sees it."""
+    notebook = read(path)
+    code = [c.source for c in notebook.cells[2:] if c.cell_type == "code"]
+    used = {node.id for node in ast.walk(ast.parse("\n".join(code))) if is_read(node)}
+    assert parameters(notebook).keys() <= used
+
+
+def is_read(node):
+    return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
 
 
 def test_table_and_notebooks_agree():

@@ -1,8 +1,10 @@
 """Whether the contract allows an application as it came out of JSON, and what is wrong if not."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from creditrisk.data.applications.domain import Domain
 from creditrisk.data.contract import Contract, Json, did_you_mean
 from creditrisk.data.fields import Field
 
@@ -82,6 +84,28 @@ def record_problems(record: object, contract: Contract) -> list[Problem]:
     if len(record) > found:
         problems += _unknown_fields(record, contract)
     return problems
+
+
+def record_codes(records: Sequence[Json], allowed: Domain) -> list[list[float]]:
+    """The codes of applications as they come out of JSON, each of as many as there are fields.
+
+    Raises
+    ------
+    InvalidRecords
+        If the contract does not allow one of them; it names every problem of all.
+    """
+    found = [allowed.codes(record) for record in records]
+    codes = [each for each in found if each is not None]
+    if len(codes) < len(found):
+        raise InvalidRecords(
+            [
+                RecordProblem(number, *problem)
+                for number, (record, each) in enumerate(zip(records, found), 1)
+                if each is None
+                for problem in record_problems(record, allowed.contract)
+            ]
+        )
+    return codes
 
 
 def is_allowed(value: object, field: Field) -> bool:

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +15,10 @@ from creditrisk.data.draft import names, suspects
 from creditrisk.data.draft.inference import Column, infer, missing_spellings
 from creditrisk.data.draft.outcome import Outcome, outcome
 from creditrisk.data.draft.questions import NOT_STATED, about_the_data
-from creditrisk.data.draft.sniffing import Table, read_table
+from creditrisk.data.draft.sniffing import Table, read_tables
 from creditrisk.data.draft.spelling import needs_comma
 from creditrisk.data.fields import DATE, ID
+from work_units.whole_files import replacing
 
 DESCRIPTOR = "datapackage.json"
 
@@ -37,7 +37,7 @@ class Draft:
 
 
 def draft(
-    path: str | Path,
+    path: str | Path | Sequence[str | Path],
     target: str,
     good: Sequence[str] = (),
     bad: Sequence[str] = (),
@@ -48,21 +48,22 @@ def draft(
     Parameters
     ----------
     path
-        A CSV file with a header, compressed by gzip or not, or a Parquet file.
+        A CSV file with a header, compressed by gzip or not, or a Parquet file; a pattern such as
+        ``loans-*.csv``, or a list, stands for several files with the same columns.
     target
         The column that says how each loan ended.
     good, bad
         Its spellings that are good and bad; what is not given is guessed, and asked about.
     folder
-        Where the descriptor is to be; by default beside the file.
+        Where the descriptor is to be; by default beside the first file.
 
     Raises
     ------
     ContractError
         If it cannot be read, is no table, or has no such column; with file, place and remedy.
     """
-    path = Path(path)
-    table = read_table(path)
+    paths = [Path(each) for each in ([path] if isinstance(path, str | Path) else path)]
+    path, table = paths[0], read_tables(paths)
     cells = table.cells
     if target not in cells:
         problem = f"has no column {target!r}{did_you_mean(target, list(cells))}"
@@ -99,17 +100,8 @@ def write(drafted: Draft, folder: str | Path, force: bool = False) -> Path:
         raise FileExistsError(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(drafted.package, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=path.parent, prefix=f".{DESCRIPTOR}.", delete=False
-    ) as file:
-        try:
-            file.write(text)
-            file.flush()
-            os.chmod(file.name, 0o644)
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise
+    with replacing(path) as half:
+        half.write_text(text, "utf-8")
     return path
 
 
@@ -170,10 +162,11 @@ def _package(
     folder: Path,
 ) -> Json:
     by_name = {column.name: _entry(column) for column in columns} | {ending.name: ending.entry}
-    stem = table.path.name.split(".")[0]
+    stem = re.sub(r"[*?\[\]]", "", table.paths[0].name.split(".")[0]) or "loans"
+    paths = [Path(os.path.relpath(path, folder)).as_posix() for path in table.paths]
     resource: dict[str, Any] = {
         "name": _slug(stem),
-        "path": Path(os.path.relpath(table.path, folder)).as_posix(),
+        "path": paths[0] if len(paths) == 1 else paths,
         "profile": "tabular-data-resource",
         "format": table.kind,
         "encoding": table.encoding,

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.stats import skew
 
 from creditrisk.data.draft import names, special_codes
-from creditrisk.data.draft.spelling import Spelling, is_marker, spelling
+from creditrisk.data.draft.spelling import Spelling, is_marker, minus_elsewhere, spelling
 from creditrisk.data.fields import ID, IGNORE
 
 #: Levels that a category is given; of more, the frequent ones and one for all the others.
@@ -87,8 +87,19 @@ def infer(name: str, cells: pd.Series, markers: Sequence[str], decimal: str) -> 
         column = _boolean(name, cells, found, counts)
     else:
         column = _quantity(name, cells, found)
+    if (found is None or found.strays) and (written := minus_elsewhere(texts)):
+        _ask_about_minus(column, written)
     _say_missing(column, cells, found.strays if found else (), markers)
     return column
+
+
+def _ask_about_minus(column: Column, written: str) -> None:
+    """Ask to have a column of amounts written so that they can be learned from."""
+    column.checks.append(f"amounts, such as {written!r}, with a minus that is not read")
+    column.review.append(
+        f"Are they amounts, those below zero written as {written!r}? Then write the minus before "
+        "the number, and draft again; if not, nothing is to be set."
+    )
 
 
 def _say_missing(

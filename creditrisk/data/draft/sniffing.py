@@ -7,7 +7,8 @@ import codecs
 import csv
 import hashlib
 import io
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -19,7 +20,7 @@ import pyarrow.compute as pc
 
 from creditrisk.data.contract import ContractError
 from creditrisk.data.notation.values import texts
-from creditrisk.data.raw_files.files import RawFile, Unpacked
+from creditrisk.data.raw_files.files import RawFile, Unpacked, matching
 from creditrisk.data.raw_files.limits import LONGEST_LINE, MOST_BYTES, SMALLER, check_table
 
 #: Between the cells of a line, the likeliest first.
@@ -34,15 +35,58 @@ _TRIED = 200
 
 @dataclass(frozen=True)
 class Table:
-    """A loan file as it lies there."""
+    """A loan file as it lies there, or several with the same columns."""
 
-    path: Path
+    paths: tuple[Path, ...]  # as they were given; one may be a pattern
     cells: pd.DataFrame  # text; empty where a Parquet file has no value
     kind: str  # "csv" or "parquet"
     encoding: str
     delimiter: str
     sha256: str
     size: int  # bytes
+    is_ascii: bool = False  # whether any encoding reads it alike
+    files: int = 1
+
+
+def read_tables(paths: Sequence[Path]) -> Table:
+    """Read files, or those of a pattern, as one table.
+
+    Raises
+    ------
+    ContractError
+        As :func:`read_table`; and if one file is written in another way than the first, or has
+        other columns.
+    """
+    places = [Path(file.place) for path in paths for file in matching(str(path))]
+    tables = [read_table(place) for place in places]
+    first = next((table for table in tables if not table.is_ascii), tables[0])
+    for table in tables:
+        if problem := _other_way(table, first):
+            raise _refused(table.paths[0], problem, "give files of one kind, with the same columns")
+    cells = pd.concat([table.cells[list(first.cells)] for table in tables], ignore_index=True)
+    check_table(str(paths[0]), *cells.shape)
+    if len(tables) == 1:
+        return replace(first, paths=tuple(paths))
+    # as creditrisk.data.raw_files.recorded has it
+    hashes = hashlib.sha256("".join(table.sha256 for table in tables).encode()).hexdigest()
+    size = sum(table.size for table in tables)
+    return replace(
+        first, paths=tuple(paths), cells=cells, sha256=hashes, size=size, files=len(tables)
+    )
+
+
+def _other_way(table: Table, first: Table) -> str:
+    """In what a file differs from the first one, if no contract can describe both."""
+    name = first.paths[0]
+    if table.kind != first.kind:
+        return f"is {table.kind}, and {name} {first.kind}"
+    if other := sorted(set(table.cells) ^ set(first.cells)):
+        return f"columns differ from those of {name}: {', '.join(other)}"
+    if table.delimiter != first.delimiter:
+        return f"has {table.delimiter!r} between the cells, and {name} {first.delimiter!r}"
+    if table.encoding != first.encoding and not table.is_ascii:
+        return f"is in {table.encoding}, and {name} in {first.encoding}"
+    return ""
 
 
 def read_table(path: Path) -> Table:
@@ -59,12 +103,12 @@ def read_table(path: Path) -> Table:
         size = stored.tell()
         stored.seek(0)
         if file.is_parquet(stored):
-            return Table(path, _parquet(path, stored), "parquet", "utf-8", ",", sha256, size)
+            return Table((path,), _parquet(path, stored), "parquet", "utf-8", ",", sha256, size)
         content = _content(path, stored)
     text, encoding = _decoded(path, content)
     delimiter = _delimiter(text)
     cells = _cells(path, text, delimiter)
-    return Table(path, cells, "csv", encoding, delimiter, sha256, size)
+    return Table((path,), cells, "csv", encoding, delimiter, sha256, size, text.isascii())
 
 
 def _content(path: Path, stored: BinaryIO) -> bytes:

@@ -26,15 +26,13 @@ MARKERS = frozenset(
 #: Other texts that a column of numbers or dates may hold and still be one.
 MOST_STRAYS = 3
 
+#: Spellings of yes and of no. A column may mix those of one line, as people who type do.
 YES_NO = (
-    ("true", "false"),
-    ("yes", "no"),
-    ("y", "n"),
-    ("t", "f"),
-    ("ja", "nein"),
-    ("j", "n"),
-    ("oui", "non"),
-    ("1", "0"),
+    (("true", "t"), ("false", "f")),
+    (("yes", "y"), ("no", "n")),
+    (("ja", "j"), ("nein", "n")),
+    (("oui",), ("non",)),
+    (("1",), ("0",)),
 )
 
 #: Patterns of days and of months; "" is ISO 8601. Of two that fit, the first is taken.
@@ -45,6 +43,7 @@ MONTHS = ("", "%b-%Y", "%b %Y", "%m/%Y", "%m.%Y", "%Y/%m", "%Y%m", "%b-%y")
 _CODE = re.compile(r"-?0\d+")  # a postcode, not a quantity
 _SIGN = "[%‰€$£¥]|EUR|USD|GBP|CHF|DEM|DM|JPY|CNY|INR|PLN|SEK|NOK|DKK|CZK|HUF|BRL|CAD|AUD"
 _SIGNED = re.compile(rf"[-+]?(({_SIGN}) ?)?[-+]?[\d.,' \u00a0\u202f]*\d ?({_SIGN})?")
+_BELOW_ZERO = re.compile(r"\([^()-]*\d[^()-]*\)|[^()-]*\d[^()-]*-")
 #: Years in which a number of eight or six digits is taken for a date.
 _YEARS = range(1850, 2150)
 
@@ -82,14 +81,32 @@ def needs_comma(texts: Sequence[str]) -> bool:
 
 def _yes_no(texts: Sequence[str]) -> Spelling | None:
     lower = {text.strip().lower() for text in texts}
-    pair = next((pair for pair in YES_NO if lower == set(pair)), None)
+    pair = next((pair for pair in YES_NO if _says_both(lower, *pair)), None)
     if pair is None:
         return None
-    yes = sorted({text.strip() for text in texts if text.strip().lower() == pair[0]})
-    no = sorted({text.strip() for text in texts if text.strip().lower() == pair[1]})
-    values = {text: float(text.strip().lower() == pair[0]) for text in texts}
+    yes = sorted({text.strip() for text in texts if text.strip().lower() in pair[0]})
+    no = sorted({text.strip() for text in texts if text.strip().lower() in pair[1]})
+    values = {text: float(text.strip().lower() in pair[0]) for text in texts}
     said = f"{', '.join(yes)} is true, {', '.join(no)} is false"
     return Spelling("boolean", values, (), {"trueValues": yes, "falseValues": no}, said)
+
+
+def _says_both(lower: set[str], yes: Sequence[str], no: Sequence[str]) -> bool:
+    """Whether there are spellings of yes and of no, and nothing else."""
+    return lower <= {*yes, *no} and not (lower.isdisjoint(yes) or lower.isdisjoint(no))
+
+
+def minus_elsewhere(texts: Sequence[str]) -> str:
+    """An amount whose minus is written in a way that no contract describes; empty if there is none.
+
+    Book-keepers put what is below zero in brackets, and some systems the minus behind the number.
+    """
+    marked = [text for text in texts if _BELOW_ZERO.fullmatch(text.strip())]
+    rest = [text for text in texts if text not in set(marked)]
+    plain = [text.strip().strip("()").strip("-").strip() for text in marked]
+    if not marked or _numbers([*rest, *plain], ".") is None:
+        return ""
+    return marked[0].strip()
 
 
 def _dates(texts: Sequence[str]) -> Spelling | None:

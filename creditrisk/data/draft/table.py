@@ -31,7 +31,8 @@ def show(drafted: Draft, console: Console) -> None:
 def _about_file(drafted: Draft) -> str:
     table = drafted.table
     rows, columns = table.cells.shape
-    said = f"{table.path}: {rows:,} rows, {columns} columns"
+    several = f" in {table.files} files" if table.files > 1 else ""
+    said = f"{', '.join(map(str, table.paths))}: {rows:,} rows{several}, {columns} columns"
     if table.kind == "parquet":
         return f"{said}, Parquet"
     between = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}[table.delimiter]

@@ -124,12 +124,23 @@ def raw_files(path: str | Path | Sequence[str | Path], contract: Contract) -> li
             problem = "names no file of its table"
             raise ContractError(place, [problem], 'give the table a "path"')
         return raw_files(named, contract)
+    return matching(place)
+
+
+def matching(place: str) -> list[RawFile]:
+    """The file of a name, or the files of a pattern in the order of their names.
+
+    Raises
+    ------
+    ContractError
+        If nothing matches a pattern, or there are too many files.
+    """
     if not re.search(r"[*?\[]", place) or Path(place).exists():
         return [RawFile(place)]
-    matching = [each for each in sorted(glob.glob(place, recursive=True)) if Path(each).is_file()]
-    if not matching:
+    found = [each for each in sorted(glob.glob(place, recursive=True)) if Path(each).is_file()]
+    if not found:
         raise ContractError(place, ["no file has such a name"], "correct the pattern")
-    return _counted([RawFile(each) for each in matching], place)
+    return _counted([RawFile(each) for each in found], place)
 
 
 def _counted(files: list[RawFile], name: str) -> list[RawFile]:

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from creditrisk.metrics.intervals import Interval, bootstrap_interval
-from creditrisk.metrics.ranking import auc_difference, placements, too_few_to_judge
+from creditrisk.metrics.placements import placements
+from creditrisk.metrics.ranking import auc_difference, too_few_to_judge
 from creditrisk.reports.comparison import run_differences
 from creditrisk.reports.comparison.run_differences import Fact, KeyFigureFact, MeasureFact
 from creditrisk.reports.comparison.run_results import RunResults, Scores, number

@@ -18,6 +18,7 @@ from creditrisk.reports.comparison.run_results import RunRecord
 from creditrisk.reports.comparison.swap_set import ALONE, NAMED, title, value_text
 from creditrisk.reports.glossary import heading
 from page_style.style import house_style
+from work_units.whole_files import replacing
 
 PAGES = Path(__file__).parent.parent / "pages"
 
@@ -49,12 +50,8 @@ def write_page(comparison: Comparison, path: str | Path) -> Path:
     """Write the page; its folder is made if it is not there."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with replacing(path) as half:
         half.write_text(render(comparison, path.parent), "utf-8", "replace")
-        half.replace(path)  # readers find the old page or the new one
-    finally:
-        half.unlink(missing_ok=True)
     return path
 
 

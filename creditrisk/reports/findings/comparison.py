@@ -2,15 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
-from creditrisk.metrics.costs import ABOUT_AS_CHEAP, CUTOFFS, CutoffChoice, CutoffOptimism
-from creditrisk.metrics.intervals import Interval
+from creditrisk.metrics.costs import CUTOFFS
+from creditrisk.metrics.cutoff_choice import ABOUT_AS_CHEAP, CutoffChoice, CutoffOptimism
+from creditrisk.metrics.intervals import Interval, effective_rows
 from creditrisk.modelling.optimism import Selection, split_figures
 from creditrisk.modelling.significance import UNCLEAR, SimplestChoice
 
 
-def task(y: pd.Series, exclude: Sequence[str], trials: int) -> str:
+def task(
+    y: pd.Series, exclude: Sequence[str], trials: int, weight: np.ndarray | None = None
+) -> str:
     """Whom the models learn from, which columns they look at, and whether they search."""
     columns = (
         f"Left out of the features: {', '.join(exclude)}" if exclude else "All columns are used"
@@ -20,7 +24,18 @@ def task(y: pd.Series, exclude: Sequence[str], trials: int) -> str:
         if trials
         else "No settings are searched for"
     )
-    return f"{len(y)} applicants to learn from, {(y == 0).sum()} of them bad. {columns}. {search}."
+    learned = f"{len(y)} applicants to learn from, {(y == 0).sum()} of them bad"
+    return f"{learned}{worth(weight)}. {columns}. {search}."
+
+
+def worth(weight: np.ndarray | None) -> str:
+    """What weighted rows are worth, to follow their number; empty without weights."""
+    if weight is None:
+        return ""
+    return (
+        f"; by their weights they stand for {weight.sum():,.0f} and are worth "
+        f"{effective_rows(weight):,.0f} of equal weight"
+    )
 
 
 def above_chance(table: pd.DataFrame, chance: pd.DataFrame, good_share: float) -> str:

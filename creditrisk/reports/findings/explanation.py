@@ -145,6 +145,8 @@ def extrapolation(edge: pd.DataFrame, titles: Titles) -> str:
     edge
         From :func:`~creditrisk.validation.inspection.extrapolation`.
     """
+    if edge.empty:
+        return "The contract sets no bounds that lie beyond what was seen."
     moved, turned = edge.largest_change.abs().fillna(0), edge.flipped.fillna(0)
     points = f"{100 * moved.max():.1f}"
     if points == "0.0" and not turned.any():  # what is less is rounding, and names no field
@@ -184,6 +186,25 @@ def reasons(checked: pd.DataFrame, titles: Titles) -> str:
         f"For {checked.rises.mean():.1%} of the {len(checked)} declined applicants the score rises "
         "if the field of the strongest reason has the usual value and nothing else changes; that "
         f"alone would approve {checked.turns.sum()} of them. First named: {named}."
+    )
+
+
+def sampled_shares(error: Mapping[str, float] | None) -> str:
+    """How uncertain the shares are, if orders of the fields were sampled; empty if all are exact.
+
+    Parameters
+    ----------
+    error
+        From :func:`~creditrisk.validation.reasons.sampling_error`.
+    """
+    if error is None:
+        return ""
+    return (
+        f"Of {error['applicants']:.0f} of them too many fields differ to try all mixtures, so the "
+        f"shares are estimated from {error['orders']:.0f} orders of the fields. The standard error "
+        f"of the strongest reason's share is {error['standard_error']:.3f} on average and "
+        f"{error['largest_standard_error']:.3f} at most, of a share of {error['share']:.2f} on the "
+        "log-odds."
     )
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 from creditrisk.data.contract import Contract
 from creditrisk.data.fields import WEIGHT, Field
 from creditrisk.data.quantities import as_quantity
-from creditrisk.metrics.intervals import Interval
+from creditrisk.metrics.intervals import Interval, effective_rows
 from creditrisk.metrics.weight_of_evidence import STRENGTHS
 
 
@@ -14,18 +14,21 @@ def data_set(contract: Contract, applications: pd.DataFrame) -> str:
     return (
         f"**{contract.title}**: {len(applications):,} applications, {len(contract.fields)} columns "
         f"and the outcome `{contract.target.name}`. Source: {contract.source} "
-        f"Licence: {contract.licence}.{weights(contract)}"
+        f"Licence: {contract.licence}.{weights(contract, applications)}"
     )
 
 
-def weights(contract: Contract) -> str:
-    """That a column of weights changes nothing, as a further sentence; empty without one."""
+def weights(contract: Contract, applications: pd.DataFrame) -> str:
+    """What rows with weights stand for and are worth, as a further sentence; empty without them."""
     column = contract.of_role(WEIGHT)
     if column is None:
         return ""
+    weight = applications[column.name].to_numpy(float)
     return (
-        f" The weights in `{column.name}` are recorded and not used: in every fit and figure each "
-        "row counts once."
+        f" By the weights in `{column.name}` the rows stand for {weight.sum():,.0f} applications; "
+        f"figures are as uncertain as those of {effective_rows(weight):,.0f} rows of equal weight. "
+        "Fits, rates, costs and rankings count each row by its weight; docs/contract.md names what "
+        "counts each row once."
     )
 
 

@@ -119,10 +119,10 @@ def of_drop(auc: Interval, expected: Interval) -> list[Risk]:
         return [Risk(HIGH, text)]
     unnoticed = expected.estimate - auc.low
     text = (
-        f"So few applicants cannot exclude a loss of {unnoticed:.2f} in ROC-AUC against the "
-        f"{expected.estimate:.3f} of cross-validation."
+        f"With this many applicants a loss of {unnoticed:.2f} in ROC-AUC against the "
+        f"{expected.estimate:.3f} of cross-validation cannot be excluded."
     )
-    return [Risk(LOW, text)] if unnoticed > 0 else []
+    return [Risk(LOW, text)] if round(unnoticed, 2) > 0 else []
 
 
 def of_calibration(slope: Interval | None, within: float) -> list[Risk]:

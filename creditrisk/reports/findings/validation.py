@@ -10,18 +10,21 @@ from creditrisk.data.contract import Contract
 from creditrisk.metrics.calibration import CalibrationLine
 from creditrisk.metrics.intervals import Interval
 from creditrisk.metrics.stability import FALSE_ALARMS
+from creditrisk.reports.findings.comparison import worth
 from creditrisk.validation.gate.mixes import MixShift
 from creditrisk.validation.looks import Looks
 
 
-def candidate(version: Mapping[str, Any], cutoff: float, y: np.ndarray) -> str:
+def candidate(
+    version: Mapping[str, Any], cutoff: float, y: np.ndarray, weight: np.ndarray | None = None
+) -> str:
     """Which version is judged, and by whom; ``version`` is the content of ``registration.json``."""
     return (
         f"**{version['model']} version {version['version']}**: {version['champion']}, cut-off "
         f"{cutoff:.2f}. {len(y)} applicants who had no part in fitting, in the choice among the "
-        f"models or in its cut-off, {(y == 0).sum()} of them bad. The recipe as such was developed "
-        "on the data that comes with this project; on that file the figures are flattered by an "
-        "unknown amount."
+        f"models or in its cut-off, {(y == 0).sum()} of them bad{worth(weight)}. The recipe as "
+        "such was developed on the data that comes with this project; on that file the figures are "
+        "flattered by an unknown amount."
     )
 
 
@@ -51,7 +54,7 @@ def ranking(
     return (
         f"Gini {test['gini']:.3f}, KS {test['ks']:.3f}. Cross-validation expected a ROC-AUC of "
         f"{expected}: {verdict}. On the applicants it learned from the model reaches "
-        f"{in_training:.3f}, which is too high for having learned from them."
+        f"{in_training:.3f}, which flatters it."
     )
 
 
@@ -283,13 +286,15 @@ def summary(
     bins: pd.DataFrame,
     paid: Interval,
     approve: np.ndarray,
+    weight: np.ndarray | None = None,
 ) -> str:
     """What the validation found, one line a promise."""
     ranks = f"Gini {test['gini']:.2f}, KS {test['ks']:.2f} on {len(approve)} unseen applicants"
     agree = f"{agreeing_bins(bins)} of {len(bins)} bins agree"
+    share = np.average(approve, weights=weight)
     lines = [
         f"**Discrimination**: ROC-AUC {auc}, {ranks}.",
         f"**Calibration**: Brier {test['brier']:.3f}, {line}; {agree}.",
-        f"**Decisions**: {approve.mean():.0%} approved, cost {cost(paid)} per applicant.",
+        f"**Decisions**: {share:.0%} approved, cost {cost(paid)} per applicant.",
     ]
     return "\n".join(f"- {each}" for each in lines)

@@ -15,7 +15,7 @@ from creditrisk.data.contract import Contract
 from creditrisk.data.encoding import levels_with_missing
 from creditrisk.data.fields import Field
 from creditrisk.data.quantities import in_groups, states
-from creditrisk.metrics.intervals import Interval, share_interval
+from creditrisk.metrics.intervals import Interval, effective_rows, share_of
 from creditrisk.metrics.ranking import FEW, auc_interval, too_few_to_judge
 
 
@@ -57,7 +57,11 @@ def groups_of(values: pd.Series, field: Field) -> pd.Series:
 
 
 def by_group(
-    y: np.ndarray, score: np.ndarray, approve: np.ndarray, group: pd.Series
+    y: np.ndarray,
+    score: np.ndarray,
+    approve: np.ndarray,
+    group: pd.Series,
+    weight: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """Decisions, errors, ranking and calibration in each group.
 
@@ -65,19 +69,25 @@ def by_group(
     ----------
     approve
         Shape (n,), True where the application is approved.
+    weight
+        Shape (n,), how many applications each row stands for; None: each counts once.
 
     Returns
     -------
     DataFrame
-        Indexed by group, the largest first: applicants, bad; approved (selection rate), tpr (good
-        approved) and fpr (bad approved), each with Wilson bounds ``_low`` and ``_high``; roc_auc
-        with DeLong bounds; predicted and observed share of good, the latter with Wilson bounds. A
-        rate over fewer than ``ranking.FEW`` applicants is NaN, with a ``note``.
+        Indexed by group, the largest first: applicants, bad (rows, both); approved (selection
+        rate), tpr (good approved) and fpr (bad approved), each with Wilson bounds ``_low`` and
+        ``_high``; roc_auc with DeLong bounds; predicted and observed share of good, the latter with
+        Wilson bounds. A rate over fewer than ``ranking.FEW`` applicants is NaN, with a ``note``.
     """
-    y, approve = np.asarray(y), np.asarray(approve)
+    y, score, approve = np.asarray(y), np.asarray(score), np.asarray(approve)
     rates = {"approved": selection_rate, "tpr": true_positive_rate, "fpr": false_positive_rate}
     frame = MetricFrame(
-        metrics=rates, y_true=y, y_pred=approve.astype(int), sensitive_features=group.to_numpy()
+        metrics=rates,
+        y_true=y,
+        y_pred=approve.astype(int),
+        sensitive_features=group.to_numpy(),
+        sample_params={rate: {"sample_weight": weight} for rate in rates},
     ).by_group
     rows = {}
     for name in group.value_counts().index:
@@ -88,21 +98,27 @@ def by_group(
             "bad": int(over["fpr"].sum()),
         }
         for rate, who in over.items():
-            row |= _rate(rate, float(frame.loc[name, rate]), approve[who])
+            row |= _rate(rate, float(frame.loc[name, rate]), approve[who], _of(weight, who))
         bad = int(over["fpr"].sum())
         row["note"] = too_few_to_judge(int(inside.sum()) - bad, bad)
         auc = Interval(np.nan, np.nan, np.nan)
         if not row["note"]:
-            auc = auc_interval(y[inside], np.asarray(score)[inside])
+            auc = auc_interval(y[inside], score[inside], weight=_of(weight, inside))
         row |= {"roc_auc": auc.estimate, "roc_auc_low": auc.low, "roc_auc_high": auc.high}
-        row["predicted"] = float(np.asarray(score)[inside].mean())
-        row |= _rate("observed", float(y[inside].mean()), y[inside])
+        counted = _of(weight, inside)
+        row["predicted"] = float(np.average(score[inside], weights=counted))
+        observed = float(np.average(y[inside], weights=counted))
+        row |= _rate("observed", observed, y[inside], counted)
         rows[name] = row
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def audit(
-    y: np.ndarray, score: np.ndarray, approve: np.ndarray, groups: dict[str, pd.Series]
+    y: np.ndarray,
+    score: np.ndarray,
+    approve: np.ndarray,
+    groups: dict[str, pd.Series],
+    weight: np.ndarray | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The figures of every group of every grouping, and the impact ratios.
 
@@ -120,13 +136,16 @@ def audit(
     """
     if not groups:
         return pd.DataFrame(), pd.DataFrame()
-    found = {name: by_group(y, score, approve, group) for name, group in groups.items()}
-    ratios = pd.concat([impact_ratios(approve, group) for group in groups.values()])
+    found = {name: by_group(y, score, approve, group, weight) for name, group in groups.items()}
+    ratios = pd.concat([impact_ratios(approve, group, weight) for group in groups.values()])
     return pd.concat(found, names=["grouping", "group"]), ratios
 
 
 def opportunity_ratios(
-    y: np.ndarray, approve: np.ndarray, groups: dict[str, pd.Series]
+    y: np.ndarray,
+    approve: np.ndarray,
+    groups: dict[str, pd.Series],
+    weight: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """The ratios of :func:`impact_ratios` among good applicants alone: equal opportunity.
 
@@ -135,7 +154,8 @@ def opportunity_ratios(
     Hardt, Price and Srebro (2016), "Equality of Opportunity in Supervised Learning".
     """
     good = np.asarray(y) == 1
-    each = [impact_ratios(np.asarray(approve)[good], group[good]) for group in groups.values()]
+    approved, counted = np.asarray(approve)[good], _of(weight, good)
+    each = [impact_ratios(approved, group[good], counted) for group in groups.values()]
     return pd.concat(each) if each else pd.DataFrame()
 
 
@@ -158,16 +178,31 @@ def lowest_ratio(
     return "the groups are too small" if approve.any() else "nobody is approved"
 
 
-def _rate(name: str, rate: float, counted: np.ndarray) -> dict[str, float]:
+def _rate(
+    name: str, rate: float, counted: np.ndarray, weight: np.ndarray | None
+) -> dict[str, float]:
     """A rate with its bounds, from what it counts: ones and zeros."""
     if len(counted) < FEW:
         return {name: np.nan, f"{name}_low": np.nan, f"{name}_high": np.nan}
-    interval = share_interval(counted.sum(), len(counted))
+    interval = share_of(counted, weight)
     return {name: rate, f"{name}_low": interval.low, f"{name}_high": interval.high}
 
 
-def impact_ratios(approve: np.ndarray, group: pd.Series) -> pd.DataFrame:
+def _of(weight: np.ndarray | None, rows: np.ndarray) -> np.ndarray | None:
+    """The weights of some rows."""
+    return None if weight is None else weight[rows]
+
+
+def impact_ratios(
+    approve: np.ndarray, group: pd.Series, weight: np.ndarray | None = None
+) -> pd.DataFrame:
     """Approval rate of each group over that of the group approved most: disparate impact.
+
+    Parameters
+    ----------
+    weight
+        Shape (n,), how many applications each row stands for; None: each counts once. With weights
+        the interval is that of effective numbers of rows.
 
     Returns
     -------
@@ -178,22 +213,46 @@ def impact_ratios(approve: np.ndarray, group: pd.Series) -> pd.DataFrame:
         :data:`~creditrisk.metrics.ranking.FEW` applicants are left out, and so is everything if
         fewer than two groups are left or nobody was approved.
     """
-    approved = pd.Series(np.asarray(approve), index=group.index).groupby(group).agg(["sum", "size"])
-    approved = approved[approved["size"] >= FEW]
+    within = {
+        name: (np.asarray(approve)[rows], _of(weight, rows))
+        for name, rows in group.groupby(group, observed=True).indices.items()
+        if len(rows) >= FEW
+    }
+    approved = {name: share_of(*each) for name, each in within.items()}
     rows = {}
-    if len(approved) > 1 and approved["sum"].any():
-        best = (approved["sum"] / approved["size"]).idxmax()
-        for name, (count, size) in approved.drop(index=best).iterrows():
-            risk = relative_risk(int(count), int(size), *map(int, approved.loc[best]))
-            low, high = risk.confidence_interval(0.95)
-            if not count:  # Katz's interval is not defined: Wilson's bound over the best rate
-                best_size, best_sum = approved["size"][best], approved["sum"][best]
-                low, high = 0.0, share_interval(0, size).high * best_size / best_sum
-            rows[name] = (best, risk.relative_risk, low, high)
+    if len(approved) > 1 and any(each.estimate for each in approved.values()):
+        best = max(approved, key=lambda name: approved[name].estimate)
+        for name, rate in approved.items():
+            if name == best:
+                continue
+            ratio = _ratio(*within[name], *within[best])
+            if not rate.estimate:  # Katz's is not defined: Wilson's bound over the best rate
+                ratio = Interval(0.0, 0.0, rate.high / approved[best].estimate)
+            rows[name] = (best, ratio.estimate, ratio.low, ratio.high)
     table = pd.DataFrame.from_dict(
         rows, orient="index", columns=["against", "ratio", "low", "high"]
     )
     return table.sort_values("ratio", kind="stable")
+
+
+def _ratio(
+    approve: np.ndarray,
+    weight: np.ndarray | None,
+    other: np.ndarray,
+    other_weight: np.ndarray | None,
+) -> Interval:
+    """The approval rate of one group over that of another, with Katz's interval."""
+    if weight is None or other_weight is None:
+        counts = int(approve.sum()), len(approve), int(other.sum()), len(other)
+        risk = relative_risk(*counts)
+        return Interval(risk.relative_risk, *risk.confidence_interval(0.95))
+    rate, best = np.average(approve, weights=weight), np.average(other, weights=other_weight)
+    if not rate:
+        return Interval(0.0, 0.0, 0.0)
+    variance = (1 - rate) / (rate * effective_rows(weight))
+    variance += (1 - best) / (best * effective_rows(other_weight))
+    factor = np.exp(1.959963984540054 * np.sqrt(variance))
+    return Interval(float(rate / best), float(rate / best / factor), float(rate / best * factor))
 
 
 def ratios_by_period(

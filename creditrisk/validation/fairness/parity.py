@@ -115,6 +115,7 @@ def trade_off(
     groups: Mapping[str, pd.Series],
     cutoffs: np.ndarray,
     prices: tuple[float, float],
+    weight: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """Cost and the worst group's ratio at each cut-off, which is the same for all applicants.
 
@@ -127,6 +128,8 @@ def trade_off(
         From :func:`~creditrisk.validation.fairness.disparity.groupings`.
     prices
         Cost of a bad approved and of a good declined.
+    weight
+        Shape (n,), how many applications each row stands for; None: each counts once.
 
     Returns
     -------
@@ -135,11 +138,12 @@ def trade_off(
         of a group over that of the group approved most (NaN if no two can be compared), and
         group and against, whose it is.
     """
-    cost = expected_cost(y, score, cutoffs, *prices)
-    table = decisions_by_cutoff(y, score, cutoffs)[["approved"]].assign(cost=cost)
+    cost = expected_cost(y, score, cutoffs, *prices, weight)
+    table = decisions_by_cutoff(y, score, cutoffs, weight)[["approved"]].assign(cost=cost)
     rows = []
     for cutoff in cutoffs:
-        each = [impact_ratios(np.asarray(score) >= cutoff, group) for group in groups.values()]
+        approve = np.asarray(score) >= cutoff
+        each = [impact_ratios(approve, group, weight) for group in groups.values()]
         found = [ratios.iloc[0] for ratios in each if len(ratios)]
         lowest = min(found, key=lambda row: float(row.ratio), default=None)
         rows.append(
@@ -172,11 +176,12 @@ def extra_cost(
     *,
     draws: int,
     seed: int,
+    weight: np.ndarray | None = None,
 ) -> Interval:
     """What another cut-off costs more per applicant, with the interval of a paired bootstrap."""
 
-    def added(y: np.ndarray, score: np.ndarray) -> float:
-        costs = expected_cost(y, score, np.array([cutoff, other]), *prices)
+    def added(y: np.ndarray, score: np.ndarray, weight: np.ndarray | None = None) -> float:
+        costs = expected_cost(y, score, np.array([cutoff, other]), *prices, weight)
         return float(costs[1] - costs[0])
 
-    return bootstrap_interval(added, y, score, draws=draws, seed=seed)
+    return bootstrap_interval(added, y, score, draws=draws, seed=seed, weight=weight)

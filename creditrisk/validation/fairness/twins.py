@@ -16,8 +16,8 @@ from creditrisk.data.contract import Contract
 from creditrisk.data.fields import Field
 from creditrisk.metrics.intervals import paired_difference
 from creditrisk.metrics.ranking import FEW
-from creditrisk.metrics.similarity import nearest
 from creditrisk.validation.fairness.disparity import groups_of
+from creditrisk.validation.similarity import nearest
 
 #: The nearest of the other group that each applicant may be paired with.
 CANDIDATES = 20
@@ -52,7 +52,7 @@ def matched_pairs(
     groups
         Two groups of :func:`~creditrisk.validation.fairness.disparity.groups_of`.
     caliper
-        The largest distance of a pair, see :func:`creditrisk.metrics.similarity.nearest`: with m
+        The largest distance of a pair, see :func:`creditrisk.validation.similarity.nearest`: with m
         columns in it one category that differs counts 1/m.
 
     Notes

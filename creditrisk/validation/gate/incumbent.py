@@ -55,6 +55,7 @@ def against_production(
     allowed_cost: float,
     draws: int,
     seed: int,
+    weight: np.ndarray | None = None,
 ) -> list[Rule]:
     """Challenger and production on the same applicants, none of whom either has learned from.
 
@@ -72,6 +73,8 @@ def against_production(
         Cost of a bad approved and of a good declined.
     new
         Shape (n,), True for applicants that neither has learned from, or why that is not known.
+    weight
+        Shape (n,), how many applications each row stands for; None: each counts once.
     """
     if holder is None or int(holder.version) == challenger.version:
         return []
@@ -92,16 +95,23 @@ def against_production(
     if too_few := _too_few(y[new]):
         return [_not_compared(number, f"cannot be compared: {too_few}", Verdict.NOT_JUDGED)]
     own, theirs, y = challenger.probabilities(applicants)[new], theirs[new], y[new]
+    counted = None if weight is None else weight[new]
 
-    def added(y: np.ndarray, approve: np.ndarray, other_approve: np.ndarray) -> float:
+    def added(
+        y: np.ndarray,
+        approve: np.ndarray,
+        other_approve: np.ndarray,
+        weight: np.ndarray | None = None,
+    ) -> float:
+        half = np.array([0.5])
         costs = [
-            expected_cost(y, each, np.array([0.5]), *prices)[0] for each in (approve, other_approve)
+            expected_cost(y, each, half, *prices, weight)[0] for each in (approve, other_approve)
         ]
         return float(costs[0] - costs[1])
 
     decided = (own >= challenger.cutoff).astype(float), (theirs >= other.cutoff).astype(float)
-    extra = intervals.bootstrap_interval(added, y, *decided, draws=draws, seed=seed)
-    lead = ranking.auc_difference(y, own, theirs)
+    extra = intervals.bootstrap_interval(added, y, *decided, draws=draws, seed=seed, weight=counted)
+    lead = ranking.auc_difference(y, own, theirs, weight=counted)
     note = f"; on {len(y)} applicants new to both"
     return [
         not_worse(lead, number, allowed_loss, note),

@@ -15,7 +15,8 @@ import pandas as pd
 from creditrisk.data.contract import Contract, Mix
 from creditrisk.data.encoding import levels_with_missing
 from creditrisk.data.quantities import places
-from creditrisk.metrics.intervals import Interval, as_figures
+from creditrisk.metrics.intervals import Interval, as_figures, effective_rows
+from creditrisk.metrics.placements import weighted_auc
 from creditrisk.metrics.ranking import FEW
 from creditrisk.validation.segments import segments_of
 
@@ -40,7 +41,7 @@ class Reweighting:
         Parameters
         ----------
         counts
-            Shape (samples, n): how often each applicant is in each sample.
+            Shape (samples, n): how often each applicant is in each sample, times what it counts.
 
         Returns
         -------
@@ -102,6 +103,7 @@ def mix_shift(
     *,
     draws: int,
     seed: int,
+    weight: np.ndarray | None = None,
 ) -> MixShift:
     """Ranking and cost under the contract's mixes.
 
@@ -119,6 +121,9 @@ def mix_shift(
     draws
         Bootstrap samples, each with as many good and bad applicants as ``y``; of very many
         applicants fewer are drawn.
+    weight
+        Shape (n,), how many applications each row stands for, of which a mix then is one; None:
+        each counts once.
 
     Notes
     -----
@@ -129,21 +134,23 @@ def mix_shift(
     y, generator = np.asarray(y), np.random.default_rng(seed)
     cost = np.where(y == 1, prices[1], prices[0]) * (np.asarray(approve) != (y == 1))
     asked = _stated(applicants, contract) or _doubled(applicants, training, contract)
-    reasons = {each.name: _too_thin(each, y) for each in asked}
+    once = np.ones((1, len(y))) if weight is None else weight[None, :]
+    reasons = {each.name: _too_thin(each, y, once) for each in asked}
     judged = [each for each in asked if not reasons[each.name]]
     not_judged = {name: reason for name, reason in reasons.items() if reason}
     columns = ["effective", *(f"{name}{end}" for name in FIGURES for end in ("", "_low", "_high"))]
     if not judged:
         empty = pd.DataFrame(columns=columns, dtype=float)
         return MixShift(bool(contract.mixes), empty, not_judged, None, None)
-    once = np.ones((1, len(y)))
     found = _figures(judged, once, y, score, cost)[:, :, 0]
     draws = min(draws, max(FEWEST_DRAWS, MOST // (len(y) * len(judged))))
     samples = _samples(y, draws, generator)
-    drawn = np.concatenate([_figures(judged, part, y, score, cost) for part in samples], axis=2)
+    drawn = np.concatenate(
+        [_figures(judged, part * once, y, score, cost) for part in samples], axis=2
+    )
     low, high = np.quantile(drawn, [0.025, 0.975], axis=2)
     rows = {
-        each.name: [_effective(each.weights(once)[0]), *np.column_stack([f, l, h]).ravel()]
+        each.name: [effective_rows(each.weights(once)[0]), *np.column_stack([f, l, h]).ravel()]
         for each, f, l, h in zip(judged, found, low, high, strict=True)
     }
     table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
@@ -154,32 +161,6 @@ def mix_shift(
         for each, of_samples in zip(worst, spread, strict=True)
     )
     return MixShift(bool(contract.mixes), table, not_judged, lowest, highest)
-
-
-def weighted_auc(y: np.ndarray, score: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """ROC-AUC of weighted applicants: of the weight of all pairs of a good and a bad, the part
-    that is ranked rightly, ties by half.
-
-    Parameters
-    ----------
-    y, score
-        Shape (n,).
-    weights
-        Shape (samples, n), from 0 on; some good and some bad must weigh something.
-
-    Returns
-    -------
-    ndarray, shape (samples,)
-    """
-    order = np.argsort(score, kind="stable")
-    ranked = np.asarray(score)[order]
-    starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
-    weights, is_good = weights[:, order], np.asarray(y)[order] == 1
-    good = np.add.reduceat(weights * is_good, starts, axis=1)
-    bad = np.add.reduceat(weights * ~is_good, starts, axis=1)
-    right = (good * (bad.cumsum(axis=1) - bad / 2)).sum(axis=1)
-    auc: np.ndarray = right / (good.sum(axis=1) * bad.sum(axis=1))
-    return auc
 
 
 def _stated(applicants: pd.DataFrame, contract: Contract) -> list[Reweighting]:
@@ -214,22 +195,16 @@ def _doubled(
     return found
 
 
-def _too_thin(mix: Reweighting, y: np.ndarray) -> str:
+def _too_thin(mix: Reweighting, y: np.ndarray, once: np.ndarray) -> str:
     """Why these applicants cannot stand for a mix; empty if they can."""
     if mix.shares is not None:
         wanted = np.flatnonzero(mix.shares > 0)
         if absent := len(set(wanted) - set(mix.groups)):
             return f"{absent} of its levels or groups without a test applicant"
-    weights = mix.weights(np.ones((1, len(y))))[0]
-    worth = {word: _effective(weights[y == value]) for word, value in (("good", 1), ("bad", 0))}
+    weights = mix.weights(once)[0]
+    worth = {word: effective_rows(weights[y == value]) for word, value in (("good", 1), ("bad", 0))}
     few = [f"{count:.0f} {word}" for word, count in worth.items() if count < FEW]
     return f"its applicants are worth only {' and '.join(few)}" if few else ""
-
-
-def _effective(weights: np.ndarray) -> float:
-    """The number of equal weights that are as uncertain as these (Kish 1965)."""
-    squares = float((weights**2).sum())
-    return float(weights.sum() ** 2 / squares) if squares else 0.0
 
 
 def _samples(y: np.ndarray, draws: int, generator: np.random.Generator) -> Iterator[np.ndarray]:

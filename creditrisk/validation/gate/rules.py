@@ -8,8 +8,8 @@ import pandas as pd
 from scipy import stats
 
 from creditrisk.metrics.calibration import CalibrationLine
+from creditrisk.metrics.costs import Saving
 from creditrisk.metrics.intervals import Interval
-from creditrisk.metrics.savings import Saving
 from creditrisk.validation.gate.verdicts import Rule, Verdict
 
 #: Half the width of Wald's 90 % interval over that of the 95 % interval.

@@ -5,9 +5,9 @@ import pandas as pd
 from scipy import stats
 
 from creditrisk.data.contract import Contract
-from creditrisk.metrics.similarity import nearest
 from creditrisk.modelling.significance import holm
 from creditrisk.validation.methodology.checks import ALPHA, Check, Verdict, verdict_of
+from creditrisk.validation.similarity import nearest
 
 #: The share of test rows that may have a twin in the training set, or a near one.
 TWINS, NEAR_TWINS = 0.01, 0.05

@@ -4,7 +4,7 @@ import numpy as np
 from scipy import integrate, stats
 
 from creditrisk.metrics.calibration import calibration_line
-from creditrisk.metrics.ranking import placements
+from creditrisk.metrics.placements import placement_shares, variance_of_mean
 from creditrisk.validation.looks import Looks
 from creditrisk.validation.methodology.checks import ALPHA, Check, Verdict, verdict_of
 
@@ -41,19 +41,23 @@ def steady_folds(sd: float, folds: int, y: np.ndarray, score: np.ndarray) -> Che
     return Check(name, verdict_of(p >= ALPHA), figure, why, values)
 
 
-def calibrated(y: np.ndarray, score: np.ndarray, who: str) -> Check:
+def calibrated(
+    y: np.ndarray, score: np.ndarray, who: str, weight: np.ndarray | None = None
+) -> Check:
     """Whether probabilities are what came of them: slope 1 and intercept 0 are not excluded.
 
     Parameters
     ----------
     who
         Whose scores these are, as the end of "calibrated on ...".
+    weight
+        Shape (n,), how many applications each row stands for; None: each counts once.
 
     Notes
     -----
     Either may be off, so that each interval excludes the ideal by chance half as often.
     """
-    line = calibration_line(y, score, level=1 - ALPHA / 2)
+    line = calibration_line(y, score, 1 - ALPHA / 2, weight)
     name = f"probabilities are calibrated on {who}"
     why = (
         "The cut-off and every expected loss take the probabilities at their word. The intervals "
@@ -102,6 +106,4 @@ def best_of(count: int) -> float:
 
 def _standard_error(y: np.ndarray, score: np.ndarray) -> float:
     """DeLong's standard error of the ROC-AUC."""
-    good, bad = placements(y, score)
-    by_good, by_bad = good / bad.size, bad / good.size
-    return float(np.sqrt(by_good.var(ddof=1) / good.size + by_bad.var(ddof=1) / bad.size))
+    return float(np.sqrt(sum(variance_of_mean(each) for each in placement_shares(y, score))))

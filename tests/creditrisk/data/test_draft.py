@@ -19,6 +19,7 @@ from creditrisk.cli import main
 from creditrisk.data.contract import ContractError
 from creditrisk.data.descriptor import read_contract
 from creditrisk.data.draft.draft import draft, write
+from creditrisk.data.draft.inference import infer
 from creditrisk.data.draft.special_codes import suspects
 from creditrisk.data.package import mixes, properties
 from creditrisk.data.raw_files.reading import read_raw
@@ -196,7 +197,7 @@ def test_long_tails_hold_no_codes(seed, spread):
     assert suspects(np.random.default_rng(seed).lognormal(8, spread, 2000).round()) == ()
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)  # 5 ways to write a number, with one of 3 signs
 @given(
     st.lists(st.integers(-10_000_000, 10_000_000), min_size=8, max_size=30, unique=True),
     st.sampled_from([(".", ""), (".", ","), (",", ""), (",", "."), (",", " ")]),
@@ -436,3 +437,84 @@ def test_what_excel_calls_unicode_text_is_read(tmp_path):
     assert main(["contract", "check", str(path)]) == 0
     path.write_bytes(path.read_bytes()[:-1])  # half a character at the end
     assert main(["contract", "draft", str(path), "--target", "status", "--force"]) != 0
+
+
+def test_yes_and_no_are_spelt_as_people_type_them(tmp_path, capsys):
+    """Within one language; "T", "N" and "F" may be anything."""
+    flags, terms = ["yes", "Y", "no", "N", "", "No"], ["T", "N", "F", "T", "N", "F"]
+    rows = [f"{flag};{term};{n % 2}" for n, (flag, term) in enumerate(zip(flags * 4, terms * 4))]
+    path = tmp_path / "loans.csv"
+    path.write_text("\n".join(["owner;term;bad", *rows]) + "\n")
+    assert main(["contract", "draft", str(path), "--target", "bad"]) == 0
+    found = fields(tmp_path / "datapackage.json")
+    assert found["owner"]["type"] == "boolean"
+    assert found["owner"]["trueValues"] == ["Y", "yes"]
+    assert found["owner"]["falseValues"] == ["N", "No", "no"]
+    assert found["term"]["constraints"]["enum"] == ["F", "N", "T"]
+    contract = read_contract(tmp_path / "datapackage.json", open_questions=True)
+    read = read_raw(path, contract).owner.head(6).tolist()
+    assert [None if pd.isna(each) else each for each in read] == [
+        True,
+        True,
+        False,
+        False,
+        None,
+        False,
+    ]
+
+
+@pytest.mark.parametrize("below_zero", ["({}.50)", "($3.{})", "1.{},56-"])
+def test_amounts_with_their_minus_elsewhere_are_asked_about(below_zero):
+    """Of four and more the column is text; a few are read as missing, which is asked as well."""
+    for count, kind, questions in ((4, "string", 1), (2, "integer", 2)):
+        negative = [below_zero.format(100 + n) for n in range(count)]
+        others = ["12", "17", "13", "15", "16", "11", "18"]
+        column = infer("Change", pd.Series([*negative, *others] * 40), [""], ".")
+        assert (column.entry["type"], len(column.review)) == (kind, questions)
+        assert repr(negative[0]) in column.review[0] and "before the number" in column.review[0]
+    grades = pd.Series(["A-", "B", "C (old)", "(4)"] * 40)
+    assert infer("Grade", grades, [""], ".").review == []
+
+
+def test_several_files_are_one_table(tmp_path, capsys, monkeypatch):
+    """By a pattern, or one after the other as a shell writes them; the hash is that of both."""
+    monkeypatch.setenv("COLUMNS", "500")
+    cells = loanfiles.monthly(600).cells
+    for number in range(2):
+        part = cells.iloc[number * 300 : (number + 1) * 300]
+        part.to_csv(tmp_path / f"loans-{number}.csv.gz", index=False, sep=";")
+    pattern, parts = str(tmp_path / "loans-*.csv.gz"), sorted(map(str, tmp_path.glob("*.gz")))
+    whole = tmp_path / "whole.csv"
+    cells.to_csv(whole, index=False)
+    for files, named in ((parts, ["loans-0.csv.gz", "loans-1.csv.gz"]), ([pattern], [])):
+        assert main(["contract", "draft", *files, "--target", "status", "--force"]) == 0
+        assert "600 rows in 2 files, 8 columns" in capsys.readouterr().out
+        resource = json.loads((tmp_path / "datapackage.json").read_text())["resources"][0]
+        assert resource["path"] == (named or "loans-*.csv.gz")
+        assert resource["schema"] == draft(whole, "status").package["resources"][0]["schema"]
+        assert main(["contract", "check", *files]) == 0
+        # 600 rows less those that are running still
+        kept = 600 - int((cells.status == "Current").sum())
+        assert f"{kept:,} rows" in capsys.readouterr().out
+    assert main(["contract", "check", parts[0]]) == 1  # a part is not what was drafted
+    assert "300 rows; datapackage.json records 600" in capsys.readouterr().err
+
+
+def test_files_that_are_no_table_together_are_refused(tmp_path, capsys):
+    first, other = tmp_path / "a.csv", tmp_path / "b.csv"
+    first.write_text("ä,b\nx,0\ny,1\n", "utf-8")
+    asked = ["contract", "draft", str(first), str(other), "--target", "b"]
+    for content, encoding, words in (
+        ("ä;b\nx;0\n", "utf-8", "has ';' between the cells"),
+        ("ä,b\nü,0\n", "cp1252", "is in cp1252"),
+        ("ä,c\nx,0\n", "utf-8", "columns differ from those of"),
+    ):
+        other.write_text(content, encoding)
+        assert main(asked) == 1
+        said = capsys.readouterr().err
+        assert words in said and str(other) in said and "Remedy" in said
+    other.unlink()
+    assert main(asked) == 2 and str(other) in capsys.readouterr().err
+    assert main(["contract", "draft", str(tmp_path / "*.txt"), "--target", "b"]) == 2
+    assert "no file has such a name" in capsys.readouterr().err
+    assert [each.name for each in tmp_path.iterdir()] == ["a.csv"]

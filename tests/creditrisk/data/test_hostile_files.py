@@ -217,7 +217,7 @@ def test_a_flipped_bit_in_parquet_is_found_or_does_no_harm(tmp_path, recorded):
     contract = replace(CONTRACT, sha256=hash)
     pd.testing.assert_frame_equal(read_raw(path, contract), expected)
     found = Counter()
-    for _ in range(300):
+    for _ in range(100):
         bits = bytearray(good)
         # half of them in the footer, where a bit decides how all else is read
         at = luck.randrange(luck.choice([0, len(good) - 9_000]), len(good))
@@ -231,9 +231,9 @@ def test_a_flipped_bit_in_parquet_is_found_or_does_no_harm(tmp_path, recorded):
         else:
             found["equal" if read.equals(expected) else "another"] += 1
     if recorded:
-        assert found == {"refused": 300}
+        assert found == {"refused": 100}
     else:  # what the footer says of a column, no checksum covers
-        assert found["refused"] > 100 and found["equal"] > 30 and found["another"] <= 3, found
+        assert found["refused"] > 30 and found["equal"] > 10 and found["another"] <= 1, found
 
 
 @pytest.mark.parametrize(

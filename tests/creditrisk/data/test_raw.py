@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from creditrisk.data.contract import ContractError
@@ -177,12 +177,12 @@ def test_a_sample_is_drawn_without_repeats_and_the_same_for_the_same_seed(tmp_pa
     pd.testing.assert_frame_equal(of_csv, drawn)
     assert len(read_raw(tmp_path / "raw.parquet", undescribed(), sample=5000)) == 1000
     # 300 of 1000 are bad: of a draw of 200, about 60 are, SD sqrt(200 x .3 x .7 x 800/999) = 5.8,
-    # so that the mean of 100 draws lies within 4 x .58 of 60
+    # so that the mean of 25 draws lies within 4 x 1.16 of 60
     bad = [
         (read_raw(tmp_path / "raw.parquet", undescribed(), 200, seed).Risk == "bad").sum()
-        for seed in range(100)
+        for seed in range(25)
     ]
-    assert abs(np.mean(bad) - 60) < 2.3
+    assert abs(np.mean(bad) - 60) < 4.6
     with pytest.raises(ValueError, match="sample is -1; give the number of rows to draw"):
         read_raw(tmp_path / "raw.parquet", CONTRACT, sample=-1)
 
@@ -264,6 +264,8 @@ APPLICATIONS = st.lists(
 )
 
 
+# Rows do not depend on each other, and 30 lists have each of 26 levels and gaps many times.
+@settings(max_examples=30)
 @given(APPLICATIONS)
 def test_any_allowed_application_is_encoded_without_loss(applications):
     """One level of each category applies, and decoding gives back what went in, gaps included."""

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from creditrisk.cli import main
+from creditrisk.data import encoding
 from creditrisk.data.contract import ContractError
 from creditrisk.data.descriptor import parse_contract, read_contract
 from creditrisk.data.raw_files import download, limits
@@ -275,12 +276,37 @@ def test_a_table_may_lie_behind_a_url(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("role", ["weight", "ignore"])
-def test_weights_are_said_to_be_recorded_and_not_used(tmp_path, capsys, role):
+def test_what_weighted_rows_stand_for_is_said(tmp_path, capsys, role):
     fields = [each | {"role": role} if each["name"] == "weight" else each for each in FIELDS]
     contract = described(fields)
     (tmp_path / "datapackage.json").write_text(json.dumps(contract.package), "utf-8")
     (tmp_path / "loans.csv").write_text(TEXT, "utf-8")
     assert main(["contract", "check", str(tmp_path / "loans.csv")]) == 0
     report = data_set(contract, read_raw(tmp_path / "loans.csv", contract))
+    # Weights 1, 2.5 and 1 of the rows whose outcome is known: 4.5, and 4.5² / 8.25 = 2.45.
+    worth = (
+        "By the weights in `weight` the rows stand for 4 applications; figures are as uncertain "
+        "as those of 2 rows of equal weight."
+    )
     for said in (capsys.readouterr().out, report):
-        assert ("The weights in `weight` are recorded and not used" in said) == (role == "weight")
+        assert (worth in said) == (role == "weight")
+
+
+@pytest.mark.filterwarnings("ignore:The 'float_precision' argument")
+def test_weights_stand_after_the_outcomes_in_the_files_to_learn_from(tmp_path):
+    (tmp_path / "loans.csv").write_text(TEXT, "utf-8")
+    frame, path = read_raw(tmp_path / "loans.csv", CONTRACT), tmp_path / "y_test.csv"
+    known = encoding.with_ids(encoding.target(frame, CONTRACT), frame, CONTRACT)
+    encoding.with_weights(known, frame, CONTRACT).to_csv(path, index=False)
+    assert path.read_text("utf-8") == "loan,state,weight\na1,1,1.0\na2,0,2.5\na4,0,1.0\n"
+    assert encoding.read_target(path, CONTRACT, 3).tolist() == [1, 0, 0]
+    assert encoding.read_weights(path, CONTRACT).tolist() == [1, 2.5, 1]
+    assert encoding.read_ids(path, CONTRACT).tolist() == ["a1", "a2", "a4"]
+    path.write_text("loan,state,weight\na1,1,0\n", "utf-8")
+    with pytest.raises(ContractError, match="weight holds a weight that is not above 0"):
+        encoding.read_weights(path, CONTRACT)
+    path.write_text("loan,state\na1,1\n", "utf-8")
+    with pytest.raises(ContractError, match="has no column weight"):
+        encoding.read_weights(path, CONTRACT)
+    with pytest.raises(ContractError, match="must hold state and weight only"):
+        encoding.read_target(path, CONTRACT, 1)

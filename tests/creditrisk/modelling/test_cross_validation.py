@@ -15,7 +15,7 @@ from statsmodels.stats.multitest import multipletests
 from threadpoolctl import threadpool_limits
 
 from creditrisk.data.contract import ContractError
-from creditrisk.metrics import intervals, ranking, weight_of_evidence
+from creditrisk.metrics import intervals, placements, ranking, weight_of_evidence
 from creditrisk.modelling import candidates, cross_validation, optimism, significance
 from work_units.errors import WorkersDied
 from work_units.units import run_units
@@ -124,7 +124,9 @@ def test_fast_auc_is_that_of_scikit_learn(seed):
     generator = np.random.default_rng(seed)
     y = np.r_[0, 1, generator.integers(0, 2, 20)]
     scores = generator.integers(0, 5, (3, 22)) / 4  # many ties
-    assert ranking.fast_auc(y, scores) == pytest.approx([roc_auc_score(y, each) for each in scores])
+    assert placements.fast_auc(y, scores) == pytest.approx(
+        [roc_auc_score(y, each) for each in scores]
+    )
 
 
 def test_picking_the_best_of_many_coins_is_seen_through():
@@ -182,6 +184,7 @@ def test_a_comparison_of_nothing_but_failures_says_why(real):
 def test_columns_left_out_change_nothing_when_they_change(real):
     """A model without Sex and Age answers the same when these alone are altered; with them, not."""
     contract, X, y = real
+    X, y = X[::4], y[::4]  # enough for each model to use what it is given
     altered = X.assign(Age=X.Age + 9, Sex_male=X.Sex_female, Sex_female=X.Sex_male)
     for exclude, same in (((), False), (("Sex", "Age"), True)):
         for each in candidates.candidates(contract, 1, exclude):

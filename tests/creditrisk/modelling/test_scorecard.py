@@ -15,7 +15,8 @@ from creditrisk.data.applications.frame_codes import as_stated
 from creditrisk.data.descriptor import parse_contract, read_contract
 from creditrisk.data.encoding import encoder, target
 from creditrisk.data.raw_files.reading import read_raw
-from creditrisk.modelling import candidates, scorecard
+from creditrisk.modelling import candidates
+from creditrisk.modelling.scorecard import scorecard, sql
 from creditrisk.scoring.fast_path import golden_codes, make_scorer
 from creditrisk.scoring.sources.model_files import TRUSTED_TYPES
 
@@ -49,7 +50,7 @@ def test_sql_and_points_are_the_model_on_every_row():
     places = make_scorer(model, CONTRACT).domain
     drawn = places.frame(golden_codes(places))
     frame = pd.concat([X_raw, drawn], ignore_index=True)
-    coded = scorecard.to_sql(model, CONTRACT.taking_blanks())
+    coded = sql.to_sql(model, CONTRACT.taking_blanks())
     answers = run_sql(coded, frame, "applications")
     expected = model.predict_proba(frame)[:, 1]
     assert list(answers) == [*frame, "log_odds", "points", "probability_of_good"]
@@ -74,14 +75,14 @@ def test_sql_and_points_are_the_model_on_every_row():
     stored = skops.io.loads(skops.io.dumps(model), trusted=TRUSTED_TYPES)
     assert (stored.predict_proba(frame)[:, 1] == expected).all()
     # As applicants state it, missing is a level with a name, and a blank gets no score.
-    query, stated = scorecard.to_sql(model, CONTRACT), as_stated(frame, CONTRACT)
+    query, stated = sql.to_sql(model, CONTRACT), as_stated(frame, CONTRACT)
     by_name = run_sql(query, stated, "applications")
     pd.testing.assert_series_equal(by_name.log_odds, answers.log_odds)
     unanswered = run_sql(query, frame, "applications").points.isna()
     assert (unanswered == frame.isna().any(axis=1)).all() and 0 < unanswered.sum() < len(frame)
     # What else the contract does not allow gets none either.
     odd = frame.head(3).assign(Age=[17, 35, 35], Purpose=["car", "yacht", None])
-    assert run_sql(scorecard.to_sql(model, CONTRACT), odd, "applications").points.isna().all()
+    assert run_sql(sql.to_sql(model, CONTRACT), odd, "applications").points.isna().all()
 
 
 def test_a_blank_that_counts_as_the_worst_gets_the_fewest_points():
@@ -91,7 +92,7 @@ def test_a_blank_that_counts_as_the_worst_gets_the_fewest_points():
         field if field.required else replace(field, missing_means="worst", missing_label=None)
         for field in CONTRACT.fields
     ]
-    query = scorecard.to_sql(model, replace(CONTRACT, fields=tuple(fields)))
+    query = sql.to_sql(model, replace(CONTRACT, fields=tuple(fields)))
     found = run_sql(query, X_raw, "applications").probability_of_good
     worst = X_raw.fillna({"Saving accounts": "little", "Checking account": "little"})
     assert np.abs(found - model.predict_proba(worst)[:, 1]).max() < 1e-9
@@ -170,9 +171,43 @@ def test_points_of_a_card_worked_out_by_hand(tiny):
     assert other.points[[0, 2]].sum() == pytest.approx(log_odds)
 
 
+@pytest.mark.parametrize("kind", ["integer", "number"])
+def test_a_value_so_frequent_that_a_quarter_begins_and_ends_there_is_a_bin_of_its_own(kind):
+    """Terms of 6, 12, 24 and 36 months: quartiles at 12, 24 and 24, so that 24 is one of them."""
+    term = {"name": "Term", "type": kind, "unit": "months", "constraints": {"required": True}}
+    ending = {
+        "name": "Risk",
+        "type": "string",
+        "constraints": {"required": True, "enum": ["good", "bad"]},
+    }
+    package = {"title": "terms", "sources": [{"title": "made up"}], "licenses": [{"title": "none"}]}
+    described = {
+        "target": {"field": "Risk", "positive": "good"},
+        "schema": {"fields": [term, ending]},
+    }
+    contract = parse_contract(package | {"resources": [described]})
+    # 20 of 6 months, 25 of 12, 46 of 24 and 9 of 36; good are 18, 15, 40 and 3 of them
+    counts, good = {6: 20, 12: 25, 24: 46, 36: 9}, {6: 18, 12: 15, 24: 40, 36: 3}
+    frame = pd.DataFrame({"Term": np.repeat([*counts], [*counts.values()])})
+    frame = frame.astype("int64" if kind == "integer" else float)
+    y = pd.Series(np.concatenate([np.arange(counts[n]) < good[n] for n in counts]).astype(int))
+    model, X = fit(contract, frame, y)
+    table = scorecard.scorecard(model, contract, X=X, y=y).set_index("bin")
+    assert table.applicants["24 months"] == 46 and table.applicants.sum() == 100
+    assert table.bad_rate["24 months"] == pytest.approx(6 / 46)
+    tried = frame.drop_duplicates().Term.to_numpy()
+    beside = [tried - 1, tried + 1] + [np.nextafter(tried, -np.inf)] * (kind == "number")
+    everything = pd.DataFrame({"Term": np.concatenate([tried, *beside]).astype(frame.Term.dtype)})
+    expected = model.predict_proba(everything)[:, 1]
+    found = run_sql(sql.to_sql(model, contract), everything, "applications")
+    assert np.abs(found.probability_of_good - expected).max() < 1e-9
+    fast = make_scorer(model, contract)
+    assert fast.fast and np.abs(fast.probabilities(everything) - expected).max() < 1e-12
+
+
 def test_names_and_text_are_escaped_and_the_table_is_written(tiny, tmp_path):
     contract, frame, _, model, _ = tiny
-    query = scorecard.to_sql(model, contract, 'my "table"; drop')
+    query = sql.to_sql(model, contract, 'my "table"; drop')
     found = run_sql(query, frame, 'my "table"; drop').probability_of_good
     assert np.abs(found - model.predict_proba(frame)[:, 1]).max() < 1e-9
     table = scorecard.scorecard(model, contract)

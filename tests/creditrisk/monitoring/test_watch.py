@@ -19,7 +19,7 @@ from creditrisk.monitoring.watch import (
     recorded,
     watch,
 )
-from creditrisk.records.log_state import state_of
+from creditrisk.records.log_files import state_of
 from creditrisk.reports.findings import monitoring as findings
 
 ASIS = Calibrated(0.0, 1.0, 0.0)
@@ -215,11 +215,11 @@ def test_applicants_are_compared_with_the_first_months_if_training_was_of_others
     line = months.timeline(decisions)
     score = np.random.default_rng(0).uniform(0.3, 0.95, len(X))
     training = Baseline(decode(X, contract), y.to_numpy(), score, 0.5, contract)
-    door = dataclasses.replace(training, at_the_door=first_months(decisions, line, 2))
-    for baseline, count in ((training, 1), (door, 0)):
+    moved = dataclasses.replace(training, first_months=first_months(decisions, line, 2))
+    for baseline, count in ((training, 1), (moved, 0)):
         found = watch(decisions, baseline, line, 0.05, draws=500, seed=1)
         assert found.drift.column[found.drift.alarm].isin([field.title]).any() == count
-    assert len(door.at_the_door[0]) == 200 and first_months(decisions, line, 0) is None
+    assert len(moved.first_months[0]) == 200 and first_months(decisions, line, 0) is None
 
 
 def test_a_better_challenger_is_to_be_promoted(real):

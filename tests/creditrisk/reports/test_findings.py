@@ -8,11 +8,11 @@ import pytest
 from published import CONTRACT
 
 from creditrisk.metrics.calibration import CalibrationLine
-from creditrisk.metrics.costs import CutoffChoice, CutoffOptimism
+from creditrisk.metrics.cutoff_choice import CutoffChoice, CutoffOptimism
 from creditrisk.metrics.intervals import Interval
 from creditrisk.modelling.optimism import Selection
 from creditrisk.modelling.refit_stability import RefitStability
-from creditrisk.modelling.scorecard import Scale, reversed_fields
+from creditrisk.modelling.scorecard.scorecard import Scale, reversed_fields
 from creditrisk.modelling.significance import SimplestChoice
 from creditrisk.reports.findings import (
     comparison,

@@ -52,7 +52,7 @@ def test_checks_that_are_not_passed_are_named():
 def test_single_columns_that_rank_too_well_are_counted():
     alone = pd.Series({"Account": 0.95, "Age": 0.9, "Sex": 0.5})
     assert review.alone(alone, 0.9) == "2 of 3 columns reach 0.9 alone"
-    assert review.alone(alone, 0.96) == "Account ranks best alone, by 0.950"
+    assert review.alone(alone, 0.96) == "Account ranks best alone, with a ROC-AUC of 0.950"
 
 
 def test_segments_found_by_luck_are_not_called_confirmed():

@@ -12,7 +12,8 @@ from describedloans import field
 from drawncontracts import as_json, drawn_applications, drawn_contract
 
 from creditrisk.data.encoding import decode, encoder
-from creditrisk.modelling import candidates, scorecard
+from creditrisk.modelling import candidates
+from creditrisk.modelling.scorecard import sql
 from creditrisk.scoring.fast_path import golden_codes, make_scorer
 
 FAST = [
@@ -93,14 +94,14 @@ def test_the_scorecard_as_sql_gives_the_pipelines_answer(drawn):
     frame = pd.concat([raw, far.frame(golden_codes(far, draws=500, seed=4))], ignore_index=True)
     rows = as_json(contract, frame)
     database = sqlite3.connect(":memory:")
-    scorecard.add_exp(database)
+    sql.add_exp(database)
     names = ", ".join(f'"{field.name}"' for field in contract.fields)
     marks = ", ".join("?" for _ in contract.fields)
     database.execute(f"CREATE TABLE applications ({names})")
     database.executemany(
         f"INSERT INTO applications VALUES ({marks})", [tuple(row.values()) for row in rows]
     )
-    query = scorecard.to_sql(model, contract.taking_blanks())
+    query = sql.to_sql(model, contract.taking_blanks())
     found = [row[-1] for row in database.execute(query)]
     expected = model.predict_proba(frame)[:, 1]
     assert None not in found

@@ -1,4 +1,4 @@
-"""Reasons are exact, keep their word and read the same at every door; what moves the model."""
+"""Reasons are exact, keep their word and read the same at every interface; what moves the model."""
 
 import warnings
 from dataclasses import replace
@@ -17,6 +17,7 @@ from creditrisk.data.descriptor import read_contract
 from creditrisk.data.encoding import encoder, target
 from creditrisk.data.raw_files.reading import read_raw
 from creditrisk.modelling import candidates
+from creditrisk.reports.findings import explanation
 from creditrisk.scoring import reasons
 from creditrisk.scoring.fast_path import make_scorer
 from creditrisk.validation import blanks, inspection
@@ -60,13 +61,13 @@ def test_contributions_of_two_fields_worked_out_by_hand():
     def many(places):
         return expit([score[tuple(row)] for row in places[:, :2].tolist()])
 
-    found, gains = reasons.field_effects(np.array([0, 0, 0]), np.array([1, 1, 1]), many)
+    found, gains, _ = reasons.field_effects(np.array([0, 0, 0]), np.array([1, 1, 1]), many)
     # First field: it changes 1 - 2 = -1 if it comes first and 0 - -1 = 1 after the second: mean 0.
     # Second field: -1 - 2 = -3 first and 0 - 1 = -1 after the first: mean -2. Together 0 - 2.
     assert found == pytest.approx([0, -2, 0]) and found[2] == 0
     # Alone back at the reference: the first leads to -1 from 0, the second to 1.
     assert gains == pytest.approx([-1, 1, 0])
-    same, _ = reasons.field_effects(np.array([1, 1, 1]), np.array([1, 1, 1]), many)
+    same, *_ = reasons.field_effects(np.array([1, 1, 1]), np.array([1, 1, 1]), many)
     assert same.tolist() == [0, 0, 0]
 
 
@@ -78,7 +79,7 @@ def test_a_linear_models_contributions_are_differences_of_its_weights(scorer, na
     places = np.array([codes(record) for record in records])
     shares = np.column_stack([regression.shares(n, column) for n, column in enumerate(places.T)])
     expected = shares[1:] - shares[0]
-    found, gains = additive.effects(RAW.head(60))
+    found, gains, _ = additive.effects(RAW.head(60))
     assert np.abs(found - expected).max() < 1e-9
     assert np.abs(gains + expected).max() < 1e-9
     assert (found[expected == 0] == 0).all()
@@ -120,20 +121,44 @@ def test_contributions_add_up_with_tables_or_without_exact_or_sampled(scorer, ta
     assert model.fast == tables
     usual = pd.DataFrame([model.reference])
     apart = logit(model.probabilities(rows)) - logit(model.probabilities(usual))
-    exact, gains = model.effects(rows)
+    exact, gains, no_error = model.effects(rows)
     monkeypatch.setattr(reasons, "EXACT", 2)
-    sampled, same_gains = model.effects(rows)
-    again, _ = model.effects(rows)
+    sampled, same_gains, errors = model.effects(rows)
+    again, *_ = model.effects(rows)
     for found in (exact, sampled):
         assert np.abs(found.sum(axis=1) - apart).max() < 1e-9
     assert (sampled == again).all() and np.allclose(gains, same_gains, atol=1e-12)
     assert np.abs(sampled - exact).max() < 0.2
     # An additive field changes the score alike in every order, so sampling cannot miss.
     assert (np.abs(sampled - exact).max() > 1e-9) == tables
+    # The error that is stated is the one that is made: of so many shares, 95 % lie within twice.
+    assert not no_error.any() and (errors.max() > 1e-9) == tables
+    away = np.abs(sampled - exact)[errors > 1e-9] / errors[errors > 1e-9]
+    assert not tables or (len(away) > 100 and 0.9 < np.mean(away < 2) and 0.5 < np.std(away) < 1.5)
     for number, field in enumerate(NAMES):
         changed = rows.assign(**{field: model.reference[field]})
         gained = logit(model.probabilities(changed)) - logit(model.probabilities(rows))
         assert np.abs(gained - gains[:, number]).max() < 1e-9
+
+
+def test_the_error_of_sampled_shares_is_stated():
+    """Of three declined applicants the shares of two are sampled, with errors of .02 and .04."""
+    checked = pd.DataFrame({"effect": [-0.4, -0.2, -1.0], "error": [0.02, 0.04, 0.0]})
+    error = reasons_given.sampling_error(checked)
+    assert error == pytest.approx(
+        {
+            "applicants": 2,
+            "orders": 200,
+            "standard_error": 0.03,
+            "largest_standard_error": 0.04,
+            "share": 0.3,
+        }
+    )
+    text = explanation.sampled_shares(error)
+    assert text.startswith("Of 2 of them too many fields differ") and "200 orders" in text
+    assert "is 0.030 on average and 0.040 at most, of a share of 0.30" in text
+    exact = reasons_given.sampling_error(checked.tail(1))
+    assert exact is None and explanation.sampled_shares(exact) == ""
 
 
 def test_a_walk_through_all_orders_gives_the_same(scorer):

@@ -1,11 +1,8 @@
-"""Real servers on loopback, asked by real clients: what is answered, refused, swapped and kept."""
+"""Real servers on loopback, asked by real clients: what is answered and what is refused."""
 
-import hashlib
 import json
-import os
 import random
 import shutil
-import signal
 import socket
 import socketserver
 import subprocess
@@ -20,39 +17,25 @@ import published
 import pytest
 from conftest import ROOT
 from published import CONTRACT, ONE, RAW_FILE, THREE, TWO, publish, trained
-from servers import Running, creditrisk, load, read_answer, start
+from servers import JSON, creditrisk, head, posted, start
 from waitress import wasyncore
 
 from creditrisk import cli
 from creditrisk.modelling import candidates
-from creditrisk.records import chained_log, verification
-from creditrisk.records.chain import LogError
-from creditrisk.records.entries import entry
 from creditrisk.scoring.sources.loading import load_scorer
 from creditrisk.scoring.sources.model_manifest import sealed
-from creditrisk.serving import client, http_server
-from creditrisk.serving.app import create_app
+from creditrisk.serving import http_server
+from creditrisk.serving.api.app import create_app
+from creditrisk.serving.client import client, posting
+from creditrisk.serving.client.posting import FLASK, MLFLOW, NoAnswer, Outcome
 from creditrisk.serving.model_reload import serve_from
 
 GOOD = json.dumps(ONE).encode()
-JSON = "Content-Type: application/json"
-
-
-def put(model: Path, folder: Path) -> None:
-    """Replace a folder's model file by file, as a run of the chain does."""
-    for file in sorted(model.iterdir()):
-        shutil.copy(file, folder / (file.name + ".new"))
-        os.replace(folder / (file.name + ".new"), folder / file.name)
 
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory) -> Path:
     return publish(tmp_path_factory.mktemp("first") / "models", "Logistic Regression", 1)
-
-
-@pytest.fixture(scope="module")
-def second(tmp_path_factory) -> Path:
-    return publish(tmp_path_factory.mktemp("second") / "models", "Random Forest", 2)
 
 
 @pytest.fixture(scope="module")
@@ -64,33 +47,6 @@ def server(first, tmp_path_factory):
     assert running.post(ONE)[1]["probability"] == expected
     assert running.stop() == 0
     assert "failure" not in running.errors.read_text()
-
-
-@pytest.fixture(scope="module")
-def swapping(first, tmp_path_factory):
-    """A server that wants a token and whose folder gets other models; and that folder."""
-    place = tmp_path_factory.mktemp("swapping")
-    folder = shutil.copytree(first, place / "models")
-    options = "--watch", "0.3", "--allow-host", "scoring.example"
-    running = start(folder, place / "log", *options, CREDITRISK_TOKEN="s3cret")
-    yield running, folder
-    end(running)
-
-
-@pytest.fixture(scope="module")
-def recording(first, tmp_path_factory):
-    """A server that keeps a decision log; and that log."""
-    place = tmp_path_factory.mktemp("recording")
-    running = start(first, place / "errors", "--decision-log", str(place / "decisions.jsonl"))
-    yield running, place / "decisions.jsonl"
-    end(running)
-
-
-def end(running: Running) -> None:
-    """End a server that a test may have ended."""
-    if running.process.poll() is None:
-        running.process.kill()
-        running.process.wait()
 
 
 # What is answered
@@ -134,14 +90,14 @@ def test_recourse_is_told_if_asked_and_holds_when_it_is_tried(tmp_path):
     assert asked.post("/predict?recourse=1", json=far).json["detail"].endswith("true or false.")
     refused = asked.post("/predict?recourse=true", json=[far] * 21)
     assert refused.status_code == 422 and "for recourse" in refused.json["detail"]
-    lines = client.table([client.Outcome(1, told, [])]).splitlines()
+    lines = client.table([Outcome(1, told, [])]).splitlines()
     first = told[0]["recourse"][0]["words"]
     assert f"{'':8}- recourse: {first}" in lines
     assert f"{'':8}- Credit amount is beyond what the model has learned from" in lines
     none = told[0] | {"recourse": []}
-    assert client.table([client.Outcome(1, [none], [])]).endswith("none within three columns")
+    assert client.table([Outcome(1, [none], [])]).endswith("none within three columns")
     open_ = none | {"recourse_complete": False}
-    assert client.table([client.Outcome(1, [open_], [])]).endswith(
+    assert client.table([Outcome(1, [open_], [])]).endswith(
         "- recourse: not searched to the end, there may be a smaller change"
     )
 
@@ -238,16 +194,6 @@ def test_the_description_is_what_the_contract_says(server):
 
 
 # What is refused
-
-
-def head(
-    *lines: str, first: str = "POST /predict HTTP/1.1", host: str = "Host: localhost"
-) -> bytes:
-    return "\r\n".join([first, host, *lines, "", ""]).encode("latin-1")
-
-
-def posted(body: bytes, *lines: str, kind: str = JSON) -> bytes:
-    return head(kind, *lines, f"Content-Length: {len(body)}") + body
 
 
 def changed(**values) -> bytes:
@@ -436,7 +382,7 @@ def test_requests_made_up_from_the_description(server):
             "run",
             f"{server.url}/openapi.json",
             "--max-examples",
-            "50",
+            "20",
             "--seed",
             "7",
             "--exclude-checks",
@@ -490,99 +436,6 @@ def test_a_request_that_takes_too_long_to_come_is_closed():
     wasyncore.close_all(sockets)
 
 
-def test_a_token_is_wanted_if_one_is_set(swapping, monkeypatch):
-    server, _ = swapping
-    assert server.post(ONE)[0] == 200
-    monkeypatch.setattr(server, "token", "")
-    assert server.post(ONE)[0] == 401
-    for sent in (
-        "",
-        "Bearer",
-        "Bearer wrong",
-        "bearer s3cret ",
-        "Basic s3cret",
-        "Bearer s3cr\xe9t",
-    ):
-        assert server.send(posted(GOOD, f"Authorization: {sent}")).status == 401
-    refused = server.ask("GET", "/metrics")
-    assert refused.status == 401 and refused.headers["Www-Authenticate"] == "Bearer"
-    assert server.send(posted(GOOD, "Authorization: Bearer s3cret")).status == 200
-    assert server.get("/health")[0] == server.get("/ready")[0] == 200
-    assert 'id="token"' in server.ask("GET", "/").content.decode()
-    assert (
-        server.send(head(first="GET /health HTTP/1.1", host="Host: scoring.example:80")).status
-        == 200
-    )
-    done = creditrisk("predict", "--url", server.url, cwd=ROOT)
-    assert done.returncode == 1 and "Bearer" in done.stderr
-
-
-# Stopping and swapping
-
-
-def test_a_new_model_is_taken_under_load_and_a_tampered_one_is_not(swapping, first, second):
-    server, folder = swapping
-    with load(server, GOOD) as answers:
-        put(second, folder)
-        server.until(
-            "/ready", lambda found: found["model"]["version"] == 2 and not found["refused_swap"]
-        )
-        tampered = bytearray((folder / "credit_risk_model.pkl").read_bytes())
-        tampered[len(tampered) // 2] ^= 1
-        (folder / "credit_risk_model.pkl").write_bytes(tampered)
-        state = server.until("/ready", lambda found: found["refused_swap"])
-        assert state["model"]["version"] == 2
-        assert "sha256 differs" in state["refused_swap"]["reason"]
-        put(first, folder)
-        server.until(
-            "/ready", lambda found: found["model"]["version"] == 1 and not found["refused_swap"]
-        )
-    assert {status for status, _ in answers} == {200}
-    by_version = {}
-    for _, answer in answers:
-        by_version.setdefault(answer["model"]["version"], set()).add(answer["probability"])
-    expected = {
-        n: {load_scorer(model).score([ONE])[0].probability}
-        for n, model in ((1, first), (2, second))
-    }
-    assert by_version == expected
-
-
-def swaps(server: Running) -> int:
-    figures = server.ask("GET", "/metrics").content.decode()
-    return int(float(figures.split("\ncreditrisk_model_swaps ")[1].split()[0]))
-
-
-def test_sighup_loads_anew_and_sigterm_finishes_requests_in_flight(swapping):
-    server, _ = swapping
-    before = swaps(server)
-    time.sleep(0.7)
-    assert swaps(server) == before, "an unchanged folder is left alone"
-    server.process.send_signal(signal.SIGHUP)
-    deadline = time.monotonic() + 10
-    while swaps(server) == before:
-        assert time.monotonic() < deadline
-    many = posted(json.dumps([ONE] * 1000).encode(), "Authorization: Bearer s3cret")
-    half = socket.create_connection(("127.0.0.1", server.port), timeout=60)
-    half.sendall(many[:50_000])
-    whole = [socket.create_connection(("127.0.0.1", server.port), timeout=60) for _ in range(12)]
-    for line in whole:
-        line.sendall(many)
-    time.sleep(0.05)
-    server.process.send_signal(signal.SIGTERM)
-    time.sleep(0.3)
-    half.sendall(many[50_000:])
-    answers = [read_answer(line) for line in (*whole, half)]
-    for line in (*whole, half):
-        line.close()
-    assert [answer.status for answer in answers] == [200] * 13
-    assert answers[-1].headers["Connection"] == "close"
-    assert {len(json.loads(answer.content)) for answer in answers} == {1000}
-    assert server.process.wait(60) == 0
-    with pytest.raises(ConnectionRefusedError):
-        server.get("/health")
-
-
 def test_no_model_no_server(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(http_server, "_log_lines", lambda: None)
     monkeypatch.chdir(tmp_path)
@@ -592,169 +445,6 @@ def test_no_model_no_server(tmp_path, monkeypatch, capsys):
         with pytest.raises(SystemExit):
             cli.main(["serve", "--watch", never])
         assert "give 0.1 to 86400 seconds" in capsys.readouterr().err
-
-
-# The decision log
-
-
-def test_every_decision_is_logged_verified_and_replayed(
-    recording, first, second, tmp_path, monkeypatch, capsys
-):
-    server, log = recording
-    _, one = server.post(ONE)
-    _, several = server.post([TWO, THREE], "?reasons=true")
-    server.post(ONE | {"Age": 5})
-    lines = [json.loads(line) for line in log.read_text().splitlines()]
-    assert [line["id"] for line in lines] == [one["id"], several[0]["id"], several[1]["id"]]
-    assert [line["input"] for line in lines] == [ONE, TWO, THREE]
-    assert lines[0]["probability"] == one["probability"] and lines[0]["cutoff"] == 0.7
-    assert [line.get("reasons") for line in lines] == [
-        None,
-        several[0]["reasons"],
-        several[1]["reasons"],
-    ]
-    assert lines[0]["model"]["sha256"] == load_scorer(first).sha256
-    state = server.get("/ready")[1]["decision_log"]
-    assert state == {"decisions": 3, "sha256": lines[-1]["sha256"]}
-    assert log.stat().st_mode & 0o077 == 0
-    with pytest.raises(LogError, match="another process is writing it"):
-        chained_log.open_log(log)
-    done = creditrisk("verify-log", str(log), cwd=tmp_path)
-    assert done.returncode == 0 and "3 entries" in done.stdout
-    head = f"{state['decisions']}:{state['sha256']}"
-    assert creditrisk("verify-log", str(log), "--head", head, cwd=tmp_path).returncode == 0
-    # models/ beside us holds the model of the logged hash: found without being named.
-    monkeypatch.chdir(first.parent)
-    assert cli.main(["replay", several[1]["id"], "--log", str(log)]) == 0
-    assert "the same" in capsys.readouterr().out
-    assert cli.main(["replay", one["id"], "--log", str(log), "--models", str(second)]) == 2
-    assert "is another model" in capsys.readouterr().err
-    assert cli.main(["replay", "nobody", "--log", str(log)]) == 2
-    assert "has no decision nobody" in capsys.readouterr().err
-
-
-def logged(path: Path, count: int) -> list[bytes]:
-    """A log of so many decisions, as lines."""
-    book = chained_log.open_log(path)
-    for number in range(1, count + 1):
-        book.append([entry(f"id-{number}", "now", {}, ONE, {"probability": 0.5})])
-    book.close()
-    return path.read_bytes().splitlines(keepends=True)
-
-
-def reseal(line: bytes, **changes) -> bytes:
-    """A line as a forger would write it, who knows how hashes are made."""
-    content = json.loads(line) | changes
-    del content["sha256"]
-    text = json.dumps(content, separators=(",", ":")).encode()[:-1]
-    return text + b',"sha256":"%s"}\n' % hashlib.sha256(text).hexdigest().encode()
-
-
-@pytest.mark.parametrize(
-    "forge, words",
-    [
-        (
-            lambda lines: lines[:2] + [lines[2].replace(b"0.5", b"0.6")] + lines[3:],
-            ["line 3: was edited, its hash does not fit its content"],
-        ),
-        (
-            lambda lines: lines[:2] + [reseal(lines[2], probability=0.6)] + lines[3:],
-            ["line 4: does not follow line 3, which was replaced"],
-        ),
-        (lambda lines: lines[:2] + lines[3:], ["line 3: entry 3 is missing"]),
-        (lambda lines: lines[:1] + lines[4:], ["line 2: entries 2 to 4 are missing"]),
-        (lambda lines: lines[1:], ["line 1: entry 1 is missing"]),
-        (lambda lines: lines[:-1], ["end of log: entry 6 is missing"]),
-        (lambda lines: [], ["end of log: entries 1 to 6 are missing"]),
-        (
-            lambda lines: lines[:5] + [reseal(lines[5], probability=0.6)],
-            ["entry 6: is not the one that was written; the log was rewritten"],
-        ),
-        (
-            lambda lines: [lines[1], lines[0], *lines[2:]],
-            [
-                "line 1: entry 1 is missing",
-                "line 2: entry 1 stands after entry 2",
-                "line 3: entry 2 is missing",
-            ],
-        ),
-        (
-            lambda lines: [*lines[:3], lines[2], *lines[3:]],
-            ["line 4: entry 3 stands after entry 3"],
-        ),
-        (
-            lambda lines: [*lines, b'{"number":7'],
-            ["line 7: not finished; whoever writes the log next cuts it off"],
-        ),
-        (
-            lambda lines: [*lines[:2], b"\n", *lines[2:]],
-            [
-                "line 3: was edited, its hash does not fit its content",
-                "line 4: entry 3 stands after entry 3",
-            ],
-        ),
-    ],
-)
-def test_what_was_done_to_a_log_is_found(tmp_path, forge, words):
-    log = tmp_path / "log"
-    lines = logged(log, 6)
-    assert list(verification.problems(log)) == []
-    log.write_bytes(b"".join(forge(lines)))
-    assert list(verification.problems(log)) == words
-
-
-def test_an_unfinished_line_is_cut_off_and_the_chain_goes_on(tmp_path):
-    log = tmp_path / "log"
-    lines = logged(log, 3)
-    for torn in (b"{", lines[2][:-1], lines[2][:40]):
-        log.write_bytes(b"".join(lines) + torn)
-        book = chained_log.open_log(log)
-        assert book.torn == len(torn) and book.head.number == 3
-        book.close()
-    book = chained_log.open_log(log)
-    book.append([entry("id-4", "now", {}, ONE, {"probability": 0.5})])
-    book.close()
-    assert list(verification.problems(log)) == []
-    log.write_bytes(b"".join(lines[:2]))
-    with pytest.raises(LogError, match="does not end where it did"):
-        chained_log.open_log(log)
-
-
-def test_a_full_disk_leaves_neither_decision_nor_half_a_line(tmp_path, monkeypatch):
-    log = tmp_path / "log"
-    book = chained_log.open_log(log)
-    line = entry("id", "now", {}, ONE, {"probability": 0.5})
-    book.append([line])
-    before = log.read_bytes()
-
-    def full(file: int, content: bytes) -> None:
-        os.write(file, content[:50])
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(chained_log, "_write_all", full)
-        with pytest.raises(LogError, match="No space left"):
-            book.append([line, line])
-    assert log.read_bytes() == before
-    book.append([line])
-    book.close()
-    assert list(verification.problems(log)) == [] and book.head.number == 2
-
-
-def test_kill_under_load_loses_no_acknowledged_decision(recording):
-    server, log = recording
-    with load(server, GOOD, connections=6) as answers:
-        time.sleep(1)
-        server.process.kill()
-        server.process.wait()
-    acknowledged = {answer["id"] for _, answer in answers}
-    kept = {json.loads(line)["id"] for line in log.read_bytes().splitlines() if line.endswith(b"}")}
-    assert len(acknowledged) > 20 and acknowledged <= kept
-    chained_log.open_log(log).close()
-    assert list(verification.problems(log)) == []
-
-
-# The client
 
 
 def test_the_client_reads_json_and_csv_and_shows_the_same_decisions(server, first, tmp_path):
@@ -830,24 +520,24 @@ class Unreliable(socketserver.StreamRequestHandler):
 
 
 def test_the_client_tries_again_and_speaks_mlflow(monkeypatch, capsys):
-    monkeypatch.setattr(client, "WAIT", 0.01)
+    monkeypatch.setattr(posting, "WAIT", 0.01)
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Unreliable) as fake:
         threading.Thread(target=fake.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{fake.server_address[1]}"
         package = str(ROOT / "data/raw/datapackage.json")
-        assert client.predict(None, url, client.MLFLOW, package) == 0
-        assert client.predict(None, url, client.MLFLOW, package) == 1
+        assert client.predict(None, url, MLFLOW, package) == 0
+        assert client.predict(None, url, MLFLOW, package) == 1
         fake.shutdown()
     path, body = Unreliable.received[0].split(b" ", 1)
     assert path == b"/invocations"
     assert json.loads(body) == {"dataframe_records": [ONE, TWO, THREE]}
     shown = capsys.readouterr()
     assert shown.out.count("approve") == 3 and "record 2: Age is null" in shown.err
-    with pytest.raises(client.NoAnswer, match="tried 5 times"):
-        client.predict(None, url, client.FLASK, package)
+    with pytest.raises(NoAnswer, match="tried 5 times"):
+        client.predict(None, url, FLASK, package)
     for nowhere in ("http://127.0.0.1:99999", "ftp://x", "127.0.0.1:8000", "http://[::1"):
-        with pytest.raises(client.NoAnswer, match="is no address of a server"):
-            client.predict(None, nowhere, client.FLASK, package)
+        with pytest.raises(NoAnswer, match="is no address of a server"):
+            client.predict(None, nowhere, FLASK, package)
 
 
 # The command line

@@ -19,7 +19,7 @@ from creditrisk.data.raw_files.reading import read_raw
 from creditrisk.modelling import candidates
 from creditrisk.records.entries import entry
 from creditrisk.scoring.sources.loading import load_scorer
-from creditrisk.serving.app import create_app
+from creditrisk.serving.api.app import create_app
 from creditrisk.serving.model_reload import serve_from
 from creditrisk.serving.recording import open_recorder
 from creditrisk.serving.replay import replay

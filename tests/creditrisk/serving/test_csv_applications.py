@@ -4,7 +4,7 @@ import json
 
 from creditrisk.data.applications.record_checks import record_problems
 from creditrisk.data.descriptor import read_contract
-from creditrisk.serving import client
+from creditrisk.serving.client.applications import read
 
 FIELDS = [
     {"name": "loan", "type": "integer", "role": "id"},
@@ -43,7 +43,7 @@ def test_a_row_becomes_the_application_that_the_api_takes(tmp_path):
     package = tmp_path / "datapackage.json"
     package.write_text(json.dumps({"name": "loans", "resources": [table]}), "utf-8")
     (tmp_path / "loans.csv").write_text(FILE, "utf-8")
-    records = client.read(str(tmp_path / "loans.csv"), str(package))
+    records = read(str(tmp_path / "loans.csv"), str(package))
     assert records == [
         {"rate": 13.5, "since": "1999-02", "owner": True, "job": "nurse"},
         {"rate": 7, "since": None, "owner": "not asked", "job": "other"},

@@ -21,10 +21,10 @@ from creditrisk.data.applications.record_checks import record_problems
 from creditrisk.data.descriptor import parse_contract
 from creditrisk.registry import mlflow_flavor
 from creditrisk.scoring.sources.loading import load_scorer
-from creditrisk.serving import client
-from creditrisk.serving.app import create_app
+from creditrisk.serving.api.app import create_app
+from creditrisk.serving.api.schemas import application_schema
+from creditrisk.serving.client.applications import read
 from creditrisk.serving.model_reload import serve_from
-from creditrisk.serving.openapi import application_schema
 
 CONTRACT = parse_contract(EVERY_TYPE)
 
@@ -101,7 +101,7 @@ def test_a_file_in_the_contracts_encoding_becomes_applications(tmp_path):
     header = "loan;" + ";".join(RECORDS[0])
     row = "a;1.013,5;-999;0,5;31.01.2001;;nein;nurse;für immer;2"
     (tmp_path / "in.csv").write_text(f"{header}\n{row}\n", "cp1252")
-    found = client.read(str(tmp_path / "in.csv"), str(tmp_path / "datapackage.json"))
+    found = read(str(tmp_path / "in.csv"), str(tmp_path / "datapackage.json"))
     values = [1013.5, -999, 0.5, "2001-01-31", None, False, "nurse", "für immer", 2]
     assert found == [dict(zip(RECORDS[0], values))]
 

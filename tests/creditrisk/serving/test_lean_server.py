@@ -13,7 +13,7 @@ from conftest import ROOT
 from published import ONE, THREE, TWO, publish
 from servers import creditrisk, start
 
-from creditrisk.serving.app import create_app
+from creditrisk.serving.api.app import create_app
 from creditrisk.serving.model_reload import serve_from
 
 OURS = {"creditrisk", "page_style", "work_units"}

@@ -19,7 +19,7 @@ from creditrisk.registry import mlflow_store, promotion
 from creditrisk.scoring.scorer import ModelRefused
 from creditrisk.scoring.sources.loading import load_scorer
 from creditrisk.serving import http_server
-from creditrisk.serving.app import create_app
+from creditrisk.serving.api.app import create_app
 from creditrisk.serving.model_reload import serve_from
 
 pytestmark = pytest.mark.filterwarnings(

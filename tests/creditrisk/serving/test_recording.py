@@ -13,7 +13,7 @@ from creditrisk import cli
 from creditrisk.modelling import candidates
 from creditrisk.monitoring.records import read_decisions
 from creditrisk.scoring.sources.loading import load_scorer
-from creditrisk.serving.app import create_app
+from creditrisk.serving.api.app import create_app
 from creditrisk.serving.model_reload import serve_from
 from creditrisk.serving.recording import open_recorder
 

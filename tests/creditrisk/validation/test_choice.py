@@ -10,7 +10,7 @@ from sklearn.base import clone
 
 from creditrisk.data.encoding import encoder, target
 from creditrisk.data.raw_files.reading import read_raw
-from creditrisk.metrics.costs import cutoff_optimism, cutoffs_chosen
+from creditrisk.metrics.cutoff_choice import cutoff_optimism, cutoffs_chosen
 from creditrisk.modelling import candidates
 from creditrisk.modelling.refit_stability import resampled
 from creditrisk.scoring.fast_path import make_scorer

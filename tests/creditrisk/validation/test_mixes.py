@@ -11,9 +11,10 @@ from sklearn.metrics import roc_auc_score
 from creditrisk.data.contract import Mix
 from creditrisk.data.encoding import decode
 from creditrisk.metrics.intervals import Interval
+from creditrisk.metrics.placements import weighted_auc
 from creditrisk.reports.findings import validation as findings
 from creditrisk.validation.gate import rules
-from creditrisk.validation.gate.mixes import mix_shift, weighted_auc
+from creditrisk.validation.gate.mixes import mix_shift
 from creditrisk.validation.gate.verdicts import Verdict
 
 BY_SEX = Mix("mostly women", "Sex", (0.8, 0.2))

@@ -8,7 +8,7 @@ from published import CONTRACT, put, trained
 from creditrisk.data.contract import Contract
 from creditrisk.data.descriptor import parse_contract
 from creditrisk.modelling import candidates
-from creditrisk.serving.app import create_app
+from creditrisk.serving.api.app import create_app
 from creditrisk.serving.model_reload import serve_from
 from creditrisk.validation.model_card import as_html, write_card
 

@@ -268,7 +268,9 @@ def entries_of_run(cache: Path, id: str) -> dict[str, Path]:
     return {entry["stage"]: file for file, entry in found.items() if entry["run"] == id}
 
 
-def test_what_acts_outside_is_never_taken_and_the_reason_is_said(shared, capsys, monkeypatch):
+def test_what_acts_outside_is_never_taken_and_the_reason_is_said(
+    shared, tmp_path, capsys, monkeypatch
+):
     monkeypatch.setenv("BANK_TOKEN", "a token that is long enough")
     make, use = CHAIN
     given = {"reads": make.reads, "writes": make.writes}
@@ -283,6 +285,18 @@ def test_what_acts_outside_is_never_taken_and_the_reason_is_said(shared, capsys,
     scratch = Stage("1_make", **given, in_place={"twice": "log"}, scratch=["twice"])
     outlook = outlooks(shared / "a", shared / "cache", capsys, "--force", chain=[scratch, use])
     assert "not cached" not in outlook[0]
+
+    # before and after a run: in the picture of the chain, and in the record
+    chain, new = [stages["writes outside"], use], project(tmp_path / "new")
+    how = ["--cache", str(shared / "cache")]
+    assert run(new, "--graph", "--json", *how, chain=chain) == 0
+    next_steps = [each["next"] for each in json.loads(capsys.readouterr().out)["stages"]]
+    assert next_steps[0]["not_from_the_cache"] == "not cached: writes outside"
+    assert run(new, "--quiet", *how, chain=chain) == 0
+    (record,) = manifests(new)
+    made, used = record["stages"]
+    assert (made["status"], used["status"]) == ("succeeded", "cached")  # what it made is the same
+    assert made["why"] == ["first run", "not from the cache: writes outside"]
 
 
 def test_a_cache_that_cannot_be_used_costs_one_sentence(tmp_path, capsys, monkeypatch):

@@ -90,6 +90,27 @@ def test_later_files_texts_and_set_count_more_and_a_run_can_be_repeated(project,
     assert f"{recorded}: 02_fit has no parameter day; see --list" in capsys.readouterr().err
 
 
+def test_a_value_typed_for_one_stage_alone_counts_more(project, capsys):
+    Path("a.yaml").write_text("fit: {seed: 5}")
+    typed = ["--set", "fit.seed=9", "--set", "seed=8", "-f", "a.yaml"]  # in whatever order
+    assert main(CHAIN, project, "Toy", argv=["--quiet", *typed]) == 0
+    (run,) = manifests(project)
+    assert [stage["parameters"]["seed"] for stage in run["stages"]] == [8, 9]
+    for wrong, sentence in {
+        "fit.sed=1": "02_fit has no parameter sed; did you mean seed?",
+        "03.seed=1": "there is no stage 03; ",
+        "2.seed=x": "02_fit.seed=x: seed is of type int in 02_fit",
+        "fit.cut=x": "cut cannot be set: it is cut.csv, which 01_cut writes",
+        "01.seed": "--set takes NAME=VALUE or STAGE.NAME=VALUE, not 01.seed",
+    }.items():
+        assert main(CHAIN, project, "Toy", argv=["--set", wrong]) == 2
+        assert sentence in capsys.readouterr().err
+    assert main(CHAIN, project, "Toy", argv=["--set", "1.seed=1", "--set", "cut.seed=2"]) == 2
+    assert "01_cut.seed is set twice" in capsys.readouterr().err
+    assert main(CHAIN, project, "Toy", argv=["--set", "1.seed=1", "--only", "2"]) == 2
+    assert "01_cut.seed is of 01_cut, which this run leaves out" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

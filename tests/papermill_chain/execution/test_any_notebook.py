@@ -23,6 +23,7 @@ from papermill_chain.cli import main
 
 PYTHON = {"name": "python3", "display_name": "Python 3", "language": "python"}
 OTHER = {"name": "other", "display_name": "Another Python", "language": "python"}
+BASH = {"name": "bash", "display_name": "Bash", "language": "bash"}
 INJECTED = "injected-parameters"
 RED_DOT = (  # a PNG of one pixel
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJg"
@@ -114,8 +115,36 @@ KINDS = {
     "of_version_3": Kind([], kernel=None, file=OF_VERSION_3),
     "empty": Kind([]),
     "only_text": Kind([new_markdown_cell("# Nothing to run\n\n$x^2$"), new_raw_cell("raw")]),
-    # the kernel takes Python, but papermill and the chain are told otherwise; this is both
-    "in_bash": Kind([parameters("n=1"), "n"], {"n": 3}, kernel=OTHER | {"language": "bash"}),
+    "in_bash": Kind(
+        [
+            parameters("n=1\nwho=nobody\nis_new=false\nitems=(a b)\nnothing=x"),
+            'echo "$n $who $is_new ${#items[@]} ${items[0]} [$nothing]"; basename "$PWD"',
+            "echo error >&2\nprintf unended",
+            "exit",  # its kernel starts another bash
+            'echo "[$n]"',
+        ],
+        {"is_new": True, "items": ["x y", "z"], "n": 3, "nothing": None, "who": 'it\'s "$HOME"'},
+        kernel=BASH,
+    ),
+    "in_bash_untagged": Kind(["echo $((amount * 2))"], {"amount": 21}, kernel=BASH),
+    "in_bash_fails": Kind(
+        [new_markdown_cell("## Look"), "echo begins; ls nowhere; (exit 7)", "echo not reached"],
+        ends="failed",
+        kernel=BASH,
+        error="Error: exit code 7, after it printed: ls: cannot access 'nowhere': No such file",
+    ),
+    "in_bash_raises_as_it_should": Kind(
+        [tagged("false", "raises-exception"), "echo goes on"],
+        ends="failed",
+        kernel=BASH,
+        error="Error: exit code 1",
+    ),
+    "in_bash_dies": Kind(
+        ["echo one", "kill -9 $PPID", "echo not reached"],
+        ends="failed",
+        kernel=BASH,
+        error="KernelDied: the kernel was killed",
+    ),
     "blank_and_without_kernel": Kind(
         ["", "   \n", tagged("1 / 0", "skip-execution"), "3"], kernel=None
     ),
@@ -184,7 +213,8 @@ KINDS = {
         ["1"],
         ends="failed",
         kernel={"name": "nowhere", "display_name": "", "language": "python"},
-        error="NoSuchKernel: there is no kernel nowhere here, but other and python3; install it",
+        error="NoSuchKernel: there is no kernel nowhere here, but bash, other and python3;"
+        " install it",
     ),
 }
 CHAIN = [Stage(name) for name in KINDS]
@@ -213,6 +243,14 @@ def write_all(root: Path) -> None:
             for cell in content["cells"]:
                 del cell["id"]
         (root / f"notebooks/{name}.ipynb").write_text(json.dumps(content))
+
+
+def install_kernel(root: Path, about: dict[str, str], *command: str, **more: Any) -> None:
+    """Have Jupyter know a kernel, if JUPYTER_PATH has the project's folder of that name."""
+    argv = [sys.executable, *command, "-f", "{connection_file}"]
+    folder = root / "jupyter/kernels" / about["name"]
+    folder.mkdir(parents=True)
+    (folder / "kernel.json").write_text(json.dumps({"argv": argv} | about | more))
 
 
 def ends_under_papermill(name: str, kind: Kind, root: Path) -> tuple[bool, Any]:
@@ -267,10 +305,8 @@ def ran(tmp_path_factory) -> Ran:
     """A folder with a notebook of each kind, all run as one chain; papermill has run each."""
     root = tmp_path_factory.mktemp("place") / "project"
     write_all(root)
-    spec = {"argv": [sys.executable, "-O", "-m", "ipykernel_launcher", "-f", "{connection_file}"]}
-    spec |= {"display_name": "Another Python", "language": "python", "env": {"KIND": "other"}}
-    (root / "jupyter/kernels/other").mkdir(parents=True)
-    (root / "jupyter/kernels/other/kernel.json").write_text(json.dumps(spec))
+    install_kernel(root, OTHER, "-O", "-m", "ipykernel_launcher", env={"KIND": "other"})
+    install_kernel(root, BASH, "-m", "bash_kernel", env={"PS1": "$"})
     values = {name: kind.handed for name, kind in KINDS.items() if kind.handed}
     (root / "values.json").write_text(json.dumps(values))
     with pytest.MonkeyPatch.context() as patch:
@@ -322,11 +358,11 @@ def test_each_has_a_report(ran):
 
 
 def test_parameters_that_a_notebook_does_not_list_are_noted(ran):
-    (note,) = ran.notes
-    assert note == (
-        "notebooks/untagged.ipynb has no cell tagged `parameters`: a cell on top sets sort, and its"
-        " own cells may set that anew"
-    )
+    assert sorted(ran.notes) == [
+        f"notebooks/{notebook}.ipynb has no cell tagged `parameters`: a cell on top sets {name},"
+        " and its own cells may set that anew"
+        for notebook, name in {"in_bash_untagged": "amount", "untagged": "sort"}.items()
+    ]
 
 
 def test_all_that_ran_well_is_up_to_date_whatever_its_parameters(ran, monkeypatch, capsys):

@@ -16,7 +16,8 @@ from toy import REPOSITORY, family, manifests, write_notebook
 
 from papermill_chain.chain.stages import Stage
 from papermill_chain.cli import main
-from papermill_chain.execution import processes, sockets
+from papermill_chain.execution import processes
+from papermill_chain.execution.kernels import sockets
 
 # A module that, like numpy, draws a seed when it is imported, and a figure left open in a cell.
 LOOK = """

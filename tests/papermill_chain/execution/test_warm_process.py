@@ -14,7 +14,8 @@ from toy import family, make, start, wait_for, write_notebook
 
 from papermill_chain.chain.stages import Stage
 from papermill_chain.cli import main
-from papermill_chain.execution import fork_process, fork_server, processes
+from papermill_chain.execution import processes
+from papermill_chain.execution.kernels import fork_process, fork_server
 
 pytestmark = pytest.mark.skipif(not processes.HAS_FORK, reason="nothing is forked")
 

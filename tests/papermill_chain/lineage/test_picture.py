@@ -167,6 +167,8 @@ def test_as_json_it_has_every_file(failed, capsys):
         "would_run": True,
         "why": ["raw.csv changed"],
         "if_files_change_of": [],
+        "from_the_cache": False,
+        "not_from_the_cache": "",
     }
     assert stages["03_model"]["last"]["why"] == ["parameter mood good → bad"]
 

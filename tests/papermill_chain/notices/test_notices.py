@@ -13,7 +13,7 @@ from papermill_chain.chain.stages import Stage
 from papermill_chain.notices import mail, sending
 from papermill_chain.notices.message import notice_of
 from papermill_chain.notices.webhook import webhook_at
-from papermill_chain.runs.manifest import read_runs
+from papermill_chain.runs.lookup import read_runs
 from papermill_chain.started import refuse_incomplete_python
 
 CHAIN = [Stage("1_look", writes={"seen": "seen.txt"}), Stage("2_judge", reads={"seen": "seen.txt"})]

@@ -10,7 +10,7 @@ import toy
 from browser import barriers, visit
 from playwright.sync_api import expect
 
-from papermill_chain.runs.manifest import read_runs
+from papermill_chain.runs.lookup import read_runs
 
 
 class Links(HTMLParser):

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import toy
 
+from papermill_chain.reports.screen import duration
+
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="no pseudo-terminals")
 
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
@@ -149,3 +151,8 @@ def test_a_failure_and_ctrl_c_leave_the_terminal_in_order(tmp_path):
     assert code == 130
     assert text.rindex(SHOW_CURSOR) > text.rindex(HIDE_CURSOR)
     assert "\x1b[33minterrupted" in text[text.rindex(SHOW_CURSOR) :]
+
+
+def test_a_span_of_time_is_rounded_once_and_has_no_sixty_seconds():
+    spans = {4.04: "4.0 s", 9.96: "10 s", 59.4: "59 s", 59.6: "1 min 00 s", 637.7: "10 min 38 s"}
+    assert {seconds: duration(seconds) for seconds in spans} == spans

@@ -125,7 +125,6 @@ def test_old_runs_go_and_what_rests_on_one_stays(finished, capfd):
 
     assert run(finished, "--keep", "1", "--list", **CHAIN_AND_PAGES) == 2
     assert "--keep goes with a run of the chain, not with --list" in capfd.readouterr().err
-    assert run(finished, "--keep", "1", "--grid", "meet=no", **CHAIN_AND_PAGES) == 2
 
 
 KILLED = """

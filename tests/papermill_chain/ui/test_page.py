@@ -241,6 +241,23 @@ def test_a_run_is_started_followed_and_read(site):
     fields = Fields(site.ask("/")[1]).values
     assert (fields["set:seed"], Fields(site.ask("/?defaults")[1]).values["set:seed"]) == ("8", "7")
 
+    # for one notebook alone; then those of both, as an earlier run has had them
+    assert site.send("/plan", others="2_mean.seat=9")[0] == 400
+    asked = {"set:numbers": "[3, 5, 10]", "set:seed": "8", "others": "mean.seed=9"}
+    assert "1_draw</dt><dd>up to date" in site.send("/plan", **asked)[1]
+    assert site.send("/start", **asked)[0] == 303
+    site.ended()
+    assert [stage["parameters"]["seed"] for stage in manifests(site.root)[1]["stages"]] == [8, 9]
+    first, second = (
+        Fields(site.ask(f"/?again={each['id']}")[1]).values for each in manifests(site.root)
+    )
+    assert (first["set:numbers"], first["set:seed"], first["others"]) == ("[3, 5, 10]", "8", "")
+    assert (second["set:numbers"], second["set:seed"]) == ("[3, 5, 10]", "7")
+    assert second["others"] == "1_draw.seed=8\n2_mean.seed=9"
+    assert f"/?again={run['id']}#parameters" in site.ask("/")[1]
+    status, page, _ = site.ask("/?again=nowhere")
+    assert status == 400 and "that run is none of the last ones any more" in page
+
     kept, index = re.search(r'href="(/kept/[^/]+/)(index\.html)"', state["html"]).groups()
     stranger = Site(site.process, site.root, site.url)  # the address is enough, for reading
     for name in (index, f"runs/{run['id']}/2_mean.html"):

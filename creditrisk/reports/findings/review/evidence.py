@@ -45,7 +45,7 @@ def alone(titled: "pd.Series[float]", limit: float) -> str:
     suspects = int((titled >= limit).sum())
     if suspects:
         return f"{suspects} of {len(titled)} columns reach {limit} alone"
-    return f"{titled.index[0]} ranks best alone, by {titled.iloc[0]:.3f}"
+    return f"{titled.index[0]} ranks best alone, with a ROC-AUC of {titled.iloc[0]:.3f}"
 
 
 def slices(searched: Slices) -> str:

@@ -1,0 +1,1 @@
+"""The commands of ``creditrisk``: the arguments of each, and what it does."""

@@ -1,0 +1,1 @@
+"""What answers over HTTP: decisions, pages, the description of the API and its figures."""

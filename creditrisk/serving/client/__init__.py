@@ -1,0 +1,1 @@
+"""Who asks a server of ours or of MLflow's for decisions."""
