@@ -29,7 +29,7 @@ from attack.steps import Stroke
 LATE = [
     "papermill_chain.actions.run",
     "papermill_chain.cache.sharing",
-    "papermill_chain.execution.kernels",
+    "papermill_chain.execution.kernels.execute",
     "papermill_chain.execution.runner",
     "papermill_chain.reports.index",
     "papermill_chain.reports.notebook_report",

@@ -110,7 +110,7 @@ def wrong_project(folder: Path) -> list[str]:
     if left := [*root.rglob(".*.????????"), *root.glob("experiments/.pruned")]:
         wrong.append(f"left over: {left}")
     page = (root / "experiments/index.html").read_text()
-    ids = [run.name for run in root.glob("experiments/runs/*")]
+    ids = [run.name for run in root.glob("experiments/runs/*") if (run / "manifest.json").exists()]
     return wrong + [f"{id} is not in the index" for id in ids if id not in page]
 
 

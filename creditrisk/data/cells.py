@@ -11,6 +11,7 @@ value is NaN.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ from creditrisk.data.notation.values import (
 )
 
 _LONGEST = 60  # characters of a cell in a message
+_LONGEST_READ = 1_000  # of one that a message says more of, as how a number is written
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Cells:
     _numbers: np.ndarray  # of each cell's text among the distinct ones
     _distinct: pa.Array  # null is the last
     _allowed: str
+    _said: dict[tuple[int, int], str] = dataclass_field(default_factory=dict)  # of a text, once
 
     def spelt(self, row: int) -> str:
         """The text of a cell; a null is an empty one."""
@@ -56,13 +59,19 @@ class Cells:
 
     def fault(self, row: int) -> str:
         """Why the cell of a row (counted from 0) is not allowed, without the column's name."""
-        number, kind = int(self._numbers[row]), self.faults[row]
+        number, kind = int(self._numbers[row]), int(self.faults[row])
+        if (number, kind) not in self._said:
+            self._said[number, kind] = self._fault(row, number, kind)
+        return self._said[number, kind]
+
+    def _fault(self, row: int, number: int, kind: int) -> str:
         text = self.spelt(row)
         if kind == BLANK:
             empty = not text.strip() and number < len(self._distinct) - 1
             word = "empty" if empty else "missing"
             return f"is {word}; allowed {self._allowed}"
         cell = repr(text if len(text) <= _LONGEST else text[:_LONGEST] + "...")
+        text = text[:_LONGEST_READ]
         numeric = is_numeric(self.field)
         if kind == INFINITE:
             return f"is {cell}, not a finite number; allowed {self._allowed}"

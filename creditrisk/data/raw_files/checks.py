@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -66,6 +65,14 @@ class _Problems:
             number = int(np.searchsorted(self._begins, row, side="right")) - 1
             self.sentences.append(f"{self._place(number, row)}: {sentence(row)}")
 
+    def add_faults(self, read: Sequence[Cells]) -> None:
+        """Note the cells of a column that are not allowed, in one table after the other."""
+        begin = 0
+        for cells in read:
+            faulty = np.flatnonzero(cells.faults)
+            self.add(faulty + begin, partial(_sentence, cells, begin))
+            begin += len(cells.values)
+
     def _place(self, number: int, row: int) -> str:
         table = self._tables[number]
         place = table.row(row - int(self._begins[number]))
@@ -78,12 +85,8 @@ def _column(
     """The typed values of a column; NaN where one is missing or not allowed."""
     missing = contract.missing_values
     read = [read_cells(table.columns[field.name], field, missing) for table in tables]
+    problems.add_faults(read)
     values = np.concatenate([cells.values for cells in read])
-    begin = 0
-    for cells in read:
-        faulty = np.flatnonzero(cells.faults)
-        problems.add(faulty + begin, partial(_sentence, cells, begin))
-        begin += len(cells.values)
     if field.role == ID:
         problems.add(*_twice(values, field.name))
     if field.role == WEIGHT:
@@ -127,10 +130,7 @@ def _index(tables: Sequence[RawTable], contract: Contract, problems: _Problems) 
         maximum=LARGEST,
     )
     read = [read_cells(table.columns[name], number, ()) for table in tables]
+    problems.add_faults(read)
     values = np.concatenate([cells.values for cells in read])
-    broken = np.flatnonzero(np.isnan(values))
-    columns = [table.columns[name].to_pylist() for table in tables] if len(broken) else []
-    texts = list(chain.from_iterable(columns))
-    problems.add(broken, lambda row: f"row number is {texts[row]!r}")
     problems.add(*_twice(values, "row number"))
     return pd.Index(np.nan_to_num(values).astype(np.int64), name="row")

@@ -120,6 +120,20 @@ FILES = {
         ),
         "column 'Age' is of type list",
     ),
+    "bomb.parquet": (  # a text of a megabyte that stands there once, and counts 100,000 times
+        lambda path: pq.write_table(
+            pa.table(
+                {
+                    name: pa.DictionaryArray.from_arrays(
+                        pa.array([0] * 100_000, pa.int8()), pa.array(["x" * 2**20])
+                    )
+                    for name in [CONTRACT.row_number, *(f.name for f in CONTRACT.columns)]
+                }
+            ),
+            path,
+        ),
+        "1100000 problems",
+    ),
     "enough.csv": (lambda path: written(path, HEADER, FIRST * 100_000), "row number 0 occurs"),
 }
 
