@@ -110,8 +110,9 @@ Cross-validated ROC-AUC on the training set: {registration["roc_auc"]:.3f}
 
 ## Limits
 
-{test["rows"]} applicants, {test["bad"]} of them bad, judge it; intervals say how well. They had no
-part in any fit, in the choice of the model or in its cut-off, and were used to validate
+{test["rows"]} applicants, {test["bad"]} of them bad, judge it; intervals say how
+well.{_weights(test)} They had no part in any fit, in the choice of the model or in its
+cut-off, and were used to validate
 {_times(validation["looks"])}. The recipe as such was developed on the file that comes with the
 project, so its figures there are flattered by an unknown amount. Where another share of applicants
 is bad, probabilities have to be corrected before they are used as such.
@@ -147,6 +148,16 @@ def _warned(rules: list[Json]) -> str:
 def _risks(risks: list[Json]) -> str:
     ordered = sorted(risks, key=lambda risk: -risk["weight"])
     return _listed(risk["text"] for risk in ordered) or "The checks of the validation found none."
+
+
+def _weights(test: Json) -> str:
+    """What weighted applicants stand for and are worth, as a sentence; empty without weights."""
+    if "effective_rows" not in test:
+        return ""
+    return (
+        f" By their weights, which all figures count, they stand for {test['applications']:,.0f} "
+        f"applications and are worth {test['effective_rows']:,.0f} of equal weight."
+    )
 
 
 def _times(looks: Json) -> str:

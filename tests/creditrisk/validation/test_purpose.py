@@ -74,3 +74,11 @@ def test_card_and_form_say_what_the_descriptor_says(contract, expected, pipeline
         if contract is not CONTRACT:
             assert "public data" not in page and "decide about people" not in page
     assert "Population: Borrowers of a large regional bank" in card
+
+
+def test_a_card_of_weighted_applicants_says_what_they_are_worth():
+    weighted = VALIDATION["test"] | {"applications": 2426.0, "effective_rows": 265.88}
+    said = "they stand for 2,426 applications and are worth 266 of equal weight. They had no part"
+    for test, has in ((weighted, True), (VALIDATION["test"], False)):
+        card = write_card(CONTRACT, REGISTRATION, VALIDATION | {"test": test})
+        assert (said in " ".join(card.split())) == has
