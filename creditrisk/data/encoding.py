@@ -267,7 +267,7 @@ def read_ids(path: str | Path, contract: Contract) -> pd.Series | None:
 
 def _read_made(path: str | Path) -> pd.DataFrame:
     try:
-        return pd.read_csv(path, float_precision="round_trip")
+        return pd.read_csv(path)
     except (OSError, ValueError) as error:  # pandas raises ValueErrors for bad text
         problem = (
             "does not exist"

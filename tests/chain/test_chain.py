@@ -352,7 +352,6 @@ def test_what_is_gone_from_the_registry_is_noticed_and_open_runs_are_closed(regi
     }
 
 
-@pytest.mark.filterwarnings("ignore:The 'float_precision' argument")
 def test_what_is_run_too_early_names_the_notebook_to_run_first(tmp_path):
     contract = read_contract(ROOT / "data/raw/datapackage.json")
     for read, first in (

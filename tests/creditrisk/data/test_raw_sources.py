@@ -292,7 +292,6 @@ def test_what_weighted_rows_stand_for_is_said(tmp_path, capsys, role):
         assert (worth in said) == (role == "weight")
 
 
-@pytest.mark.filterwarnings("ignore:The 'float_precision' argument")
 def test_weights_stand_after_the_outcomes_in_the_files_to_learn_from(tmp_path):
     (tmp_path / "loans.csv").write_text(TEXT, "utf-8")
     frame, path = read_raw(tmp_path / "loans.csv", CONTRACT), tmp_path / "y_test.csv"

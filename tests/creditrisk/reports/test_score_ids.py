@@ -10,9 +10,6 @@ from creditrisk.data.descriptor import parse_contract
 from creditrisk.data.raw_files.reading import read_raw
 from creditrisk.reports.test_scores import read_scores, write_scores
 
-# Pandas 3.0 needs the argument to read a float to the last bit, 3.1 does without.
-pytestmark = pytest.mark.filterwarnings("ignore:The 'float_precision' argument")
-
 ROWS = {"text": ["007", "NA", "8"], "number": ["7", "100000000000000", "8"]}
 
 
