@@ -54,6 +54,7 @@ def imported(folder: str) -> Iterator[tuple[str, str]]:
     ours |= {
         path.stem for room in ("tests", "benchmarks", "docs") for path in (ROOT / room).glob("*.py")
     }
+    ours |= {path.parent.name for path in (ROOT / "benchmarks").glob("*/__init__.py")}
     place = ROOT / folder
     for path in [place] if place.is_file() else sorted(place.rglob("*")):
         if path.suffix == ".py":
