@@ -1,9 +1,10 @@
 """Files that are found whole: readers see the old one, or all of the new one."""
 
 import os
+import re
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -28,3 +29,16 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(half, path)
     finally:
         half.unlink(missing_ok=True)
+
+
+def remove_halves(folder: Path) -> None:
+    """Remove what killed writers have left half written; nobody else may be writing there.
+
+    Parameters
+    ----------
+    folder : whose own files are looked at, not those of its folders.
+    """
+    for file in folder.glob(".*"):
+        if re.fullmatch(r"\..+\.[0-9a-f]{8}", file.name) and file.is_file():
+            with suppress(OSError):
+                file.unlink()

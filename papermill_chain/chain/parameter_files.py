@@ -161,6 +161,8 @@ def read_yaml(text: str, source: str) -> Any:
 
 
 def _refuse_twice(names: list[Any], source: str) -> None:
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise ChainError(f"{source}: {twice} is there twice")
+    seen: set[str] = set()
+    for name in map(str, names):
+        if name in seen:
+            raise ChainError(f"{source}: {name} is there twice")
+        seen.add(name)

@@ -9,9 +9,10 @@ from pathlib import Path
 from papermill_chain.chain.plan import Plan
 from papermill_chain.reports.index import write_index_of
 from papermill_chain.reports.links import mend_links
-from papermill_chain.runs.files import remove_halves, take_back
+from papermill_chain.runs.files import take_back
 from papermill_chain.runs.manifest import CUT, UnreadableManifest, read_run
 from papermill_chain.runs.pruning import finish_pruning
+from work_units.whole_files import remove_halves
 
 
 def repair(plan: Plan) -> None:

@@ -4,10 +4,8 @@ import errno
 import hashlib
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,17 +50,6 @@ def write_whole(path: Path, text: str) -> None:
         half.write_text(text, encoding="utf-8")
         if kind_of(path) == "a folder":
             make_way(path)
-
-
-def remove_halves(folder: Path) -> None:
-    """Remove files of a folder that `write_whole` was killed at; nobody else may be writing there.
-
-    Only whoever holds the lock may do so.
-    """
-    for file in folder.glob(".*"):
-        if re.fullmatch(r"\..+\.[0-9a-f]{8}", file.name) and file.is_file():
-            with suppress(OSError):
-                file.unlink()
 
 
 def link(file: Path, place: Path) -> None:
