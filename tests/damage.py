@@ -31,7 +31,7 @@ def damage(file: Path, luck: random.Random, outside: Path) -> str:
         try:
             content = json.dumps(changed := _with_other_value(json.loads(content), luck)).encode()
             way = f"value {changed!r}"
-        except ValueError:
+        except (ValueError, RecursionError):  # no JSON, or too deep for it
             way = "bytes"
     if way == "text":
         content = luck.choice(TEXTS).encode()
