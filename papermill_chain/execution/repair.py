@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 
 from papermill_chain.chain.plan import Plan
-from papermill_chain.reports.index import write_index_of
 from papermill_chain.reports.links import mend_links
 from papermill_chain.runs.files import take_back
 from papermill_chain.runs.manifest import CUT, UnreadableManifest, read_run
@@ -30,9 +29,15 @@ def repair(plan: Plan) -> None:
     remove_halves(plan.experiments)
     with suppress(Exception):  # a page, which the next run writes anyway
         if folders:
-            write_index_of(plan)
+            _write_index(plan)
     with suppress(Exception):  # what is left of it is no run any more, and in nobody's way
-        finish_pruning(plan.experiments, partial(write_index_of, plan))
+        finish_pruning(plan.experiments, partial(_write_index, plan))
+
+
+def _write_index(plan: Plan) -> None:
+    from papermill_chain.reports.index import write_index_of  # late: most runs repair nothing
+
+    write_index_of(plan)
 
 
 def _release_external(plan: Plan, folder: Path) -> None:
