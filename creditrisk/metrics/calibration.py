@@ -15,8 +15,10 @@ from creditrisk.metrics.intervals import (
     Interval,
     as_figures,
     bootstrap_interval,
+    counts_of,
     quantiles,
     share_of,
+    weight_of,
 )
 
 
@@ -66,7 +68,7 @@ def brier_parts(
     """
     y, score = np.asarray(y, dtype=float), np.asarray(score, dtype=float)
     bin_of = equal_bins(score, bins, weight)
-    counts = np.ones(len(y)) if weight is None else weight
+    counts = counts_of(weight, len(y))
     size = np.bincount(bin_of, counts)
     good, predicted = (np.bincount(bin_of, counts * each) / size for each in (y, score))
     base = float(np.average(y, weights=weight))
@@ -118,7 +120,7 @@ def calibration_table(
     bin_of = equal_bins(score, bins, weight)
     for number in range(bin_of.max() + 1):
         inside = bin_of == number
-        counted = None if weight is None else weight[inside]
+        counted = weight_of(weight, inside)
         observed = share_of(y[inside] == 1, counted)
         predicted = float(np.average(score[inside], weights=counted))
         rows.append((inside.sum(), predicted, observed.estimate, observed.low, observed.high))
@@ -175,7 +177,7 @@ def calibration_line(
     slope, intercept = float(fit.coef_[0, 0]), float(fit.intercept_[0])
     p = expit(intercept + slope * odds)
     design = np.column_stack([np.ones(len(odds)), odds])
-    counts = np.ones(len(y)) if weight is None else weight
+    counts = counts_of(weight, len(y))
     variance = np.linalg.inv(design.T @ (design * (counts * p * (1 - p))[:, None]))
     if weight is not None:
         scores = design * (weight * (y - p))[:, None]

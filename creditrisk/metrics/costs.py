@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from creditrisk.data.contract import Contract, ContractError
-from creditrisk.metrics.intervals import Interval, bootstrap_interval
+from creditrisk.metrics.intervals import Interval, bootstrap_interval, counts_of, weight_of
 
 #: The cut-offs that are tried, on the probability of good.
 CUTOFFS = np.round(np.arange(0.01, 1.0, 0.01), 2)
@@ -78,7 +78,7 @@ def cost_samples(
     y, score, generator = np.asarray(y), np.asarray(score), np.random.default_rng(seed)
     samples = generator.integers(0, len(y), (draws, len(y)))
     prices = bad_accepted, good_rejected
-    weights = [None if weight is None else weight[rows] for rows in samples]
+    weights = [weight_of(weight, rows) for rows in samples]
     return np.array(
         [
             expected_cost(y[rows], score[rows], cutoffs, *prices, counted)
@@ -99,7 +99,7 @@ def decisions_by_cutoff(
         those that goes bad, NaN if nobody is approved; bad_caught, the share of all bad declined.
     """
     y, approved = np.asarray(y), np.asarray(score)[None, :] >= np.asarray(cutoffs)[:, None]
-    counts = np.ones(len(y)) if weight is None else weight
+    counts = counts_of(weight, len(y))
     bad, count = (approved & (y == 0)) @ counts, approved @ counts
     among = np.divide(bad, count, out=np.full(len(count), np.nan), where=count > 0)
     caught = 1 - bad / (counts[y == 0].sum() or 1)

@@ -66,6 +66,16 @@ def share_of(counted: np.ndarray, weight: np.ndarray | None = None) -> Interval:
     return Interval(share, max(0.0, middle - half), min(1.0, middle + half))
 
 
+def weight_of(weight: np.ndarray | None, rows: np.ndarray | slice) -> np.ndarray | None:
+    """The weights of some rows, as an index or a mask; None if each row counts once."""
+    return None if weight is None else weight[rows]
+
+
+def counts_of(weight: np.ndarray | None, n: int) -> np.ndarray:
+    """How often each of n rows counts, shape (n,): as it weighs, or once."""
+    return np.ones(n) if weight is None else weight
+
+
 def effective_rows(weight: np.ndarray) -> float:
     """How many equally weighted rows are as uncertain as these, (sum w)² / sum w² (Kish 1965)."""
     weight = np.asarray(weight, dtype=float)

@@ -7,6 +7,8 @@ weight is how many applications a row stands for.
 import numpy as np
 from scipy import stats
 
+from creditrisk.metrics.intervals import weight_of
+
 
 def placements(
     y: np.ndarray, score: np.ndarray, weight: np.ndarray | None = None
@@ -51,10 +53,8 @@ def by_class(
     y: np.ndarray, weight: np.ndarray | None
 ) -> tuple[np.ndarray | None, np.ndarray | None]:
     """The weights of the good and of the bad risks; None if each counts once."""
-    if weight is None:
-        return None, None
-    y, weight = np.asarray(y), np.asarray(weight, dtype=float)
-    return weight[y == 1], weight[y == 0]
+    y = np.asarray(y)
+    return weight_of(weight, y == 1), weight_of(weight, y == 0)
 
 
 def variance_of_mean(values: np.ndarray, weight: np.ndarray | None = None) -> float:

@@ -9,7 +9,7 @@ from scipy import stats
 from sklearn import metrics as sk
 
 from creditrisk.metrics.calibration import equal_bins
-from creditrisk.metrics.intervals import Interval, bootstrap_interval, share_of
+from creditrisk.metrics.intervals import Interval, bootstrap_interval, share_of, weight_of
 from creditrisk.metrics.placements import by_class, placements, total, variance_of_mean
 
 #: Fewer applicants of a kind than this are not judged.
@@ -115,7 +115,7 @@ def intervals_of_rates(
     def brier(y: np.ndarray, score: np.ndarray, weight: np.ndarray | None = None) -> float:
         return float(np.average((score - y) ** 2, weights=weight))
 
-    among = None if weight is None else weight[approve]
+    among = weight_of(weight, approve)
     bad = share_of(y[approve] == 0, among) if approve.any() else None
     return {
         "ks": bootstrap_interval(ks, y, score, draws=draws, seed=seed, weight=weight),
@@ -149,7 +149,7 @@ def score_bands(
     for number in range(band_of.max() + 1):
         inside = band_of == number
         bad = int((y[inside] == 0).sum())
-        rate = share_of(y[inside] == 0, None if weight is None else weight[inside])
+        rate = share_of(y[inside] == 0, weight_of(weight, inside))
         ends = score[inside].min(), score[inside].max()
         rows.append((*ends, int(inside.sum()), bad, rate.estimate, rate.low, rate.high))
     names = ["score_from", "score_to", "applicants", "bad", "bad_rate", "low", "high"]
@@ -181,7 +181,7 @@ def by_segment(
     y, score, rows = np.asarray(y), np.asarray(score), {}
     for name, inside in segment.groupby(segment, observed=True).indices.items():
         good, bad = int((y[inside] == 1).sum()), int((y[inside] == 0).sum())
-        counted = None if weight is None else weight[inside]
+        counted = weight_of(weight, inside)
         figures = (np.nan, np.nan, np.nan)
         note = too_few_to_judge(good, bad)
         if not note:

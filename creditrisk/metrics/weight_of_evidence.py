@@ -6,7 +6,7 @@ import pandas as pd
 from creditrisk.data.encoding import levels_with_missing
 from creditrisk.data.fields import Field
 from creditrisk.data.quantities import as_quantity, edges_at, group_names, in_groups
-from creditrisk.metrics.intervals import effective_rows, share_of
+from creditrisk.metrics.intervals import counts_of, effective_rows, share_of, weight_of
 
 #: The information value from which on a variable is called so (Siddiqi 2006).
 STRENGTHS = {"weak": 0.02, "medium": 0.1, "strong": 0.3}
@@ -78,7 +78,7 @@ def chance_values(
         the information value's approximate chi-squared distribution. With weights good and bad are
         effective numbers of rows.
     """
-    counts = np.ones(len(y)) if weight is None else weight
+    counts = counts_of(weight, len(y))
     good, bad = (effective_rows(counts[y.to_numpy() == kind]) for kind in (1, 0))
     levels = {
         field.title: as_levels(applications[field.name], field, groups).nunique()
@@ -114,13 +114,11 @@ def risk_by_level(
     table = pd.DataFrame({"applicants": counts.sum(axis=1), "good": counts[1], "bad": counts[0]})
     inside = [(levels == level).to_numpy() for level in table.index]
     is_bad = y.to_numpy() == 0
-    intervals = [
-        share_of(is_bad[rows], None if weight is None else weight[rows]) for rows in inside
-    ]
+    intervals = [share_of(is_bad[rows], weight_of(weight, rows)) for rows in inside]
     table["bad_rate"] = [interval.estimate for interval in intervals]
     table["low"] = [interval.low for interval in intervals]
     table["high"] = [interval.high for interval in intervals]
-    counts = np.ones(len(y)) if weight is None else weight
+    counts = counts_of(weight, len(y))
     of_good = np.array([counts[rows & ~is_bad].sum() for rows in inside])
     of_bad = np.array([counts[rows & is_bad].sum() for rows in inside])
     padding = 0.5 * counts.mean() * ((of_good == 0) | (of_bad == 0))

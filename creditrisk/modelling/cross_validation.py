@@ -13,6 +13,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import GridSearchCV, RepeatedStratifiedKFold
 
+from creditrisk.metrics.intervals import weight_of
 from creditrisk.metrics.ranking import MEASURES, measures
 from creditrisk.modelling.candidates import Candidate, Settings
 from creditrisk.modelling.pipelines import fit
@@ -37,7 +38,7 @@ class OutOfFold:
         for folds, scores in zip(self.fold, self.scores[name], strict=True):
             for number in np.unique(folds):
                 inside = folds == number
-                weight = None if self.weight is None else self.weight[inside]
+                weight = weight_of(self.weight, inside)
                 yield self.y[inside], scores[inside], weight
 
     def fold_measures(self) -> pd.DataFrame:
@@ -142,7 +143,7 @@ def _fold_scores(
     """Held-out scores, seconds to fit, the error if there are no scores, a search's choice."""
     started = time.perf_counter()
     try:
-        counted = None if weight is None else weight[train]
+        counted = weight_of(weight, train)
         fitted = fit(clone(estimator), X.iloc[train], y.iloc[train], counted)
         seconds = time.perf_counter() - started
         scores = fitted.predict_proba(X.iloc[held_out])[:, 1]

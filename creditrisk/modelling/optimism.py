@@ -10,7 +10,7 @@ from sklearn import metrics as sk
 from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import train_test_split
 
-from creditrisk.metrics.intervals import Interval
+from creditrisk.metrics.intervals import Interval, weight_of
 from creditrisk.metrics.placements import fast_auc
 from creditrisk.modelling.cross_validation import OutOfFold
 from creditrisk.modelling.pipelines import fit
@@ -61,7 +61,7 @@ def selection(table: OutOfFold, *, draws: int, seed: int) -> Selection:
     repeats, n = scores.shape[1:]
 
     def auc(rows: Any, of_models: np.ndarray) -> np.ndarray:
-        weight = None if table.weight is None else table.weight[rows]
+        weight = weight_of(table.weight, rows)
         return fast_auc(table.y[rows], of_models, weight)
 
     picked, judged = [], []
@@ -138,7 +138,7 @@ def _split_aucs(
 ) -> list[float]:
     rows = np.arange(len(y))
     train, test = train_test_split(rows, test_size=test_size, stratify=y, random_state=seed)
-    learned, judged = (None if weight is None else weight[part] for part in (train, test))
+    learned, judged = (weight_of(weight, part) for part in (train, test))
     fitted = [fit(clone(each), X.iloc[train], y.iloc[train], learned) for each in estimators]
     scores = [each.predict_proba(X.iloc[test])[:, 1] for each in fitted]
     return [sk.roc_auc_score(y.iloc[test], each, sample_weight=judged) for each in scores]

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, clone
 
+from creditrisk.metrics.intervals import weight_of
 from creditrisk.modelling.pipelines import fit
 from work_units.units import run_units
 
@@ -117,7 +118,7 @@ def _scores_left_out(
 ) -> np.ndarray:
     """Probabilities of good of the applicants that one sample leaves out; NaN for the others."""
     rows, rest = resampled(y, seed)
-    counted = None if weight is None else weight[rows]
+    counted = weight_of(weight, rows)
     fitted = fit(clone(estimator), X.iloc[rows], y.iloc[rows], counted)
     scores = np.full(len(y), np.nan)
     scores[rest] = fitted.predict_proba(X.iloc[rest])[:, 1]

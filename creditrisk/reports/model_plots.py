@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 from sklearn.metrics import roc_curve
 
+from creditrisk.metrics.intervals import counts_of
 from creditrisk.reports.drawings import BAD, GOOD, QUIET, values_at
 from creditrisk.reports.plots import legend, pairs, scale, square
 
@@ -78,7 +79,7 @@ def roc(
     """The ROC curve of one sample with the operating point of a cut-off."""
     fpr, tpr, _ = roc_curve(y, score, sample_weight=weight)
     ax.step(fpr, tpr, where="post", color=GOOD, linewidth=2)
-    approved, counts = np.asarray(score) >= cutoff, np.ones(len(y)) if weight is None else weight
+    approved, counts = np.asarray(score) >= cutoff, counts_of(weight, len(y))
     of_bad, of_good = (
         float(np.average(approved[y == kind], weights=counts[y == kind])) for kind in (0, 1)
     )

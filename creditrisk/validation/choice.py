@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, clone
 
 from creditrisk.data.contract import Json
 from creditrisk.data.encoding import encoder
+from creditrisk.metrics.intervals import weight_of
 from creditrisk.modelling.candidates import decision_model
 from creditrisk.modelling.pipelines import fit
 from creditrisk.modelling.refit_stability import resampled
@@ -163,7 +164,7 @@ def _strongest_of_a_refit(
     """The number of the field that one refit names first, by applicant."""
     rows, _ = resampled(y, seed)
     pipeline = decision_model(encoder(scorer.contract), clone(estimator), scorer.cutoff)
-    counted = None if weight is None else weight[rows]
+    counted = weight_of(weight, rows)
     fit(pipeline.named_steps["decide"], X.iloc[rows], y.iloc[rows], counted)
     return strongest(
         replace(scorer, pipeline=pipeline).effects(declined)[0], scorer.nameable(declined)

@@ -5,7 +5,7 @@ from argparse import Namespace
 from functools import partial
 
 from papermill_chain.chain.plan import Plan
-from papermill_chain.reports.screen import shown_path
+from papermill_chain.reports.screen import counted, shown_path
 from papermill_chain.reports.views import print_event
 from papermill_chain.runs.files import os_error_text
 from papermill_chain.runs.pruning import Protected, bytes_freed, old_runs, prune
@@ -31,7 +31,7 @@ def remove_old_runs(plan: Plan, asked: Namespace, protected: Protected) -> None:
         ids = [folder.name for folder in folders]
         print_event("runs removed", runs=ids, megabytes=round(megabytes, 1), trouble=None)
     elif folders and not asked.quiet:
-        print(f"Removed {_counted(len(folders), 'old run')}, {megabytes:.1f} MB")
+        print(f"Removed {counted(len(folders), 'old run')}, {megabytes:.1f} MB")
 
 
 def show_old_runs(plan: Plan, asked: Namespace, protected: Protected) -> None:
@@ -50,12 +50,8 @@ def show_old_runs(plan: Plan, asked: Namespace, protected: Protected) -> None:
     for folder in folders:
         print(f"would remove {shown_path(folder)}")
     megabytes = bytes_freed(folders) / 1e6
-    print(f"--keep {asked.keep} would remove {_counted(len(folders), 'run')}, {megabytes:.1f} MB")
+    print(f"--keep {asked.keep} would remove {counted(len(folders), 'run')}, {megabytes:.1f} MB")
 
 
 def _why(error: Exception) -> str:
     return os_error_text(error) if isinstance(error, OSError) else str(error)
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

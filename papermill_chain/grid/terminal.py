@@ -9,7 +9,7 @@ from typing import Any
 from papermill_chain.grid.combinations import Combination, Grid
 from papermill_chain.grid.results import results_before
 from papermill_chain.grid.run import GridView
-from papermill_chain.reports.screen import Screen, duration, shown_path
+from papermill_chain.reports.screen import Screen, counted, duration, shown_path
 from papermill_chain.reports.views import print_event, screen_for
 from papermill_chain.runs.manifest import GOOD
 
@@ -80,7 +80,7 @@ class GridLines:
             (shown_path(grid.page), "path"),
         )
         if self.removed:
-            runs = "1 old run" if self.removed == 1 else f"{self.removed} old runs"
+            runs = counted(self.removed, "old run")
             self.screen.line(f"Removed {runs} of the combinations, {self.megabytes:.1f} MB")
         if status == "interrupted":
             self.screen.line(f"Next: {grid.command}    # goes on where it has stopped")

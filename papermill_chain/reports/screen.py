@@ -119,6 +119,11 @@ def shown_path(path: Path) -> str:
     return str(path.relative_to(current) if path.is_relative_to(current) else path)
 
 
+def counted(number: int, what: str) -> str:
+    """Some things with their number, such as 1 run or 2 runs."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def duration(seconds: float) -> str:
     """A span of time, as short as can be; the same in the terminal, on pages and in messages."""
     if round(seconds, 1) < 10:

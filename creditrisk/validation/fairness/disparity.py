@@ -9,13 +9,14 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 from fairlearn.metrics import MetricFrame, false_positive_rate, selection_rate, true_positive_rate
+from scipy import stats
 from scipy.stats.contingency import relative_risk
 
 from creditrisk.data.contract import Contract
 from creditrisk.data.encoding import levels_with_missing
 from creditrisk.data.fields import Field
 from creditrisk.data.quantities import in_groups, states
-from creditrisk.metrics.intervals import Interval, effective_rows, share_of
+from creditrisk.metrics.intervals import Interval, effective_rows, share_of, weight_of
 from creditrisk.metrics.ranking import FEW, auc_interval, too_few_to_judge
 
 
@@ -98,14 +99,14 @@ def by_group(
             "bad": int(over["fpr"].sum()),
         }
         for rate, who in over.items():
-            row |= _rate(rate, float(frame.loc[name, rate]), approve[who], _of(weight, who))
+            row |= _rate(rate, float(frame.loc[name, rate]), approve[who], weight_of(weight, who))
         bad = int(over["fpr"].sum())
         row["note"] = too_few_to_judge(int(inside.sum()) - bad, bad)
         auc = Interval(np.nan, np.nan, np.nan)
         if not row["note"]:
-            auc = auc_interval(y[inside], score[inside], weight=_of(weight, inside))
+            auc = auc_interval(y[inside], score[inside], weight=weight_of(weight, inside))
         row |= {"roc_auc": auc.estimate, "roc_auc_low": auc.low, "roc_auc_high": auc.high}
-        counted = _of(weight, inside)
+        counted = weight_of(weight, inside)
         row["predicted"] = float(np.average(score[inside], weights=counted))
         observed = float(np.average(y[inside], weights=counted))
         row |= _rate("observed", observed, y[inside], counted)
@@ -154,7 +155,7 @@ def opportunity_ratios(
     Hardt, Price and Srebro (2016), "Equality of Opportunity in Supervised Learning".
     """
     good = np.asarray(y) == 1
-    approved, counted = np.asarray(approve)[good], _of(weight, good)
+    approved, counted = np.asarray(approve)[good], weight_of(weight, good)
     each = [impact_ratios(approved, group[good], counted) for group in groups.values()]
     return pd.concat(each) if each else pd.DataFrame()
 
@@ -188,11 +189,6 @@ def _rate(
     return {name: rate, f"{name}_low": interval.low, f"{name}_high": interval.high}
 
 
-def _of(weight: np.ndarray | None, rows: np.ndarray) -> np.ndarray | None:
-    """The weights of some rows."""
-    return None if weight is None else weight[rows]
-
-
 def impact_ratios(
     approve: np.ndarray, group: pd.Series, weight: np.ndarray | None = None
 ) -> pd.DataFrame:
@@ -214,7 +210,7 @@ def impact_ratios(
         fewer than two groups are left or nobody was approved.
     """
     within = {
-        name: (np.asarray(approve)[rows], _of(weight, rows))
+        name: (np.asarray(approve)[rows], weight_of(weight, rows))
         for name, rows in group.groupby(group, observed=True).indices.items()
         if len(rows) >= FEW
     }
@@ -251,7 +247,7 @@ def _ratio(
         return Interval(0.0, 0.0, 0.0)
     variance = (1 - rate) / (rate * effective_rows(weight))
     variance += (1 - best) / (best * effective_rows(other_weight))
-    factor = np.exp(1.959963984540054 * np.sqrt(variance))
+    factor = np.exp(stats.norm.ppf(0.975) * np.sqrt(variance))
     return Interval(float(rate / best), float(rate / best / factor), float(rate / best * factor))
 
 

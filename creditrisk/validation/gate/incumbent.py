@@ -8,7 +8,7 @@ from creditrisk.data.applications.record_checks import InvalidRecords
 from creditrisk.data.contract import Contract
 from creditrisk.metrics import intervals, ranking
 from creditrisk.metrics.costs import expected_cost
-from creditrisk.metrics.intervals import Interval
+from creditrisk.metrics.intervals import Interval, weight_of
 from creditrisk.scoring.scorer import ModelRefused, Scorer
 from creditrisk.scoring.sources.loading import load_scorer
 from creditrisk.validation.gate.rules import passes_or
@@ -95,7 +95,7 @@ def against_production(
     if too_few := _too_few(y[new]):
         return [_not_compared(number, f"cannot be compared: {too_few}", Verdict.NOT_JUDGED)]
     own, theirs, y = challenger.probabilities(applicants)[new], theirs[new], y[new]
-    counted = None if weight is None else weight[new]
+    counted = weight_of(weight, new)
 
     def added(
         y: np.ndarray,
