@@ -51,7 +51,7 @@ class Cells:
     _numbers: np.ndarray  # of each cell's text among the distinct ones
     _distinct: pa.Array  # null is the last
     _allowed: str
-    _said: dict[tuple[int, int], str] = dataclass_field(default_factory=dict)  # of a text, once
+    _messages: dict[tuple[int, int], str] = dataclass_field(default_factory=dict)  # of a text, once
 
     def spelt(self, row: int) -> str:
         """The text of a cell; a null is an empty one."""
@@ -60,9 +60,9 @@ class Cells:
     def fault(self, row: int) -> str:
         """Why the cell of a row (counted from 0) is not allowed, without the column's name."""
         number, kind = int(self._numbers[row]), int(self.faults[row])
-        if (number, kind) not in self._said:
-            self._said[number, kind] = self._fault(row, number, kind)
-        return self._said[number, kind]
+        if (number, kind) not in self._messages:
+            self._messages[number, kind] = self._fault(row, number, kind)
+        return self._messages[number, kind]
 
     def _fault(self, row: int, number: int, kind: int) -> str:
         text = self.spelt(row)

@@ -64,9 +64,9 @@ def _ends(combinations: list[Combination]) -> Iterator[str]:
         if len(numbers) < len(figures) or len({number for number, *_ in numbers}) == 1:
             continue
         ends = [end(number for number, *_ in numbers) for end in (min, max)]
-        said = []
+        parts = []
         for word, end in zip(("lowest", "highest"), ends, strict=True):
             (figure, one), *others = [(f, one) for number, f, one in numbers if number == end]
             also = f" and {len(others)} more" if others else ""
-            said.append(f"{word} {figure} with {one.label}{also}")
-        yield short(f"{name}: {', '.join(said)}")
+            parts.append(f"{word} {figure} with {one.label}{also}")
+        yield short(f"{name}: {', '.join(parts)}")
