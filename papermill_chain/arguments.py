@@ -41,6 +41,17 @@ def argument_parser(
         allow_abbrev=False,
         parents=[own] if own else [],
     )
+    # in the order in which --help has them
+    _add_settings(parser)
+    _add_choice_of_stages(parser)
+    _add_other_things_to_do(parser, can_compare)
+    _add_means(parser)
+    _add_messages(parser)
+    return parser
+
+
+def _add_settings(parser: ArgumentParser) -> None:
+    """What is only shown, and which parameters are set."""
     add = parser.add_argument
     add("--list", action="store_true", help="show stages and parameters, run nothing")
     add("--dry-run", action="store_true", help="show what would run and why, run nothing")
@@ -68,6 +79,11 @@ def argument_parser(
         metavar="TEXT",
         help="set the parameters in a text of YAML or JSON; it counts more than files (repeatable)",
     )
+
+
+def _add_choice_of_stages(parser: ArgumentParser) -> None:
+    """Which stages run, how, and how much of their outputs is stored."""
+    add = parser.add_argument
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
         "--only", action="append", metavar="STAGE", help="run this stage alone (repeatable)"
@@ -93,6 +109,10 @@ def argument_parser(
             help=f"most of {what[name]} that is stored; the rest is cut off, with a note"
             f" (default: {most // MB})",
         )
+
+
+def _add_other_things_to_do(parser: ArgumentParser, can_compare: bool) -> None:
+    """What may be done instead of a run, or in another way."""
     way = parser.add_mutually_exclusive_group()
     way.add_argument(
         "--graph",
@@ -139,6 +159,11 @@ def argument_parser(
             " and decisions. A run is an id, the beginning of one, latest, previous (the run before"
             " it) or a folder",
         )
+
+
+def _add_means(parser: ArgumentParser) -> None:
+    """What the page, a grid and a run use: ports, cores, clusters, caches, the disk."""
+    add = parser.add_argument
     add(
         "--port",
         type=_port,
@@ -175,6 +200,11 @@ def argument_parser(
         " protected models come from; with --dry-run only list them; with --grid so do the runs of"
         " each combination",
     )
+
+
+def _add_messages(parser: ArgumentParser) -> None:
+    """Who gets word of a run, and what the terminal shows."""
+    add = parser.add_argument
     add(
         "--notify",
         action="append",
@@ -201,7 +231,6 @@ def argument_parser(
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--quiet", action="store_true", help="print nothing unless something fails")
     shown.add_argument("--json", action="store_true", help="print one JSON object a line")
-    return parser
 
 
 def refuse_for_runs_only(asked: Namespace) -> None:

@@ -4,38 +4,37 @@ import os
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from papermill_chain.actions.comparison import Comparer, compare_runs
 from papermill_chain.actions.copies import make_debug_copy, put_back
 from papermill_chain.actions.grid import run_combinations
-from papermill_chain.actions.old_runs import remove_old_runs, show_old_runs
+from papermill_chain.actions.looks import show_chain, show_origin, show_what_would_run
+from papermill_chain.actions.old_runs import remove_old_runs
 from papermill_chain.actions.pages import open_index, open_page
-from papermill_chain.actions.run import ExitCodes, cache_of, run_stale
+from papermill_chain.actions.run import ExitCodes, run_stale
 from papermill_chain.arguments import SCHEDULER, argument_parser, refuse_for_runs_only
 from papermill_chain.cache.store import absolute
-from papermill_chain.chain.notebooks import Notebook
 from papermill_chain.chain.parameters import ChainError
-from papermill_chain.chain.plan import Plan, plan_of
+from papermill_chain.chain.plan import Plan
 from papermill_chain.chain.stages import Stage, in_order, read_notebooks
 from papermill_chain.execution.events import end_with_input
-from papermill_chain.openlineage.target import target_of
+from papermill_chain.openlineage.target import Target, target_of
+from papermill_chain.program import Program
 from papermill_chain.refusal import REFUSED, refuse, word_for
-from papermill_chain.reports.listing import show_plan, show_stages
+from papermill_chain.reports.listing import show_stages
 from papermill_chain.runs.files import os_error_text
 from papermill_chain.runs.lock import Busy, only_run
 from papermill_chain.runs.lookup import NoRun
 from papermill_chain.runs.manifest import Run
 from papermill_chain.runs.pruning import Protected
-from papermill_chain.started import (
-    command,
-    refuse_incomplete_python,
-    refuse_without_server,
-    repeat,
-)
+from papermill_chain.started import refuse_incomplete_python, refuse_without_server, repeat
 from work_units.errors import NoCluster
+
+if TYPE_CHECKING:  # a run that sends no word need not load what does
+    from papermill_chain.notices.sending import Word
 
 BUSY = 75  # "try again later" of sysexits.h
 SIGNALLED = 128  # and the number of the signal, as shells have it
@@ -95,11 +94,25 @@ def main(
         table is wrong, 75 another run is going on, 128 + n ended by signal n.
     """
     repeat(repeated)
+    program = Program(
+        chain=chain,
+        root=Path(root).resolve(),
+        title=title,
+        experiments_path=experiments,
+        before=before,
+        after=after,
+        next_steps=next_steps,
+        compare=compare,
+        shared=shared,
+        refusals=frozenset(refusals),
+        columns=tuple(columns),
+        exit_codes=exit_codes or {},
+        protected=protected,
+    )
+    arguments = sys.argv[1:] if argv is None else argv
     parser = argument_parser(title, chain, compare is not None, own_options)
-    asked = parser.parse_args(argv)
-    root = Path(root).resolve()
-    folder = root / experiments
-    word, target = None, None
+    asked = parser.parse_args(arguments)
+    word = None
     if asked.cache:
         asked.cache = absolute(asked.cache)
     if asked.scheduler:
@@ -107,79 +120,8 @@ def main(
     try:
         refuse_for_runs_only(asked)
         if not asked.ui:  # its runs take what is secret out of their own environment
-            word = word_for(asked, title, folder)
-            target = target_of(asked.openlineage, os.environ)
-        if compare and asked.compare:
-            return compare_runs(asked, compare, folder)
-        stages = in_order(chain)
-        if asked.lineage:
-            from papermill_chain.lineage.origin import origin_of
-            from papermill_chain.reports.lineage_text import show_lineage
-
-            show_lineage(origin_of(asked.lineage, root, folder, stages), asked.json)
-            return 0
-        if asked.fixed or asked.debug:
-            refuse_incomplete_python()
-        if asked.fixed:
-            put_back(asked, stages, root, folder)
-        notebooks = read_notebooks(stages, root)
-        if asked.list:
-            show_stages(stages, notebooks)
-            return 0
-        end_with_input()
-
-        offered = f"{command()} --compare {{a}} {{b}}" if compare else None
-        columns = tuple(columns)
-
-        def plan_for(asked: Namespace, notebooks: dict[str, Notebook] = notebooks) -> Plan:
-            plan = plan_of(asked, stages, notebooks, root, title, command(), after, offered)
-            plan = replace(plan, refusals=frozenset(refusals), columns=columns)
-            return replace(plan, experiments_path=experiments)
-
-        if asked.ui:
-            refuse_incomplete_python()
-            refuse_without_server()
-            from papermill_chain.ui.desk import Chain
-            from papermill_chain.ui.server import passed_on, serve_page
-
-            rest = passed_on(sys.argv[1:] if argv is None else argv)
-            read = partial(read_notebooks, stages, root)
-
-            def ask(arguments: Sequence[str]) -> Plan:
-                return plan_for(parser.parse_args([*rest, *arguments]), read())
-
-            return serve_page(asked, rest, Chain(title, stages, root, folder, read, ask), open_page)
-        if asked.grid:
-            from papermill_chain.reports.index import write_index
-
-            index = partial(write_index, folder, title, offered, columns)
-            return run_combinations(asked, plan_for, shared, index, word)
-        if asked.debug:
-            return make_debug_copy(asked, plan_for)
-        plan = plan_for(asked)
-        if asked.graph:
-            from papermill_chain.reports.chain_text import show_graph
-
-            with cache_of(asked) as cache:
-                show_graph(plan, asked.json, cache)
-            return 0
-        if asked.dry_run:
-            with cache_of(asked) as cache:
-                show_plan(plan, cache)
-            if asked.keep:
-                show_old_runs(plan, asked, protected)
-            return 0
-        with only_run(plan.experiments):
-            if before:
-                before()
-            run, code = run_stale(plan, asked, target, next_steps, exit_codes or {})
-            if asked.keep and (run is None or run.status == "succeeded"):
-                remove_old_runs(plan, asked, protected)
-        if word:
-            word.ended(run)
-        if asked.open and code < SIGNALLED:
-            open_index(plan)
-        return code
+            word = word_for(asked, title, program.experiments)
+        return _done(program, asked, parser, arguments, word)
     except (ChainError, NoRun) as refusal:
         return refuse(str(refusal), REFUSED, word)
     except NoCluster as absent:
@@ -188,6 +130,96 @@ def main(
         busy_with = f"{busy}, is going on in this checkout; wait for it or stop it"
         return refuse(busy_with, BUSY, word)
     except OSError as error:
-        return refuse(f"the run cannot be stored: {os_error_text(error, folder)}", 1, word)
+        why = os_error_text(error, program.experiments)
+        return refuse(f"the run cannot be stored: {why}", 1, word)
     except KeyboardInterrupt:
         return 130
+
+
+def _done(
+    program: Program,
+    asked: Namespace,
+    parser: ArgumentParser,
+    arguments: Sequence[str],
+    word: "Word | None",
+) -> int:
+    """Do the one thing that a command line asks for; the exit code.
+
+    What needs less of the chain comes first: two runs can be compared although the table is wrong,
+    and a copy can be put back although its notebook cannot be read.
+    """
+    target = None if asked.ui else target_of(asked.openlineage, os.environ)
+    if program.compare and asked.compare:
+        return compare_runs(asked, program.compare, program.experiments)
+    stages = in_order(program.chain)
+    if asked.lineage:
+        return show_origin(asked, stages, program.root, program.experiments)
+    if asked.fixed or asked.debug:
+        refuse_incomplete_python()
+    if asked.fixed:
+        put_back(asked, stages, program.root, program.experiments)
+    notebooks = read_notebooks(stages, program.root)
+    if asked.list:
+        show_stages(stages, notebooks)
+        return 0
+    end_with_input()
+    if asked.ui:
+        return _serve(program, asked, parser, arguments, stages)
+    plan_for = partial(program.plan, stages, notebooks)
+    if asked.grid:
+        return run_combinations(asked, plan_for, program.shared, partial(_index, program), word)
+    if asked.debug:
+        return make_debug_copy(asked, plan_for)
+    plan = plan_for(asked)
+    if asked.graph:
+        return show_chain(asked, plan)
+    if asked.dry_run:
+        return show_what_would_run(asked, plan, program.protected)
+    return _run(program, asked, plan, target, word)
+
+
+def _run(
+    program: Program, asked: Namespace, plan: Plan, target: Target | None, word: "Word | None"
+) -> int:
+    """Run what is not up to date, alone in the checkout, and what is to be done after it."""
+    with only_run(plan.experiments):
+        if program.before:
+            program.before()
+        run, code = run_stale(plan, asked, target, program.next_steps, program.exit_codes)
+        if asked.keep and (run is None or run.status == "succeeded"):
+            remove_old_runs(plan, asked, program.protected)
+    if word:
+        word.ended(run)
+    if asked.open and code < SIGNALLED:
+        open_index(plan)
+    return code
+
+
+def _serve(
+    program: Program,
+    asked: Namespace,
+    parser: ArgumentParser,
+    arguments: Sequence[str],
+    stages: list[Stage],
+) -> int:
+    """Serve the page on which runs are chosen and followed, until Ctrl-C."""
+    refuse_incomplete_python()
+    refuse_without_server()
+    from papermill_chain.ui.desk import Chain
+    from papermill_chain.ui.server import passed_on, serve_page
+
+    rest = passed_on(arguments)
+    read = partial(read_notebooks, stages, program.root)
+
+    def plan(chosen: Sequence[str]) -> Plan:
+        return program.plan(stages, read(), parser.parse_args([*rest, *chosen]))
+
+    chain = Chain(program.title, stages, program.root, program.experiments, read, plan)
+    return serve_page(asked, rest, chain, open_page)
+
+
+def _index(program: Program) -> Path:
+    """Write the page of all runs anew; its place."""
+    from papermill_chain.reports.index import write_index
+
+    return write_index(program.experiments, program.title, program.comparing, program.columns)
