@@ -7,6 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from creditrisk.registry.chain_results import (
+    LATE_IMPORTS,
+    read_registration,
+    runs_of_models_in_use,
+    what_registration_lacks,
+    what_validation_lacks,
+)
 from papermill_chain.chain.stages import External, Stage
 from papermill_chain.cli import main
 from papermill_chain.refusal import refuse_request
@@ -22,19 +29,6 @@ REFERENCE_MONTHS = 6
 
 #: Pages that are kept beside a run's reports, and that the reports link to.
 PAGES = ["decision_lab_path", "model_card_html_path"]
-
-# What MLflow and skops import only when they are used; two notebooks and the reports use them.
-MLFLOW = (
-    "mlflow.pyfunc",
-    "mlflow.sklearn",
-    "mlflow.store.tracking.sqlalchemy_store",
-    "mlflow.store.model_registry.sqlalchemy_store",
-    "mlflow.tracing.processor.base_mlflow",
-    "alembic.config",
-    "git",
-    "skops.io",
-    "sqlalchemy.dialects.sqlite",
-)
 
 
 def chain_of(
@@ -90,14 +84,17 @@ def chain_of(
     LOG = {"log_path": f"{experiments}/decisions"}  # where servers and portfolios keep decisions
     MONITORING = {"monitoring_path": f"{experiments}/monitoring.json"}
 
+    kept = ROOT / experiments
+    registered = External(
+        prepare=open_registry,
+        check=partial(what_registration_lacks, kept, STORE),
+        release=close_runs,
+    )
+    validated = External(check=partial(what_validation_lacks, kept, STORE))
+    judged = External(check=partial(what_monitoring_lacks, kept))
+
     return [
-        Stage(
-            "01_eda",
-            reads=RAW | CONTRACT,
-            files=files,
-            writes=EXPLORATION,
-            kept=[*EXPLORATION],
-        ),
+        Stage("01_eda", reads=RAW | CONTRACT, files=files, writes=EXPLORATION, kept=[*EXPLORATION]),
         Stage(
             "02_preparation",
             reads=RAW | CONTRACT,
@@ -118,12 +115,8 @@ def chain_of(
             reads=TRAIN | CONTRACT | COMPARISON,
             writes=MODEL | BESIDE | REGISTRATION,
             kept=[*REGISTRATION],
-            imports=MLFLOW,
-            external=External(
-                prepare=open_registry,
-                check=partial(what_registration_lacks, experiments),
-                release=close_runs,
-            ),
+            imports=LATE_IMPORTS,
+            external=registered,
         ),
         Stage(
             "05_validation",
@@ -131,8 +124,8 @@ def chain_of(
             writes=VALIDATION | CARD,
             in_place=HISTORY,
             kept=[*VALIDATION, "model_card_html_path"],
-            imports=MLFLOW,
-            external=External(check=partial(what_validation_lacks, experiments)),
+            imports=LATE_IMPORTS,
+            external=validated,
         ),
         Stage(
             "06_explanation",
@@ -147,8 +140,8 @@ def chain_of(
             in_place=LOG,
             kept=[*MONITORING],
             only_with=LOG["log_path"],
-            imports=MLFLOW,
-            external=External(check=partial(what_monitoring_lacks, experiments)),
+            imports=LATE_IMPORTS,
+            external=judged,
         ),
         Stage(
             "08_review",
@@ -175,38 +168,12 @@ def close_runs(chain_runs: list[str]) -> None:
     mlflow_store.close_runs(mlflow_store.connect(STORE), chain_runs)
 
 
-def what_registration_lacks(experiments: str = "experiments") -> str:
-    """Whether the version is still registered, and still the one put forward."""
-    from creditrisk.registry.sqlite_status import what_is_gone
-
-    registered = _read(ROOT / experiments / "registration.json")
-    return what_is_gone(registered, STORE, points_to_it="challenger")
-
-
-def what_validation_lacks(experiments: str = "experiments") -> str:
-    """Whether production is as gone as it can be only by hand; moved by hand, it is left alone."""
-    from creditrisk.registry.sqlite_status import what_is_gone
-
-    validation = _read(ROOT / experiments / "validation.json")
-    promoted = "production" if validation["promoted"] else None
-    return what_is_gone(_read(ROOT / experiments / "registration.json"), STORE, exists=promoted)
-
-
-def what_monitoring_lacks(experiments: str = "experiments") -> str:
+def what_monitoring_lacks(experiments: Path) -> str:
     """Whether the log is still the one that was judged."""
-    from creditrisk.records.log_files import state_of
+    from creditrisk.records.log_files import what_has_changed
 
-    judged = _read(ROOT / experiments / "monitoring.json")["log_state"]
-    grown = state_of(ROOT / experiments / "decisions") != judged
-    return "the decision log has grown" if grown else ""
-
-
-def runs_of_models_in_use(experiments: str = "experiments") -> list[str]:
-    """The runs that production, the version before it and the challenger were registered by."""
-    from creditrisk.registry.sqlite_status import chain_runs_in_use
-
-    registered = _read(ROOT / experiments / "registration.json")
-    return chain_runs_in_use(registered["model"], STORE)
+    judged = json.loads((experiments / "monitoring.json").read_text("utf-8"))["log_state"]
+    return what_has_changed(experiments / "decisions", judged)
 
 
 def refreshed(folder: str | None) -> list[str]:
@@ -223,18 +190,12 @@ def refreshed(folder: str | None) -> list[str]:
         If a file is refused, or no log can be read.
     """
     from creditrisk import data_sets
-    from creditrisk.data.raw_files.reading import read_raw
-    from creditrisk.monitoring.records import read_decisions
-    from creditrisk.monitoring.refresh import write_refreshed
-    from creditrisk.records.chain import LogError
+    from creditrisk.monitoring.refresh import refresh
 
     data = data_sets.data_set(ROOT, folder or ROOT / data_sets.DEFAULT)
-    old = read_raw(ROOT / data.descriptor, data.contract)
-    try:
-        decisions = read_decisions(ROOT / data.decisions, data.contract).frame
-    except LogError as error:
-        raise ValueError(str(error)) from error
-    made = write_refreshed(old, decisions, data.contract, ROOT / data.refreshed)
+    made = refresh(
+        ROOT / data.descriptor, data.contract, ROOT / data.decisions, ROOT / data.refreshed
+    )
     files = {"raw_path": str(made.raw), "datapackage_path": str(made.datapackage)}
     given = files | {
         "latest": made.latest,
@@ -246,8 +207,11 @@ def refreshed(folder: str | None) -> list[str]:
 
 def attach_reports(run: Run) -> None:
     """Store reports, lab and card of a run with the model it has registered, if it has."""
-    path = _experiments(run) / "registration.json"
-    if not path.exists() or (registered := _read(path))["chain_run"] != run.id:
+    experiments = _experiments(run)
+    if not (experiments / "registration.json").exists():
+        return
+    registered = read_registration(experiments)
+    if registered["chain_run"] != run.id:
         return
     from creditrisk.registry import mlflow_store
 
@@ -283,23 +247,14 @@ def compare_runs(a: Run, b: Run, experiments: Path | None = None) -> tuple[Path,
     ----------
     experiments : where its page goes; by default to the runs of which `b` is one.
     """
-    from creditrisk.reports.comparison.model_comparison import compare
-    from creditrisk.reports.comparison.page import page_of, write_page
-    from creditrisk.reports.comparison.run_results import read_results
+    from creditrisk.reports.comparison.page import write_comparison
 
-    comparison = compare(read_results(a), read_results(b))
-    page = write_page(comparison, page_of(comparison, experiments or _experiments(b)))
-    return page, comparison.summary
+    return write_comparison(a, b, experiments or _experiments(b))
 
 
 def _experiments(run: Run) -> Path:
     """The folder that keeps a run and others of its data set."""
     return run.folder.parent.parent
-
-
-def _read(path: Path) -> dict[str, Any]:
-    recorded: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    return recorded
 
 
 #: The default data set's chain.
@@ -324,9 +279,7 @@ def of_data_set(folder: str | None) -> dict[str, Any]:
         data_sets.refuse_confusion(data, ROOT)
     if not (folder and data and data.name):
         return default
-    files = data.files(ROOT)
-    # of several files the descriptor says which they are
-    raw, others = (files[0], ()) if len(files) == 1 else (data.descriptor, tuple(files))
+    raw, others = data.read_first(ROOT)
     typed = data.folder if Path.cwd() == ROOT else str(Path(folder).absolute())
     return {
         "chain": chain_of(
@@ -374,7 +327,7 @@ def run_all(arguments: list[str]) -> int:
         compare=partial(compare_runs, experiments=ROOT / asked["experiments"]),
         shared=["MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"],
         refusals=["ContractError"],
-        protected=partial(runs_of_models_in_use, asked["experiments"]),
+        protected=partial(runs_of_models_in_use, ROOT / asked["experiments"], STORE),
         exit_codes={"07_monitoring": {"warning": 3, "stop": 4}},
         columns=["gate", "ROC-AUC, test", "cost per applicant, test", "champion"],
         next_steps=[

@@ -86,6 +86,20 @@ class DataSet:
             raise ContractError(str(descriptor), problems, remedy)
         return [_from(root, Path(place)) for place in local]
 
+    def read_first(self, root: Path) -> tuple[str, tuple[str, ...]]:
+        """The file that the chain reads its data by, and others that this one leads to.
+
+        A single file is read itself; of several, and of none that lies here, the descriptor says
+        which they are.
+
+        Raises
+        ------
+        ContractError
+            As :meth:`files`.
+        """
+        files = self.files(root)
+        return (files[0], ()) if len(files) == 1 else (self.descriptor, tuple(files))
+
 
 def data_set(root: Path, folder: str | Path) -> DataSet:
     """The data set of a folder.

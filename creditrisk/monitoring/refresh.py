@@ -25,6 +25,9 @@ import pyarrow.parquet as pq
 from creditrisk.data import dates
 from creditrisk.data.contract import Contract, ContractError, Json
 from creditrisk.data.fields import DATE, GROUP, ID, WEIGHT, Field
+from creditrisk.data.raw_files.reading import read_raw
+from creditrisk.monitoring.records import read_decisions
+from creditrisk.records.chain import LogError
 from work_units.whole_files import replacing
 
 #: Of the matured outcomes the latest fifth is the test set; up to half, if it takes more to have
@@ -54,6 +57,31 @@ class Refreshed:
     datapackage: Path
     rows: int
     latest: int  # rows at its end that are to be the test set
+
+
+def refresh(
+    descriptor: str | Path, contract: Contract, log: str | Path, folder: str | Path
+) -> Refreshed:
+    """Join the data of a contract and the matured outcomes of a log, as :func:`write_refreshed`.
+
+    Parameters
+    ----------
+    descriptor
+        Where the contract lies, beside its file.
+    log
+        A folder of logs of decisions, or one of them.
+
+    Raises
+    ------
+    ValueError
+        If a file is refused, or no log can be read.
+    """
+    old = read_raw(descriptor, contract)
+    try:
+        decisions = read_decisions(log, contract).frame
+    except LogError as error:
+        raise ValueError(str(error)) from error
+    return write_refreshed(old, decisions, contract, folder)
 
 
 def write_refreshed(

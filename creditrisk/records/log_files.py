@@ -95,6 +95,17 @@ def state_of(folder: str | Path) -> str:
     return noted.hexdigest() if heads else ""
 
 
+def what_has_changed(folder: str | Path, judged: str) -> str:
+    """Whether a folder of logs is not as it was when it was judged; empty if it is.
+
+    Parameters
+    ----------
+    judged
+        Its :func:`state_of` then.
+    """
+    return "" if state_of(folder) == judged else "the decision log has grown"
+
+
 def _check_none_gone(folder: Path) -> None:
     for head in sorted(folder.glob(f"*{_LOG}.head")):
         log = head.with_name(head.name.removesuffix(".head"))

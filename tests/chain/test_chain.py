@@ -208,7 +208,8 @@ parent = client.create_run(place, tags={"chain_run": "killed"}).info.run_id
 nested = client.create_run(place, tags={"mlflow.parentRunId": parent}).info.run_id
 other = client.create_run(place, tags={"chain_run": "going on"}).info.run_id
 run_all.close_runs(["killed"])
-lacks = lambda: [run_all.what_registration_lacks(), run_all.what_validation_lacks()]
+checks = {stage.name: stage.external.check for stage in run_all.CHAIN}
+lacks = lambda: [checks["04_registration"](), checks["05_validation"]()]
 status = [client.get_run(run).info.status for run in (parent, nested, other)]
 gone = {"nothing": lacks(), "status": status}
 client.delete_registered_model_alias("Credit_Risk_Model", "production")

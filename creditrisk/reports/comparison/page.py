@@ -13,8 +13,8 @@ from sklearn.metrics import roc_curve
 
 from creditrisk.metrics.calibration import calibration_table
 from creditrisk.metrics.ranking import too_few_to_judge
-from creditrisk.reports.comparison.model_comparison import DRAWS, Comparison, signed
-from creditrisk.reports.comparison.run_results import RunRecord
+from creditrisk.reports.comparison.model_comparison import DRAWS, Comparison, compare, signed
+from creditrisk.reports.comparison.run_results import RunRecord, read_results
 from creditrisk.reports.comparison.swap_set import ALONE, NAMED, title, value_text
 from creditrisk.reports.glossary import heading
 from page_style.style import house_style
@@ -38,6 +38,12 @@ class Curves:
     points: list[tuple[float, float] | None]  # where the cut-off lies on it
     aucs: list[float]
     calibration: list[list[tuple[float, float, float, float]]]  # predicted, observed, low, high
+
+
+def write_comparison(a: RunRecord, b: RunRecord, experiments: Path) -> tuple[Path, list[str]]:
+    """Compare two runs on a page in a folder of runs; the page, and what it comes to."""
+    comparison = compare(read_results(a), read_results(b))
+    return write_page(comparison, page_of(comparison, experiments)), comparison.summary
 
 
 def page_of(comparison: Comparison, experiments: str | Path = "experiments") -> Path:
