@@ -1,6 +1,6 @@
 """What the explanation found: figures in, one sentence or list out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ import pandas as pd
 
 from creditrisk.data.missing_values import MISSING
 from creditrisk.metrics.intervals import Interval
+from creditrisk.reports.findings.scorecard import lead_over_scorecard
 from creditrisk.scoring.scorer import Decision
 from creditrisk.validation.blanks import ALL
 
@@ -208,58 +209,6 @@ def sampled_shares(error: Mapping[str, float] | None) -> str:
     )
 
 
-def scorecard(apart: float, applications: int, lead: Interval) -> str:
-    """Whether query and model agree, and how the champion compares with its scorecard.
-
-    Parameters
-    ----------
-    apart
-        Largest difference of a probability between the two.
-    lead
-        ROC-AUC of the champion less that of the scorecard.
-    """
-    return (
-        f"SQL and Python agree to {apart:.0e} on {applications} applications. "
-        f"{_lead_over_scorecard(lead)}"
-    )
-
-
-def _lead_over_scorecard(lead: Interval) -> str:
-    if lead.low <= 0 <= lead.high:
-        verdict = "not distinguishably better or worse"
-    else:
-        verdict = "better" if lead.low > 0 else "worse"
-    return (
-        f"On the unseen applicants the champion ranks {verdict} than the scorecard: ROC-AUC "
-        f"gained {lead}."
-    )
-
-
-def scorecard_rule(cutoff: float, points: float, reversed_titles: Sequence[str]) -> str:
-    """From how many points on the scorecard approves, and which field's sign is reversed.
-
-    Parameters
-    ----------
-    cutoff
-        Probability of good from which on to approve.
-    points
-        The same on the scale of points.
-    reversed_titles
-        Of the fields whose points run against their weight of evidence.
-    """
-    rule = (
-        f"**Approve from {points:.0f} points on**, a probability of good of {cutoff:.2f}, which is "
-        "the champion's cut-off; rounded points may turn a decision close to it."
-    )
-    if not reversed_titles:
-        return f"{rule} Every field's points rise with its weight of evidence."
-    todo = "review or drop it" if len(reversed_titles) == 1 else "review or drop them"
-    return (
-        f"{rule} The sign of {' and '.join(reversed_titles)} is reversed, points fall where the "
-        f"weight of evidence rises: {todo}."
-    )
-
-
 def summary(
     worth: pd.DataFrame,
     steady: pd.DataFrame,
@@ -285,7 +234,7 @@ def summary(
         if first
         else "**No field** is worth anything to the model on its own.",
         f"**Sensitivity**: {sensitivity(steady, titles)}",
-        f"**The scorecard** has {points} bins. {_lead_over_scorecard(lead)}",
+        f"**The scorecard** has {points} bins. {lead_over_scorecard(lead)}",
     ]
     if len(checked):
         rises = checked.rises.mean()

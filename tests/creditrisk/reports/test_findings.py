@@ -21,6 +21,7 @@ from creditrisk.reports.findings import (
     exploration,
     preparation,
     registration,
+    scorecard,
     validation,
 )
 from creditrisk.validation import blanks
@@ -512,7 +513,7 @@ def test_reasons():
     ],
 )
 def test_scorecard(lead, verdict):
-    assert verdict in explanation.scorecard(3e-16, 1000, lead)
+    assert verdict in scorecard.agreement(3e-16, 1000, lead)
 
 
 def test_a_clerk_can_decide_by_the_scorecard():
@@ -521,11 +522,11 @@ def test_a_clerk_can_decide_by_the_scorecard():
     rows = [("job", -0.1, 60.0), ("job", 0.2, 50.0), ("age", -0.1, 40.0), ("age", 0.3, 45.0)]
     card = pd.DataFrame(rows, columns=["field", "woe", "points"])
     assert reversed_fields(card) == ["job"]
-    text = explanation.scorecard_rule(0.82, 528.4, ["Job"])
+    text = scorecard.rule(0.82, 528.4, ["Job"])
     assert text.startswith("**Approve from 528 points on**, a probability of good of 0.82, which")
     assert "The sign of Job is reversed" in text and text.endswith("review or drop it.")
-    assert explanation.scorecard_rule(0.8, 5, ["A", "B"]).endswith("review or drop them.")
-    assert explanation.scorecard_rule(0.8, 5, []).endswith("rise with its weight of evidence.")
+    assert scorecard.rule(0.8, 5, ["A", "B"]).endswith("review or drop them.")
+    assert scorecard.rule(0.8, 5, []).endswith("rise with its weight of evidence.")
 
 
 def test_spread_out():
