@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -131,7 +132,8 @@ class Lines:
         stops = [stage for stage in run.stages if stage.verdict == "stop"]
         for stage in stops if run.status == "succeeded" else ():
             report = shown_path(run.folder / (stage.report or ""))
-            self.screen.sentence((f"{stage.name} says stop", "stop"), "; why: ", (report, "path"))
+            found = f"{stage.name}: {_first_sentence(stage.headline) or 'stop'}"
+            self.screen.sentence((found, "stop"), "; why: ", (report, "path"))
         for number, step in enumerate(next_steps if run.status == "succeeded" else ()):
             self.screen.command("      " if number else "Next: ", step)
 
@@ -158,6 +160,11 @@ class Lines:
             if stage.report and not stage.error:
                 self.screen.line("    ", (shown_path(folder / stage.report), "path"))
         self.screen.line()
+
+
+def _first_sentence(headline: str) -> str:
+    """What a notebook has found, as far as its first sentence goes, without the full stop."""
+    return re.split(r"(?<=[.!?])\s", headline, maxsplit=1)[0].removesuffix(".")
 
 
 def print_event(event: str, **facts: Any) -> None:

@@ -24,7 +24,7 @@ def test_a_scheduler_learns_of_a_broken_feed_by_the_exit_code(finished, tmp_path
 
     watched = run_all(project, "--only", "07", "--set", "quiet_logs=400")
     assert watched.returncode == 4, watched.stderr
-    assert "07_monitoring says stop" in watched.stdout
+    assert "07_monitoring: Act: " in watched.stdout  # as its page says it
     record = json.loads((project / "experiments/monitoring.json").read_text("utf-8"))
     (alarm, *_) = record["alarms"]
     assert (record["exit_code"], alarm["action"]) == (4, "investigate data")

@@ -16,7 +16,7 @@ def root(tmp_path_factory):
     root = make(tmp_path_factory.mktemp("watched") / "project")
     cell = f"""
         from IPython.display import display
-        told = {{"text": "found", "verdict": verdict}}
+        told = {{"text": "Act: up by 1.5. Look.", "verdict": verdict}}
         display({{"{HEADLINE}": told, "text/plain": ""}}, raw=True)
         """
     write_notebook(root / "notebooks/05_watch.ipynb", 'verdict: str = "passed"', cell)
@@ -37,9 +37,11 @@ def test_a_stage_waits_for_what_it_is_only_with_unless_it_is_named(root):
     assert started(root) == (0, ["01_look", "05_watch"])
 
 
-def test_the_code_of_a_verdict_stands_while_the_stage_is_up_to_date(root):
+def test_the_code_of_a_verdict_stands_while_the_stage_is_up_to_date(root, capsys):
     (root / "log").mkdir(exist_ok=True)
     assert started(root, "--set", "verdict=stop")[0] == 4
+    # the last line has the words of the page
+    assert "\n05_watch: Act: up by 1.5; why: " in capsys.readouterr().out
     runs = len(manifests(root))
     assert started(root, "--set", "verdict=stop")[0] == 4
     assert len(manifests(root)) == runs, "there was nothing to do"
