@@ -1,10 +1,13 @@
 """Ranking and calibration in each segment of the applicants."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from creditrisk.data.contract import Contract
 from creditrisk.data.encoding import levels_with_missing
+from creditrisk.data.fields import Field
 from creditrisk.data.quantities import edges_at, group_names, in_groups
 from creditrisk.metrics.ranking import by_segment
 
@@ -57,3 +60,15 @@ def segments_of(
         halves = group_names(middle, field)
         segments[field.title] = in_groups(applications[field.name], field, middle, halves)
     return segments
+
+
+def in_words(found: pd.DataFrame, contract: Contract) -> pd.DataFrame:
+    """The same, ``found`` by :func:`by_segments`, with each segment as a reader knows it."""
+    fields = {field.title: field for field in contract.fields}
+    named = [(title, name_of(segment, fields[title])) for title, segment in found.index]
+    return found.set_axis(pd.MultiIndex.from_tuples(named, names=found.index.names))
+
+
+def name_of(segment: Any, field: Field) -> str:
+    """A segment as a reader knows it: a level that is a code with the contract's words for it."""
+    return str(segment) if field.levels is None else field.worded(segment)

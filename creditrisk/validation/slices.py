@@ -26,6 +26,7 @@ from creditrisk.data.quantities import edges_at, group_names, in_groups
 from creditrisk.metrics.calibration import CalibrationLine, calibration_line
 from creditrisk.metrics.ranking import FEW
 from creditrisk.modelling.significance import holm
+from creditrisk.validation.segments import name_of
 
 #: Segments that are judged by the test rows, at most, and how far beyond chance the search must
 #: have found them, in standard errors.
@@ -180,7 +181,7 @@ def _named(key: Key, groups: Mapping[str, pd.Categorical], contract: Contract) -
     parts = []
     for name, code in key:
         field, level = contract[name], groups[name].categories[code]
-        parts.append(f"{field.title} {field.worded(level) if field.levels else level}")
+        parts.append(f"{field.title} {name_of(level, field)}")
     return ", ".join(parts)
 
 

@@ -77,7 +77,7 @@ def of_segments(test: pd.DataFrame, training: pd.DataFrame) -> list[Risk]:
     Parameters
     ----------
     test, training
-        From :func:`creditrisk.validation.segments.by_segments`, of the test set and of the
+        From :func:`creditrisk.validation.segments.in_words`, of the test set and of the
         held-out scores of the training set.
     """
     found = []

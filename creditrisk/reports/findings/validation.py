@@ -197,7 +197,7 @@ def weak_segments(segments: pd.DataFrame, who: str) -> str:
     Parameters
     ----------
     segments
-        From :func:`creditrisk.validation.segments.by_segments`.
+        From :func:`creditrisk.validation.segments.in_words`.
     who
         Which applicants these are, as the start of a sentence.
     """

@@ -18,7 +18,7 @@ from creditrisk.data.quantities import places
 from creditrisk.metrics.intervals import Interval, as_figures, effective_rows
 from creditrisk.metrics.placements import weighted_auc
 from creditrisk.metrics.ranking import FEW
-from creditrisk.validation.segments import segments_of
+from creditrisk.validation.segments import name_of, segments_of
 
 #: Weights that are held in memory at once.
 AT_ONCE = 2_000_000
@@ -187,11 +187,13 @@ def _doubled(
 ) -> list[Reweighting]:
     """Each level and each half of a quantity that enough, and not all, applicants are in."""
     found = []
+    fields = {field.title: field for field in contract.fields}
     for title, segment in segments_of(applicants, training, contract).items():
         for name, count in segment.value_counts(sort=False).items():
             if FEW <= count < len(segment):
                 inside = (segment == name).to_numpy().astype(int)
-                found.append(Reweighting(f"twice as many with {title} {name}", inside, None))
+                words = f"twice as many with {title} {name_of(name, fields[title])}"
+                found.append(Reweighting(words, inside, None))
     return found
 
 
