@@ -7,7 +7,9 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from creditrisk.data.contract import Contract
+from creditrisk.metrics.intervals import Interval
 from creditrisk.metrics.ranking import MEASURES
+from creditrisk.modelling.optimism import Selection
 from creditrisk.reports.display import format_intervals, styled_table
 
 ONE_LINE = {"white-space": "nowrap"}
@@ -50,6 +52,38 @@ def champion_pairs(pairs: pd.DataFrame) -> Styler:
         "verdict": pairs.verdict,
     }
     return styled_table(pd.DataFrame(columns))
+
+
+def held_out_scores(mean: Interval, picked: Selection) -> Styler:
+    """Three ways to count how the champion ranks applicants that it was not fitted on.
+
+    Parameters
+    ----------
+    mean
+        Over the folds, from :func:`creditrisk.modelling.significance.mean_interval`.
+    picked
+        From :func:`creditrisk.modelling.optimism.selection`.
+    """
+    columns = {
+        "held-out ROC-AUC": [
+            "mean over the folds",
+            "the folds of a repeat taken together",
+            "corrected for the choice",
+        ],
+        "figure": [str(mean), f"{picked.picked:.3f}", str(picked.corrected)],
+        "what it estimates": [
+            "ranking among the applicants of one fold, all scored by the same fit",
+            "ranking among all applicants, scored by all fits; of the best model by it",
+            "the same, by applicants who took no part in the choice of the best model",
+        ],
+        "when to quote it": [
+            "beside other models, which had the same folds",
+            "beside the cut-off and the gate's rules, which use these scores",
+            "as what to expect of new applicants",
+        ],
+    }
+    wrapped = {"text-align": "left", "white-space": "normal"}
+    return styled_table(pd.DataFrame(columns)).set_properties(None, **wrapped)
 
 
 def band_names(bands: pd.DataFrame) -> list[str]:
@@ -97,7 +131,7 @@ def confusion(y: np.ndarray, approve: np.ndarray) -> Styler:
 
 
 def segments(found: pd.DataFrame) -> Styler:
-    """Ranking and calibration by segment, ``found`` by ``segments.by_segments``."""
+    """Ranking and calibration by segment, ``found`` by ``segments.in_words``."""
     ranked = format_intervals(found.roc_auc, found.low, found.high)
     columns = {
         "column": found.index.get_level_values(0),
@@ -108,7 +142,8 @@ def segments(found: pd.DataFrame) -> Styler:
         "predicted": found.predicted.array,
         "observed": found.observed.array,
     }
-    return styled_table(pd.DataFrame(columns)).set_properties(None, **ONE_LINE)
+    names = ["column", "ROC-AUC"]
+    return styled_table(pd.DataFrame(columns)).set_properties(names, **ONE_LINE)
 
 
 def gate(rules: pd.DataFrame) -> Styler:

@@ -47,8 +47,11 @@ def test_figures_stand_where_they_belong(finished):
                 f"{won['model']} , by the highest mean ROC-AUC, {won['roc_auc']:.3f} "
                 f"({won['roc_auc_low']:.3f} to {won['roc_auc_high']:.3f})."
             ),
-            f"rank with {evidence['roc_auc_pooled']:.3f} where the best is picked by them",
-            f"with {luck['estimate']:.3f} ({luck['low']:.3f} to {luck['high']:.3f}) where they",
+            f"the folds of a repeat taken together {evidence['roc_auc_pooled']:.3f}",
+            (
+                f"corrected for the choice {luck['estimate']:.3f} "
+                f"({luck['low']:.3f} to {luck['high']:.3f})"
+            ),
             f"makes about {evidence['optimism']:.3f} too high",
             (
                 f"costs {evidence['cutoff_cost_in_bag']:.2f} for those it was chosen by and "

@@ -135,10 +135,30 @@ def champion(best: pd.Series, mean: Interval, verdict: str, picked: Selection, m
         f"**Champion: {best.model}**, by the highest mean ROC-AUC, {mean}. "
         f"{verdict}\n\n"
         f"It is the best of {models}, picked by the figure that is quoted, which choosing among "
-        f"them {worth}: scores of a whole repeat rank with {picked.picked:.3f} where the best is "
-        f"picked by them and with {picked.corrected} where they took no part in that. What "
-        "designing the recipe adds is not known. On "
+        f"them {worth}. What designing the recipe adds is not known. On "
         f"other draws of these applicants the same model would win {share:.0%} of the time."
+    )
+
+
+def held_out_scores(mean: Interval, picked: Selection) -> str:
+    """Which of the champion's three held-out scores to quote, and whether they agree.
+
+    Parameters
+    ----------
+    mean
+        Over the folds, as :func:`champion` is given it.
+    """
+    expected = picked.corrected
+    three = mean.estimate, picked.picked, expected.estimate
+    text = f"**Of new applicants expect a ROC-AUC of {expected}.** "
+    if max(three) - min(three) <= (expected.high - expected.low) / 2:
+        return text + (
+            "The three scores agree: they lie closer together than that interval reaches to "
+            "either side."
+        )
+    return text + (
+        "The three scores lie further apart than that interval reaches to either side: to quote "
+        "the highest would promise too much."
     )
 
 

@@ -189,6 +189,17 @@ def test_champion():
     assert comparison.reason(BEST, "") == "highest mean ROC-AUC over 30 held-out folds."
 
 
+def test_which_held_out_score_to_quote():
+    # .770, .767 and .765 lie .005 apart, and the interval of the last reaches .045 up and down
+    picked = Selection(0.767, Interval(0.765, 0.72, 0.81), pd.Series({"Blend": 0.78}))
+    near = comparison.held_out_scores(Interval(0.770, 0.725, 0.815), picked)
+    assert near.startswith("**Of new applicants expect a ROC-AUC of 0.765 (0.720 to 0.810).**")
+    assert "The three scores agree" in near
+    # .820 is .055 above .765
+    far = comparison.held_out_scores(Interval(0.820, 0.8, 0.84), picked)
+    assert "lie further apart" in far and far.endswith("promise too much.")
+
+
 def test_single_splits():
     luck = pd.DataFrame({"a": [0.7, 0.8], "b": [0.75, 0.79]})  # b leads in one of two
     assert comparison.single_splits(luck).endswith("from 0.70 to 0.80; b is ahead in 50%")
