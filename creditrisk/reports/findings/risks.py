@@ -10,6 +10,7 @@ from creditrisk.data.contract import Contract
 from creditrisk.metrics.intervals import Interval
 from creditrisk.metrics.stability import FALSE_ALARMS
 from creditrisk.reports.findings.validation import cost
+from creditrisk.validation.gate.mixes import MixShift
 
 HIGH, MEDIUM, LOW = 3, 2, 1
 #: What each weight means.
@@ -123,6 +124,24 @@ def of_drop(auc: Interval, expected: Interval) -> list[Risk]:
         f"{expected.estimate:.3f} of cross-validation cannot be excluded."
     )
     return [Risk(LOW, text)] if round(unnoticed, 2) > 0 else []
+
+
+def of_mixes(found: MixShift, floor: float) -> list[Risk]:
+    """It ranks worse than was asked for if other applicants come, or may.
+
+    Parameters
+    ----------
+    floor
+        The lowest ROC-AUC over the mixes that the gate asks for; 0 if it asks for none.
+    """
+    lowest = found.lowest_auc
+    if not floor or lowest is None or lowest.low >= floor:
+        return []
+    figure = f"ROC-AUC {lowest} in the mix “{found.worst['roc_auc']}”, asked for {floor:g}"
+    if lowest.high < floor:
+        return [Risk(HIGH, f"With other applicants it ranks too low: {figure}.")]
+    weight = MEDIUM if lowest.estimate < floor else LOW
+    return [Risk(weight, f"With other applicants it may rank too low: {figure}.")]
 
 
 def of_calibration(slope: Interval | None, within: float) -> list[Risk]:

@@ -9,6 +9,7 @@ from published import CONTRACT
 from creditrisk.metrics.intervals import Interval
 from creditrisk.reports.findings import risks
 from creditrisk.reports.findings.risks import HIGH, LOW, MEDIUM
+from creditrisk.validation.gate.mixes import MixShift
 
 SIMPLE = {"approving everybody": 1.5, "approving nobody": 0.7}
 
@@ -121,3 +122,22 @@ def test_limitations_name_the_data_they_are_of():
     assert first.endswith("a random part of a file.") and second == (
         "Bad means: 90 days in arrears within a year."
     )
+
+
+@pytest.mark.parametrize(
+    ("lowest", "weight"),
+    [
+        (Interval(0.60, 0.55, 0.64), HIGH),  # all of it below .65
+        (Interval(0.64, 0.58, 0.70), MEDIUM),  # the estimate is below
+        (Interval(0.70, 0.62, 0.78), LOW),  # below is not excluded
+    ],
+)
+def test_a_mix_of_applicants_in_which_it_ranks_too_low_is_a_risk(lowest, weight):
+    table = pd.DataFrame({"roc_auc": [0.75, lowest.estimate]}, index=["older", "younger"])
+    found = MixShift(True, table.assign(cost=0.5), {}, lowest, Interval(0.5, 0.4, 0.6))
+    (risk,) = risks.of_mixes(found, 0.65)
+    assert risk.weight == weight
+    assert risk.text.endswith(f"ROC-AUC {lowest} in the mix “younger”, asked for 0.65.")
+    assert risks.of_mixes(found, 0) == [], "nothing is asked for"
+    assert risks.of_mixes(found, 0.5) == []
+    assert risks.of_mixes(MixShift(True, table[:0], {}, None, None), 0.65) == []
