@@ -16,7 +16,7 @@ SOURCES = {
     "04_registration": ["registration.json", "champion.json"],
     "05_validation": ["validation.json", "registration.json"],
     "06_explanation": ["explanation.json", "registration.json"],
-    "08_review": ["review.json", "registration.json"],
+    "08_review": ["review.json", "registration.json", "validation.json"],
 }
 FIGURE = re.compile(r"(?<![\w.,-])([+-]?\d+\.\d{2,3})(?![\w.]*\d)|(?<![\w.,])(\d+(?:\.\d)?) ?%")
 

@@ -15,6 +15,9 @@ from creditrisk.validation.gate.verdicts import Rule, Verdict
 #: Half the width of Wald's 90 % interval over that of the 95 % interval.
 _NINETY = stats.norm.ppf(0.95) / stats.norm.ppf(0.975)
 
+#: How the names of the two rules on groups begin.
+APPROVES_GROUPS, APPROVES_THE_GOOD = "approves every group", "approves the good of every group"
+
 
 def passes_or(kept: bool, otherwise: Verdict = Verdict.STOP) -> Verdict:
     """Passed if a rule is kept, else the verdict on a broken one."""
@@ -173,10 +176,8 @@ def fair(
     )
     broken = Verdict.STOP if stops else Verdict.WARNING
     return [
-        _ratio(f"approves every group {share}", approved, floor, broken, four_fifths),
-        _ratio(
-            f"approves the good of every group {share}", good_approved, floor, broken, opportunity
-        ),
+        _ratio(f"{APPROVES_GROUPS} {share}", approved, floor, broken, four_fifths),
+        _ratio(f"{APPROVES_THE_GOOD} {share}", good_approved, floor, broken, opportunity),
     ]
 
 

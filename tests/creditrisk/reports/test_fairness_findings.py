@@ -8,6 +8,8 @@ from creditrisk.metrics.intervals import Interval
 from creditrisk.reports.findings.review import fairness
 from creditrisk.validation.fairness import flips as flip_test
 from creditrisk.validation.fairness import intersections, parity, proxies, twins
+from creditrisk.validation.gate.rules import better_than_base_rate, fair
+from creditrisk.validation.gate.verdicts import decide
 
 
 def flipped(turned, change, *, low=0.01, high=0.2):
@@ -164,3 +166,20 @@ def test_where_groups_meet_and_the_summary():
         "approved otherwise beyond chance."
     )
     assert "nothing to compare" in fairness.summary(flipped(0, 0.0).iloc[:0], proxy, within, alike)
+
+
+def test_a_broken_rule_on_groups_is_to_be_settled():
+    row = {"against": "men", "low": 0.2, "high": 0.9}
+    low = pd.Series(row | {"ratio": 0.5}, name="women")  # its interval holds .8
+    high = pd.Series(row | {"ratio": 0.85}, name="women")
+
+    def recorded(*lowest, stops=False):
+        made = [*fair(*lowest, 0.8, stops), better_than_base_rate(Interval(0.0, -0.1, 0.1))]
+        return decide(made, 1).record["rules"]
+
+    ratio = "a ratio of 0.500 (0.200 to 0.900) for women against men"
+    assert fairness.to_settle(recorded(low, high)) == f"approval by group, {ratio}"
+    of_good = f"approval of the good by group, {ratio}"
+    assert fairness.to_settle(recorded(high, low, stops=True)) == of_good
+    assert fairness.to_settle(recorded(low, low)) == f"approval by group, {ratio}; {of_good}"
+    assert fairness.to_settle(recorded(high, "no two groups can be compared")) == ""

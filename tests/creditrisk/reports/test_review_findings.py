@@ -122,23 +122,27 @@ def test_the_page_in_short():
     assert "1 confirmed" in short and short.endswith(
         "wins in 0.0% of the samples, and 95 % of the cut-offs are from 0.70 to 0.90."
     )
-    assert review.headline([GOOD, OPEN], found, 0.4) == (
+    text = review.headline([GOOD, OPEN], found, 0.4, "")
+    assert text == (
         "1 of 1 checks are passed; no segments with larger errors confirmed; the champion wins in "
         "40% of resampled comparisons"
     )
-    assert "; 1 segment with larger errors confirmed;" in review.headline([], slices(CONFIRMED), 1)
+    assert review.headline([GOOD], found, 0.4, "this") == f"{text}. To settle: this"
+    one = review.headline([], slices(CONFIRMED), 1, "")
+    assert "; 1 segment with larger errors confirmed;" in one
 
 
 @pytest.mark.parametrize(
-    ("made", "found", "expected"),
+    ("made", "found", "to_settle", "expected"),
     [
-        ([GOOD, OPEN], slices(UNCONFIRMED), "passed"),
-        ([GOOD, BAD], slices(), "warning"),
-        ([GOOD], slices(CONFIRMED), "warning"),
+        ([GOOD, OPEN], slices(UNCONFIRMED), "", "passed"),
+        ([GOOD, BAD], slices(), "", "warning"),
+        ([GOOD], slices(CONFIRMED), "", "warning"),
+        ([GOOD], slices(), "approval by group", "warning"),
     ],
 )
-def test_a_failed_check_or_a_confirmed_segment_is_a_warning(made, found, expected):
-    assert review.verdict(made, found) == expected
+def test_what_is_to_be_looked_into_is_a_warning(made, found, to_settle, expected):
+    assert review.verdict(made, found, to_settle) == expected
 
 
 def test_tables_have_signs_and_leave_out_what_is_not_known():

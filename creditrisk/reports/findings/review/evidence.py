@@ -154,14 +154,26 @@ def summary(
     return "\n".join(f"- {line}" for line in lines)
 
 
-def verdict(made: Sequence[Check], searched: Slices) -> str:
-    """How the page is to look: a warning if a check has failed or a segment is confirmed."""
+def verdict(made: Sequence[Check], searched: Slices, to_settle: str) -> str:
+    """How the page is to look: a warning if there is anything to look into.
+
+    That is a failed check, a confirmed segment, or what ``fairness.to_settle`` names.
+    """
     failed = any(check.verdict == Verdict.FAILED for check in made)
-    return "warning" if failed or len(searched.confirmed) else "passed"
+    return "warning" if failed or len(searched.confirmed) or to_settle else "passed"
 
 
-def headline(made: Sequence[Check], searched: Slices, share: float) -> str:
-    """The page in one sentence; ``share`` is that of the samples in which the champion wins."""
+def headline(made: Sequence[Check], searched: Slices, share: float, to_settle: str) -> str:
+    """The page in one sentence, and in a second what has to be settled, if anything.
+
+    Parameters
+    ----------
+    share
+        Of the samples in which the champion wins.
+    to_settle
+        From ``fairness.to_settle``.
+    """
     confirmed = len(searched.confirmed)
     segments = f"{confirmed or 'no'} segment{'s' * (confirmed != 1)} with larger errors confirmed"
-    return f"{_passed(made)}; {segments}; the champion wins in {share:.0%} of resampled comparisons"
+    text = f"{_passed(made)}; {segments}; the champion wins in {share:.0%} of resampled comparisons"
+    return f"{text}. To settle: {to_settle}" if to_settle else text

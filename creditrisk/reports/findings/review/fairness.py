@@ -1,12 +1,14 @@
 """What the fairness section of the review found: figures in, one sentence or list out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
 from creditrisk.data.fields import Field
 from creditrisk.metrics.intervals import Interval
 from creditrisk.metrics.ranking import FEW
+from creditrisk.validation.gate.rules import APPROVES_GROUPS, APPROVES_THE_GOOD
+from creditrisk.validation.gate.verdicts import Verdict
 
 NOTHING = "No column is protected, or all applicants are in one group: there is nothing to compare."
 
@@ -239,6 +241,25 @@ def summary(
         f"{len(differing(meeting))} of {len(meeting)} groups are approved otherwise beyond chance",
     ]
     return f"**Fairness**: {'; '.join(parts)}."
+
+
+def to_settle(rules: Iterable[Mapping[str, str]]) -> str:
+    """The gate's rules on groups that are not kept, with their figures; empty if all are.
+
+    Parameters
+    ----------
+    rules
+        As in ``experiments/validation.json``.
+    """
+    of = {APPROVES_GROUPS: "approval by group", APPROVES_THE_GOOD: "approval of the good by group"}
+    broken = [rule for rule in rules if rule["verdict"] in (Verdict.WARNING, Verdict.STOP)]
+    points = []
+    for begin, what in of.items():
+        for rule in broken:
+            if rule["rule"].startswith(begin):
+                groups, _, ratio = rule["figure"].partition(";")[0].rpartition(": ")
+                points.append(f"{what}, a ratio of {ratio} for {groups}")
+    return "; ".join(points)
 
 
 def worst_ratio(curve: pd.DataFrame, registered: float) -> str:
