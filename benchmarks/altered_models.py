@@ -6,9 +6,10 @@
 A folder and a registered version are altered: bytes of any file, numbers and tree nodes in the
 skops file with right checksums, calls of other functions in it, the manifest, and MLmodel with a
 loader that runs code; then once more with all hashes written anew, the registry's too, against
-servers that have a key. Opened by the loader of folders and of the registry, a server's reload, a
-portfolio's worker, a replay, the notebooks and MLflow's loader module. None may run code, none may
-be scored, and the process has to live to the end.
+servers that have a key. Opened by the loader of folders and of the registry, a server's start and
+reload, the model in its shadow, the command of the server that is installed alone, a portfolio's
+worker, a replay, the notebooks and MLflow's loader module. None may run code, none may be scored,
+and the process has to live to the end.
 """
 
 import subprocess

@@ -29,25 +29,17 @@ import mlflow
 import pandas as pd
 import skops.io
 from alterations import MANIFEST, Altering, Files, key
-from mlflow.artifacts import download_artifacts
-from published import CONTRACT, ONE, THREE, TWO, put, trained
+from leanserver import Commands
+from modelways import NAME, Ways, fresh
+from published import CONTRACT, ONE, TWO, put, trained
 from sklearn.ensemble import RandomForestClassifier
 
-from creditrisk.portfolio.decisions import score_part
-from creditrisk.portfolio.job import RUN, FailedPart, Job, Part
-from creditrisk.portfolio.output import Store
-from creditrisk.records.chained_log import open_log
-from creditrisk.records.entries import entry
-from creditrisk.registry import mlflow_flavor, mlflow_store
-from creditrisk.scoring.scorer import ModelRefused, Scorer
+from creditrisk.registry import mlflow_store
+from creditrisk.scoring.scorer import ModelRefused
 from creditrisk.scoring.sources import mlflow_files
 from creditrisk.scoring.sources.loading import load_scorer
 from creditrisk.scoring.sources.model_manifest import KEY
-from creditrisk.scoring.sources.production import InUse
-from creditrisk.serving.model_reload import Served
-from creditrisk.serving.replay import replay
 
-NAME = "Credit_Risk_Model"
 URI = f"models:/{NAME}/1"
 SECRET = "only training and servers have it"
 
@@ -100,61 +92,6 @@ class Original:
     def tag(self, sha256: str) -> None:
         """Have the registry say that this is the hash of the version's files."""
         self.client.set_model_version_tag(self.version.name, "1", "artifact_sha256", sha256)
-
-
-class Ways:
-    """Every way that opens a model; each raises ModelRefused if it refuses it."""
-
-    def __init__(self, place: Path, artifacts: Path, scorer: Scorer):
-        self.place, self.artifacts, self.scorer = place, artifacts, scorer
-        self.log, self.out, source = place / "decisions.jsonl", place / "out", place / "in.csv"
-        [decided] = scorer.score(ONE)
-        answer = {"probability": decided.probability, "decision": decided.decision}
-        model = {"name": scorer.name, "version": scorer.version, "sha256": scorer.sha256}
-        log = open_log(self.log)
-        log.append([entry("one", "2026-01-01T00:00:00Z", model, ONE, answer)])
-        log.close()
-        pd.DataFrame([ONE, TWO, THREE]).to_csv(source, index=False)
-        Store.at(str(self.out)).write_json(RUN, {"run": "one"})
-        self.part = Part("in.csv.parquet", str(source), source.stat().st_size, 0)
-
-    def of(self, where: str) -> list[Callable[[str], None]]:
-        everywhere = [self.load, self.reload, self.portfolio, self.replay]
-        registry = [self.registration, self.mlflow_download, self.mlflow_folder]
-        return everywhere + (registry if where == "registry" else [])
-
-    def load(self, model: str) -> None:
-        load_scorer(model)
-
-    def reload(self, model: str) -> None:
-        served = Served(model, InUse(model, "named"), self.scorer, "another state")
-        served.renew()
-        if served.refused is not None:
-            assert served.scorer is self.scorer, "the present model goes on"
-            raise ModelRefused(served.refused.reason)
-
-    def portfolio(self, model: str) -> None:
-        source, out = self.part.path, str(self.out)
-        done = score_part(
-            Job("one", model, self.scorer.sha256, source, out, None, False), self.part
-        )
-        if isinstance(done, FailedPart):
-            raise ModelRefused(done.reason)
-
-    def replay(self, model: str) -> None:
-        assert replay("one", str(self.log), model).same
-
-    def registration(self, model: str) -> None:
-        mlflow_store.load(NAME, model.rpartition("/")[2])
-
-    def mlflow_download(self, model: str) -> None:
-        """The loader module, with a registry to ask."""
-        folder = fresh(self.place / "download")
-        mlflow_flavor._load_pyfunc(download_artifacts(model, dst_path=str(folder)))
-
-    def mlflow_folder(self, model: str) -> None:
-        """The loader module, with nothing but the files."""
-        mlflow_flavor._load_pyfunc(str(self.artifacts))
 
 
 def the_traps_work(altering: Altering, original: Original) -> None:
@@ -231,12 +168,6 @@ def same(files: Files, original: Files) -> bool:
         return False
 
 
-def fresh(folder: Path) -> Path:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder
-
-
 def write(folder: Path, files: Files) -> Path:
     fresh(folder)
     for name, content in files.items():
@@ -258,15 +189,16 @@ def main() -> int:
     original = Original(chosen.place.resolve())
     altering = Altering(original.canary, original.pipeline, random.Random(chosen.seed))
     the_traps_work(altering, original)
-    ways = Ways(original.place, original.artifacts, original.scorer)
     counts: Counter[tuple[str, ...]] = Counter()
-    for number in range(chosen.models):
-        plan = PLANS[number % len(PLANS)]
-        for way, outcome in outcomes(original, ways, altering, plan, number):
-            counts[*plan, outcome] += 1
-            if outcome not in ("refused", "same"):
-                print(number, *plan, way, outcome, flush=True)
-    the_unaltered_is_taken(original, ways)
+    with Commands() as lean:
+        ways = Ways(original.place, original.artifacts, original.scorer, lean)
+        for number in range(chosen.models):
+            plan = PLANS[number % len(PLANS)]
+            for way, outcome in outcomes(original, ways, altering, plan, number):
+                counts[*plan, outcome] += 1
+                if outcome not in ("refused", "same"):
+                    print(number, *plan, way, outcome, flush=True)
+        the_unaltered_is_taken(original, ways)
     print("| where | altered | hashes | outcome | openings |\n|---|---|---|---|---|")
     for row, count in sorted(counts.items()):
         print(f"| {' | '.join(row)} | {count} |")

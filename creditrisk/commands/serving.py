@@ -41,7 +41,7 @@ def _add_serve(parsers: Parsers) -> None:
     )
     serve.add_argument("--host", default="127.0.0.1", help="address (default: 127.0.0.1)")
     serve.add_argument(
-        "--port", type=int, default=8000, help="port, 0 for a free one (default: 8000)"
+        "--port", type=_port, default=8000, help="port, 0 for a free one (default: 8000)"
     )
     serve.add_argument(
         "--allow-host",
@@ -70,6 +70,12 @@ def _add_serve(parsers: Parsers) -> None:
         help="how often to look for a newer model (default: 3)",
     )
     serve.set_defaults(run=_serve)
+
+
+def _port(text: str) -> int:
+    if not 0 <= int(text) <= 65_535:  # a larger one would be cut to 16 bits, without a word
+        raise argparse.ArgumentTypeError("give 0 to 65535")
+    return int(text)
 
 
 def _seconds(text: str) -> float:
@@ -139,7 +145,7 @@ def _serve(chosen: argparse.Namespace) -> int:
         )
     except (ModelRefused, LogError) as error:
         return failed(str(error))
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         return failed(f"cannot listen on {chosen.host}:{chosen.port} ({error})")
     return 0
 

@@ -10,6 +10,7 @@ import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from creditrisk.data.contract import Json
@@ -227,7 +228,9 @@ def _held(folder: Path) -> Json | None:
         return None
     except (OSError, ValueError, RecursionError):
         return {}  # loading has the words for what is wrong
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict) or type(found.get("version")) not in (int, NoneType):
+        return {}
+    return found
 
 
 def _is_version(held: Json, model: str, version: int, known: dict[str, str]) -> bool:

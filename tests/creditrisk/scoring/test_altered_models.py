@@ -40,8 +40,8 @@ def test_of_35_altered_models_none_is_scored_none_runs_code_and_none_crashes(tmp
     command = [sys.executable, "tests/alteredmodels.py", str(tmp_path), "--models", "35"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    # 35 alterations: 14 of a folder, opened four ways, and 21 of a registry, seven ways
-    opened = 4 * 14 + 7 * 21
+    # 35 alterations: 14 of a folder, opened eight ways, and 21 of a registry, nine ways
+    opened = 8 * 14 + 9 * 21
     assert ran.stdout.splitlines()[-1] == f"35 altered models, {opened} openings, 0 not refused"
 
 

@@ -1,69 +1,20 @@
 """The server with its own packages only: whatever else is installed here cannot be imported."""
 
-import json
-import re
-import sys
-import tomllib
-from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import ROOT
+from leanserver import lean_program
 from published import ONE, THREE, TWO, publish
 from servers import creditrisk, start
 
 from creditrisk.serving.api.app import create_app
 from creditrisk.serving.model_reload import serve_from
 
-OURS = {"creditrisk", "page_style", "work_units"}
-# As if the packages named were not installed.
-WITHOUT = """
-import json, sys
-absent = set(json.loads(sys.argv.pop(1)))
-class Absent:
-    @staticmethod
-    def find_spec(name, path=None, target=None):
-        if name.partition(".")[0] in absent:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-sys.meta_path.insert(0, Absent)
-from creditrisk.cli import main
-sys.exit(main())
-"""
-
-
-def brought_along() -> set[str]:
-    """The distributions that installing ``packaging/credit-risk-serve`` brings, all normalized."""
-    text = (ROOT / "packaging/credit-risk-serve/pyproject.toml").read_text("utf-8")
-    found, left = set(), list(tomllib.loads(text)["project"]["dependencies"])
-    while left:
-        line = left.pop()
-        name = normalized(re.match(r"[\w.-]+", line)[0])
-        if name in found or "extra ==" in line:
-            continue
-        try:
-            left += requires(name) or []
-        except PackageNotFoundError:  # wanted on another system only
-            continue
-        found.add(name)
-    return found
-
-
-def normalized(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
-
 
 @pytest.fixture(scope="module")
 def program() -> tuple[str, ...]:
-    """``creditrisk`` where nothing is installed but the server."""
-    lean = brought_along()
-    absent = [
-        package
-        for package, providers in packages_distributions().items()
-        if package not in OURS and not lean & set(map(normalized, providers))
-    ]
-    assert {"mlflow", "matplotlib", "rich", "IPython"} <= set(absent)
-    return sys.executable, "-c", WITHOUT, json.dumps(absent)
+    return lean_program()
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from creditrisk.modelling import candidates
 from creditrisk.registry import mlflow_store, promotion
 from creditrisk.scoring.scorer import ModelRefused
 from creditrisk.scoring.sources.loading import load_scorer
+from creditrisk.scoring.sources.production import in_use
 from creditrisk.serving import http_server
 from creditrisk.serving.api.app import create_app
 from creditrisk.serving.model_reload import serve_from
@@ -136,6 +137,29 @@ def test_a_folder_that_is_production_is_served_without_mlflow(place, tmp_path):
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout == "models False\n", done.stderr
+
+
+def test_a_version_that_is_no_number_is_refused_in_a_sentence(place, tmp_path, monkeypatch):
+    shutil.copy(place / "mlflow.db", tmp_path)
+    shutil.copytree(place / "models", tmp_path / "models")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    manifest = tmp_path / "models/manifest.json"
+    content = json.loads(manifest.read_text("utf-8"))
+    for version in ([], {"number": 1}, True):
+        manifest.write_text(json.dumps(content | {"version": version}), "utf-8")
+        default = "Version 1 is in production. models/manifest.json cannot be read."
+        assert in_use().why == default
+        with pytest.raises(ModelRefused, match="was changed after it was written"):
+            serve_from("models")
+
+
+def test_a_port_that_there_is_not_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        cli.argument_parser().parse_args(
+            ["serve", "--port", "99999"]
+        )  # which would be 34463 in 16 bits
+    assert "argument --port: give 0 to 65535" in capsys.readouterr().err
 
 
 def test_without_a_registry_the_folder_is_served_and_without_a_model_the_chain_comes_first(
