@@ -86,9 +86,9 @@ def copy_project(place: Path) -> Path:
 
 
 def with_small_models(project: Path) -> Path:
-    """Have the candidates of a copy grow few trees: its way is what matters, not how well it goes.
+    """Have the forests and the boosting of a copy grow few trees; its other candidates are as ever.
 
-    They are what a chain in a hurry spends most of its time on.
+    Trees are what a chain spends most of its time on, and none of them is the champion.
     """
     code = project / "creditrisk/modelling/candidates.py"
     text = code.read_text("utf-8")
@@ -149,15 +149,16 @@ def only_one(lock: Path):
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory, worker_id) -> tuple[Path, subprocess.CompletedProcess]:
-    """A copy in which the whole chain has run once, with its defaults; tests only read it.
+    """A copy in which the whole chain has run once, with its defaults but small models.
 
-    It takes longer than all else: whichever worker needs it first makes it, for the others too.
+    Tests only read it. It takes longer than all else: whichever worker needs it first makes it,
+    for the others too.
     """
     base = tmp_path_factory.getbasetemp()
     shared = base if worker_id == "master" or os.name == "nt" else base.parent
     place, told = shared / "finished" / "project", shared / "finished.json"
     with only_one(shared / "finished.lock"):
         if not told.exists():
-            ran = run_all(copy_project(place))
+            ran = run_all(with_small_models(copy_project(place)))
             told.write_text(json.dumps([ran.args, ran.returncode, ran.stdout, ran.stderr]), "utf-8")
     return place, subprocess.CompletedProcess(*json.loads(told.read_text("utf-8")))

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import packages_distributions
 
 import yaml
@@ -48,8 +48,13 @@ def test_lock_is_up_to_date_with_pyproject():
     uv("lock", "--check", "--offline")
 
 
-def imported(folder: str) -> Iterator[tuple[str, str]]:
+providers_of = cache(packages_distributions)  # of each package, in every installed one's files
+
+
+@cache
+def imported(folder: str) -> list[tuple[str, str]]:
     """The packages of others that a folder's modules and notebooks import, and the file of each."""
+    found = []
     ours = {"creditrisk", "papermill_chain", "page_style", "work_units", "run_all"}
     ours |= {
         path.stem for room in ("tests", "benchmarks", "docs") for path in (ROOT / room).glob("*.py")
@@ -74,7 +79,8 @@ def imported(folder: str) -> Iterator[tuple[str, str]]:
                 continue
             for package in {name.split(".")[0] for name in names} - ours:
                 if package not in sys.stdlib_module_names:
-                    yield package, path.relative_to(ROOT).as_posix()
+                    found.append((package, path.relative_to(ROOT).as_posix()))
+    return found
 
 
 def normalized(name: str) -> str:
@@ -92,7 +98,7 @@ def test_every_package_that_is_imported_is_declared():
     for extra in settings["project"]["optional-dependencies"].values():
         product |= declared(extra)
     tools = declared(settings["dependency-groups"]["dev"])
-    providers = packages_distributions()
+    providers = providers_of()
     for folders, allowed in (
         (
             [
@@ -127,7 +133,7 @@ def test_the_wheel_of_the_runner_alone_declares_what_its_packages_import():
     extras = [line for extra in project["optional-dependencies"].values() for line in extra]
     known = [line for extra in whole["optional-dependencies"].values() for line in extra]
     assert {*project["dependencies"], *extras} <= {*whole["dependencies"], *known}
-    providers = packages_distributions()
+    providers = providers_of()
     used = set()
     for package, path in (each for name in packages.values() for each in imported(name)):
         provided = {normalized(name) for name in providers.get(package, [package])}
@@ -149,7 +155,7 @@ def test_the_wheel_of_the_server_declares_a_part_of_what_the_project_takes():
     assert project["scripts"] == whole["scripts"]
     assert set(project["dependencies"]) < set(whole["dependencies"])
     rooms = [f"creditrisk/{room}" for room in ("data", "records", "scoring", "serving")]
-    providers = packages_distributions()
+    providers = providers_of()
     used = {
         normalized(name)
         for package, _ in (each for room in rooms for each in imported(room))
