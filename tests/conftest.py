@@ -45,7 +45,7 @@ FIRST = [
     "test_chain.py",
     "test_odd_settings.py",
     "test_portfolio.py",
-    "test_scorer.py",
+    "test_registered_models.py",
     "test_evidence.py",
     "test_app.py",
     "test_any_notebook.py",
