@@ -1,20 +1,14 @@
 """A model from MLflow's registry gives the same answers; a changed one is refused."""
 
 import json
-import os
-import signal
 import socket
-import subprocess
-import sys
-import urllib.error
-import urllib.request
+import threading
 from dataclasses import asdict
-from pathlib import Path
 
 import pytest
 from germanmodels import APPLICATION, CONTRACT, RAW, REFUSED, USUAL, as_json_gives_it, fitted
-from servers import load, start
-from trackingserver import answers, free_port, wait_for
+from servers import Running, in_a_thread, load
+from toy import wait_for
 
 from creditrisk.data.applications.frame_codes import as_stated
 from creditrisk.registry import mlflow_store, promotion
@@ -23,6 +17,7 @@ from creditrisk.scoring.reason_finder import NoReasons
 from creditrisk.scoring.scorer import ModelRefused
 from creditrisk.scoring.sources import mlflow_files
 from creditrisk.scoring.sources.loading import load_scorer
+from creditrisk.serving.api.app import create_app
 from creditrisk.serving.model_reload import serve_from
 
 
@@ -134,8 +129,16 @@ def test_a_model_of_an_earlier_layout_is_refused_in_one_sentence(registered):
     assert load_scorer(URI).fast
 
 
+def renewed(served, server, answers):
+    """What the server says of itself after its next look at the registry, and answers since."""
+    served.renew()
+    before = len(answers)
+    wait_for(lambda: len(answers) > before + 2)  # two of them may have been on their way
+    return server.get("/ready")[1]
+
+
 @mlflow_warns
-def test_a_moved_alias_is_taken_under_load_and_a_bad_one_is_not(registered, tmp_path):
+def test_a_moved_alias_is_taken_under_load_and_a_bad_one_is_not(registered):
     import mlflow
 
     client, first, store = registered
@@ -146,35 +149,29 @@ def test_a_moved_alias_is_taken_under_load_and_a_bad_one_is_not(registered, tmp_
         1: load_scorer("models:/Credit_Risk_Model/1").score(APPLICATION)[0].probability,
         2: load_scorer("models:/Credit_Risk_Model/2").score(APPLICATION)[0].probability,
     }
-    # SQLite's file is the registry; the alias is moved by this process, as a notebook would.
-    environment = {"MLFLOW_TRACKING_URI": f"sqlite:///{store}"}
-    server = start(URI, tmp_path / "log", **environment)
-    try:
+    served = serve_from(URI)
+    with in_a_thread(create_app(served)) as server:
         with load(server, json.dumps(APPLICATION).encode(), connections=2) as answers:
+            wait_for(lambda: answers)
             promotion.promote(client, "Credit_Risk_Model", second.version, "for the test")
-            server.until("/ready", lambda found: found["model"]["version"] == 2)
+            state = renewed(served, server, answers)
+            assert (state["model"]["version"], state["refused_swap"]) == (2, None)
             number = first.source.removeprefix("models:/")
             model = store.parent / "mlartifacts/models" / number / "artifacts/model.skops"
             whole = model.read_bytes()
             model.write_bytes(whole[:-1])
             # by hand, since promote() refuses such a version
             client.set_registered_model_alias("Credit_Risk_Model", "production", first.version)
-            server.process.send_signal(signal.SIGHUP)
-            state = server.until("/ready", lambda found: found["refused_swap"])
+            state = renewed(served, server, answers)
             assert "sha256 differs" in state["refused_swap"]["reason"]
             client.delete_registered_model_alias("Credit_Risk_Model", "production")
-            server.process.send_signal(signal.SIGHUP)
-            state = server.until("/ready", lambda found: "alias" in found["refused_swap"]["reason"])
+            state = renewed(served, server, answers)
+            assert "alias" in state["refused_swap"]["reason"]
             assert state["model"]["version"] == 2 and state["model"]["alias"] == "production"
             model.write_bytes(whole)
             promotion.promote(client, "Credit_Risk_Model", first.version, "for the test")
-            server.process.send_signal(signal.SIGHUP)
-            server.until("/ready", lambda found: not found["refused_swap"])
-            # asked after the swap; an answer of the load may have been on its way before it
-            _, last = server.post(APPLICATION)
-    finally:
-        server.process.kill()
-        server.process.wait()
+            assert renewed(served, server, answers)["refused_swap"] is None
+        _, last = server.post(APPLICATION)
     assert {status for status, _ in answers} == {200}
     by_version = {}
     for _, answer in answers:
@@ -202,58 +199,33 @@ def test_a_registry_out_of_reach_is_said_once(registered, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def mlflow_server(registered, tmp_path_factory):
-    """A running ``mlflow models serve``: what posts a body to it and reads the answer."""
-    port = free_port()
-    environment = os.environ | {
-        "MLFLOW_TRACKING_URI": f"sqlite:///{registered[-1]}",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        # mlflow starts uvicorn by its bare name
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-    }
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "models",
-        "serve",
-        "-m",
-        URI,
-        "--env-manager",
-        "local",
-        "--workers",
-        "1",
-        "-p",
-        str(port),
-    ]
-    log = tmp_path_factory.mktemp("server") / "log.txt"
-    with open(log, "w") as output:
-        server = subprocess.Popen(
-            command,
-            env=environment,
-            stdout=output,
-            stderr=output,
-            cwd=log.parent,
-            start_new_session=True,
-        )
+def mlflow_server(registered):
+    """What ``mlflow models serve`` has its server run: what posts a body and reads the answer.
 
-    def post(body, kind="application/json"):
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{port}/invocations", body.encode(), {"Content-Type": kind}
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
-                return answer.status, json.load(answer)
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, json.load(error)
+    A process of its own takes seconds to start, and would only load the same application.
+    """
+    import warnings
 
-    try:
-        wait_for(lambda: answers(f"http://127.0.0.1:{port}/ping"), server)
+    import uvicorn
+    from mlflow.pyfunc import load_model, scoring_server
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        app = scoring_server.init(load_model(URI))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        wait_for(lambda: server.started)
+        asked = Running(None, listening.getsockname()[1])
+
+        def post(body, kind="application/json"):
+            answer = asked.ask("POST", "/invocations", body.encode(), {"Content-Type": kind})
+            return answer.status, json.loads(answer.content)
+
         yield post
-    finally:
-        os.killpg(server.pid, 15)
-        server.wait(60)
+        server.should_exit = True
+        thread.join()
 
 
 def test_mlflow_serves_the_same_answers(mlflow_server, blend):
