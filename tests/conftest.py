@@ -20,6 +20,9 @@ sys.dont_write_bytecode = False
 # Threads of OpenMP that wait for one another spin, which takes the processor from other workers:
 # of boosting it is most of the time. To be set before anything loads the library.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# One thread each, also in what they start: for so few rows more of them wait longer than they work.
+for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(threads, "1")
 # On import jsonschema, which nbformat brings along, would build a grammar of internationalized
 # addresses. In each worker that takes seconds, and no notebook of the tests holds one.
 sys.modules["rfc3987_syntax"] = None
@@ -33,8 +36,8 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
-# How long one example takes is the machine's affair.
-hypothesis.settings.register_profile("any machine", deadline=None)
+# How long one example takes is the machine's affair; each run draws the same ones.
+hypothesis.settings.register_profile("any machine", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("any machine")
 
 pytest_plugins = ["browser", "sharedfixtures"]  # the fixtures of more than one folder
@@ -45,7 +48,7 @@ FIRST = [
     "test_chain.py",
     "test_odd_settings.py",
     "test_portfolio.py",
-    "test_scorer.py",
+    "test_registered_models.py",
     "test_evidence.py",
     "test_app.py",
     "test_any_notebook.py",

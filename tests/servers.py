@@ -1,4 +1,4 @@
-"""Servers as processes of their own, and what asks them, for the tests that need real ones."""
+"""Servers and what asks them: processes of their own for the tests that need them, or threads."""
 
 import http.client
 import json
@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conftest import ROOT
+from flask import Flask
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 JSON = "Content-Type: application/json"
 PROGRAM = sys.executable, "-m", "creditrisk.cli"
@@ -22,11 +24,11 @@ PROGRAM = sys.executable, "-m", "creditrisk.cli"
 
 @dataclass
 class Running:
-    """A server process and where it listens."""
+    """A server and where it listens."""
 
-    process: subprocess.Popen
+    process: subprocess.Popen | None  # None of one in a thread of this process
     port: int
-    errors: Path
+    errors: Path | None = None
     token: str = ""  # shown with each question
 
     @property
@@ -126,6 +128,25 @@ def start(
 
 
 @contextmanager
+def in_a_thread(app: Flask) -> Iterator[Running]:
+    """A server of an application in this process, for what needs no process of its own."""
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Silent)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield Running(None, server.server_port)
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class Silent(WSGIRequestHandler):
+    def log(self, type: str, message: str, *args: object) -> None:
+        """Print no line a request."""
+
+
+@contextmanager
 def load(server: Running, content: bytes, connections: int = 4) -> Iterator[list]:
     """A stream of requests over several connections; status and content of every answer."""
     answers, stop, failed = [], threading.Event(), []
@@ -152,7 +173,7 @@ def load(server: Running, content: bytes, connections: int = 4) -> Iterator[list
         yield answers
     finally:
         # A server that is to be killed under load is killed inside.
-        gone = server.process.poll() is not None
+        gone = server.process is not None and server.process.poll() is not None
         stop.set()
         for thread in threads:
             thread.join()

@@ -1,4 +1,4 @@
-"""The form and the API's description in a browser, from a real server."""
+"""The form and the API's description in a browser."""
 
 import json
 import re
@@ -10,9 +10,11 @@ from browser import barriers
 from drawncontracts import RECORDS, every_type_model
 from playwright.sync_api import Page, expect
 from published import CONTRACT, ONE, THREE, publish
-from servers import start
+from servers import in_a_thread
 
 from creditrisk.scoring.sources.loading import load_scorer
+from creditrisk.serving.api.app import create_app
+from creditrisk.serving.model_reload import log_standing, serve_from
 
 STOPPED = "Version 1 did not pass the gate and is not in production; nothing is."
 
@@ -23,10 +25,9 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def server(folder, tmp_path_factory):
-    running = start(folder, tmp_path_factory.mktemp("server") / "log")
-    yield running
-    assert running.stop() == 0
+def server(folder):
+    with in_a_thread(create_app(serve_from(str(folder)))) as running:
+        yield running
 
 
 @pytest.fixture
@@ -150,7 +151,7 @@ def test_the_description_shows_an_example_and_the_threshold(tab, server, folder)
 
 
 def test_a_model_that_is_not_in_production_says_so_on_every_page(
-    folder, tab, tmp_path, monkeypatch
+    folder, tab, tmp_path, monkeypatch, caplog
 ):
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):  # another test may have set them
         monkeypatch.delenv(name, raising=False)
@@ -165,9 +166,11 @@ def test_a_model_that_is_not_in_production_says_so_on_every_page(
         stopped = [name, "gate_result", "stopped"]
         store.execute("insert into model_version_tags values (?, 1, ?, ?)", stopped)
     store.close()
-    running = start("models", tmp_path / "log")
-    try:
-        assert '"event": "not in production", "why": "' + STOPPED in running.errors.read_text()
+    monkeypatch.chdir(tmp_path)
+    served = serve_from("models")
+    log_standing(served.use)
+    assert [(each.message, each.why) for each in caplog.records] == [("not in production", STOPPED)]
+    with in_a_thread(create_app(served)) as running:
         for path in ("/docs", "/"):
             tab.goto(running.url + path)
             expect(tab.get_by_role("note")).to_have_text(STOPPED)
@@ -175,15 +178,12 @@ def test_a_model_that_is_not_in_production_says_so_on_every_page(
         tab.get_by_role("button", name="Decide").click()
         expect(tab.locator("#result .notice")).to_have_text(STOPPED)
         assert running.get("/ready")[1]["why"] == STOPPED
-    finally:
-        running.stop()
 
 
 def test_what_the_form_sends_is_what_was_filled_in_for_every_type(tab, tmp_path):
     folder = every_type_model(tmp_path / "models")
     scorer = load_scorer(folder)
-    running = start(folder, tmp_path / "log")
-    try:
+    with in_a_thread(create_app(serve_from(str(folder)))) as running:
         tab.goto(running.url)
         for record in RECORDS:
             for name, value in record.items():
@@ -208,5 +208,3 @@ def test_what_the_form_sends_is_what_was_filled_in_for_every_type(tab, tmp_path)
         tab.get_by_role("button", name="Fill in an example").click()
         tab.get_by_role("button", name="Decide").click()
         expect(tab.locator("#result h2")).to_have_text(re.compile("Approve|Decline"))
-    finally:
-        running.stop()

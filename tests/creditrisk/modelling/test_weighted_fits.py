@@ -72,10 +72,12 @@ def test_a_search_fits_and_judges_by_weights(some):
 def test_the_model_that_is_saved_is_weighted_down_to_a_blends_members(some, tmp_path):
     contract, X, y, weight = some
     names = ["Spline Logistic Regression", "Tuned Random Forest"]
-    blend = candidates.estimator("Soft-Voting Blend", contract, 3)
+    chosen = {"Tuned Random Forest": {"n_estimators": 20}}  # fewer are enough here
+    blend = candidates.estimator("Soft-Voting Blend", contract, 3, chosen=chosen)
     model = candidates.decision_model(encoder(contract), blend, 0.9)
     fit(model.named_steps["decide"], X, y, weight)
-    members = [fit(candidates.estimator(name, contract, 3), X, y, weight) for name in names]
+    alone = [candidates.estimator(name, contract, 3, chosen=chosen) for name in names]
+    members = [fit(each, X, y, weight) for each in alone]
     by_hand = np.mean([each.predict_proba(X) for each in members], axis=0)
     path = tmp_path / "model.skops"
     model_files.save_skops(model, path)

@@ -1,29 +1,18 @@
-"""A portfolio in, decisions out: every row once, whatever is killed, in the API's words."""
+"""A portfolio in, decisions out: every row once, in the API's words."""
 
 import ast
 import errno
 import json
-import shutil
 import subprocess
 import sys
-import time
-from contextlib import contextmanager, suppress
-from itertools import chain
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import psutil
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT
-from daskprocesses import Cluster
-from moto.server import ThreadedMotoServer
+from portfoliofiles import content, write
 from published import ONE, TWO, publish, put, trained
-from s3fs import S3FileSystem
 
-import work_units.dask_client
 from creditrisk import cli
 from creditrisk.data.applications.frame_codes import as_stated
 from creditrisk.data.applications.record_checks import record_problems
@@ -61,18 +50,6 @@ def applications(scorer) -> pd.DataFrame:
     frame = as_stated(scorer.domain.frame(golden_codes(scorer.domain)), CONTRACT)
     frame.insert(0, "id", np.arange(len(frame)) + 1000)
     return frame
-
-
-def write(frame: pd.DataFrame, path: Path, rows_a_group: int = 100) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    table = pa.Table.from_pandas(frame, preserve_index=False)
-    pq.write_table(table, path, row_group_size=rows_a_group)
-    return path
-
-
-def content(out: Path) -> dict[str, bytes]:
-    """All decisions and rejections by name."""
-    return {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*.parquet")}
 
 
 def test_decisions_are_the_scorers_to_the_last_bit_from_every_kind_of_file(
@@ -368,107 +345,10 @@ def test_the_folder_of_another_run_is_refused(tmp_path, light, applications):
     assert sorted(content(out)) == ["renamed.parquet"]
 
 
-def until(condition, seconds: float = 300) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
-@pytest.fixture(scope="module")
-def portfolio(tmp_path_factory, applications) -> Path:
-    """24 files of 2,700 rows, one of them bad in each."""
-    source = tmp_path_factory.mktemp("portfolio")
-    many = pd.concat([applications.drop(columns="id")] * 9, ignore_index=True)[:2700]
-    many.loc[17, "Age"] = 7
-    first = write(many, source / "00.parquet", rows_a_group=300)
-    for number in range(1, 24):
-        shutil.copy(first, source / f"{number:02}.parquet")
-    return source
-
-
-@pytest.fixture(scope="module")
-def calm(tmp_path_factory, portfolio, model) -> Path:
-    """The same, scored without disturbance."""
-    out = tmp_path_factory.mktemp("calm")
-    assert score(str(portfolio), str(out), model, workers=1).manifest["parts_kept"] == 0
-    return out
-
-
-def test_whoever_is_killed_every_row_is_there_once(tmp_path, model, portfolio, calm, capsys):
-    """A worker and then the client are killed."""
-    out = tmp_path / "out"
-    command = ["score", str(portfolio), str(out), "--models", model]
-    with client_of(*command, "--workers", "2", log=tmp_path / "log") as client:
-        until(lambda: done(out) or client.poll() is not None)
-        workers_of(client)[0].kill()
-        before = done(out)
-        until(lambda: done(out) > before + 4 or client.poll() is not None)
-        family = client.children(recursive=True)
-    assert family, (tmp_path / "log").read_text()
-    until(lambda: all(map(gone, family)), seconds=60)
-    kept = done(out)
-    assert 5 < kept < 24 and not (out / "_SUCCESS").exists()
-
-    assert cli.main([*command, "--resume", "--workers", "1"]) == 0
-    told = capsys.readouterr()
-    n = 24 * 2700
-    assert f"{n:,} rows in 24 files = {n - 24:,} scored + 24 rejected" in told.out
-    assert f"{kept} of 24 files were scored before and are kept" in told.err
-    assert_same(out, calm)
-
-
-def test_on_a_cluster_too_every_row_is_there_once(tmp_path, model, portfolio, calm):
-    """A worker, the client, and another worker of the client that goes on are killed."""
-    out = tmp_path / "out"
-    with Cluster(tmp_path) as dask:
-        command = [
-            "score",
-            str(portfolio),
-            str(out),
-            "--models",
-            model,
-            "--scheduler",
-            dask.ready(3),
-        ]
-        first, second, third = dask.workers
-        with client_of(*command, log=tmp_path / "log") as client:
-            until(lambda: done(out) or client.poll() is not None)
-            first.kill()
-            until(lambda: done(out) > 3 or client.poll() is not None)
-        assert done(out) < 24 and not (out / "_SUCCESS").exists(), (tmp_path / "log").read_text()
-        with client_of(*command, "--resume", log=tmp_path / "log") as client:
-            sent = f"units of work for 2 cores at {dask.address}"
-            until(lambda: sent in (tmp_path / "log").read_text() or client.poll() is not None)
-            before = done(out)
-            until(lambda: done(out) > before or client.poll() is not None)
-            second.kill()
-            assert client.wait(timeout=300) == 0, (tmp_path / "log").read_text()
-        assert third.poll() is None
-    assert_same(out, calm)
-
-
-def test_a_scheduler_that_does_not_answer_or_is_lost_is_said_in_time(
-    tmp_path, model, portfolio, capsys, monkeypatch
-):
-    monkeypatch.setattr(work_units.dask_client, "PATIENCE", 1)
-    out = tmp_path / "out"
-    command = ["score", str(portfolio), str(out), "--models", model, "--scheduler"]
-    assert cli.main([*command, "tcp://127.0.0.1:1"]) == 2  # nobody listens there
-    assert "no scheduler answers at tcp://127.0.0.1:1" in capsys.readouterr().err
-    with (
-        Cluster(tmp_path) as dask,
-        client_of(*command, dask.ready(1), "--resume", log=tmp_path / "log") as client,
-    ):
-        sent = "units of work for 1 cores"
-        until(lambda: sent in (tmp_path / "log").read_text() or client.poll() is not None)
-        dask.scheduler.kill()
-        assert client.wait(timeout=60) == 2
-    assert "the scheduler was lost" in (tmp_path / "log").read_text()
-    assert not (out / "_SUCCESS").exists()
-
-
 def test_paths_may_be_urls_of_an_object_store(tmp_path, light, applications, monkeypatch, capsys):
+    from moto.server import ThreadedMotoServer  # here: no other test waits for their import
+    from s3fs import S3FileSystem
+
     S3FileSystem.clear_instance_cache()  # another test's has another address
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
@@ -512,52 +392,6 @@ def test_paths_may_be_urls_of_an_object_store(tmp_path, light, applications, mon
     finally:
         S3FileSystem.clear_instance_cache()
         server.stop()
-
-
-def done(out: Path) -> int:
-    """How many parts are finished."""
-    return len(list(out.glob("_parts/*.json")))
-
-
-@contextmanager
-def client_of(*command: str, log: Path):
-    """`creditrisk` as a process, killed in the end."""
-    with log.open("w") as file:
-        client = psutil.Popen(
-            [sys.executable, "-m", "creditrisk.cli", *command], cwd=ROOT, stdout=file, stderr=file
-        )
-    try:
-        yield client
-    finally:
-        with suppress(psutil.NoSuchProcess):
-            client.kill()
-        client.wait()
-
-
-def assert_same(out: Path, calm: Path) -> None:
-    """Nothing is lost, doubled or left over: all is as it is without disturbance."""
-    assert content(out) == content(calm) and len(content(out)) == 48
-    books, same = (json.loads((each / "_manifest.json").read_text()) for each in (out, calm))
-    assert books["parts"] == same["parts"] and books["rows"] == 24 * 2700
-    ids = [pq.read_table(part, columns=["id"])["id"].to_pylist() for part in out.glob("*.parquet")]
-    assert len(set(chain(*ids))) == sum(map(len, ids)) == 24 * 2700 - 24
-    assert not list(out.rglob("*.tmp")) and (out / "_SUCCESS").exists()
-
-
-def workers_of(client: psutil.Process) -> list[psutil.Process]:
-    """The processes that score; others are there to start them and to clean up."""
-    return [
-        each
-        for each in client.children(recursive=True)
-        if not each.children() and "resource_tracker" not in " ".join(each.cmdline())
-    ]
-
-
-def gone(process: psutil.Process) -> bool:
-    try:
-        return process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 def test_help_waits_for_nothing_heavy():

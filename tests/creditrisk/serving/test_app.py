@@ -1,5 +1,6 @@
 """Real servers on loopback, asked by real clients: what is answered and what is refused."""
 
+import io
 import json
 import random
 import shutil
@@ -178,7 +179,8 @@ def test_figures_and_log_lines_hold_no_applicant(server):
     assert "creditrisk_model_version 1.0" in figures
     lines = server.errors.read_text()
     assert "secret" not in figures + lines
-    assert all(json.loads(line)["event"] for line in lines.splitlines())
+    events = [json.loads(line)["event"] for line in lines.splitlines()]
+    assert all(events) and "model in use" in events
 
 
 def test_the_description_is_what_the_contract_says(server):
@@ -447,7 +449,20 @@ def test_no_model_no_server(tmp_path, monkeypatch, capsys):
         assert "give 0.1 to 86400 seconds" in capsys.readouterr().err
 
 
-def test_the_client_reads_json_and_csv_and_shows_the_same_decisions(server, first, tmp_path):
+@pytest.fixture
+def predict(server, tmp_path, monkeypatch, capsys):
+    """``creditrisk predict`` in this process: how it ends, and its two outputs."""
+
+    def asked(*arguments: str, given: str = "", cwd: Path = tmp_path) -> tuple[int, str, str]:
+        monkeypatch.chdir(cwd)
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given.encode())))
+        code = cli.main(["predict", "--url", server.url, *arguments])
+        return code, *capsys.readouterr()
+
+    return asked
+
+
+def test_the_client_reads_json_and_csv_and_shows_the_same_decisions(predict, first, tmp_path):
     expected = load_scorer(first).score([ONE, TWO, THREE])
     lines = [
         f"{each.prediction} ({'good' if each.prediction else 'bad'})".ljust(12)
@@ -470,30 +485,29 @@ def test_the_client_reads_json_and_csv_and_shows_the_same_decisions(server, firs
         (["-", "--contract", contract], table),
         (["--contract", contract], ""),
     ]:
-        done = creditrisk("predict", "--url", server.url, *arguments, cwd=tmp_path, given=given)
-        assert done.returncode == 0, done.stderr
-        assert [line[8:] for line in done.stdout.splitlines()[1:]] == lines
+        code, shown, refused = predict(*arguments, given=given)
+        assert code == 0, refused
+        assert [line[8:] for line in shown.splitlines()[1:]] == lines
 
 
-def test_the_client_sends_the_raw_file_in_parts(server):
-    ask = "predict", "--url", server.url, str(RAW_FILE)
-    refused = creditrisk(*ask, cwd=ROOT)
-    assert refused.returncode == 1 and "as '1000 DM or more', never by a blank" in refused.stderr
-    done = creditrisk(*ask, "--blank-is-level", cwd=ROOT)
-    assert done.returncode == 0 and len(done.stdout.splitlines()) == 1001
-    assert done.stdout.splitlines()[-1].split()[0] == "1000"
+def test_the_client_sends_the_raw_file_in_parts(predict):
+    code, _, refused = predict(str(RAW_FILE), cwd=ROOT)
+    assert code == 1 and "as '1000 DM or more', never by a blank" in refused
+    code, shown, _ = predict(str(RAW_FILE), "--blank-is-level", cwd=ROOT)
+    assert code == 0 and len(shown.splitlines()) == 1001
+    assert shown.splitlines()[-1].split()[0] == "1000"
 
 
-def test_the_client_shows_the_servers_words(server, tmp_path):
+def test_the_client_shows_the_servers_words(predict):
     records = [ONE] * 600 + [ONE | {"Age": 5}, ONE | {"Purpose": "boat"}]
-    done = creditrisk("predict", "--url", server.url, "-", cwd=tmp_path, given=json.dumps(records))
-    assert done.returncode == 1
-    assert "record 601: Age is out of range; allowed 18 to 120 years" in done.stderr
-    assert "record 602: Purpose is not an allowed value; allowed business, car" in done.stderr
-    assert len(done.stdout.splitlines()) == 501  # the first part was decided
+    code, shown, refused = predict("-", given=json.dumps(records))
+    assert code == 1
+    assert "record 601: Age is out of range; allowed 18 to 120 years" in refused
+    assert "record 602: Purpose is not an allowed value; allowed business, car" in refused
+    assert len(shown.splitlines()) == 501  # the first part was decided
     for given in ("", "[]", "[1", "a,a\n1,2\n", "a\n1,2\n", '"a'):
-        done = creditrisk("predict", "--url", server.url, "-", cwd=ROOT, given=given)
-        assert done.returncode == 2 and done.stderr.startswith("creditrisk: -: "), done.stderr
+        code, _, refused = predict("-", given=given, cwd=ROOT)
+        assert code == 2 and refused.startswith("creditrisk: -: "), refused
 
 
 class Unreliable(socketserver.StreamRequestHandler):
@@ -543,20 +557,12 @@ def test_the_client_tries_again_and_speaks_mlflow(monkeypatch, capsys):
 # The command line
 
 
-def imported(code: str, packages: str) -> str:
-    """Which of the packages a piece of code imports, after what it prints."""
-    check = f"import sys\n{code}\nprint(sorted(set(sys.modules) & set(sys.argv[1].split())))"
-    command = [sys.executable, "-c", check, packages]
-    return subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
-
-
-def test_help_is_quick_and_a_folder_is_served_with_what_it_needs(first):
-    ask = "from creditrisk.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass"
-    shown = imported(ask, "pandas sklearn mlflow flask waitress")
-    assert shown.endswith("[]\n") and "creditrisk replay" in shown
-    unwanted = "matplotlib seaborn papermill mlflow"
-    decide = f"print(model_reload.serve_from({str(first)!r}).scorer.score([{ONE!r}])[0].decision)"
-    shown = imported(
-        f"from creditrisk.serving import http_server, model_reload; {decide}", unwanted
+def test_help_is_quick():
+    code = (
+        "import sys\nfrom creditrisk.cli import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        "print(sorted(set(sys.modules) & {'pandas', 'sklearn', 'mlflow', 'flask', 'waitress'}))"
     )
-    assert shown in ("approve\n[]\n", "decline\n[]\n")
+    command = [sys.executable, "-c", code]
+    shown = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
+    assert shown.endswith("[]\n") and "creditrisk replay" in shown

@@ -121,22 +121,25 @@ def test_a_portfolio_is_scored_by_what_is_in_production(place, monkeypatch, tmp_
     assert f"creditrisk: {BESIDE}" in said and f"creditrisk: {STOPPED}" in said
 
 
-def test_a_folder_that_is_production_is_served_without_mlflow(place, tmp_path):
+def test_a_folder_that_is_production_is_served_with_what_it_needs(place, tmp_path):
     shutil.copytree(place / "models", tmp_path / "models")
     (tmp_path / "mlflow.db").write_bytes((place / "mlflow.db").read_bytes())
     code = (
         "import sqlite3, sys\n"
         "with sqlite3.connect('mlflow.db') as store:\n"
         "    store.execute('update registered_model_aliases set version = 2')\n"
-        "from creditrisk.serving.model_reload import serve_from\n"
-        "print(serve_from().use.source, 'mlflow' in sys.modules)"
+        "from creditrisk.serving import http_server, model_reload\n"
+        "served = model_reload.serve_from()\n"
+        f"print(served.use.source, served.scorer.score([{ONE!r}])[0].decision)\n"
+        "print(set(sys.modules) & {'mlflow', 'matplotlib', 'seaborn', 'papermill'})"
     )
     command = [sys.executable, "-W", "ignore", "-c", code]
     environment = {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )
-    assert done.stdout == "models False\n", done.stderr
+    [expected] = load_scorer(place / "models").score(ONE)
+    assert done.stdout == f"models {expected.decision}\nset()\n", done.stderr
 
 
 def test_a_version_that_is_no_number_is_refused_in_a_sentence(place, tmp_path, monkeypatch):

@@ -8,10 +8,12 @@ import socket
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from conftest import ROOT
 from published import ONE, publish
 from servers import Running, creditrisk, end, head, load, posted, read_answer, start
+from toy import wait_for
 
 from creditrisk.scoring.sources.loading import load_scorer
 
@@ -106,22 +108,27 @@ def swaps(server: Running) -> int:
     return int(float(figures.split("\ncreditrisk_model_swaps ")[1].split()[0]))
 
 
+def accepted(server: Running) -> set[int]:
+    """The ports of those whose connections the server has."""
+    found = psutil.Process(server.process.pid).net_connections("tcp")
+    return {connection.raddr.port for connection in found if connection.raddr}
+
+
 def test_sighup_loads_anew_and_sigterm_finishes_requests_in_flight(swapping):
     server, _ = swapping
     before = swaps(server)
     time.sleep(0.7)
     assert swaps(server) == before, "an unchanged folder is left alone"
     server.process.send_signal(signal.SIGHUP)
-    deadline = time.monotonic() + 10
-    while swaps(server) == before:
-        assert time.monotonic() < deadline
+    wait_for(lambda: swaps(server) > before)
     many = posted(json.dumps([ONE] * 1000).encode(), "Authorization: Bearer s3cret")
     half = socket.create_connection(("127.0.0.1", server.port), timeout=60)
     half.sendall(many[:50_000])
     whole = [socket.create_connection(("127.0.0.1", server.port), timeout=60) for _ in range(12)]
     for line in whole:
         line.sendall(many)
-    time.sleep(0.05)
+    ours = {line.getsockname()[1] for line in (*whole, half)}
+    wait_for(lambda: ours <= accepted(server))
     server.process.send_signal(signal.SIGTERM)
     time.sleep(0.3)
     half.sendall(many[50_000:])
