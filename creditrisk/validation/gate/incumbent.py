@@ -112,7 +112,7 @@ def against_production(
     decided = (own >= challenger.cutoff).astype(float), (theirs >= other.cutoff).astype(float)
     extra = intervals.bootstrap_interval(added, y, *decided, draws=draws, seed=seed, weight=counted)
     lead = ranking.auc_difference(y, own, theirs, weight=counted)
-    note = f"; on {len(y)} applicants new to both"
+    note = f"; on {len(y):,} applicants new to both"
     return [
         not_worse(lead, number, allowed_loss, note),
         not_dearer(extra, number, allowed_cost, note),
@@ -125,7 +125,7 @@ def _too_few(y: np.ndarray) -> str:
     if min(bad, len(y) - bad) >= FEWEST:
         return ""
     return (
-        f"only {len(y)} applicants are new to both, {bad} of them bad; "
+        f"only {len(y):,} applicants are new to both, {bad} of them bad; "
         f"{FEWEST} good and {FEWEST} bad are needed"
     )
 
