@@ -49,7 +49,7 @@ REFUSED = [  # field, value as JSON, words
     ("Age", "17", f"Age is out of range; {AGES}"),
     ("Age", "121", f"Age is out of range; {AGES}"),
     ("Age", "1" + 30 * "0", f"Age is out of range; {AGES}"),
-    ("Credit amount", "-4711", "Credit amount is out of range; allowed 100 to 50000 DM"),
+    ("Credit amount", "-4711", "Credit amount is out of range; allowed 100 to 50,000 DM"),
     ("Job", "true", "Job is not a whole number; allowed 0, 1, 2, 3"),
     ("Job", "4", "Job is not an allowed value; allowed 0, 1, 2, 3"),
     ("Sex", "0", "Sex is not text; allowed female, male"),

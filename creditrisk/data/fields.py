@@ -104,7 +104,7 @@ class Field:
         """A value as text, with its words if it is a code, and a date as one."""
         if self.levels is None:
             words = {code.value: code.label for code in self.special}
-            return f"{level}: {words[level]}" if level in words else self.shown(level)
+            return f"{level}: {words[level]}" if level in words else self.read(level)
         if level in self.levels and self.labels:
             return f"{level}: {self.labels[self.levels.index(level)]}"
         return str(level)
@@ -116,6 +116,12 @@ class Field:
         if self.is_dated:
             return dates.text_of(int(value), self.type)
         return f"{value:.15g}" if isinstance(value, float) else str(value)
+
+    def read(self, value: Value) -> str:
+        """A value as text for a reader: as :meth:`shown`, with separators of thousands."""
+        if value is None or isinstance(value, str | bool) or self.is_dated or self.levels:
+            return self.shown(value)
+        return f"{value:,.15g}" if isinstance(value, float) else f"{value:,}"
 
     def rounded(self, value: float, digits: int = 3) -> str:
         """A quantity as text for a reader: whole numbers whole, others to so many digits."""
@@ -212,7 +218,7 @@ class Field:
     @property
     def _range(self) -> str:
         low, high = (
-            None if bound is None else self.shown(bound) for bound in (self.minimum, self.maximum)
+            None if bound is None else self.read(bound) for bound in (self.minimum, self.maximum)
         )
         kind = {"integer": "whole number", "number": "number", "date": "date such as 2024-01-31"}
         name = kind.get(self.type, "year and month such as 2024-01")

@@ -52,7 +52,7 @@ def split_rows(
         raise ContractError("the applications", [one_sided], "give a file with good and bad ones")
     if latest:
         if not 0 < latest < len(y):
-            raise ValueError(f"latest is {latest}; give 1 to {len(y) - 1} rows, or 0")
+            raise ValueError(f"latest is {latest}; give 1 to {len(y) - 1:,} rows, or 0")
         train, test = np.split(np.arange(len(y)), [len(y) - latest])
     elif contract.split.by == DATE:
         train, test = _by_date(applications, _column(contract, DATE), contract, test_size)
@@ -68,7 +68,7 @@ def split_rows(
         if len(np.unique(y.iloc[rows])) < 2:
             raise ContractError(
                 f"split by {contract.split.by}",
-                [f"the {name} set would hold {len(rows)} applicants, all with the same outcome"],
+                [f"the {name} set would hold {len(rows):,} applicants, all with the same outcome"],
                 "move split.testFrom in the descriptor, or split otherwise",
             )
     return train, test

@@ -87,14 +87,7 @@ def cross_validate(
     ValueError
         If there are fewer applicants of a class than folds, or no candidate could be fitted.
     """
-    if folds < 2 or repeats < 1:
-        raise ValueError(f"folds is {folds} and repeats {repeats}; at least 2 and 1 are needed")
-    rarest = int(np.bincount(y, minlength=2).min())
-    if rarest < folds:
-        raise ValueError(
-            f"{folds} folds need {folds} good and {folds} bad applicants, and one class has "
-            f"{rarest}; set folds to at most {rarest}"
-        )
+    _check_folds(y, folds, repeats)
     splitter = RepeatedStratifiedKFold(n_splits=folds, n_repeats=repeats, random_state=seed)
     splits = list(splitter.split(X, y))
     single = [model for model in models if model.estimator is not None]
@@ -118,6 +111,32 @@ def cross_validate(
             table.errors.setdefault(model.name, error)
         if chosen is not None:
             table.chosen.setdefault(model.name, []).append(chosen)
+    _enter_scores(table, models, scores, seconds)
+    if not table.scores:
+        reasons = "; ".join(f"{name}: {error}" for name, error in table.errors.items())
+        raise ValueError(f"no candidate could be fitted: {reasons}")
+    return table
+
+
+def _check_folds(y: pd.Series, folds: int, repeats: int) -> None:
+    """Raise ValueError if these applicants cannot be cut into so many folds."""
+    if folds < 2 or repeats < 1:
+        raise ValueError(f"folds is {folds} and repeats {repeats}; at least 2 and 1 are needed")
+    rarest = int(np.bincount(y, minlength=2).min())
+    if rarest < folds:
+        raise ValueError(
+            f"{folds} folds need {folds} good and {folds} bad applicants, and one class has "
+            f"{rarest}; set folds to at most {rarest}"
+        )
+
+
+def _enter_scores(
+    table: OutOfFold,
+    models: list[Candidate],
+    scores: dict[str, np.ndarray],
+    seconds: dict[str, list[float]],
+) -> None:
+    """Enter scores and times of the models that were fitted, of a blend from its members'."""
     for model in models:
         parts = model.members or (model.name,)
         broken = [part for part in parts if part in table.errors]
@@ -126,10 +145,6 @@ def cross_validate(
         elif not broken:
             table.scores[model.name] = np.mean([scores[part] for part in parts], axis=0)
             table.fit_seconds[model.name] = float(sum(np.mean(seconds[part]) for part in parts))
-    if not table.scores:
-        reasons = "; ".join(f"{name}: {error}" for name, error in table.errors.items())
-        raise ValueError(f"no candidate could be fitted: {reasons}")
-    return table
 
 
 def _fold_scores(

@@ -133,8 +133,8 @@ def _latest(outcomes: pd.Series) -> int:
 
 def _check(mature: pd.DataFrame, latest: int, contract: Contract) -> None:
     problems = [
-        f"{field.name}: {int(mature[field.name].isna().sum())} of {len(mature)} decisions with an "
-        "outcome have no value on record"
+        f"{field.name}: {int(mature[field.name].isna().sum()):,} of {len(mature):,} decisions with "
+        "an outcome have no value on record"
         for field in contract.fields
         if field.required and mature[field.name].isna().any()
     ]
@@ -143,7 +143,7 @@ def _check(mature: pd.DataFrame, latest: int, contract: Contract) -> None:
     good, bad = int((test == 1).sum()), int((test == 0).sum())
     if min(good, bad) < FEWEST:
         problems.append(
-            f"the later half of the {len(mature)} outcomes are {good} good and {bad} bad; "
+            f"the later half of the {len(mature):,} outcomes are {good:,} good and {bad:,} bad; "
             f"{FEWEST} of each are needed to compare a new version with production"
         )
     if problems:

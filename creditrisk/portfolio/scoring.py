@@ -140,6 +140,19 @@ def score(
     summary = Summary(len(parts), list(kept), [], len(kept))
     results = _results(job, rest, workers, scheduler, scorer, notify)
     notify("plan", (summary, rest))
+    _collect(results, summary, notify)
+    if len(summary.done) == len(parts):
+        store.sweep()
+        if log is not None:
+            summary.recorded = record(store, job, parts, scorer, log, resumed=resume)
+        summary.manifest = manifest(scorer, job, summary)
+        store.write_json(MANIFEST, summary.manifest)
+        store.write(SUCCESS, "")
+    return summary
+
+
+def _collect(results: Results, summary: Summary, notify: Notify) -> None:
+    """Enter the parts as they are done, up to one after which no other can be, and their time."""
     began = time.perf_counter()
     with closing(results):
         for result in results:
@@ -151,14 +164,6 @@ def score(
             if isinstance(result, FailedPart) and result.fatal:
                 break
     summary.seconds = time.perf_counter() - began
-    if len(summary.done) == len(parts):
-        store.sweep()
-        if log is not None:
-            summary.recorded = record(store, job, parts, scorer, log, resumed=resume)
-        summary.manifest = manifest(scorer, job, summary)
-        store.write_json(MANIFEST, summary.manifest)
-        store.write(SUCCESS, "")
-    return summary
 
 
 def _results(

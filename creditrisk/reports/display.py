@@ -77,7 +77,7 @@ def styled_table(frame: pd.DataFrame, precision: int = 3, empty: str = "missing"
     form = {name: form for name in numbers if (form := glossary.term(name).form)}
     return (
         frame.style.hide(axis="index")
-        .format(form, escape="html", precision=precision, na_rep=empty)
+        .format(form, escape="html", precision=precision, na_rep=empty, thousands=",")
         .format_index(glossary.heading, axis="columns")
     )
 

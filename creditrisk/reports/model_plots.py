@@ -146,7 +146,7 @@ def differences(ax: Axes, compared: pd.DataFrame, order: list[str]) -> None:
         look |= {"fill": GOOD if real else "#f0f0f0"}
         square(ax, place[pair.model], place[pair.other] - 1, f"{pair.gained:+.3f}", **look)
     pairs(ax, order, range(1, len(order)))
-    ax.set_xlabel("over the model of this number")
+    ax.set_xlabel("over the model with this number", loc="left", fontsize=10.5)
     ax.xaxis.set_label_position("top")
 
 

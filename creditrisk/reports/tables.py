@@ -89,7 +89,7 @@ def held_out_scores(mean: Interval, picked: Selection) -> Styler:
 def band_names(bands: pd.DataFrame) -> list[str]:
     """The score bands by the probabilities they hold and how many applicants are in each."""
     return [
-        f"{band.score_from:.2f} to {band.score_to:.2f}  (n = {band.applicants})"
+        f"{band.score_from:.2f} to {band.score_to:.2f}  (n = {band.applicants:,})"
         for band in bands.itertuples()
     ]
 

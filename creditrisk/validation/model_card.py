@@ -61,7 +61,7 @@ def write_card(
     answers = owner or '*to be filled in: `run_all.py --set owner="Name, address"`*'
     return f"""# {registration["model"]} version {registration["version"]}
 
-{registration["champion"]}, trained on {registration["training_rows"]} loan applications.
+{registration["champion"]}, trained on {registration["training_rows"]:,} loan applications.
 {_RESULTS[validation["result"]]}{_warned(validation["rules"])}; the registry says what is in
 production.
 
@@ -84,7 +84,7 @@ Columns left out of the features: {left_out}.
 
 {_caveats(contract)}
 
-## Performance on {test["rows"]} applicants who took no part in training
+## Performance on {test["rows"]:,} applicants who took no part in training
 
 {_performance(test)}
 
@@ -110,7 +110,7 @@ Cross-validated ROC-AUC on the training set: {registration["roc_auc"]:.3f}
 
 ## Limits
 
-{test["rows"]} applicants, {test["bad"]} of them bad, judge it; intervals say how
+{test["rows"]:,} applicants, {test["bad"]:,} of them bad, judge it; intervals say how
 well.{_weights(test)} They had no part in any fit, in the choice of the model or in its
 cut-off, and were used to validate
 {_times(validation["looks"])}. The recipe as such was developed on the file that comes with the

@@ -121,7 +121,7 @@ def shown_path(path: Path) -> str:
 
 def counted(number: int, what: str) -> str:
     """Some things with their number, such as 1 run or 2 runs."""
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+    return f"{number} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def duration(seconds: float) -> str:

@@ -67,10 +67,10 @@ def read_figures(recorded: Any) -> dict[str, Figure]:
 
 
 def shortened(value: float | str) -> str:
-    """A fraction to four digits, from ten thousand on to the last whole; all else as it is."""
+    """A fraction to four digits, from ten thousand on to the last whole; a text as it is."""
     if isinstance(value, float):
-        return f"{value:.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
-    return str(value)
+        return f"{value:,.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
+    return f"{value:,}" if isinstance(value, int) else value
 
 
 def difference(before: Figure, now: Figure) -> str:

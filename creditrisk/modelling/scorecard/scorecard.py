@@ -1,6 +1,7 @@
 """The WoE scorecard as bins and as a table of points."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -85,23 +86,33 @@ class Bin:
 
     @property
     def label(self) -> str:
-        """The values as text."""
-        if not self.is_range:
-            if self.state is None:
-                return self.field.missing_label or MISSING
-            return self.field.worded(self.state) if self.field.levels is None else str(self.state)
+        """The values as text, as files have it."""
+        if self.is_range:
+            return self._range(self.field.shown)
+        if self.state is None:
+            return self.field.missing_label or MISSING
+        return self.field.worded(self.state) if self.field.levels is None else str(self.state)
+
+    @property
+    def to_read(self) -> str:
+        """The values as a page has them: numbers with separators, codes with their words."""
+        if self.is_range:
+            return self._range(self.field.read)
+        return self.label if self.state is None else self.field.worded(self.state)
+
+    def _range(self, written: Callable[[Value], str]) -> str:
         low, high = self.lowest, self.highest
         if self.over is not None and high == np.nextafter(self.over, np.inf):
             low = high  # one frequent fraction makes a bin of its own
         if low is not None and low == high:
-            return f"{self.field.shown(low)} {self.field.unit}".rstrip()
-        begin = "" if low is None else self.field.shown(low)
+            return f"{written(low)} {self.field.unit}".rstrip()
+        begin = "" if low is None else written(low)
         if low is None and self.over is not None:
-            begin = f"over {self.field.shown(self.over)}"
+            begin = f"over {written(self.over)}"
         if high is None:
             text = begin if begin.startswith("over") else f"from {begin} on" if begin else "any"
         else:
-            end = self.field.shown(high)
+            end = written(high)
             text = f"{begin} to {end}" if begin else f"up to {end}"
         return f"{text} {self.field.unit}".rstrip()
 
@@ -200,6 +211,11 @@ def scorecard(
     all_inside = pd.Series([counts[rows].sum() for rows in inside])
     table.insert(3, "bad_rate", bad / all_inside.where(table.applicants > 0))
     return table
+
+
+def bins_to_read(model: Pipeline, contract: Contract) -> list[str]:
+    """The bins of :func:`scorecard`'s table as a page writes them, in their order."""
+    return [bin.to_read for bin in scorecard_of(model, contract).bins]
 
 
 def reversed_fields(table: pd.DataFrame) -> list[str]:

@@ -92,8 +92,9 @@ class Comparison:
             return "Decisions cannot be compared: that takes the test scores of both runs."
         sizes = len(self.a.scores.y), len(self.b.scores.y)
         if self.common == sizes[0] == sizes[1]:
-            return f"Both runs were tested on the same {self.common} applicants."
-        both = f"{sizes[0]} and {sizes[1]} applicants, {self.common or 'none'} in both"
+            return f"Both runs were tested on the same {self.common:,} applicants."
+        common = f"{self.common:,}" if self.common else "none"
+        both = f"{sizes[0]:,} and {sizes[1]:,} applicants, {common} in both"
         if not self.common:
             return f"The test sets differ: {both}. Each run's figures stand on its own."
         return f"The test sets differ: {both}; only those are compared one by one."
@@ -104,12 +105,12 @@ class Comparison:
         if not self.common or self.cutoffs is None:
             return "Decisions cannot be compared"
         if not self.flips:
-            return f"The same decisions for all {self.common} applicants in both test sets"
+            return f"The same decisions for all {self.common:,} applicants in both test sets"
         turned = []
         for way, approved in (("approved", True), ("declined", False)):
             count, bad = self.counts(approved)
             turned.append(f"{count} newly {way} ({bad or 'none'} went bad)")
-        return f"{len(self.flips)} of {self.common} decisions turn: {', '.join(turned)}"
+        return f"{len(self.flips):,} of {self.common:,} decisions turn: {', '.join(turned)}"
 
     @property
     def _left_out(self) -> str:

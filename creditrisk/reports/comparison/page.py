@@ -117,7 +117,7 @@ def _curves(comparison: Comparison) -> Curves | None:
     shared = [(each.y[rows], each.probability[rows]) for each, rows in zip((a, b), comparison.rows)]
     y = shared[0][0]
     if comparison.common and not too_few_to_judge(int((y == 1).sum()), int((y == 0).sum())):
-        samples, whose = shared, f"both runs on the {len(y)} applicants in both test sets"
+        samples, whose = shared, f"both runs on the {len(y):,} applicants in both test sets"
     if any(len(set(y.tolist())) < 2 for y, _ in samples):
         return None
     cutoffs = comparison.cutoffs or (None, None)

@@ -24,7 +24,7 @@ def task(
         if trials
         else "No settings are searched for"
     )
-    learned = f"{len(y)} applicants to learn from, {(y == 0).sum()} of them bad"
+    learned = f"{len(y):,} applicants to learn from, {(y == 0).sum():,} of them bad"
     return f"{learned}{worth(weight)}. {columns}. {search}."
 
 
@@ -197,7 +197,7 @@ def search(gain: pd.DataFrame, settings: Mapping[str, object], inner: int, bad_s
     chosen = "\n".join(f"- {name}: `{each or 'as it came'}`" for name, each in settings.items())
     return (
         f"The search is beyond chance better for {verdicts.count('better')} of {len(gain)} models "
-        f"and worse for {verdicts.count('worse')}; an inner fold holds {inner} applicants, "
+        f"and worse for {verdicts.count('worse')}; an inner fold holds {inner:,} applicants, "
         f"{round(inner * bad_share)} of them bad. Chosen on the whole training set:\n\n{chosen}"
     )
 

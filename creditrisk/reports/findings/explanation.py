@@ -19,7 +19,7 @@ def subject(version: Mapping[str, Any], applicants: int, declined: int) -> str:
     """Which version is explained, and by whom; ``version`` as in ``registration.json``."""
     return (
         f"**{version['model']} version {version['version']}**, {version['champion']}; "
-        f"{applicants} applicants it never saw, {declined} of them declined."
+        f"{applicants:,} applicants it never saw, {declined:,} of them declined."
     )
 
 
@@ -86,7 +86,7 @@ def sensitivity(steady: pd.DataFrame, titles: Titles) -> str:
 
 def _share_turned(row: Any) -> str:
     """How many decisions turn of those of applicants whose value could move."""
-    return f"{row.flipped * row.applicants:.0f} of {row.applicants:.0f}"
+    return f"{row.flipped * row.applicants:,.0f} of {row.applicants:,.0f}"
 
 
 def blanks(found: pd.DataFrame, titles: Titles) -> str:
@@ -115,11 +115,11 @@ def _blank(row: Any, titles: Titles) -> str:
     if not row.declined:
         text += "none of those who stated a value is declined."
     elif not row.turned:
-        text += f"none of the {row.declined} declined who stated a value would be approved."
+        text += f"none of the {row.declined:,} declined who stated a value would be approved."
     else:
         text += (
-            f"of {row.declined} declined applicants who stated a value, {row.turned} would be "
-            f"approved ({row.turned_share:.0%}); {row.bad} of these went bad "
+            f"of {row.declined:,} declined applicants who stated a value, {row.turned:,} would be "
+            f"approved ({row.turned_share:.0%}); {row.bad:,} of these went bad "
             f"({row.bad_share:.0%})."
         )
     return f"{text} A blank is {row.today}."
@@ -133,8 +133,8 @@ def worst_blank(found: pd.DataFrame, titles: Titles) -> str:
     most = single.loc[single.turned.idxmax()]
     return (
         f"**Blanks**: taken as missing, a blank in {titles[most.field]} would approve "
-        f"{most.turned} of {most.declined} declined applicants, {most.bad} of them bad; a blank "
-        f"is {most.today}."
+        f"{most.turned:,} of {most.declined:,} declined applicants, {most.bad:,} of them bad; a "
+        f"blank is {most.today}."
     )
 
 
@@ -155,7 +155,7 @@ def extrapolation(edge: pd.DataFrame, titles: Titles) -> str:
     far = edge.loc[turned.idxmax() if points == "0.0" else moved.idxmax()]
     return (
         f"Beyond what was seen a probability moves by at most {points} points, at "
-        f"{titles[far.field]} {far.limit} (nearest seen: {far.seen}); {far.flipped:.1%} of the "
+        f"{titles[far.field]} {far.limit:,} (nearest seen: {far.seen:,}); {far.flipped:.1%} of the "
         "decisions turn over there."
     )
 
@@ -184,9 +184,9 @@ def reasons(checked: pd.DataFrame, titles: Titles) -> str:
     first = checked.field.map(titles).value_counts()
     named = ", ".join(f"{name} {count}" for name, count in first.items())
     return (
-        f"For {checked.rises.mean():.1%} of the {len(checked)} declined applicants the score rises "
-        "if the field of the strongest reason has the usual value and nothing else changes; that "
-        f"alone would approve {checked.turns.sum()} of them. First named: {named}."
+        f"For {checked.rises.mean():.1%} of the {len(checked):,} declined applicants the score "
+        "rises if the field of the strongest reason has the usual value and nothing else changes; "
+        f"that alone would approve {checked.turns.sum():,} of them. First named: {named}."
     )
 
 
@@ -201,9 +201,9 @@ def sampled_shares(error: Mapping[str, float] | None) -> str:
     if error is None:
         return ""
     return (
-        f"Of {error['applicants']:.0f} of them too many fields differ to try all mixtures, so the "
-        f"shares are estimated from {error['orders']:.0f} orders of the fields. The standard error "
-        f"of the strongest reason's share is {error['standard_error']:.3f} on average and "
+        f"Of {error['applicants']:,.0f} of them too many fields differ to try all mixtures, so the "
+        f"shares are estimated from {error['orders']:,.0f} orders of the fields. The standard "
+        f"error of the strongest reason's share is {error['standard_error']:.3f} on average and "
         f"{error['largest_standard_error']:.3f} at most, of a share of {error['share']:.2f} on the "
         "log-odds."
     )
@@ -241,8 +241,8 @@ def summary(
         lines.insert(
             2,
             f"**Reasons**: the usual value in the strongest reason's field alone raises "
-            f"{rises:.1%} of the declined scores and approves {checked.turns.sum()} of "
-            f"{len(checked)}.",
+            f"{rises:.1%} of the declined scores and approves {checked.turns.sum():,} of "
+            f"{len(checked):,}.",
         )
     if blank := worst_blank(empty, titles):
         lines.insert(2, blank)
@@ -255,7 +255,7 @@ def headline(worth: pd.DataFrame, checked: pd.DataFrame, titles: Titles) -> str:
     text = f"{first} decides most" if first else "No field decides on its own"
     if checked.empty:
         return text
-    turned = f"{checked.turns.sum()} of {len(checked)} declined would be approved"
+    turned = f"{checked.turns.sum():,} of {len(checked):,} declined would be approved"
     return f"{text}; {turned} with the usual value in their strongest reason's field"
 
 

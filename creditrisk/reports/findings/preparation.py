@@ -28,7 +28,7 @@ def remedy(contract: Contract, name: str, missing: int) -> str:
 
 def gaps(missing: "pd.Series[int]") -> str:
     """What becomes of missing values; ``missing`` counts them by column."""
-    counts = [f"{name} ({n} applicants)" for name, n in missing[missing > 0].items()]
+    counts = [f"{name} ({n:,} applicants)" for name, n in missing[missing > 0].items()]
     if not counts:
         return "No column has a gap; nothing has to be done."
     return (
@@ -51,8 +51,8 @@ def separation(train: int, test: int, alike: int) -> str:
     """Whether an applicant is in both sets; ``alike`` counts equal rows of different applicants."""
     twins = "no application of the test set occurs with the same values in the training set"
     if alike:
-        twins = f"{alike} pairs of different applicants have the same values"
-    return f"{train} + {test} = {train + test} applicants, none in both; {twins}."
+        twins = f"{alike:,} pairs of different applicants have the same values"
+    return f"{train:,} + {test:,} = {train + test:,} applicants, none in both; {twins}."
 
 
 def largest_difference(shares: pd.DataFrame) -> str:
@@ -95,7 +95,7 @@ def summary(
         f"- **Missing values** {stay if with_gaps else 'do not occur'}.\n"
         f"- **{len(contract.fields)} columns become {columns}**, by the contract and not by the "
         "data; nothing is lost.\n"
-        f"- **{sizes[0]} applicants to learn from, {sizes[1]} to be judged by**, none in both; bad "
-        f"rate {bad_rates[0]:.1%} and {bad_rates[1]:.1%}.\n"
+        f"- **{sizes[0]:,} applicants to learn from, {sizes[1]:,} to be judged by**, none in both; "
+        f"bad rate {bad_rates[0]:.1%} and {bad_rates[1]:.1%}.\n"
         f"- **Are the sets alike?** {similarity(p, drawn)}."
     )

@@ -32,9 +32,13 @@ def training(
     usual = "nobody is approved, so the model cannot give reasons"
     if reference:
         stated = {name: contract[name].stated(value) for name, value in reference.items()}
-        usual = ", ".join(f"{k} {MISSING if v is None else v}" for k, v in stated.items())
+        read = {name: contract[name].read(value) for name, value in stated.items()}
+        usual = ", ".join(
+            f"{name} {MISSING if stated[name] is None else text}" for name, text in read.items()
+        )
     return (
-        f"Trained on {rows} applicants in {seconds:.1f} s. Usual among good ones approved: {usual}."
+        f"Trained on {rows:,} applicants in {seconds:.1f} s. Usual among good ones approved: "
+        f"{usual}."
     )
 
 
@@ -45,7 +49,7 @@ def refits(steady: RefitStability | None) -> str:
     return (
         f"In {steady.refits} refits on resampled training sets, an applicant's decision differs "
         f"from that of the majority {steady.turned:.1%} of the time; {steady.unsteady:.1%} of "
-        f"{steady.judged} applicants are decided otherwise by a fifth of the refits or more. "
+        f"{steady.judged:,} applicants are decided otherwise by a fifth of the refits or more. "
         f"The 5th to 95th percentiles of an applicant's probabilities span {steady.spread:.3f} at "
         "the median."
     )
@@ -59,7 +63,7 @@ def description(won: Mapping[str, Any], y: pd.Series, chain_run: str, sha256: st
         f"{won['roc_auc_high']:.3f})\n"
         f"- approves from P(good) = {won['cutoff']:.2f} on, cost "
         f"{won['cost_per_applicant']:.2f} per applicant\n"
-        f"- trained on {len(y)} applicants, {int((y == 0).sum())} of them bad\n"
+        f"- trained on {len(y):,} applicants, {int((y == 0).sum()):,} of them bad\n"
         f"- chain run {chain_run}; model sha256 {sha256[:12]}"
     )
 

@@ -16,7 +16,7 @@ def agreement(apart: float, applications: int, lead: Interval) -> str:
         ROC-AUC of the champion less that of the scorecard.
     """
     return (
-        f"SQL and Python agree to {apart:.0e} on {applications} applications. "
+        f"SQL and Python agree to {apart:.0e} on {applications:,} applications. "
         f"{lead_over_scorecard(lead)}"
     )
 

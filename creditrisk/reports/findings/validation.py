@@ -21,8 +21,8 @@ def candidate(
     """Which version is judged, and by whom; ``version`` is the content of ``registration.json``."""
     return (
         f"**{version['model']} version {version['version']}**: {version['champion']}, cut-off "
-        f"{cutoff:.2f}. {len(y)} applicants who had no part in fitting, in the choice among the "
-        f"models or in its cut-off, {(y == 0).sum()} of them bad{worth(weight)}. The recipe as "
+        f"{cutoff:.2f}. {len(y):,} applicants who had no part in fitting, in the choice among the "
+        f"models or in its cut-off, {(y == 0).sum():,} of them bad{worth(weight)}. The recipe as "
         "such was developed on the data that comes with this project; on that file the figures are "
         "flattered by an unknown amount."
     )
@@ -289,7 +289,7 @@ def summary(
     weight: np.ndarray | None = None,
 ) -> str:
     """What the validation found, one line a promise."""
-    ranks = f"Gini {test['gini']:.2f}, KS {test['ks']:.2f} on {len(approve)} unseen applicants"
+    ranks = f"Gini {test['gini']:.2f}, KS {test['ks']:.2f} on {len(approve):,} unseen applicants"
     agree = f"{agreeing_bins(bins)} of {len(bins)} bins agree"
     share = np.average(approve, weights=weight)
     lines = [

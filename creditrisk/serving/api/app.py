@@ -122,8 +122,15 @@ def create_app(
     def exposition() -> Response:
         return Response(generate_latest(metrics.registry), content_type=CONTENT_TYPE_LATEST)
 
+    _add_pages(app, served, wanted is not None)
+    return app
+
+
+def _add_pages(app: Flask, served: Served, needs_token: bool) -> None:
+    """What people read: the description of the API, its documentation, and the form."""
+
     def description() -> dict[str, Any]:
-        return document(served.scorer, wanted is not None)
+        return document(served.scorer, needs_token)
 
     @app.get("/openapi.json")
     def openapi() -> Response:
@@ -138,7 +145,7 @@ def create_app(
 
     @app.get("/")
     def home() -> Response:
-        scorer, needs_token = served.scorer, wanted is not None
+        scorer = served.scorer
         examples = applications(scorer.contract)
         return _page(
             "form.html",
@@ -152,8 +159,6 @@ def create_app(
     @app.get("/static/house.css", endpoint="style")
     def style() -> Response:
         return Response(house_style(), content_type="text/css; charset=utf-8")
-
-    return app
 
 
 def token_from_environment() -> str | None:

@@ -1,5 +1,7 @@
 """The rules that compare a challenger with the version in production."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 from mlflow.entities.model_registry import ModelVersion
@@ -96,27 +98,28 @@ def against_production(
         return [_not_compared(number, f"cannot be compared: {too_few}", Verdict.NOT_JUDGED)]
     own, theirs, y = challenger.probabilities(applicants)[new], theirs[new], y[new]
     counted = weight_of(weight, new)
-
-    def added(
-        y: np.ndarray,
-        approve: np.ndarray,
-        other_approve: np.ndarray,
-        weight: np.ndarray | None = None,
-    ) -> float:
-        half = np.array([0.5])
-        costs = [
-            expected_cost(y, each, half, *prices, weight)[0] for each in (approve, other_approve)
-        ]
-        return float(costs[0] - costs[1])
-
+    added = partial(_added_cost, prices)
     decided = (own >= challenger.cutoff).astype(float), (theirs >= other.cutoff).astype(float)
     extra = intervals.bootstrap_interval(added, y, *decided, draws=draws, seed=seed, weight=counted)
     lead = ranking.auc_difference(y, own, theirs, weight=counted)
-    note = f"; on {len(y)} applicants new to both"
+    note = f"; on {len(y):,} applicants new to both"
     return [
         not_worse(lead, number, allowed_loss, note),
         not_dearer(extra, number, allowed_cost, note),
     ]
+
+
+def _added_cost(
+    prices: tuple[float, float],
+    y: np.ndarray,
+    approve: np.ndarray,
+    other_approve: np.ndarray,
+    weight: np.ndarray | None = None,
+) -> float:
+    """What some decisions cost per applicant more than others; 1.0 is approved, 0.0 declined."""
+    half = np.array([0.5])
+    costs = [expected_cost(y, each, half, *prices, weight)[0] for each in (approve, other_approve)]
+    return float(costs[0] - costs[1])
 
 
 def _too_few(y: np.ndarray) -> str:
@@ -125,7 +128,7 @@ def _too_few(y: np.ndarray) -> str:
     if min(bad, len(y) - bad) >= FEWEST:
         return ""
     return (
-        f"only {len(y)} applicants are new to both, {bad} of them bad; "
+        f"only {len(y):,} applicants are new to both, {bad} of them bad; "
         f"{FEWEST} good and {FEWEST} bad are needed"
     )
 

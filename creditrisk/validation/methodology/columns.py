@@ -105,7 +105,7 @@ def no_telling_gaps(training: pd.DataFrame, y: np.ndarray, contract: Contract) -
         for value, word in ((1, "good"), (0, "bad")):
             share = share_interval((y[gap] == value).sum(), gap.sum())
             suspect = bool(share.low >= ALL_BUT_ALL and (y == value).mean() <= OF_ALL)
-            text = f"{field.title} missing: {share.estimate:.1%} of {gap.sum()} {word}"
+            text = f"{field.title} missing: {share.estimate:.1%} of {gap.sum():,} {word}"
             found.append((suspect, share.estimate, text))
     if not found:
         return Check(name, Verdict.NOT_JUDGED, f"no column with {FEW} gaps", why)
@@ -137,7 +137,7 @@ def no_identifiers(applications: pd.DataFrame, contract: Contract) -> Check:
     name = "no column names its row"
     why = "A row number or customer number is learned by heart, or says when a row was added."
     if len(applications) < 2 * FEW:
-        return Check(name, Verdict.NOT_JUDGED, f"{len(applications)} rows", why)
+        return Check(name, Verdict.NOT_JUDGED, f"{len(applications):,} rows", why)
     found = [
         f"{field.title} ({reason})"
         for field in contract.fields
@@ -151,7 +151,7 @@ def _identifies(column: pd.Series, field: Field) -> str:
     """Why a column is like an identifier; empty if it is not."""
     if field.levels is not None:
         levels = column.nunique()
-        return f"{levels} levels in {len(column)} rows" if levels > len(column) / 2 else ""
+        return f"{levels:,} levels in {len(column):,} rows" if levels > len(column) / 2 else ""
     values = as_quantity(column, field).dropna()
     if len(values) < len(column) / 2 or values.nunique() < DISTINCT * len(values):
         return ""

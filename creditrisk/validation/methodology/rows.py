@@ -32,7 +32,7 @@ def no_twins(
     alike = _with_a_twin(applicants, training)
     same = int((alike & _with_a_twin(applicants, training, y, y_train)).sum())
     count, share = int(alike.sum()), float(alike.mean())
-    figure = f"{count} of {len(alike)} test rows"
+    figure = f"{count:,} of {len(alike):,} test rows"
     if count:
         figure += f", {same} of them with the same outcome"
     why = (
@@ -78,7 +78,7 @@ def no_near_twins(
         "over columns of 0 to 1) that is a tenth of that to the next applicant or less."
     )
     if len(training) < 2:
-        return Check(name, Verdict.NOT_JUDGED, f"{len(training)} training rows", why)
+        return Check(name, Verdict.NOT_JUDGED, f"{len(training):,} training rows", why)
     most = max(FEWEST, PAIRS // len(training))
     drawn = applicants
     if len(applicants) > most:
@@ -88,8 +88,8 @@ def no_near_twins(
     # the distance is a sum of small floats: alike to the last value is 0
     near = (first > 0) & (first <= NEAR) & (first <= RATIO * second)
     count, share, middle = int(near.sum()), float(near.mean()), float(np.median(first))
-    of_whom = "test rows" if drawn is applicants else f"test rows, a sample of {len(applicants)}"
-    figure = f"{count} of {len(drawn)} {of_whom}; the nearest is at {middle:.3f} at the median"
+    of_whom = "test rows" if drawn is applicants else f"test rows, a sample of {len(applicants):,}"
+    figure = f"{count:,} of {len(drawn):,} {of_whom}; the nearest is at {middle:.3f} at the median"
     values = {"near_twins": count, "near_twins_share": share, "median_distance": middle}
     return Check(name, verdict_of(share <= NEAR_TWINS), figure, why, values)
 

@@ -1,6 +1,7 @@
 """The cells of a column: what each spelling stands for, and why another is refused."""
 
 import math
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
@@ -11,6 +12,7 @@ import pytest
 from describedloans import field
 from hypothesis import given
 from hypothesis import strategies as st
+from published import CONTRACT
 
 from creditrisk.data.cells import dtype, read_cells, typed
 from creditrisk.data.fields import SpecialCode, TextFormat
@@ -224,3 +226,15 @@ def test_any_text_is_a_value_or_has_its_fault(texts, described, of_applicant):
             assert cells.fault(row) == alone.fault(0) and "; allowed " in cells.fault(row)
         elif text in (described.levels or ()):
             assert cells.values[row] == text
+
+
+def test_a_reader_gets_separators_and_a_file_does_not():
+    amount = CONTRACT["Credit amount"]
+    assert (amount.shown(7882), amount.read(7882)) == ("7882", "7,882")
+    assert amount.worded(7882) == "7,882" and amount.allowed == "100 to 50,000 DM"
+    fraction = replace(amount, type="number")
+    assert (fraction.shown(1234567.25), fraction.read(1234567.25)) == ("1234567.25", "1,234,567.25")
+    # days since 1970 are a date, and a level is a name
+    assert replace(amount, type="date").read(19_753) == "2024-01-31"
+    coded = replace(amount, levels=(1000, 2000), labels=("low", "high"))
+    assert coded.read(2000) == "2000" and coded.worded(2000) == "2000: high"

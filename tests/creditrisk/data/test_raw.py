@@ -89,7 +89,7 @@ BROKEN = {
     "age missing": (with_cell(17, "Age", "NA"), ["row 17", "Age is missing"]),
     "blank after a level": (with_cell(9, "Risk", "good "), ["row 9", "blanks around", "bad, good"]),
     "unknown level": (with_cell(9, "Purpose", "yacht"), ["row 9", "'yacht'", "radio/TV"]),
-    "amounts in pfennig": (with_cell(4, "Credit amount", "788200"), ["row 4", "100 to 50000 DM"]),
+    "amounts in pfennig": (with_cell(4, "Credit amount", "788200"), ["row 4", "100 to 50,000 DM"]),
     "a fifth cut off": (joined(LINES[:801]), ["800 rows", "records 1000"]),
     "cut off inside a line": (CONTENT[:-10], ["row 1000", "cells"]),
     "row twice": (joined([*LINES, LINES[5]]), ["row number 4 occurs twice"]),

@@ -72,6 +72,11 @@ def test_sql_and_points_are_the_model_on_every_row():
         "rich": 63,
         "200 DM or more or salary account": 394,
     }
+    # a page writes codes with their words, and large numbers with separators
+    read = dict(zip(table.bin, scorecard.bins_to_read(model, CONTRACT), strict=True))
+    assert read["3"] == "3: highly qualified, self-employed or manager"
+    (last,) = (text for name, text in read.items() if name.endswith("to 50000 DM"))
+    assert last.endswith(" to 50,000 DM") and read["little"] == "little"
     stored = skops.io.loads(skops.io.dumps(model), trusted=TRUSTED_TYPES)
     assert (stored.predict_proba(frame)[:, 1] == expected).all()
     # As applicants state it, missing is a level with a name, and a blank gets no score.

@@ -23,7 +23,7 @@ def test_a_table_speaks_in_words_shares_and_named_gaps():
             "field": ["<b>Age</b>", None],
             "bad_rate": [0.3125, np.nan],
             "largest_change": [-0.25, 0.5],
-            "applicants": [16, 4],
+            "applicants": [16_000, 4],
             "my_own": [1 / 3, 2 / 3],
         }
     )
@@ -31,7 +31,7 @@ def test_a_table_speaks_in_words_shares_and_named_gaps():
     assert heads == ["field", "bad rate", "largest change", "applicants", "my_own"]
     # 5 of 16 are 31.25 %
     assert rows == [
-        ["<b>Age</b>", "31.2%", "-0.250", "16", "0.333"],
+        ["<b>Age</b>", "31.2%", "-0.250", "16,000", "0.333"],
         ["missing", "missing", "+0.500", "4", "0.667"],
     ]
     assert cells(styled_table(frame, empty="–"))[1][1][:2] == ["–", "–"]

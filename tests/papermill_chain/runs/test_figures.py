@@ -16,6 +16,8 @@ OLD_TEXT = "0.757 (0.681 to 0.833)"  # as runs made before figures were data hav
         (0.776123, Figure(0.776123), 0.776123, "0.7761"),
         (1_234_567.8, Figure(1_234_567.8), 1_234_567.8, "1,234,568"),
         (800, Figure(800), 800.0, "800"),
+        (7_200, Figure(7_200), 7_200.0, "7,200"),
+        (7_234.04, Figure(7_234.04), 7_234.04, "7,234"),
         (True, Figure("True"), None, "True"),
         (OLD_TEXT, Figure(OLD_TEXT), None, OLD_TEXT),
         ({"value": [1], "low": "x", "unit": None}, Figure("[1]"), None, "[1]"),

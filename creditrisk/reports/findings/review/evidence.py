@@ -17,7 +17,7 @@ def subject(version: Mapping[str, Any], training: int, test: int) -> str:
     """Which version is reviewed, and on whom; ``version`` as in ``registration.json``."""
     return (
         f"**{version['model']} version {version['version']}**, {version['champion']}; "
-        f"{training} applicants it was trained on and {test} it never saw."
+        f"{training:,} applicants it was trained on and {test:,} it never saw."
     )
 
 
@@ -52,8 +52,8 @@ def slices(searched: Slices) -> str:
     """How many segments were searched, which were found, and what the test rows say to them."""
     found, confirmed = searched.found, searched.confirmed
     text = (
-        f"{searched.searched} segments of at least {searched.smallest} applicants of the training "
-        "set were searched"
+        f"{searched.searched:,} segments of at least {searched.smallest:,} applicants of the "
+        "training set were searched"
     )
     if not searched.searched:
         return "No segment is large enough to be searched, let alone confirmed."
@@ -65,7 +65,7 @@ def slices(searched: Slices) -> str:
     if confirmed.empty:
         return f"{text}. **Nothing is confirmed** of the {those}.{too_few}"
     named = "\n".join(
-        f"- **{row.segment}**: {row.test_predicted:.1%} of {row.test_applicants} predicted good, "
+        f"- **{row.segment}**: {row.test_predicted:.1%} of {row.test_applicants:,} predicted good, "
         f"{row.test_observed:.1%} are; log loss {row.test_excess:.3f} more than expected "
         f"(p = {row.p_corrected:.3f})"
         for row in confirmed.itertuples()
@@ -115,7 +115,7 @@ def reasons(steady: ReasonStability | None, titles: Mapping[str, str]) -> str:
         )
     text = (
         f"{steady.refits} refits name another field first for {steady.differs:.1%} of "
-        f"{steady.declined} declined test applicants, from {steady.lowest:.1%} in one refit to "
+        f"{steady.declined:,} declined test applicants, from {steady.lowest:.1%} in one refit to "
         f"{steady.highest:.1%} in another."
     )
     if steady.unsteady:

@@ -49,7 +49,7 @@ def _turns(rows: pd.DataFrame) -> str:
     for row in rows.itertuples():
         between = f" ({row.low:.1%} to {row.high:.1%})" if pd.notna(row.low) else ""
         parts.append(
-            f"as “{row.to}” {row.turned} of {row.applicants} would be decided otherwise, "
+            f"as “{row.to}” {row.turned:,} of {row.applicants:,} would be decided otherwise, "
             f"{row.share:.1%}{between}, and the probability of good would change by "
             f"{row.mean_change:+.3f} on average"
         )
@@ -218,7 +218,7 @@ def intersections(found: pd.DataFrame) -> str:
     ends = f"Beyond chance differ: {named}." if len(apart) else "None differs beyond chance."
     return (
         f"{len(found)} groups of ten or more. Least often approved is “{lowest.group}”: {share} of "
-        f"{lowest.applicants}, against {lowest.others:.1%} of all others. {ends}"
+        f"{lowest.applicants:,}, against {lowest.others:.1%} of all others. {ends}"
     )
 
 
