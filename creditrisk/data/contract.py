@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from typing import Any
 
+import pandas as pd
+
 from creditrisk.data.fields import AFTERWARDS, IGNORE, Field, Level
 from creditrisk.data.missing_values import VALUE
 
@@ -139,6 +141,10 @@ class Contract:
         """
         columns = {field.name: field.type for field in sorted(self.fields, key=lambda f: f.name)}
         return {"columns": columns, "target": self.target.name}
+
+    def is_good(self, frame: pd.DataFrame) -> pd.Series:
+        """Whether each row's target, shape (n,), stands for a good risk."""
+        return frame[self.target.name].isin(self.good)
 
     def of_role(self, role: str) -> Field | None:
         """The column of one role, such as the date of application; None if there is none."""

@@ -20,7 +20,7 @@ from creditrisk.data.missing_values import MISSING
 
 def target(frame: pd.DataFrame, contract: Contract) -> pd.Series:
     """The target of each row as int64: 1 = good risk, 0 = bad risk."""
-    return frame[contract.target.name].isin(contract.good).astype("int64")
+    return contract.is_good(frame).astype("int64")
 
 
 def levels_with_missing(values: pd.Series, field: Field) -> pd.Series:

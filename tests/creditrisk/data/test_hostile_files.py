@@ -246,3 +246,16 @@ def test_a_parquet_column_may_hold_its_numbers_in_any_type(tmp_path, kind):
     pq.write_table(table, tmp_path / "raw.parquet")
     frame = read_raw(tmp_path / "raw.parquet", UNDESCRIBED)
     pd.testing.assert_frame_equal(frame, expected)
+
+
+def test_checking_and_drafting_load_nothing_that_trains_models(tmp_path):
+    """These are half of what a refusal would take; 300 ms of the rest is pandas."""
+    raw = str(DATA / "german_credit_data.csv")
+    code = f"""
+import sys
+from creditrisk.cli import main
+assert main(["contract", "check", {raw!r}]) == 0
+assert main(["contract", "draft", {raw!r}, "--target", "Risk", "--out", {str(tmp_path)!r}]) == 0
+assert not {{"sklearn", "scipy", "mlflow", "matplotlib"}} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
