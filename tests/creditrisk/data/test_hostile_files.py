@@ -274,6 +274,7 @@ def test_checking_and_drafting_load_nothing_that_trains_models(tmp_path):
     code = f"""
 import sys
 from creditrisk.cli import main
+assert "pandas" not in sys.modules, "a command that reads no table does without"
 assert main(["contract", "check", {raw!r}]) == 0
 assert main(["contract", "draft", {raw!r}, "--target", "Risk", "--out", {str(tmp_path)!r}]) == 0
 assert not {{"sklearn", "scipy", "mlflow", "matplotlib"}} & set(sys.modules)
