@@ -14,10 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nbformat
-from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell
-
 from papermill_chain.chain.notebooks import (
     PARAMETERS,
     SCRIPT,
@@ -32,6 +28,7 @@ from papermill_chain.chain.plan import Plan
 from papermill_chain.chain.stages import External, Stage, find_stage
 from papermill_chain.chain.staleness import report_of
 from papermill_chain.debug_file import UNREADABLE, make_room, read_copy, write_copy
+from papermill_chain.notebook_format import NotebookNode, nbformat
 from papermill_chain.reports.screen import shown_path
 from papermill_chain.reports.views import place_of
 from papermill_chain.runs.files import os_error_text, write_whole
@@ -231,7 +228,7 @@ def _injected_cell(
         f'os.environ["CHAIN_STAGE"] = {stage.name!r}',
     ]
     tags = {"tags": [INJECTED_TAG]}
-    cell: NotebookNode = new_code_cell("\n".join(lines), id=INJECTED_TAG, metadata=tags)
+    cell: NotebookNode = nbformat.v4.new_code_cell("\n".join(lines), id=INJECTED_TAG, metadata=tags)
     return cell
 
 

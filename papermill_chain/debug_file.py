@@ -4,10 +4,8 @@ import hashlib
 import json
 from pathlib import Path
 
-import nbformat
-from nbformat import NotebookNode
-
 from papermill_chain.chain.parameters import ChainError
+from papermill_chain.notebook_format import NotebookNode, nbformat
 from papermill_chain.reports.screen import shown_path
 from papermill_chain.runs.files import os_error_text, write_whole
 from papermill_chain.started import command

@@ -153,10 +153,9 @@ def check(chosen: argparse.Namespace) -> int:
     from creditrisk.data.contract import ContractError
     from creditrisk.data.descriptor import read_contract
     from creditrisk.data.draft.questions import open_questions
-    from creditrisk.data.encoding import target
+    from creditrisk.data.fields import WEIGHT
     from creditrisk.data.raw_files.reading import read_raw
     from creditrisk.data.splitting import only_outcome
-    from creditrisk.reports.findings.exploration import weights
 
     path = Path(chosen.contract or Path(chosen.files[0]).parent / _DESCRIPTOR)
     try:
@@ -173,10 +172,12 @@ def check(chosen: argparse.Namespace) -> int:
         f"{', '.join(chosen.files)} keeps {path}: {len(frame):,} rows, "
         f"{len(contract.fields)} columns to learn from"
     )
-    if one_sided := only_outcome(target(frame, contract)):
+    if one_sided := only_outcome(contract.is_good(frame)):
         print(f"No model can be trained on it: {one_sided}")
-    if note := weights(contract, frame):
-        print(note.strip())
+    if contract.of_role(WEIGHT) is not None:
+        from creditrisk.reports.findings.exploration import weights  # half a second
+
+        print(weights(contract, frame).strip())
     asked = open_questions(contract.package)
     if asked:
         print(f"{len(asked)} questions are open; the chain does not run before each is answered:")

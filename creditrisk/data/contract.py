@@ -8,10 +8,13 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from creditrisk.data.fields import AFTERWARDS, IGNORE, Field, Level
 from creditrisk.data.missing_values import VALUE
+
+if TYPE_CHECKING:  # commands that read no table do without pandas
+    import pandas as pd
 
 #: A record or descriptor as it comes out of JSON.
 Json = dict[str, Any]
@@ -139,6 +142,10 @@ class Contract:
         """
         columns = {field.name: field.type for field in sorted(self.fields, key=lambda f: f.name)}
         return {"columns": columns, "target": self.target.name}
+
+    def is_good(self, frame: "pd.DataFrame") -> "pd.Series":
+        """Whether each row's target, shape (n,), stands for a good risk."""
+        return frame[self.target.name].isin(self.good)
 
     def of_role(self, role: str) -> Field | None:
         """The column of one role, such as the date of application; None if there is none."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from creditrisk.data.missing_values import MISSING
 
 def target(frame: pd.DataFrame, contract: Contract) -> pd.Series:
     """The target of each row as int64: 1 = good risk, 0 = bad risk."""
-    return frame[contract.target.name].isin(contract.good).astype("int64")
+    return contract.is_good(frame).astype("int64")
 
 
 def levels_with_missing(values: pd.Series, field: Field) -> pd.Series:
@@ -258,16 +259,25 @@ def read_weights(path: str | Path, contract: Contract) -> np.ndarray | None:
 
 
 def read_ids(path: str | Path, contract: Contract) -> pd.Series | None:
-    """The applicants' ids in a ``y_*.csv``, as texts; None if the contract names no such column."""
+    """The applicants' ids in a ``y_*.csv``, as texts; None if the contract names no such column.
+
+    Raises
+    ------
+    ContractError
+        If the file cannot be read or lacks the column.
+    """
     id = contract.of_role(ID)
     if id is None:
         return None
-    return pd.read_csv(path, dtype=str, keep_default_na=False)[id.name]
+    table = _read_made(path, dtype=str, keep_default_na=False)
+    if id.name not in table:
+        raise ContractError(str(path), [f"has no column {id.name}"], "run 02_preparation again")
+    return table[id.name]
 
 
-def _read_made(path: str | Path) -> pd.DataFrame:
+def _read_made(path: str | Path, **options: Any) -> pd.DataFrame:
     try:
-        return pd.read_csv(path)
+        return pd.read_csv(path, **options)
     except (OSError, ValueError) as error:  # pandas raises ValueErrors for bad text
         problem = (
             "does not exist"

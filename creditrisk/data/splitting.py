@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
 from creditrisk.data.contract import Contract, ContractError
 from creditrisk.data.fields import DATE, GROUP, Field
@@ -48,6 +47,9 @@ def split_rows(
     ValueError
         If ``latest`` leaves nobody to learn from.
     """
+    # Half a second, which checking a file does not need.
+    from sklearn.model_selection import StratifiedGroupKFold, train_test_split
+
     if one_sided := only_outcome(y):
         raise ContractError("the applications", [one_sided], "give a file with good and bad ones")
     if latest:
@@ -78,7 +80,7 @@ def only_outcome(y: pd.Series) -> str:
     """That all outcomes (n,) are the same, of which nothing can be learned; empty if not so."""
     if y.nunique() > 1:
         return ""
-    return f"all {len(y):,} outcomes are {'good' if y.iloc[0] == 1 else 'bad'}"
+    return f"all {len(y):,} outcomes are {'good' if y.iloc[0] else 'bad'}"
 
 
 def split_sentence(

@@ -108,6 +108,9 @@ def score(
         If workers die again and again, there is no cluster or it is lost, or the books cannot be
         kept; what is finished stays.
     """
+    source, out = absolute(source), absolute(out)
+    with reaching(source):
+        parts = find_parts(source, out)
     scorer = load_scorer(model)
     if reasons and scorer.reference is None:
         raise NoReasons(
@@ -118,9 +121,6 @@ def score(
         model = f"models:/{scorer.name}/{scorer.version}"
     elif not model.startswith("models:/"):
         model = absolute(model)
-    source, out = absolute(source), absolute(out)
-    with reaching(source):
-        parts = find_parts(source, out)
     store = Store.at(out)
     job = Job(
         uuid.uuid4().hex,

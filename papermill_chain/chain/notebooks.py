@@ -74,7 +74,7 @@ def read_node(path: Path, text: str | None = None) -> Any:
     Exception
         If it cannot be read, whatever nbformat or jupytext raise for it.
     """
-    import nbformat
+    from papermill_chain.notebook_format import nbformat
 
     text = path.read_text(encoding="utf-8") if text is None else text
     if path.suffix != SCRIPT:
@@ -88,7 +88,7 @@ def read_node(path: Path, text: str | None = None) -> Any:
 def text_of(node: Any, path: Path) -> str:
     """What the file of a notebook is to hold, in the form that its name stands for."""
     if path.suffix != SCRIPT:
-        import nbformat
+        from papermill_chain.notebook_format import nbformat
 
         return f"{nbformat.writes(node)}\n"
     _refuse_without_jupytext(path)

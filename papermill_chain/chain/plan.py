@@ -23,6 +23,7 @@ from papermill_chain.chain.settings import (
 from papermill_chain.chain.stages import Stage, find_stage, refuse_missing
 from papermill_chain.chain.staleness import stale_reasons
 from papermill_chain.runs.files import relative
+from papermill_chain.runs.lookup import has_failed
 from papermill_chain.runs.manifest import Run, StageRun
 
 SHORTEST_SECRET = 6  # characters; a shorter one looks like ordinary text
@@ -123,6 +124,8 @@ class Plan:
         """Why a stage has to run as things are now; nothing if it has not."""
         if stage.name in self.asked_for:
             return ["asked for"]
+        if last is None and has_failed(stage.name, self.experiments):
+            return ["has not succeeded yet"]
         return stale_reasons(
             stage,
             self.notebooks[stage.name],

@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import IO, Any
 
 from papermill_chain.chain.plan import Plan
@@ -23,7 +22,7 @@ from papermill_chain.execution.kernels.session import Session
 from papermill_chain.runs.manifest import Failure, Run
 
 LOST = (
-    "the process that forks kernels has ended: notebooks, and what follows the last one, start"
+    "the process that forks kernels {}: notebooks, and what follows the last one, start"
     " without it from here on, which takes a few seconds longer each"
 )
 
@@ -42,8 +41,12 @@ class Processes:
         """Start the server, which begins with its imports."""
         with suppress(OSError):  # then each kernel does its own imports
             if HAS_FORK:
-                folder, lost = self.plan.root / "notebooks", partial(self.noted, LOST)
-                self.fork_server = ForkServer(folder, self.environment(), lost)
+                folder = self.plan.root / "notebooks"
+                self.fork_server = ForkServer(folder, self.environment(), self._note_lost)
+
+    def _note_lost(self, given_up: bool) -> None:
+        why = "is given up, as it does not answer" if given_up else "has ended"
+        self.noted(LOST.format(why))
 
     def prepare(self, to_run: Iterable[str]) -> None:
         """Have the imports done for some stages, and for those after them: they may have to run."""

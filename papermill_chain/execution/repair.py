@@ -9,8 +9,10 @@ from pathlib import Path
 from papermill_chain.chain.plan import Plan
 from papermill_chain.reports.links import mend_links
 from papermill_chain.runs.files import take_back
+from papermill_chain.runs.lookup import run_ids
 from papermill_chain.runs.manifest import CUT, UnreadableManifest, read_run
 from papermill_chain.runs.pruning import finish_pruning
+from work_units.regular_files import open_regular
 from work_units.whole_files import remove_halves
 
 
@@ -28,10 +30,20 @@ def repair(plan: Plan) -> None:
         remove_halves(folder)
     remove_halves(plan.experiments)
     with suppress(Exception):  # a page, which the next run writes anyway
-        if folders:
+        if folders or _lacks_newest(plan.experiments):
             _write_index(plan)
     with suppress(Exception):  # what is left of it is no run any more, and in nobody's way
         finish_pruning(plan.experiments, partial(_write_index, plan))
+
+
+def _lacks_newest(experiments: Path) -> bool:
+    """Whether the index does not have the newest run, as after a disk that was full at its end."""
+    ids = run_ids(experiments)
+    try:
+        with open_regular(experiments / "index.html") as page:
+            return bool(ids) and ids[-1].encode() not in page.read()
+    except OSError:
+        return bool(ids)
 
 
 def _write_index(plan: Plan) -> None:

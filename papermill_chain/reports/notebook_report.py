@@ -75,7 +75,7 @@ def render(
     `limit` is how many bytes of outputs the page may show. What the cell with the headline shows
     stands first, since it is what a reader has come for.
     """
-    import nbformat
+    from papermill_chain.notebook_format import nbformat
 
     executed = nbformat.read(notebook, 4)
     fit_page(executed, FORMS, limit, notebook.name)

@@ -76,6 +76,12 @@ def read_runs(experiments: Path) -> list[Run]:
     return sorted(runs, key=lambda run: (run.began, run.id), reverse=True)
 
 
+def has_failed(stage: str, experiments: Path) -> bool:
+    """Whether a stage has failed, or was cut short, in any run."""
+    records = (run.records.get(stage) for run in read_runs(experiments))
+    return any(record.status in ("failed", "interrupted") for record in records if record)
+
+
 @lru_cache(maxsize=10_000)  # a run writes the index after each of its reports
 def _known_run(folder: Path, written: int) -> Run:
     """A run as its manifest has it since `written`, in nanoseconds; read once."""

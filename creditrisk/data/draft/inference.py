@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import skew
 
 from creditrisk.data.draft import names, special_codes
 from creditrisk.data.draft.spelling import Spelling, is_marker, minus_elsewhere, spelling
@@ -193,7 +192,11 @@ def _spreads(values: np.ndarray) -> bool:
     """Whether positive numbers spread over orders of magnitude, as amounts do."""
     if np.quantile(values, 0.99) < LOG_SPREAD * np.quantile(values, 0.01):
         return False
-    return bool(abs(skew(np.log(values))) < abs(skew(values)) / 2)
+    return bool(abs(_skewness(np.log(values))) < abs(_skewness(values)) / 2)
+
+
+def _skewness(values: np.ndarray) -> float:
+    return float(np.mean(((values - values.mean()) / values.std()) ** 3))
 
 
 def _identifier(column: Column, why: str) -> Column:

@@ -21,7 +21,13 @@ import pyarrow.compute as pc
 from creditrisk.data.contract import ContractError
 from creditrisk.data.notation.values import texts
 from creditrisk.data.raw_files.files import RawFile, Unpacked, matching
-from creditrisk.data.raw_files.limits import LONGEST_LINE, MOST_BYTES, SMALLER, check_table
+from creditrisk.data.raw_files.limits import (
+    LONGEST_LINE,
+    MOST_BYTES,
+    SMALLER,
+    check_bytes,
+    check_table,
+)
 
 #: Between the cells of a line, the likeliest first.
 DELIMITERS = (",", ";", "\t", "|")
@@ -219,7 +225,25 @@ def _parquet(path: Path, file: BinaryIO) -> pd.DataFrame:
         columns = parquet.cells(table, names)
     except parquet.Broken as error:
         raise _refused(path, str(error), "write it again") from error
+    # A text that the file has once may stand in each of its rows.
+    size = sum(map(_text_size, columns.values()))
+    check_bytes(str(path), size, MOST_BYTES, "its text, written out for each row,")
     return pd.DataFrame({name: _as_text(column) for name, column in columns.items()}, dtype=object)
+
+
+def _text_size(column: pa.ChunkedArray) -> int:
+    """The bytes of a column's texts, each counted as often as it stands there."""
+    if not pa.types.is_dictionary(column.type) or not _is_text(column.type.value_type):
+        return 0
+    lengths = [
+        pc.binary_length(chunk.dictionary).cast(pa.int64()).take(chunk.indices)
+        for chunk in column.chunks
+    ]
+    return sum(pc.sum(each).as_py() or 0 for each in lengths)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _as_text(column: pa.ChunkedArray) -> np.ndarray:

@@ -56,13 +56,14 @@ def opened(name: str, content: BinaryIO) -> pq.ParquetFile:
     Broken
         If it is no Parquet file.
     ContractError
-        If it is larger than a limit, or a column holds lists or the like; ``name`` names it there.
+        If it is larger than a limit, or a column holds bytes, lists or the like. It has ``name``.
     """
     check_bytes(name, _footer(content), MOST_FOOTER, "its list of columns and groups of rows")
     file = _opened(content)
     check_table(name, 0, file.metadata.num_columns)
-    if nested := _nested(file):
-        raise ContractError(name, nested, "write a column of its own for each of their parts")
+    if problems := _without_cells(file):
+        remedy = "write bytes as text, and a column of its own for each part of lists and records"
+        raise ContractError(name, problems, remedy)
     for size in _group_sizes(file):
         check_bytes(name, size, MOST_BYTES, "a group of its rows")
     return file
@@ -145,13 +146,19 @@ def _opened(content: BinaryIO) -> pq.ParquetFile:
 
 
 @_broken_if_it_fails
-def _nested(file: pq.ParquetFile) -> list[str]:
+def _without_cells(file: pq.ParquetFile) -> list[str]:
     """One sentence for each column that holds neither numbers nor text."""
     return [
         f"column {field.name!r} is of type {field.type}; a cell is a number or a text"
         for field in file.schema_arrow
-        if pa.types.is_nested(field.type)
+        if holds_no_cells(field.type)
     ]
+
+
+def holds_no_cells(kind: pa.DataType) -> bool:
+    """Whether a column's values are neither numbers nor text, but lists, records or bytes."""
+    are = pa.types.is_nested, pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view
+    return any(each(kind) for each in (*are, pa.types.is_fixed_size_binary))
 
 
 @_broken_if_it_fails

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from creditrisk.data.contract import Contract
+from creditrisk.data.raw_files.limits import LONGEST_LINE
 from creditrisk.portfolio.job import Unreadable
 
 BLOCK = 8 * 2**20  # bytes of a CSV file read at once
@@ -40,7 +41,7 @@ def csv_batches(
     Raises
     ------
     Unreadable
-        If a row is longer or shorter than the header.
+        If a row is longer or shorter than the header, or longer than what is read at once.
     """
     torn = []
 
@@ -70,8 +71,10 @@ def csv_batches(
             if held is not None:
                 yield from _slices(held, size)
             held = block
-    except pa.ArrowInvalid:
+    except pa.ArrowInvalid as error:
         if not torn:
+            if "straddling object" in str(error):  # a row that is longer than a block
+                raise Unreadable([_too_long(content)]) from None
             raise
         row = torn[0]  # Arrow's own words would quote it
         where = "a row" if row.number is None else f"row {row.number - 1} (line {row.number})"
@@ -127,6 +130,19 @@ def _whole_rows(rows: Iterator[list[str]], width: int) -> Iterator[list[str]]:
         if len(row) != width:
             raise Unreadable([f"row {number} has {len(row)} cells, the header {width}"])
         yield row
+
+
+def _too_long(content: pa.NativeFile) -> str:
+    """Which line is too long, or that rows run into one another."""
+    content.seek(0)
+    line, begun = 1, 0
+    while piece := content.read(LONGEST_LINE):
+        first, *others = piece.split(b"\n")
+        if begun + len(first) > LONGEST_LINE:
+            return f"line {line}: more than {LONGEST_LINE:,} bytes; mend it, or leave it out"
+        line += len(others)
+        begun = len(others[-1]) if others else begun + len(first)
+    return f"a row of more than {BLOCK:,} bytes; mend a quotation mark that is not closed again"
 
 
 def _slices(block: pa.RecordBatch, size: int) -> Iterator[pa.RecordBatch]:

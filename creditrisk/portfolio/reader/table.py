@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from creditrisk.data.applications.record_checks import record_problems
 from creditrisk.data.contract import Contract
 from creditrisk.data.fields import ID
+from creditrisk.data.raw_files.parquet import holds_no_cells
 from creditrisk.portfolio.job import Unreadable
 from creditrisk.portfolio.reader.csv_rows import csv_batches, header_of, spaced_batches
 
@@ -106,7 +107,7 @@ def _check_columns(schema: pa.Schema, contract: Contract, id: str | None) -> Non
             problems.append(f"{each.name} {absent[each.name]}")
         elif count > 1:
             problems.append(f"{each.name} stands in more than one column")
-        elif pa.types.is_nested(kind := schema.field(each.name).type):
+        elif holds_no_cells(kind := schema.field(each.name).type):
             problems.append(f"{each.name} is of type {kind}; a cell is a number or a text")
     if id is not None and schema.names.count(id) != 1:
         problems.append(f"{id}, which names the rows, is not one of its columns")

@@ -107,20 +107,20 @@ class ForkServer:
     Parameters
     ----------
     folder, environment : of the process and of all that is forked from it.
-    lost : called once if the process ends, or has to be given up, before it is closed.
+    lost : called once if the process ends before it is closed; with True if it was given up.
     """
 
     def __init__(
         self,
         folder: Path,
         environment: Mapping[str, str],
-        lost: Callable[[], object] = lambda: None,
+        lost: Callable[[bool], object] = lambda given_up: None,
     ) -> None:
         self.environment = {
             **environment,
             "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         }
-        self.lost, self.closing = lost, False
+        self.lost, self.given_up, self.closing = lost, False, False
         self.forks: dict[int, Fork] = {}
         self.sending = threading.Lock()
         self.channel, channel = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -215,6 +215,7 @@ class ForkServer:
         if not happens(fork.born, limit, lambda: not self.is_dead):
             fork.unwanted = True
             if patience is None:  # it hangs; nobody else is to wait for it so long
+                self.given_up = not self.is_dead
                 self.process.kill()
         if fork.pid <= 0 or fork.unwanted:
             fork.kill_if_born()
@@ -244,7 +245,7 @@ class ForkServer:
         for fork in list(self.forks.values()):  # the server is dead; what is born lives on
             fork.born.set()
         if not self.closing:
-            self.lost()
+            self.lost(self.given_up)
 
 
 def importable_name(function: Callable[..., object] | None) -> Function | None:

@@ -6,6 +6,7 @@ import os
 import random
 import subprocess
 import sys
+import time
 from collections import Counter
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ from damage import no_longer_than
 
 from creditrisk.data.contract import ContractError
 from creditrisk.data.descriptor import read_contract
+from creditrisk.data.draft.draft import draft
 from creditrisk.data.raw_files import limits
 from creditrisk.data.raw_files.reading import read_raw
 
@@ -246,3 +248,35 @@ def test_a_parquet_column_may_hold_its_numbers_in_any_type(tmp_path, kind):
     pq.write_table(table, tmp_path / "raw.parquet")
     frame = read_raw(tmp_path / "raw.parquet", UNDESCRIBED)
     pd.testing.assert_frame_equal(frame, expected)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        # 2 columns of 100,000 rows, each a megabyte
+        (pa.string(), "its text, written out for each row, has 209,715,200,000 bytes"),
+        (pa.binary(), "column 'of loan' is of type binary; a cell is a number or a text"),
+    ],
+)
+def test_a_megabyte_that_counts_100_000_times_is_not_drafted(tmp_path, kind, words):
+    places, path = pa.array([0] * 100_000, pa.int8()), tmp_path / "bomb.parquet"
+    column = pa.DictionaryArray.from_arrays(places, pa.array([b"x" * 2**20]).cast(kind))
+    pq.write_table(pa.table({"of loan": column, "end": column}), path, store_schema=False)
+    began = time.process_time()
+    with pytest.raises(ContractError, match=rf"{words}(.|\n)*Remedy:"):
+        draft(path, "end")
+    assert time.process_time() - began < 2
+
+
+def test_checking_and_drafting_load_nothing_that_trains_models(tmp_path):
+    """These are half of what a refusal would take; 300 ms of the rest is pandas."""
+    raw = str(DATA / "german_credit_data.csv")
+    code = f"""
+import sys
+from creditrisk.cli import main
+assert "pandas" not in sys.modules, "a command that reads no table does without"
+assert main(["contract", "check", {raw!r}]) == 0
+assert main(["contract", "draft", {raw!r}, "--target", "Risk", "--out", {str(tmp_path)!r}]) == 0
+assert not {{"sklearn", "scipy", "mlflow", "matplotlib"}} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)

@@ -304,6 +304,10 @@ def test_weights_stand_after_the_outcomes_in_the_files_to_learn_from(tmp_path):
     path.write_text("loan,state,weight\na1,1,0\n", "utf-8")
     with pytest.raises(ContractError, match="weight holds a weight that is not above 0"):
         encoding.read_weights(path, CONTRACT)
+    path.write_text("state,weight\n1,1.0\n", "utf-8")  # as it was made before there were ids
+    assert encoding.read_target(path, CONTRACT, 1).tolist() == [1]
+    with pytest.raises(ContractError, match=r"has no column loan(.|\n)*run 02_preparation again"):
+        encoding.read_ids(path, CONTRACT)
     path.write_text("loan,state\na1,1\n", "utf-8")
     with pytest.raises(ContractError, match="has no column weight"):
         encoding.read_weights(path, CONTRACT)

@@ -20,6 +20,7 @@ from creditrisk.data.descriptor import read_contract
 from creditrisk.modelling import candidates
 from creditrisk.portfolio.job import Refused
 from creditrisk.portfolio.output import Hashed
+from creditrisk.portfolio.reader import csv_rows
 from creditrisk.portfolio.scoring import score
 from creditrisk.scoring.fast_path import golden_codes
 from creditrisk.scoring.scorer import Scorer
@@ -232,6 +233,22 @@ def test_a_blank_is_a_level_only_where_the_file_is_said_to_be_in_the_datas_codin
     assert len(scored("coded")) == 100 - blanks
     assert "never by a blank" in capsys.readouterr().out
     pd.testing.assert_frame_equal(scored("coded", "--blank-is-level"), by_label)
+
+
+def test_a_line_that_is_too_long_is_named(tmp_path, light, applications, monkeypatch):
+    monkeypatch.setattr(csv_rows, "BLOCK", 2**14)
+    monkeypatch.setattr(csv_rows, "LONGEST_LINE", 2**12)
+    text = applications[:50].to_csv(index=False, na_rep="NA")
+    source = tmp_path / "in"
+    source.mkdir()
+    (source / "line.csv").write_text(text + "7," + "x" * 40_000 + "\n" + text)
+    (source / "quote.csv").write_text(text + '7,"' + text * 10)
+    summary = score(str(source), str(tmp_path / "out"), light, workers=1)
+    assert {failed.name: failed.reason for failed in summary.failed} == {
+        "line.csv.parquet": "line 52: more than 4,096 bytes; mend it, or leave it out",
+        "quote.csv.parquet": "a row of more than 16,384 bytes; "
+        "mend a quotation mark that is not closed again",
+    }
 
 
 def test_a_broken_file_fails_alone_and_is_all_that_a_resumed_run_does(

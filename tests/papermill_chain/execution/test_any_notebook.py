@@ -372,7 +372,7 @@ def test_all_that_ran_well_is_up_to_date_whatever_its_parameters(ran, monkeypatc
     ends = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
     good = [name for name, kind in KINDS.items() if kind.ends == "succeeded"]
     assert [ends[name] for name in good] == ["up to date"] * len(good)
-    assert ends["fails"] == "would run: first run"
+    assert ends["fails"] == "would run: has not succeeded yet"
 
 
 def test_defaults_that_are_computed_are_listed_as_code_and_can_be_set(ran, capsys):

@@ -215,6 +215,20 @@ def test_a_disk_that_takes_no_more_is_named_and_nothing_is_lost(copies, mount, a
     assert not family(root)
 
 
+def test_an_index_without_the_newest_run_is_written_anew(copies):
+    """As it is where the disk was full when all else of that run was done."""
+    root = copies("index")
+    index, newest = root / "experiments/index.html", manifests(root)[-1]["id"]
+    whole = index.read_text()
+    assert newest in whole
+    index.write_text(whole.replace(newest, "another"))
+    assert run(root, "--quiet") == 0
+    assert newest in index.read_text() and len(manifests(root)) == 1, "there was nothing to run"
+    written = index.stat().st_mtime_ns
+    assert run(root, "--quiet") == 0
+    assert index.stat().st_mtime_ns == written, "one that is whole is left alone"
+
+
 def test_a_missing_folder_is_made_and_a_file_in_its_place_is_named(tmp_path, capsys):
     write_notebook(tmp_path / "notebooks/1.ipynb", 'out: str = "x"', "open(out, 'w').write('1')")
     chain = [Stage("1", writes={"out": "deep/er/out"})]

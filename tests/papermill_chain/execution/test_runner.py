@@ -249,15 +249,20 @@ def test_a_parameter_cell_that_is_no_python_is_refused(tmp_path, capsys):
     assert "notebooks/1.ipynb, parameter cell, line 2: not Python" in said
 
 
-def test_help_and_list_do_without_the_heavy_libraries(project):
+def test_help_list_and_debug_do_without_the_heavy_libraries(project):
     program = (
         "import sys; sys.path.insert(0, sys.argv.pop(1))\n"
         "from papermill_chain.chain.stages import Stage; from papermill_chain.cli import main\n"
+        "heavy = {'papermill', 'nbformat', 'rich', 'asyncio', 'rfc3987_syntax'}\n"
         "try: main([Stage('04_judge')], '.', 'Toy')\n"
-        "finally: print({'papermill', 'nbformat', 'rich', 'asyncio'} & set(sys.modules))"
+        "finally: print(heavy & set(sys.modules))"
     )
-    for argument, expected in [("--help", "examples:"), ("--list", "The notebook 04_judge")]:
-        command = [sys.executable, "-c", program, str(REPOSITORY), argument]
+    for arguments, expected, needed in [
+        (["--help"], "examples:", "set()"),
+        (["--list"], "The notebook 04_judge", "set()"),
+        (["--debug", "04_judge"], "debug/04_judge.ipynb", "{'nbformat'}"),
+    ]:
+        command = [sys.executable, "-c", program, str(REPOSITORY), *arguments]
         done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
         assert expected in done.stdout
-        assert done.stdout.strip().endswith("set()")
+        assert done.stdout.strip().endswith(needed)

@@ -125,12 +125,14 @@ def test_what_it_is_asked_for_may_be_of_any_size(tmp_path):
         server.close()
 
 
-def test_one_that_hangs_is_given_up(tmp_path, monkeypatch):
+def test_one_that_hangs_is_given_up(tmp_path, monkeypatch, capsys):
     """Stopped, it answers nobody; after its time is up a plain kernel runs the notebook."""
     monkeypatch.setattr(fork_server, "SECONDS_TO_FORK", 1.0)
     write_notebook(tmp_path / "notebooks/1.ipynb", "x: int = 1", "1")
     with struck(signal.SIGSTOP):
-        assert main([Stage("1")], tmp_path, "Toy", argv=["--quiet"]) == 0
+        assert main([Stage("1")], tmp_path, "Toy", argv=[]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "the process that forks kernels is given up, as it does not answer: notebooks" in said
     assert not family(tmp_path)
 
 
