@@ -10,6 +10,7 @@ import nbformat
 
 PLAINLY = """
 import json, sys
+sys.modules["rfc3987_syntax"] = None  # as conftest.py does it, and for its reason
 import papermill
 for stage, parameters in json.loads(sys.argv[2]).items():
     papermill.execute_notebook(

@@ -2,17 +2,22 @@
 
 import os
 import re
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from hashlib import sha256
 
 import nbformat
 import pytest
 from browser import wait_until
 from conftest import copy_project
+from trackingserver import answers, free_port, wait_for
+
+LAB = """
+import sys
+sys.modules["rfc3987_syntax"] = None  # as conftest.py does it, and for its reason
+from jupyterlab.labapp import main
+sys.exit(main())
+"""
 
 
 @pytest.fixture(scope="module")
@@ -20,9 +25,7 @@ def lab(tmp_path_factory):
     """A copy of the project with JupyterLab in its notebooks' folder, and the address."""
     place = tmp_path_factory.mktemp("lab")
     project = copy_project(place / "project")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     # A home of its own: no settings, kernels or workspaces of whoever runs the tests.
     environment = {
         name: value
@@ -32,8 +35,8 @@ def lab(tmp_path_factory):
     environment |= {"HOME": str(place), "PYTHONPATH": str(project)}
     command = [
         sys.executable,
-        "-m",
-        "jupyterlab",
+        "-c",
+        LAB,
         "notebooks",
         "--no-browser",
         "--allow-root",
@@ -48,13 +51,7 @@ def lab(tmp_path_factory):
         server = subprocess.Popen(command, cwd=project, env=environment, stdout=log, stderr=log)
         try:
             address = f"http://127.0.0.1:{port}"
-            for _ in range(300):
-                try:
-                    urllib.request.urlopen(f"{address}/api/status", timeout=5).close()
-                    break
-                except OSError:
-                    assert server.poll() is None, (place / "log").read_text("utf-8")
-                    time.sleep(0.1)
+            wait_for(lambda: answers(f"{address}/api/status"), server)
             yield project, address
         finally:
             server.terminate()

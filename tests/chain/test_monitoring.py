@@ -3,24 +3,20 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 
 from conftest import run_all
 
-
-def simulate(project, *arguments):
-    command = [sys.executable, "-m", "creditrisk.cli", "simulate", *arguments]
-    subprocess.run(command, cwd=project, check=True, capture_output=True, timeout=600)
+from creditrisk.cli import main
 
 
-def test_a_scheduler_learns_of_a_broken_feed_by_the_exit_code(finished, tmp_path):
+def test_a_scheduler_learns_of_a_broken_feed_by_the_exit_code(finished, tmp_path, monkeypatch):
     chain, ran = finished
     assert ran.returncode == 0 and not (chain / "experiments/monitoring.json").exists()
     project = tmp_path / "project"
     shutil.copytree(chain, project)
     log = "--months", "14", "--per-month", "120", "--shift", "broken-feed"
-    simulate(project, *log, "--out", "experiments/decisions")
+    monkeypatch.chdir(project)
+    assert main(["simulate", *log, "--out", "experiments/decisions"]) == 0
 
     watched = run_all(project, "--only", "07", "--set", "quiet_logs=400")
     assert watched.returncode == 4, watched.stderr

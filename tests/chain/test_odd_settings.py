@@ -10,6 +10,7 @@ import pickle
 import re
 import subprocess
 import sys
+from contextlib import chdir
 
 import hostilebank
 import pandas as pd
@@ -24,6 +25,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV
 from trackingserver import database, tracking_server
 
+from creditrisk.cli import main
 from creditrisk.data.descriptor import read_contract
 from creditrisk.modelling import candidates
 from creditrisk.scoring.sources.loading import load_scorer
@@ -258,13 +260,9 @@ def test_names_from_data_are_read_and_never_run(odd, browser):
 
 
 def creditrisk(project, *arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "creditrisk.cli", *arguments],
-        cwd=project,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    """The exit code of a command that is typed in a project."""
+    with chdir(project):
+        return main(list(arguments))
 
 
 def test_the_champion_comes_near_the_best_that_the_generator_allows(odd, bank):
@@ -284,8 +282,7 @@ def test_the_champion_comes_near_the_best_that_the_generator_allows(odd, bank):
 def test_applicants_of_a_data_set_are_decided_on_by_its_own_model(odd, bank):
     project, elsewhere = odd, bank[0]
     asked = ["score", str(elsewhere / "loans.csv"), "decided", "--data", str(elsewhere)]
-    scored = creditrisk(project, *asked)
-    assert scored.returncode == 0, scored.stderr
+    assert creditrisk(project, *asked) == 0
     decided = pq.read_table(project / "decided").to_pandas()
     manifest = json.loads((project / "models/messy/manifest.json").read_text("utf-8"))
     raw = pd.read_csv(elsewhere / "loans.csv", sep=";", encoding="cp1252", dtype=str)
@@ -300,8 +297,8 @@ def test_data_and_outcomes_together_are_learned_from_however_the_file_is_written
     data = "--data", str(elsewhere)
     log = ["--models", "models/messy", "--months", "14", "--per-month", "100"]
     log += ["--maturity", "3", "--outcomes", "all"]
-    simulated = creditrisk(project, "simulate", *data, *log, "--out", "experiments/messy/decisions")
-    assert simulated.returncode == 0, simulated.stderr
+    log += ["--out", "experiments/messy/decisions"]
+    assert creditrisk(project, "simulate", *data, *log) == 0
     ran = run_all(project, "--refresh", *data, "--only", "02", "--quiet")
     assert ran.returncode == 0, ran.stdout + ran.stderr
     made = json.loads((project / "data/refreshed/messy/datapackage.json").read_text("utf-8"))
