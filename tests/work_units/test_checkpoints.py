@@ -5,30 +5,15 @@ import random
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import sklearn
 from conftest import ROOT
 from damage import damage, no_longer_than, remove
+from killedwork import square, units
 
 from work_units.checkpoints import basis, forget
 from work_units.units import run_units
-
-
-def square(calls: Path, number: int, deadly: bool = False) -> int:
-    """The square of a number; each call leaves a sign, and one may be the end of all."""
-    with (calls / str(number)).open("a") as file:
-        file.write("x")
-    if deadly and not (calls / "killed").exists():
-        (calls / "killed").touch()
-        os.kill(os.getpid() if os.environ.get("ALONE") else os.getppid(), signal.SIGKILL)
-    return number**2
-
-
-def units(calls: Path) -> list[tuple]:
-    """Six numbers to be squared; at the fifth the program that asked for it is killed."""
-    return [(calls, number, number == 4) for number in range(6)]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")
@@ -37,10 +22,11 @@ def test_after_a_kill_only_what_is_left_is_done(workers, tmp_path):
     calls, kept = tmp_path / "calls", tmp_path / "kept"
     calls.mkdir()
     program = (
-        f"from pathlib import Path; from test_checkpoints import *; "
+        "from pathlib import Path; from killedwork import square, units\n"
+        "from work_units.units import run_units\n"
         f"run_units(square, units(Path({str(calls)!r})), {workers}, {str(kept)!r})"
     )
-    path = os.pathsep.join([str(ROOT), str(ROOT / "tests"), str(Path(__file__).parent)])
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
     alone = {"ALONE": "1"} if workers == 1 else {}
     killed = subprocess.run(
         [sys.executable, "-c", program],

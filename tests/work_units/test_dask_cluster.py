@@ -48,12 +48,12 @@ def times_called(folder: Path) -> list[int]:
 def test_a_cluster_changes_no_figure(cluster, real, monkeypatch, capsys):
     """Scores, what searches choose, and single splits are those of this machine to the last bit."""
     contract, X, y = real
-    search = candidates.candidates(contract, 3, trials=4)[0]  # of the classic regression's strength
+    search = candidates.candidates(contract, 3, trials=2)[0]  # of the classic regression's strength
     forest = candidates.Candidate("forest", "", RandomForestClassifier(20, random_state=3))
 
     def compared():
         found = cross_validation.cross_validate(
-            [search, forest], X[:300], y[:300], folds=3, repeats=2, seed=3, workers=2
+            [search, forest], X[:300], y[:300], folds=3, repeats=2, seed=3, workers=1
         )
         return found, optimism.split_luck(
             {"forest": forest.estimator},
@@ -62,7 +62,7 @@ def test_a_cluster_changes_no_figure(cluster, real, monkeypatch, capsys):
             splits=4,
             test_size=0.2,
             seed=3,
-            workers=2,
+            workers=1,
         )
 
     there, luck_there = compared()

@@ -11,6 +11,7 @@ import pytest
 import skops.io
 from conftest import ROOT
 
+from creditrisk.data.applications.domain import domain
 from creditrisk.data.applications.frame_codes import as_stated
 from creditrisk.data.descriptor import parse_contract, read_contract
 from creditrisk.data.encoding import encoder, target
@@ -47,7 +48,7 @@ def run_sql(query, frame, table):
 def test_sql_and_points_are_the_model_on_every_row():
     X_raw, y = TABLE[[field.name for field in CONTRACT.fields]], target(TABLE, CONTRACT)
     model, X = fit(CONTRACT, X_raw, y)
-    places = make_scorer(model, CONTRACT).domain
+    places = domain(CONTRACT)
     drawn = places.frame(golden_codes(places))
     frame = pd.concat([X_raw, drawn], ignore_index=True)
     coded = sql.to_sql(model, CONTRACT.taking_blanks())

@@ -86,9 +86,9 @@ def test_what_was_gained_by_hand():
     assert set(table.verdict) == {"not distinguishable"}
 
 
-def test_chosen_settings_make_a_plain_model_whose_fast_answers_are_exact(real):
+def test_chosen_settings_make_a_plain_model_whose_fast_answers_are_exact(some):
     """For a setting that each candidate's search draws, on its way through JSON."""
-    contract, X, y = real
+    contract, X, y = some
     drawn = {}
     for each in candidates.candidates(contract, 7):
         if each.estimator is not None:

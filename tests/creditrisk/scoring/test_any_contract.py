@@ -13,6 +13,7 @@ from describedloans import field
 from drawncontracts import as_json, drawn_applications, drawn_contract
 from published import few_trees
 
+from creditrisk.data.applications.domain import domain
 from creditrisk.data.encoding import decode, encoder
 from creditrisk.modelling import candidates
 from creditrisk.modelling.scorecard import sql
@@ -68,7 +69,7 @@ def test_every_way_of_asking_gives_the_pipelines_answer(drawn, fitted, name):
     model = fitted(name)
     scorer = make_scorer(model, contract).taking_blanks()
     assert scorer.fast
-    far = scorer.domain.frame(golden_codes(scorer.domain, scorer.tables, draws=2_000, seed=3))
+    far = scorer.domain.frame(golden_codes(scorer.domain, scorer.tables, draws=500, seed=3))
     bound = 0 if name.endswith("Forest") else 1e-12
     for frame in (raw, far):
         expected = model.predict_proba(frame)[:, 1]
@@ -101,8 +102,8 @@ def test_a_quantity_without_limits_costs_no_digits():
 def test_the_scorecard_as_sql_gives_the_pipelines_answer(drawn, fitted):
     contract, raw, *_ = drawn
     model = fitted("WoE Scorecard")
-    far = make_scorer(model, contract).domain
-    frame = pd.concat([raw, far.frame(golden_codes(far, draws=500, seed=4))], ignore_index=True)
+    far = domain(contract)
+    frame = pd.concat([raw, far.frame(golden_codes(far, draws=200, seed=4))], ignore_index=True)
     rows = as_json(contract, frame)
     database = sqlite3.connect(":memory:")
     sql.add_exp(database)

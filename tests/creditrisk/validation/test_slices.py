@@ -101,9 +101,9 @@ def test_without_a_planted_slice_hardly_anything_is_confirmed(population):
                 drawn(*population, 2 * seed, 800), drawn(*population, 2 * seed + 1, 200)
             ).confirmed
         )
-        for seed in range(40)
+        for seed in range(20)
     ]
-    assert sum(map(bool, wrong)) <= 2
+    assert sum(map(bool, wrong)) <= 1
 
 
 def test_a_fault_of_all_scores_is_no_segment(population):
