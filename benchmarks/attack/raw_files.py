@@ -251,5 +251,5 @@ def memory_of_family(pid: int) -> float:
     with suppress(OSError):  # between two looks it may have had more
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
         peaks = [int(line.split()[1]) / 1000 for line in lines if line.startswith("VmHWM")]
-        return max(total, *peaks)
+        return max([total, *peaks])  # of one that has just ended there is none
     return total

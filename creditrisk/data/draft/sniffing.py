@@ -24,7 +24,7 @@ from creditrisk.data.raw_files.files import RawFile, Unpacked, matching
 from creditrisk.data.raw_files.limits import (
     LONGEST_LINE,
     MOST_BYTES,
-    SMALLER,
+    Lines,
     check_bytes,
     check_table,
 )
@@ -118,16 +118,16 @@ def read_table(path: Path) -> Table:
 
 
 def _content(path: Path, stored: BinaryIO) -> bytes:
-    """The bytes of a CSV file; no more than the limit is unpacked."""
-    pieces, size, unpacked = [], 0, Unpacked(stored)
+    """The bytes of a CSV file; no more than the limits allow is unpacked."""
+    pieces, lines, unpacked = [], Lines(str(path)), Unpacked(stored)
     try:
-        while (piece := unpacked.piece(LONGEST_LINE)) and size <= MOST_BYTES:
+        while piece := unpacked.piece(LONGEST_LINE):
+            lines.add(piece)
             pieces.append(piece)
-            size += len(piece)
+    except ContractError:
+        raise
     except ValueError as error:
         raise _refused(path, str(error), "compress it again") from error
-    if size > MOST_BYTES:
-        raise _refused(path, f"more than {MOST_BYTES:,} bytes; no more are read", SMALLER)
     content = b"".join(pieces)
     if b"\0" in content and not content.startswith(_UTF16):
         raise _refused(path, "is no text: it holds bytes of zero", "save it as CSV in UTF-8")

@@ -63,7 +63,8 @@ def read_content(file: RawFile, stored: BinaryIO, contract: Contract) -> Content
     counts.end()
     content.seek(0)
     sha256 = {unpacked.sha256: None, counts.hash.hexdigest(): None}
-    return Content(content, counts.lines + (counts.open_line > 0), tuple(sha256))
+    lines = counts.lines.count + (counts.lines.open > 0)
+    return Content(content, lines, tuple(sha256))
 
 
 def check_table(name: str, rows: int, columns: int) -> None:
@@ -95,20 +96,49 @@ def check_bytes(name: str, size: int, most: int, what: str) -> None:
 
 
 @dataclass
+class Lines:
+    """The lines of a CSV file that have been read so far, within the limits."""
+
+    name: str
+    count: int = 0  # that have ended
+    size: int = 0  # bytes of all
+    open: int = 0  # bytes since the last line end
+
+    def add(self, piece: bytes) -> None:
+        """Count a piece, which is no longer than the longest line.
+
+        Raises
+        ------
+        ContractError
+            If a line is too long, or there are too many, or too many bytes.
+        """
+        self.size += len(piece)
+        begin = _LINE_END.search(piece)
+        if self.open + (begin.start() if begin else len(piece)) > LONGEST_LINE:
+            problem = f"line {self.count + 1}: more than {LONGEST_LINE:,} bytes; no more are read"
+            raise _too_large(self.name, problem)
+        end = max(piece.rfind(b"\n"), piece.rfind(b"\r")) + 1
+        self.open = len(piece) - end if begin else self.open + len(piece)
+        self.count += max(piece.count(b"\n"), piece.count(b"\r"))
+        if self.count > MOST_ROWS + 1:
+            raise _too_large(self.name, f"more than {MOST_ROWS:,} rows; no more are read")
+        if self.size > MOST_BYTES:
+            raise _too_large(self.name, f"more than {MOST_BYTES:,} bytes; no more are read")
+
+
+@dataclass
 class _Counts:
     """What has been counted of a CSV file so far."""
 
     name: str
     encoding: str
     delimiter: str
-    lines: int = 0
     separators: int = 0
-    size: int = 0
-    open_line: int = 0  # bytes since the last line end
     blank: bool = True
     hash: Any = field(default_factory=hashlib.sha256)
 
     def __post_init__(self) -> None:
+        self.lines = Lines(self.name)
         self.decoder = codecs.getincrementaldecoder(self.encoding)()
         self.is_utf8 = codecs.lookup(self.encoding).name == "utf-8"
         self.separator = self.delimiter.encode()
@@ -117,28 +147,17 @@ class _Counts:
         """Count a piece, which is no longer than the longest line; the piece in UTF-8."""
         text = self._decoded(stored)
         piece = stored if self.is_utf8 else text.encode()
-        if not self.size:
+        if not self.lines.size:
             columns = _LINE_END.split(piece, maxsplit=1)[0].count(self.separator) + 1
             if columns > MOST_COLUMNS:
                 problem = f"line 1: more than {MOST_COLUMNS:,} columns; no more are read"
                 raise _too_large(self.name, problem)
         self.hash.update(stored)
-        self.size += len(piece)
         self.blank = self.blank and not piece.removeprefix(codecs.BOM_UTF8).strip()
-        begin = _LINE_END.search(piece)
-        if self.open_line + (begin.start() if begin else len(piece)) > LONGEST_LINE:
-            problem = f"line {self.lines + 1}: more than {LONGEST_LINE:,} bytes; no more are read"
-            raise _too_large(self.name, problem)
-        end = max(piece.rfind(b"\n"), piece.rfind(b"\r")) + 1
-        self.open_line = len(piece) - end if begin else self.open_line + len(piece)
-        self.lines += max(piece.count(b"\n"), piece.count(b"\r"))
+        self.lines.add(piece)
         self.separators += piece.count(self.separator)
-        if self.lines > MOST_ROWS + 1:
-            raise _too_large(self.name, f"more than {MOST_ROWS:,} rows; no more are read")
-        if self.lines + self.separators > MOST_CELLS:
+        if self.lines.count + self.separators > MOST_CELLS:
             raise _too_large(self.name, f"more than {MOST_CELLS:,} cells; no more are read")
-        if self.size > MOST_BYTES:
-            raise _too_large(self.name, f"more than {MOST_BYTES:,} bytes; no more are read")
         return piece
 
     def end(self) -> None:
@@ -151,7 +170,7 @@ class _Counts:
         try:
             return self.decoder.decode(stored, final)
         except UnicodeDecodeError as error:
-            line = self.lines + error.object[: error.start].count(b"\n") + 1
+            line = self.lines.count + error.object[: error.start].count(b"\n") + 1
             byte = f"byte 0x{error.object[error.start]:02x}"
             kind = "UTF-8" if self.is_utf8 else self.encoding
             raise ContractError(

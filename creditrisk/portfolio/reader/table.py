@@ -58,7 +58,7 @@ def open_table(
     if text:
         schema = pa.schema([(name, pa.string()) for name in header_of(content, contract)])
     else:
-        reader = pq.ParquetFile(content)
+        reader = pq.ParquetFile(content, page_checksum_verification=True)
         schema = reader.schema_arrow
     named = contract.of_role(ID)
     usual = ("id",) if named is None else (named.name, "id")
@@ -73,7 +73,12 @@ def open_table(
     else:
         # Text as numbers in a dictionary, as Parquet has it: then each value is looked up once.
         levels = [each.name for each in contract.categories if each.name != id]
-        reader = pq.ParquetFile(content, metadata=reader.metadata, read_dictionary=levels)
+        reader = pq.ParquetFile(
+            content,
+            metadata=reader.metadata,
+            read_dictionary=levels,
+            page_checksum_verification=True,
+        )
         stream = reader.iter_batches(size, columns=wanted, use_threads=False)
     others = [each.name for each in (*contract.others, contract.target)]
     unused = {*schema.names} - {*wanted, *others, contract.row_number}
@@ -86,6 +91,8 @@ def _batches(
 ) -> Iterator[Batch]:
     first = 1
     for found in stream:
+        if not text:  # in a damaged file a value may be one that its dictionary does not have
+            found.validate(full=True)
         if id is None:
             numbers = pa.array(np.arange(first, first + len(found))).cast(pa.string())
             ids = pc.binary_join_element_wise(name, numbers, ":")

@@ -268,6 +268,16 @@ def test_a_megabyte_that_counts_100_000_times_is_not_drafted(tmp_path, kind, wor
     assert time.process_time() - began < 2
 
 
+@pytest.mark.parametrize("name", ["long.csv", "one line.csv"])
+def test_a_draft_refuses_as_soon_what_is_too_long(tmp_path, name):
+    write, words = FILES[name]
+    write(tmp_path / name)
+    began = time.process_time()
+    with pytest.raises(ContractError, match=rf"{words}(.|\n)*Remedy:"):
+        draft(tmp_path / name, "Risk")
+    assert time.process_time() - began < 2
+
+
 def test_checking_and_drafting_load_nothing_that_trains_models(tmp_path):
     """These are half of what a refusal would take; 300 ms of the rest is pandas."""
     raw = str(DATA / "german_credit_data.csv")

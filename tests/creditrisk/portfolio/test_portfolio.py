@@ -18,8 +18,9 @@ from creditrisk.data.applications.frame_codes import as_stated
 from creditrisk.data.applications.record_checks import record_problems
 from creditrisk.data.descriptor import read_contract
 from creditrisk.modelling import candidates
-from creditrisk.portfolio.job import Refused
-from creditrisk.portfolio.output import Hashed
+from creditrisk.portfolio.decisions import score_part
+from creditrisk.portfolio.job import RUN, FailedPart, Job, Part, Refused
+from creditrisk.portfolio.output import Hashed, Store
 from creditrisk.portfolio.reader import csv_rows
 from creditrisk.portfolio.scoring import score
 from creditrisk.scoring.fast_path import golden_codes
@@ -233,6 +234,32 @@ def test_a_blank_is_a_level_only_where_the_file_is_said_to_be_in_the_datas_codin
     assert len(scored("coded")) == 100 - blanks
     assert "never by a blank" in capsys.readouterr().out
     pd.testing.assert_frame_equal(scored("coded", "--blank-is-level"), by_label)
+
+
+@pytest.mark.parametrize("checksums", [True, False])
+def test_a_flipped_bit_in_parquet_is_refused_or_does_no_harm(
+    tmp_path, light, applications, checksums
+):
+    """With checksums each is; without, a level may become another, but none that there is not."""
+    path, out = tmp_path / "in.parquet", str(tmp_path / "out")
+    table = pa.Table.from_pandas(applications[:200], preserve_index=False)
+    pq.write_table(table, path, compression="none", write_page_checksum=checksums)
+    whole, group = path.read_bytes(), pq.ParquetFile(path).metadata.row_group(0)
+    place = group.column(table.schema.names.index("Housing"))  # three levels, in two bits each
+    end = place.dictionary_page_offset + place.total_compressed_size
+    Store.at(out).write_json(RUN, {"run": "one"})
+    job = Job("one", light, load_scorer(light).sha256, str(path), out, None, False)
+    outcomes = []
+    for at in range(end - 40, end):  # of its 50 bytes
+        bits = bytearray(whole)
+        bits[at] |= 3
+        path.write_bytes(bits)
+        if bits != whole:
+            outcomes.append(score_part(job, Part("in.parquet", str(path), len(bits), 0)))
+    refused = [each for each in outcomes if isinstance(each, FailedPart)]
+    assert all("cannot be read" in each.reason for each in refused)
+    assert len(outcomes) > 20
+    assert len(refused) == len(outcomes) if checksums else refused
 
 
 def test_a_line_that_is_too_long_is_named(tmp_path, light, applications, monkeypatch):
