@@ -203,7 +203,7 @@ def start(root: Path, *arguments: str, **how) -> subprocess.Popen:
     return subprocess.Popen(command, cwd=REPOSITORY, **pipes | how)
 
 
-def wait_for(condition, seconds: float = 60) -> None:
+def wait_for(condition, seconds: float = 300) -> None:
     """Wait until something holds; an error if it does not in time."""
     end = time.monotonic() + seconds
     while not condition():

@@ -13,8 +13,6 @@ from pathlib import Path
 
 import pytest
 from cacheproject import CHAIN, KEY, NOTEBOOKS, executed, project, result_in
-from moto.server import ThreadedMotoServer
-from s3fs import S3FileSystem
 from toy import REPOSITORY, manifests, run, write_notebook
 
 from papermill_chain.__main__ import begin
@@ -60,6 +58,10 @@ def cache(request, tmp_path, monkeypatch):
     if request.param == "folder":
         yield str(tmp_path / "cache")
         return
+    # late: a store of objects takes long to import, and of the workers one alone needs it
+    from moto.server import ThreadedMotoServer
+    from s3fs import S3FileSystem
+
     S3FileSystem.clear_instance_cache()  # another test's has another address
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()

@@ -66,8 +66,8 @@ def test_a_signal_ends_all_and_the_record_says_so(copies):
     for name, runner in runners.items():
         asked = time.monotonic()
         runner.send_signal(getattr(signal, name))
-        _, errors = runner.communicate(timeout=60)
-        assert time.monotonic() - asked < 30
+        _, errors = runner.communicate(timeout=300)
+        assert time.monotonic() - asked < 150  # the notebook would take twice as long
         assert (runner.returncode, errors) == (128 + getattr(signal, name), "")
         assert not family(roots[name])
     for name, root in roots.items():
@@ -89,7 +89,7 @@ def test_a_killed_runner_leaves_no_process_and_the_next_run_repairs(copies, whol
     kill = os.killpg if whole_group else os.kill
     kill(runner.pid, signal.SIGKILL)
     runner.communicate()
-    wait_for(lambda: not family(root), seconds=60)
+    wait_for(lambda: not family(root))
     told = manifests(root)[-1]
     assert told["status"] == "running" and (root / "models/model.txt").read_text() == "good"
     assert list(registry_of(root).glob("* open"))
@@ -125,7 +125,7 @@ def test_a_refusal_names_the_run_that_holds_the_checkout(copies, capsys):
     first = under_way(root)
     asked = time.monotonic()
     assert run(root, "--only", "4") == 75
-    assert time.monotonic() - asked < 30  # the other one takes ten times as long
+    assert time.monotonic() - asked < 150  # the other one takes twice as long
     told = manifests(root)[-1]
     assert f"run {told['id']}, process {first.pid}, is going on" in capsys.readouterr().err
     first.kill()
@@ -206,7 +206,7 @@ def test_a_disk_that_takes_no_more_is_named_and_nothing_is_lost(copies, mount, a
         ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 1, done

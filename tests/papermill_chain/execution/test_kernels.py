@@ -84,7 +84,7 @@ import os, psutil, time
 def others():
     return [p for p in psutil.Process(os.getppid()).children()
             if p.pid not in (os.getpid(), os.getsid(os.getppid())) and os.getsid(p.pid) == p.pid]
-end = time.monotonic() + 30
+end = time.monotonic() + 300
 while not others():
     assert time.monotonic() < end, "no kernel ahead"
     time.sleep(0.02)
@@ -203,7 +203,9 @@ def test_time_and_memory_of_each_cell_are_kept_and_shown(tmp_path, capsys):
     # cells 0 and 3 are prose; 1 and 2 are the parameters
     _, _, slow, large, after = told["stages"][0]["cells"]
     assert [cell["cell"] for cell in (slow, large, after)] == [4, 5, 6]
-    assert slow["heading"] == "What it does" and 0.3 <= slow["seconds"] < 3
+    assert slow["heading"] == "What it does"
+    # however busy the machine is, the stage takes longer, by the start of its kernel
+    assert 0.3 <= slow["seconds"] < told["stages"][0]["seconds"]
     if sys.platform == "linux":  # the peak is that of the cell, not of all before it
         assert large["peak_mb"] > after["peak_mb"] + 140 > 140
     report = (tmp_path / "experiments/runs" / told["id"] / "1.html").read_text()

@@ -47,7 +47,7 @@ def files_of_run(root: Path) -> dict[str, Path]:
         "while True: print('for ever ' * 1000)",
         "while True: print('x', flush=True)",
         "import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)",
-        "import time\ntry:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    time.sleep(60)",
+        "import time\ntry:\n    time.sleep(300)\nexcept KeyboardInterrupt:\n    time.sleep(300)",
     ],
     ids=["prints", "flushes", "stops", "ignores"],
 )
@@ -66,7 +66,7 @@ def test_a_cell_ends_when_its_time_is_up_whatever_it_is_at(tmp_path, cell):
     events = [json.loads(line) for line in done.stdout.splitlines()]
     began = [event["time"] for event in events if event["event"] == "cell started"][1]
     (ended,) = [event["time"] for event in events if event["event"] == "stage ended"]
-    assert 2 <= ended - began < 30  # three on an idle machine
+    assert 2 <= ended - began < 150  # three on an idle machine, and 300 or more without a limit
     files = files_of_run(tmp_path)
     assert all(file.stat().st_size < 2_100_000 for file in files.values())
     assert not family(tmp_path)
@@ -91,7 +91,7 @@ def test_an_interrupt_ends_a_cell_that_prints_for_ever_and_files_stay(tmp_path):
     with subprocess.Popen(command, cwd=REPOSITORY, **pipes) as runner:
         wait_for(lambda: list(root.glob("experiments/runs/*/begun")) or runner.poll() is not None)
         runner.send_signal(signal.SIGINT)
-        said = runner.communicate(timeout=60)  # some two seconds on an idle machine
+        said = runner.communicate(timeout=300)  # some two seconds on an idle machine
     assert (runner.returncode, *said) == (130, "", "")
     assert (root / "made/out.txt").read_text() == "good"
     assert [path.name for path in (root / "made").iterdir()] == ["out.txt"]

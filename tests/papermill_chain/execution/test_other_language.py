@@ -72,9 +72,9 @@ def test_a_cell_that_takes_too_long_is_ended_with_all_it_has_started(root):
 def test_a_run_that_is_ended_leaves_no_shell_behind(root, number):
     ran = start(root)
     try:
-        wait_for(lambda: all((root / name).exists() for name in ENDLESS), seconds=200)
+        wait_for(lambda: all((root / name).exists() for name in ENDLESS))
         ran.send_signal(number)
-        ran.communicate(timeout=100)
+        ran.communicate(timeout=300)
     finally:
         ran.kill()
     wait_for(lambda: not family(root))

@@ -141,7 +141,7 @@ import os, pathlib, time
 session = pathlib.Path("/proc/self/autogroup")
 def niceness():
     return session.read_text().split()[-1] if session.exists() else str(os.nice(0))
-folder, end = pathlib.Path(os.environ["CHAIN_RUN_FOLDER"]), time.monotonic() + 60
+folder, end = pathlib.Path(os.environ["CHAIN_RUN_FOLDER"]), time.monotonic() + 300
 while not (folder / "last").exists() or niceness() != "0":
     if niceness() != "0":
         (folder / "yielded").touch()
@@ -151,7 +151,7 @@ assert (folder / "yielded").exists()
 """
 LAST = """
 import os, pathlib, time
-folder, end = pathlib.Path(os.environ["CHAIN_RUN_FOLDER"]), time.monotonic() + 60
+folder, end = pathlib.Path(os.environ["CHAIN_RUN_FOLDER"]), time.monotonic() + 300
 while not (folder / "yielded").exists():
     assert time.monotonic() < end, "the other does not yield"
     time.sleep(0.02)

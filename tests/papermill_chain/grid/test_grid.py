@@ -76,11 +76,11 @@ def ended_by(number: signal.Signals, project: Path, request: list[str], runs: in
     wait_for(lambda: len(family(folder)) >= 2)
     grid.send_signal(number)
     asked = time.monotonic()
-    out, err = grid.communicate(timeout=60)
-    wait_for(lambda: not family(folder), seconds=60)
+    out, err = grid.communicate(timeout=300)
+    wait_for(lambda: not family(folder))
     go = Go(grid.returncode, out, err, time.monotonic() - asked)
     # chains that lost their grid write their last lines when their kernels are gone already
-    wait_for(lambda: "running" not in statuses_of_runs(folder), seconds=60)
+    wait_for(lambda: "running" not in statuses_of_runs(folder))
     go.statuses, go.runs = statuses_of(folder), statuses_of_runs(folder)
     return go
 
@@ -96,10 +96,10 @@ def test_a_killed_or_stopped_grid_leaves_no_process_and_the_same_command_goes_on
     """Whatever ends the grid, its chains end in good order; what has succeeded is not run again."""
     killed, stopped, went_on = explored.killed, explored.stopped, explored.went_on
     assert (killed.code, killed.statuses) == (-9, ["succeeded", "running", "not run"])
-    assert killed.runs == ["interrupted"] and killed.seconds < 30
+    assert killed.runs == ["interrupted"] and killed.seconds < 150
     assert (stopped.code, stopped.err) == (130, "")
     assert stopped.statuses == ["up to date", "interrupted", "not run"]
-    assert stopped.runs == ["interrupted"] * 2 and stopped.seconds < 30
+    assert stopped.runs == ["interrupted"] * 2 and stopped.seconds < 150
     assert "1 of 3  seed=4: up to date\n" in stopped.out
     assert "Next: python run_all.py --grid seed=4,9,3 --set mood=fine    # goes on" in stopped.out
     assert went_on.statuses == ["up to date", "succeeded", "failed"]

@@ -159,7 +159,7 @@ def test_what_is_cut_off_is_aborted(tmp_path):
     process = start(root, *asked, env=environment)
     wait_for(lambda: list(root.glob("experiments/runs/*/late")))
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate(timeout=300)
     assert process.returncode == 128 + signal.SIGINT
     stages = of_stages(events_in(file))
     for name in "", "03_model":

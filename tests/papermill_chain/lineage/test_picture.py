@@ -176,7 +176,7 @@ def test_as_json_it_has_every_file(failed, capsys):
 def test_what_the_encoding_lacks_is_drawn_with_plain_characters(failed):
     environment = os.environ | {"PYTHONIOENCODING": "ascii", "COLUMNS": "80"}
     ended = start(failed, "--graph", env=environment)
-    shown, errors = ended.communicate(timeout=60)
+    shown, errors = ended.communicate(timeout=300)
     assert ended.returncode == 0 and not errors
     assert shown.isascii() and "?" not in shown
     assert "+- 01_look ---" in shown and "| x failed - " in shown

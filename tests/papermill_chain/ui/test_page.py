@@ -86,7 +86,7 @@ class Site:
         if form is not None:
             body = urlencode(form, doseq=True)
             sent["Content-Type"] = "application/x-www-form-urlencoded"
-        connection = http.client.HTTPConnection(self.host, timeout=60)
+        connection = http.client.HTTPConnection(self.host, timeout=300)
         try:
             connection.request("GET" if body is None else "POST", path, body, sent)
             answer = connection.getresponse()
@@ -111,7 +111,7 @@ class Site:
     def stop(self) -> str:
         """Type Ctrl-C; what is printed then."""
         self.process.send_signal(signal.SIGINT)
-        said = self.process.communicate(timeout=60)[1]
+        said = self.process.communicate(timeout=300)[1]
         assert self.process.returncode == 0, said
         return said
 
@@ -373,7 +373,7 @@ def test_a_reader_starts_a_run_in_a_browser_and_follows_it_to_its_report(site, b
             expect(page.locator("#changed")).to_have_text("Changed: numbers.")
             page.get_by_role("button", name="Start", exact=True).click()
             expect(page.get_by_role("status").first).to_have_text(
-                re.compile(r"Run \S+ succeeded after .*"), timeout=60_000
+                re.compile(r"Run \S+ succeeded after .*"), timeout=300_000
             )
             assert not barriers(page)
             wide = "document.documentElement.scrollWidth"
