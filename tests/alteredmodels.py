@@ -1,6 +1,6 @@
 """Altered models through every way that opens one: none may run code, and none may be scored.
 
-    python tests/alteredmodels.py PLACE [--models N] [--seed N]
+    python tests/alteredmodels.py PLACE [--models N] [--seed N] [--store FILE]
 
 works in the empty folder PLACE and prints a table. It is a program of its own because a model that
 crashes the process would otherwise take the tests with it. What an altered model would run makes a
@@ -63,11 +63,13 @@ PLANS = [
 class Original:
     """A small forest in a folder and in a registry, signed."""
 
-    def __init__(self, place: Path):
+    def __init__(self, place: Path, empty: Path | None):
         self.place, self.canary = place, place / "canary"
         self.pipeline = trained(RandomForestClassifier(8, random_state=7))
         store = place / "registry" / "mlflow.db"
         store.parent.mkdir(parents=True)
+        if empty:
+            shutil.copy(empty, store)
         with key(SECRET):
             models = put(place / "models", self.pipeline, 1)
             self.client = mlflow_store.connect(store)
@@ -181,12 +183,13 @@ def main() -> int:
     parser.add_argument("place", type=Path)
     parser.add_argument("--models", type=int, default=150)
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--store", type=Path, help="an empty one; by default it is made")
     chosen = parser.parse_args()
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", KEY):
         os.environ.pop(name, None)
-    original = Original(chosen.place.resolve())
+    original = Original(chosen.place.resolve(), chosen.store)
     altering = Altering(original.canary, original.pipeline, random.Random(chosen.seed))
     the_traps_work(altering, original)
     counts: Counter[tuple[str, ...]] = Counter()

@@ -47,10 +47,10 @@ pytest_plugins = ["browser", "sharedfixtures"]  # the fixtures of more than one 
 FIRST = [
     "test_chain.py",
     "test_odd_settings.py",
-    "test_portfolio.py",
-    "test_registered_models.py",
+    "test_dask_cluster.py",
+    "test_interrupted.py",
     "test_evidence.py",
-    "test_app.py",
+    "test_altered_models.py",
     "test_any_notebook.py",
 ]
 PARTS = [

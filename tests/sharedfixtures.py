@@ -1,10 +1,15 @@
 """Fixtures that tests of several folders share."""
 
+import os
+import shutil
+import warnings
+from pathlib import Path
+
 import pytest
-from conftest import ROOT
+from conftest import ROOT, only_one
 from gridproject import grid_project, nothing_left
 
-__all__ = ["grid_project", "nothing_left", "real"]
+__all__ = ["empty_store", "grid_project", "nothing_left", "real"]
 
 
 @pytest.fixture(scope="module")
@@ -17,3 +22,23 @@ def real():
     contract = read_contract(ROOT / "data/raw/datapackage.json")
     frame = read_raw(ROOT / "data/raw/german_credit_data.csv", contract)
     return contract, encoder(contract).transform(frame), target(frame, contract)
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory, worker_id) -> Path:
+    """A store of MLflow's with its tables and nothing in them, of which each test takes a copy.
+
+    To make one takes longer than most of what is tested with it: whichever worker needs it first
+    makes it, for the others too. That ours is made where there is none is proven by the chain.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base if worker_id == "master" or os.name == "nt" else base.parent
+    made, store = shared / "made.db", shared / "empty.db"
+    with only_one(shared / "empty.lock"), warnings.catch_warnings():
+        if not store.exists():
+            warnings.simplefilter("ignore")
+            from mlflow import MlflowClient
+
+            MlflowClient(f"sqlite:///{made}").search_registered_models(max_results=1)
+            shutil.copy(made, store)
+    return store

@@ -138,7 +138,7 @@ def test_the_chain_refuses_a_wrong_folder_before_anything_is_written(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def registry(tmp_path_factory):
+def registry(tmp_path_factory, empty_store):
     """A project whose registry has version 1 of two models; the other's files are in models/x."""
     import mlflow
 
@@ -153,6 +153,7 @@ def registry(tmp_path_factory):
     with warnings.catch_warnings(), pytest.MonkeyPatch.context() as environment:
         warnings.simplefilter("ignore")
         environment.delenv("MLFLOW_TRACKING_URI", raising=False)
+        shutil.copy(empty_store, folder / "mlflow.db")
         client = mlflow_store.connect(folder / "mlflow.db")
         for name, place in (("Credit_Risk_Model", "models"), ("X", "models/x")):
             package = CONTRACT.package | {"modelName": name}

@@ -194,10 +194,13 @@ def _number_format(texts: Sequence[str], decimal: str) -> TextFormat | None:
     ways = [(decimal, ""), (decimal, other), (decimal, " "), (decimal, "'")]
     ways += [(other, ""), (other, decimal), (other, " ")]
     written = [TextFormat(sign, group, bare) for bare in (True, False) for sign, group in ways]
-    few = texts[:20]
-    strays = {way: _strays(texts, way) for way in written if _mostly(_strays(few, way), len(few))}
-    best = min(strays, key=lambda way: strays[way], default=None)  # of several the first
-    return best if best and _mostly(strays[best], len(texts)) else None
+    few, best, fewest = texts[:20], None, len(texts) + 1
+    for way in written:
+        if _mostly(_strays(few, way), len(few)) and (strays := _strays(texts, way)) < fewest:
+            best, fewest = way, strays
+        if fewest == 0:  # of several the first
+            break
+    return best if best and _mostly(fewest, len(texts)) else None
 
 
 def _strays(texts: Sequence[str], written: TextFormat) -> int:

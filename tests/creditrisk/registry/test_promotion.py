@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sqlite3
 import warnings
 
@@ -24,7 +25,7 @@ RAW, GOOD = TABLE.drop(columns=CONTRACT.target.name), target(TABLE, CONTRACT)
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory):
+def store(tmp_path_factory, empty_store):
     """A registry: 1 and 2 alike but for the training rows, 3 of a contract without Age."""
     import mlflow
 
@@ -33,6 +34,7 @@ def store(tmp_path_factory):
     with warnings.catch_warnings(), pytest.MonkeyPatch.context() as environment:
         warnings.simplefilter("ignore")
         environment.delenv("MLFLOW_TRACKING_URI", raising=False)
+        shutil.copy(empty_store, folder / "mlflow.db")
         client = mlflow_store.connect(folder / "mlflow.db")
         package = json.loads(json.dumps(CONTRACT.package))
         fields = package["resources"][0]["schema"]["fields"]

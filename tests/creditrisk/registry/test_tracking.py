@@ -1,5 +1,6 @@
 """What a training run leaves in MLflow, as a reader of its list of runs sees it."""
 
+import shutil
 from pathlib import Path
 
 import mlflow
@@ -15,11 +16,12 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory) -> Path:
+def store(tmp_path_factory, empty_store) -> Path:
     """An MLflow store, which is in use while the tests of this file run."""
     file, before = tmp_path_factory.mktemp("store") / "mlflow.db", mlflow.get_tracking_uri()
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("MLFLOW_TRACKING_URI", "")  # MLflow sets it; at the end it is as before
+        shutil.copy(empty_store, file)
         mlflow_store.connect(file)
         yield file
         mlflow.set_tracking_uri(before)

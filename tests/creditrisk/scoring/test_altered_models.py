@@ -36,8 +36,9 @@ def models(published, tmp_path) -> Path:
     return shutil.copytree(published, tmp_path / "models")
 
 
-def test_of_35_altered_models_none_is_scored_none_runs_code_and_none_crashes(tmp_path):
-    command = [sys.executable, "tests/alteredmodels.py", str(tmp_path), "--models", "35"]
+def test_of_35_altered_models_none_is_scored_none_runs_code_and_none_crashes(tmp_path, empty_store):
+    options = ["--models", "35", "--store", str(empty_store)]
+    command = [sys.executable, "tests/alteredmodels.py", str(tmp_path), *options]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     # 35 alterations: 14 of a folder, opened eight ways, and 21 of a registry, nine ways

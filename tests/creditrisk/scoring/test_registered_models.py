@@ -1,6 +1,7 @@
 """A model from MLflow's registry gives the same answers; a changed one is refused."""
 
 import json
+import shutil
 import socket
 import threading
 from dataclasses import asdict
@@ -33,7 +34,7 @@ mlflow_warns = pytest.mark.filterwarnings(
 
 
 @pytest.fixture(scope="module")
-def registered(tmp_path_factory):
+def registered(tmp_path_factory, empty_store):
     """A registry in a folder of its own, with the blend in production."""
     import warnings
 
@@ -44,6 +45,7 @@ def registered(tmp_path_factory):
     with warnings.catch_warnings(), pytest.MonkeyPatch.context() as environment:
         warnings.simplefilter("ignore")
         environment.delenv("MLFLOW_TRACKING_URI", raising=False)
+        shutil.copy(empty_store, store)
         client = mlflow_store.connect(store)
         with mlflow.start_run():
             version = mlflow_store.register(

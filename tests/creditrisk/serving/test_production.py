@@ -33,7 +33,7 @@ BESIDE = "Version 1 is in production. models/ holds version 2, which did not pas
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory) -> Path:
+def place(tmp_path_factory, empty_store) -> Path:
     """A project with version 1 in production and version 2, which the gate stopped, in models/."""
     import mlflow
 
@@ -42,6 +42,7 @@ def place(tmp_path_factory) -> Path:
     with warnings.catch_warnings(), pytest.MonkeyPatch.context() as environment:
         warnings.simplefilter("ignore")
         environment.delenv("MLFLOW_TRACKING_URI", raising=False)
+        shutil.copy(empty_store, folder / "mlflow.db")
         client = mlflow_store.connect(folder / "mlflow.db")
         for number, result in ((1, "passed"), (2, "stopped")):
             pipeline = trained(candidates.estimator("Logistic Regression", CONTRACT, number))
