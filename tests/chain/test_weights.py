@@ -11,6 +11,7 @@ import pytest
 from conftest import copy_project, run_all, with_small_models
 
 LIGHT = ["repeats=1", "folds=3", "splits=2", "draws=300", "refits=5", "shuffles=2", "explained=50"]
+LIGHT += ["cutoff_draws=50"]
 SETTINGS = [part for setting in LIGHT for part in ("--set", setting)]
 PRICES = 10.0, 1.0
 FIELDS = [
