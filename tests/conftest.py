@@ -90,8 +90,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def copy_project(place: Path) -> Path:
-    """What a fresh clone holds, without anything that a run has made."""
-    made = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
+    """What a fresh clone holds, and what Python has compiled of it, which saves doing it again."""
+    made = shutil.ignore_patterns(".ipynb_checkpoints", "*.pyc.*")  # half-written ones
     for part in PARTS:
         (place / part).parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / part).is_dir():

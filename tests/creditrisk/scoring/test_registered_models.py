@@ -1,15 +1,20 @@
 """A model from MLflow's registry gives the same answers; a changed one is refused."""
 
 import json
+import os
 import shutil
+import signal
 import socket
-import threading
+import subprocess
+import sys
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 from germanmodels import APPLICATION, CONTRACT, RAW, REFUSED, USUAL, as_json_gives_it, fitted
 from servers import Running, in_a_thread, load
 from toy import wait_for
+from trackingserver import answers, free_port
 
 from creditrisk.data.applications.frame_codes import as_stated
 from creditrisk.registry import mlflow_store, promotion
@@ -201,33 +206,53 @@ def test_a_registry_out_of_reach_is_said_once(registered, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def mlflow_server(registered):
-    """What ``mlflow models serve`` has its server run: what posts a body and reads the answer.
+def mlflow_server(registered, tmp_path_factory):
+    """A running ``mlflow models serve``: what posts a body to it and reads the answer."""
+    port = free_port()
+    environment = os.environ | {
+        "MLFLOW_TRACKING_URI": f"sqlite:///{registered[-1]}",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        # mlflow starts uvicorn by its bare name
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "models",
+        "serve",
+        "-m",
+        URI,
+        "--env-manager",
+        "local",
+        "--workers",
+        "1",
+        "-p",
+        str(port),
+    ]
+    log = tmp_path_factory.mktemp("server") / "log.txt"
+    with open(log, "w") as output:
+        server = subprocess.Popen(
+            command,
+            env=environment,
+            stdout=output,
+            stderr=output,
+            cwd=log.parent,
+            start_new_session=True,
+        )
 
-    A process of its own takes seconds to start, and would only load the same application.
-    """
-    import warnings
+    asked = Running(server, port)
 
-    import uvicorn
-    from mlflow.pyfunc import load_model, scoring_server
+    def post(body, kind="application/json"):
+        answer = asked.ask("POST", "/invocations", body.encode(), {"Content-Type": kind})
+        return answer.status, json.loads(answer.content)
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        app = scoring_server.init(load_model(URI))
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        wait_for(lambda: server.started)
-        asked = Running(None, listening.getsockname()[1])
-
-        def post(body, kind="application/json"):
-            answer = asked.ask("POST", "/invocations", body.encode(), {"Content-Type": kind})
-            return answer.status, json.loads(answer.content)
-
+    try:
+        wait_for(lambda: answers(f"http://127.0.0.1:{port}/ping"))
         yield post
-        server.should_exit = True
-        thread.join()
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(60)
 
 
 def test_mlflow_serves_the_same_answers(mlflow_server, blend):
