@@ -69,7 +69,7 @@ def read(project, name):
 def test_the_bad_rate_is_that_of_the_population(ran):
     project, rows = ran
     bad_rate = (rows.state == "lost").sum() / rows["count"].sum()
-    # Some 10 % of the population, and half of the rows.
+    # Some 10% of the population, and half of the rows.
     assert bad_rate < 0.12 and (rows.state == "lost").mean() > 0.4
     assert read(project, "exploration")["bad_rate"]["estimate"] == pytest.approx(bad_rate)
     # The split is stratified by outcome, so both sets have it but for a row.
