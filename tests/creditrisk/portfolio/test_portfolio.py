@@ -289,6 +289,8 @@ def test_a_broken_file_fails_alone_and_is_all_that_a_resumed_run_does(
     good["b"].write_bytes(whole[: len(whole) // 2] + whole[len(whole) // 2 + 40 :])
     write(applications[:50].rename(columns={"Housing": "House"}), good["c"])
     write(applications[:50].assign(Age=[[1]] * 50, Sex=1), good["d"])
+    ages = applications.Age[:50].where(applications.index[:50] > 0, 7)  # the first one's is refused
+    write(applications[:50].assign(Age=ages), good["f"])
     (source / "g.csv").write_text(
         applications[:3].to_csv(index=False, na_rep="NA") + "7,only this\n"
     )
@@ -301,10 +303,10 @@ def test_a_broken_file_fails_alone_and_is_all_that_a_resumed_run_does(
     assert words["c.parquet"] == "Housing is missing; allowed free, rent, own"
     assert words["d.parquet"] == "Age is of type list<element: int64>; a cell is a number or a text"
     assert words["g.csv.parquet"] == "row 4 (line 5) has 2 cells, the header 10"
-    assert sorted(content(out)) == ["a.parquet", "e.parquet", "f.parquet"]
+    assert sorted(content(out)) == ["_rejected/f.parquet", "a.parquet", "e.parquet", "f.parquet"]
     assert not list(out.rglob("*.tmp")) and not (out / "_SUCCESS").exists()
 
-    for name in "bcd":
+    for name in "bcdf":
         good[name].write_bytes(whole)
     (source / "g.csv").unlink()
     (out / "e.parquet").write_bytes(b"gone bad")
@@ -317,8 +319,8 @@ def test_a_broken_file_fails_alone_and_is_all_that_a_resumed_run_does(
         resume=True,
         notify=lambda what, about: seen.append(about) if what == "part" else None,
     )
-    assert [part.name for part in seen] == [f"{name}.parquet" for name in "bcde"]
-    assert again.kept == 2 and again.manifest["rows"] == 300
+    assert [part.name for part in seen] == [f"{name}.parquet" for name in "bcdef"]
+    assert again.kept == 1 and again.manifest["rows"] == 300
     made = content(out)
     assert (out / "_SUCCESS").exists() and {*made} == {f"{name}.parquet" for name in "abcdef"}
     assert {*made.values()} == {made["a.parquet"]}
