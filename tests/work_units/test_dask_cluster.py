@@ -77,21 +77,41 @@ def test_a_cluster_changes_no_figure(cluster, real, monkeypatch, capsys):
     assert luck_there.equals(luck_here)
 
 
-def test_a_worker_that_is_killed_costs_nothing_but_time(cluster, tmp_path):
-    units = [(tmp_path, number, None) for number in range(6)]
-    assert run_units(fatal, units, keep=tmp_path / "kept") == [0, 1, 4, 9, 16, 25]
+def test_workers_that_are_killed_or_would_compute_something_else(cluster, tmp_path, monkeypatch):
+    """Of two one is killed, which costs nothing but time; with the other one all are gone."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in first, second:
+        folder.mkdir()
+    units = [(first, number, None) for number in range(6)]
+    assert run_units(fatal, units, keep=first / "kept") == [0, 1, 4, 9, 16, 25]
     assert [worker.poll() for worker in cluster.workers].count(-signal.SIGKILL) == 1
-    assert times_called(tmp_path)[4] == 2
+    assert times_called(first)[4] == 2
+
+    like = engine.basis(fatal.__module__).replace("scikit-learn ", "scikit-learn 0.")
+    with monkeypatch.context() as other:
+        other.setattr(engine, "basis", lambda module: like)
+        with pytest.raises(
+            NoCluster, match=r"a worker has scikit-learn 1\..* where scikit-learn 0\."
+        ):
+            run_units(fatal, [(second, 1, None)])
+    (second / "kept").mkdir()
+    for name in "ab":
+        (second / f"kept/{name}.unit").touch()
+    monkeypatch.setattr(engine, "SECONDS_WITHOUT_WORKERS", 2)
+    with pytest.raises(NoCluster, match="all workers are gone; start some and run this again"):
+        run_units(fatal, [(second, 4, None)])
+    assert [worker.poll() for worker in cluster.workers] == [-signal.SIGKILL] * 2
 
 
-def test_a_lost_scheduler_is_told_of_and_the_rest_is_done_later(cluster, tmp_path, monkeypatch):
-    kept, pid = tmp_path / "kept", cluster.scheduler.pid
+def test_a_lost_scheduler_is_told_of_and_the_rest_is_done_later(made, tmp_path, monkeypatch):
+    monkeypatch.setenv(ADDRESS, made.ready(workers=1))
+    kept, pid = tmp_path / "kept", made.scheduler.pid
     units = [(tmp_path, number, pid) for number in range(6)]
     began = time.monotonic()
     with pytest.raises(NoCluster, match="the scheduler was lost; start one and run this again"):
         run_units(fatal, units, keep=kept)
     assert time.monotonic() - began < 60
-    cluster.close()  # a worker may still do the unit that it was sent after the one that it is at
+    made.close()  # a worker may still do the unit that it was sent after the one that it is at
     before, done = times_called(tmp_path), len(list(kept.glob("*.unit")))
     assert 2 <= done <= 5  # all but the one that killed it, at most
     with monkeypatch.context() as patch:
@@ -100,33 +120,14 @@ def test_a_lost_scheduler_is_told_of_and_the_rest_is_done_later(cluster, tmp_pat
             NoCluster, match=r"no scheduler answers at tcp://.*; start one with `da"
         ):
             run_units(fatal, units, keep=kept)
-        monkeypatch.setenv(ADDRESS, cluster.ready(workers=0))
+        monkeypatch.setenv(ADDRESS, made.ready(workers=0))
         patch.setattr(dask_client, "PATIENCE", 6)  # that long one on a busy machine may take
         with pytest.raises(NoCluster, match="no worker has come to the scheduler at tcp"):
             run_units(fatal, units, keep=kept)
-    cluster.ready()
+    made.ready(workers=1)
     assert run_units(fatal, units, keep=kept) == [0, 1, 4, 9, 16, 25]
     again = [after - once for after, once in zip(times_called(tmp_path), before, strict=True)]
     assert sum(again) == 6 - done and again[4] == 1  # what was kept is not done again
-
-
-def test_workers_that_all_die_or_would_compute_something_else(cluster, tmp_path, monkeypatch):
-    like = engine.basis(fatal.__module__).replace("scikit-learn ", "scikit-learn 0.")
-    with monkeypatch.context() as other:
-        other.setattr(engine, "basis", lambda module: like)
-        with pytest.raises(
-            NoCluster, match=r"a worker has scikit-learn 1\..* where scikit-learn 0\."
-        ):
-            run_units(fatal, [(tmp_path, 1, None)])
-    for worker in cluster.workers[1:]:
-        worker.kill()
-        worker.wait()
-    (tmp_path / "kept").mkdir()
-    for name in "ab":
-        (tmp_path / f"kept/{name}.unit").touch()
-    monkeypatch.setattr(engine, "SECONDS_WITHOUT_WORKERS", 2)
-    with pytest.raises(NoCluster, match="all workers are gone; start some and run this again"):
-        run_units(fatal, [(tmp_path, 4, None)])
 
 
 @pytest.mark.parametrize("stranger", ["nobody", "silent", "nonsense"])

@@ -24,11 +24,14 @@ LOOK = """
 import json, os, random, sys
 import matplotlib.pyplot as plt
 import numpy as np
+from ipykernel.connect import get_connection_info
+connection = json.loads(get_connection_info())
 found = {
     "names": sorted(name for name in globals() if not name.startswith("_")),
     "drawn": [random.random(), float(np.random.rand()), float(np.random.default_rng().random())],
     "folder": os.path.basename(os.getcwd()), "stage": os.environ["CHAIN_STAGE"],
     "seeded": float(np.random.RandomState(7).standard_normal((300, 300)).dot(np.ones(300)).sum()),
+    "connection": [connection["transport"], os.path.dirname(connection["ip"])],
 }
 json.dump(found, open(out, "w"))
 """
@@ -61,6 +64,11 @@ def test_a_forked_kernel_is_as_clean_as_a_cold_one(tmp_path, monkeypatch):
         (run,) = (tmp_path / place / "experiments/runs").iterdir()
         last = nbformat.read(run / "1.ipynb", 4).cells[-1]
         assert ["image/png" in output.data for output in last.outputs] == [True]
+    # no kernel can take another's ports: each listens in a folder of its own, which is gone now
+    assert os.name == "nt" or all(
+        transport == "ipc" and Path(folder).is_absolute() and not Path(folder).exists()
+        for transport, folder in (found["connection"] for found in (first, second, cold))
+    )
 
 
 def test_a_kernel_is_forked_from_a_process_that_has_its_imports_done(tmp_path):
@@ -233,26 +241,6 @@ def test_time_and_memory_of_each_cell_are_kept_and_shown(tmp_path, capsys):
     }
     assert main([Stage("1")], tmp_path, "Toy", argv=["--quiet"]) == 0
     assert capsys.readouterr() == ("", "")
-
-
-CONNECTION = """
-import json
-from ipykernel.connect import get_connection_info
-found = json.loads(get_connection_info())
-json.dump([found["transport"], os.path.dirname(found["ip"])], open(out, "w"))
-"""
-
-
-@pytest.mark.skipif(os.name == "nt", reason="no such sockets")
-@pytest.mark.parametrize("forks", [True, False])
-def test_kernels_cannot_take_each_others_ports(tmp_path, monkeypatch, forks):
-    """They have none: each listens in a folder of its own, which is gone after the run."""
-    monkeypatch.setattr(processes, "HAS_FORK", forks and processes.HAS_FORK)
-    write_notebook(tmp_path / "notebooks/1.ipynb", 'import os\nout: str = "../out"', CONNECTION)
-    chain = [Stage("1", writes={"out": "out.json"})]
-    assert main(chain, tmp_path, "Toy", argv=["--quiet"]) == 0
-    transport, folder = json.loads((tmp_path / "out.json").read_text())
-    assert transport == "ipc" and Path(folder).is_absolute() and not Path(folder).exists()
 
 
 #: A program that has one of the kernel's ports, and does not speak with whoever sends to it.

@@ -17,23 +17,17 @@ from papermill_chain.chain.output_limits import Limits, OutputBudget
 from papermill_chain.chain.stages import Stage
 from papermill_chain.cli import main
 
-PROGRAM = (
-    "import sys; from papermill_chain.chain.stages import Stage;"
-    " from papermill_chain.cli import main;"
-    " sys.exit(main([Stage('1')], sys.argv[1], 'Toy', argv=sys.argv[2:]))"
-)
 
-
-def run_program(root: Path, *arguments: str) -> subprocess.CompletedProcess:
-    """Run a chain of the one notebook 1, in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(root), *arguments],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
+def start(root: Path, chain: list[Stage], *arguments: str) -> subprocess.Popen:
+    """Run a chain in a process of its own."""
+    program = (
+        "import sys; from papermill_chain.chain.stages import External, Stage;"
+        " from papermill_chain.cli import main;"
+        f" sys.exit(main({chain!r}, sys.argv[1], 'Toy', argv=sys.argv[2:]))"
     )
+    command = [sys.executable, "-c", program, str(root), *arguments]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, cwd=REPOSITORY, **pipes)
 
 
 def files_of_run(root: Path) -> dict[str, Path]:
@@ -41,32 +35,42 @@ def files_of_run(root: Path) -> dict[str, Path]:
     return {path.name: path for path in folder.iterdir()}
 
 
-@pytest.mark.parametrize(
-    "cell",
-    [
-        "while True: print('for ever ' * 1000)",
-        "while True: print('x', flush=True)",
-        "import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)",
-        "import time\ntry:\n    time.sleep(300)\nexcept KeyboardInterrupt:\n    time.sleep(300)",
-    ],
-    ids=["prints", "flushes", "stops", "ignores"],
-)
+ENDLESS = {
+    "flushes": "while True: print('x', flush=True)",
+    "ignores": """
+        import time
+        try:
+            time.sleep(300)
+        except KeyboardInterrupt:
+            time.sleep(300)
+        """,
+    "prints": "while True: print('for ever ' * 1000)",
+    "stops": "import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)",
+}
+
+
 @pytest.mark.skipif(os.name == "nt", reason="no such signal")
-def test_a_cell_ends_when_its_time_is_up_whatever_it_is_at(tmp_path, cell):
-    write_notebook(tmp_path / "notebooks/1.ipynb", "x: int = 1", cell, "print('not run')")
+def test_a_cell_ends_when_its_time_is_up_whatever_it_is_at(tmp_path):
+    """Four notebooks side by side, none of which would ever end."""
+    for name, cell in ENDLESS.items():
+        write_notebook(tmp_path / f"notebooks/{name}.ipynb", "x: int = 1", cell, "print('not run')")
     limits = ["--cell-timeout", "2", "--max-output", "1", "--max-notebook", "2"]
-    done = run_program(tmp_path, "--json", *limits)
-    said = " ".join(done.stderr.split())
-    assert done.returncode == 1
-    # nothing but the failure, where to read of it and what to do: no noise of asyncio
-    assert said.startswith(
-        "1 failed in cell 2, under “What it does”: Timeout: the cell took longer"
-    )
-    assert done.stderr.strip().count("\n") == 2
-    events = [json.loads(line) for line in done.stdout.splitlines()]
-    began = [event["time"] for event in events if event["event"] == "cell started"][1]
-    (ended,) = [event["time"] for event in events if event["event"] == "stage ended"]
-    assert 2 <= ended - began < 150  # three on an idle machine, and 300 or more without a limit
+    with start(
+        tmp_path, [Stage(name) for name in ENDLESS], "--json", "--jobs", "4", *limits
+    ) as run:
+        out, err = run.communicate(timeout=300)
+    assert run.returncode == 1
+    # nothing but each failure, where to read of it and what to do: no noise of asyncio
+    told = [block.split("\n") for block in err.strip().split("\n\n")]
+    assert sorted(first.rpartition(": ")[0] for first, _, _ in told) == [
+        f"{name} failed in cell 2, under “What it does”: Timeout" for name in ENDLESS
+    ]
+    events = [json.loads(line) for line in out.splitlines()]
+    for name in ENDLESS:
+        of_stage = [event for event in events if event.get("stage") == name]
+        began = [event["time"] for event in of_stage if event["event"] == "cell started"][1]
+        (ended,) = [event["time"] for event in of_stage if event["event"] == "stage ended"]
+        assert 2 <= ended - began < 150  # three on an idle machine, and 300 or more without a limit
     files = files_of_run(tmp_path)
     assert all(file.stat().st_size < 2_100_000 for file in files.values())
     assert not family(tmp_path)
@@ -85,10 +89,8 @@ def test_an_interrupt_ends_a_cell_that_prints_for_ever_and_files_stay(tmp_path):
     write_notebook(root / "notebooks/1.ipynb", 'out: str = "../out"', cell)
     (root / "made").mkdir()
     (root / "made/out.txt").write_text("good")
-    program = PROGRAM.replace("Stage('1')", "Stage('1', writes={'out': 'made/out.txt'})")
-    command = [sys.executable, "-c", program, str(root), "--quiet", "--max-output", "1"]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, cwd=REPOSITORY, **pipes) as runner:
+    chain = [Stage("1", writes={"out": "made/out.txt"})]
+    with start(root, chain, "--quiet", "--max-output", "1") as runner:
         wait_for(lambda: list(root.glob("experiments/runs/*/begun")) or runner.poll() is not None)
         runner.send_signal(signal.SIGINT)
         said = runner.communicate(timeout=300)  # some two seconds on an idle machine

@@ -15,7 +15,7 @@ from toy import REPOSITORY, family, manifests, wait_for
 SPEC = {"argv": [sys.executable, "-m", "bash_kernel", "-f", "{connection_file}"]}
 SPEC |= {"display_name": "Bash", "language": "bash", "env": {"PS1": "$"}}
 ENDLESS = {  # each leaves the file that says that it has begun
-    "deaf": "trap '' INT TERM HUP; touch ../deaf; while :; do :; done",
+    "deaf": "trap '' INT TERM HUP; touch ../deaf; while :; do sleep 1000; done",
     "loud": "touch ../loud; yes",
     "away": "setsid nohup sleep 1000 >/dev/null & touch ../away; sleep 1000",
 }
