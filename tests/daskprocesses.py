@@ -46,6 +46,7 @@ class Cluster:
                 "127.0.0.1:0",
                 "--scheduler-file",
                 str(self.file),
+                **environment,
             )
             wait_for(lambda: self.file.exists() and self.file.read_text().endswith("}"))
             self.address = json.loads(self.file.read_text())["address"]

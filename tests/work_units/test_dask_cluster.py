@@ -28,7 +28,9 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals")
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
+    """A cluster whose first scheduler leaves it to us to send again what a dead worker had."""
     with Cluster(tmp_path_factory.mktemp("cluster")) as cluster:
+        cluster.ready(DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0")
         yield cluster
 
 
