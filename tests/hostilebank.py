@@ -20,14 +20,20 @@ HOSTILE = {
     "ja": "<details open ontoggle=alert(5)>ja",
 }
 YEARS = "<b onclick=alert(8)>Jahre</b>"
+#: How many loans a row stands for: every bad one is in the file, and every third good one.
+COUNT, GOOD_COUNT = "Anzahl", 3
 
 
-def put(folder: Path, rows: int) -> np.ndarray:
-    """Write the file and its contract; the true probability of good of each row, shape (rows,)."""
+def put(folder: Path, loans: int) -> np.ndarray:
+    """Write a file of so many loans and its contract; the true probability of good of each row."""
     folder.mkdir()
-    made = loanfiles.messy(rows)
+    made = loanfiles.messy(loans)
     cells = made.cells.replace({"Ort": HOSTILE, "Angestellt": HOSTILE})
-    made = made._replace(cells=cells.rename(columns={"Jahre im Beruf": YEARS}))
+    cells = cells.rename(columns={"Jahre im Beruf": YEARS})
+    bad = (cells["Ausgang"] == "schlecht").to_numpy()
+    kept = bad | (np.random.default_rng(4).random(loans) < 1 / GOOD_COUNT)
+    cells.insert(0, COUNT, np.where(bad, "1", str(GOOD_COUNT)))
+    made = made._replace(cells=cells[kept], probability=made.probability[kept])
     path = made.write(folder / "loans.csv")
     assert main(["contract", "draft", str(path), "--target", "Ausgang"]) == 0
     descriptor = folder / "datapackage.json"
@@ -38,5 +44,8 @@ def put(folder: Path, rows: int) -> np.ndarray:
         fields[name]["title"] = f"<script>alert(6)</script>{name}"
     fields["Ort"]["description"] = "Where? <iframe srcdoc='<script>alert(7)</script>'></iframe>"
     fields["Angestellt"]["protected"] = True
+    fields[COUNT].clear()
+    fields[COUNT] |= {"name": COUNT, "type": "integer", "role": "weight"}
+    fields[COUNT]["constraints"] = {"required": True}
     descriptor.write_text(json.dumps(package), "utf-8")
     return np.asarray(made.probability)

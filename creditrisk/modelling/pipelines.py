@@ -229,7 +229,12 @@ def fit(
     if isinstance(estimator, GridSearchCV):
         by_row = pd.Series(weight, X.index)
 
-        def weighted_auc(fitted: BaseEstimator, rows: pd.DataFrame, outcomes: pd.Series) -> float:
+        def weighted_auc(
+            fitted: BaseEstimator,
+            rows: pd.DataFrame,
+            outcomes: pd.Series,
+            sample_weight: np.ndarray | None = None,  # same as ours; without it there is a warning
+        ) -> float:
             score = fitted.predict_proba(rows)[:, 1]
             return float(roc_auc_score(outcomes, score, sample_weight=by_row[rows.index]))
 

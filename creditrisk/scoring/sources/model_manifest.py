@@ -78,7 +78,7 @@ def read_manifest(content: bytes, path: str) -> tuple[Json, Contract]:
         needed = manifest["libraries"]["scikit-learn"]
         contract = parse_contract(manifest["contract"], f"the contract in {path}")
         made_with = needed.split(".")[:2]
-        if not isinstance(manifest.get("reference", {}), dict):
+        if not isinstance(manifest.get("reference"), dict | None):  # none if it approves nobody
             raise TypeError("the reference is no application")
     except ContractError as error:
         reason = "; ".join(error.problems)

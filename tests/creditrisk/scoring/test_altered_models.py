@@ -63,6 +63,11 @@ def test_every_field_of_the_manifest_counts_and_its_layout_does_not(models):
         file.write_text(json.dumps(whole | {name: other}), "utf-8")
         with pytest.raises(ModelRefused, match="was changed after it was written"):
             load_scorer(models)
+    file.write_text(json.dumps(sealed(whole | {"reference": None})), "utf-8")
+    assert load_scorer(models).reference is None, "its cut-off approves no good applicant"
+    file.write_text(json.dumps(sealed(whole | {"reference": []})), "utf-8")
+    with pytest.raises(ModelRefused, match="is no manifest of a model"):
+        load_scorer(models)
     for broken in ("[]", "{", "[" * 100_000, '{"manifest_sha256": "", "cutoff": NaN}'):
         file.write_text(broken)
         with pytest.raises(ModelRefused, match="is no manifest of a model"):
