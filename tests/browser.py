@@ -11,6 +11,16 @@ from axe_playwright_python.sync_playwright import Axe
 from conftest import install_on_build_machine
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+#: Chromium makes a window for each page, and a page of its own for what its address bar may show,
+#: which takes as long as a page of the tests. The others are some that Playwright turns off, whose
+#: list this one takes the place of.
+FEATURES_OFF = [
+    *("WebUIOmniboxPopup", "WebUIOmniboxAimPopup", "WebUIOmniboxFullPopup"),
+    *("AvoidUnnecessaryBeforeUnloadCheckSync", "DestroyProfileOnBrowserClose", "HttpsUpgrades"),
+    *("HttpsFirstBalancedModeAutoEnable", "LensOverlay", "MediaRouter", "OptimizationHints"),
+    *("NetworkTimeServiceQuerying", "PaintHolding", "ThirdPartyStoragePartitioning"),
+]
+
 
 def chromium() -> str | None:
     """A browser that can be driven; a build machine may install Debian's."""
@@ -27,7 +37,8 @@ def browser() -> Iterator[Browser]:
         pytest.skip("no Chromium on this machine")
     expect.set_options(timeout=60_000)  # a machine with much else to do takes its time
     with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        options = ["--no-sandbox", f"--disable-features={','.join(FEATURES_OFF)}"]
+        yield playwright.chromium.launch(executable_path=program, args=options)
 
 
 @contextmanager

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, only_one
 from gridproject import grid_project, nothing_left
+from toy import make, run
 
-__all__ = ["empty_store", "grid_project", "nothing_left", "real"]
+__all__ = ["empty_store", "good_toy", "grid_project", "nothing_left", "real", "toy_that_has_run"]
 
 
 @pytest.fixture(scope="module")
@@ -42,3 +43,26 @@ def empty_store(tmp_path_factory, worker_id) -> Path:
             MlflowClient(f"sqlite:///{made}").search_registered_models(max_results=1)
             shutil.copy(made, store)
     return store
+
+
+@pytest.fixture(scope="session")
+def good_toy(tmp_path_factory, worker_id) -> Path:
+    """A folder with the toy project, whose chain has run once, and its registry beside it.
+
+    Whichever worker needs it first runs the chain, for the others too; all take copies.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base if worker_id == "master" or os.name == "nt" else base.parent
+    making, made = shared / "toy being made", shared / "toy"
+    with only_one(shared / "toy.lock"):
+        if not made.exists():
+            making.mkdir()
+            assert run(make(making / "project"), "--quiet") == 0
+            making.rename(made)
+    return made
+
+
+@pytest.fixture(scope="module")
+def toy_that_has_run(good_toy, tmp_path_factory) -> Path:
+    """A toy project of a module's own whose chain has run once."""
+    return shutil.copytree(good_toy, tmp_path_factory.mktemp("toy") / "copy") / "project"

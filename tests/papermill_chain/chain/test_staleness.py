@@ -10,12 +10,10 @@ import pytest
 from toy import CHAIN, REPOSITORY, make, manifests, registry_of, run, write_notebook
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory) -> Path:
+@pytest.fixture
+def project(toy_that_has_run) -> Path:
     """A project whose whole chain has run once; each test brings it up to date again."""
-    root = make(tmp_path_factory.mktemp("fresh") / "project")
-    assert run(root, "--quiet") == 0
-    return root
+    return toy_that_has_run
 
 
 def planned(root: Path, capsys, *arguments: str) -> dict[str, str]:

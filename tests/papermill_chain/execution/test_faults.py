@@ -37,21 +37,13 @@ def under_way(root: Path) -> subprocess.Popen:
     return runner
 
 
-@pytest.fixture(scope="module")
-def good(tmp_path_factory) -> Path:
-    """A project whose chain has run once; tests work on copies of it."""
-    root = make(tmp_path_factory.mktemp("good") / "project")
-    assert run(root, "--quiet") == 0
-    return root
-
-
 @pytest.fixture
-def copies(good, tmp_path):
-    """A function that makes copies of the good project."""
+def copies(good_toy, tmp_path):
+    """A function that makes copies of a project whose chain has run once."""
 
     def copied(name: str) -> Path:
         root = tmp_path / name / "project"
-        shutil.copytree(good.parent, root.parent)
+        shutil.copytree(good_toy, root.parent)
         return root
 
     return copied

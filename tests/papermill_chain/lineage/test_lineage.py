@@ -12,10 +12,9 @@ EXTERNAL = "external input"
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def made(toy_that_has_run):
     """A project that has run; then its model alone, on a training set altered by hand."""
-    root = make(tmp_path_factory.mktemp("lineage") / "project")
-    assert run(root, "--quiet") == 0
+    root = toy_that_has_run
     assert run(root, "--quiet", "--only", "03", "--set", "mood=glad") == 0
     (root / TRAIN).write_text("altered")
     assert run(root, "--quiet", "--only", "03", "--set", "mood=sad") == 0

@@ -17,10 +17,9 @@ from papermill_chain.runs.manifest import StageRun
 
 
 @pytest.fixture(scope="module")
-def failed(tmp_path_factory):
+def failed(toy_that_has_run):
     """A project whose last run has failed in its third stage, and whose data changed since."""
-    root = make(tmp_path_factory.mktemp("picture") / "project")
-    assert run(root, "--quiet") == 0
+    root = toy_that_has_run
     assert run(root, "--quiet", "--set", "mood=bad") == 1
     (root / "data/raw.csv").write_text("changed\n")
     return root

@@ -31,14 +31,6 @@ RECORDS = [*JSON, ".lock", "index.html", "picture"]
 LEFTOVERS = ["models/.model.txt.old", "models/.model.txt.new", "models/.card.txt.old"]
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory) -> Path:
-    """A project whose whole chain has run once."""
-    root = make(tmp_path_factory.mktemp("good") / "project")
-    assert run(root, "--quiet") == 0
-    return root
-
-
 class Project:
     """A project that can be put back to how it was, and whose runs execute nothing."""
 
@@ -113,8 +105,8 @@ class Project:
         return {path: path.read_bytes() for path in paths if path.is_file()}
 
 
-def test_a_run_gets_over_whatever_befalls_its_records(project, monkeypatch, capsys):
-    toy, luck = Project(project, monkeypatch), random.Random(21)
+def test_a_run_gets_over_whatever_befalls_its_records(toy_that_has_run, monkeypatch, capsys):
+    toy, luck = Project(toy_that_has_run, monkeypatch), random.Random(21)
     killed, names = toy.killed_while_publishing(), [*JSON, *JSON, *RECORDS, *LEFTOVERS]
     assert (toy.root / "models/model.txt").read_text() == "new"
     with no_longer_than(900):

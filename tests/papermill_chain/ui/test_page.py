@@ -171,6 +171,15 @@ def site(tmp_path_factory):
         site.stop()
 
 
+@pytest.fixture(scope="module")
+def next_site(site):
+    """The same page served anew."""
+    again = served(site.root)
+    yield again
+    if again.process.poll() is None:
+        again.stop()
+
+
 def test_nobody_gets_in_without_the_token_or_from_another_page(site):
     stranger = Site(site.process, site.root, site.url)
     for path in ("/", "/?token=wrong", "/progress", "/kept/wrong/index.html", "/nothing"):
@@ -309,20 +318,17 @@ def test_a_run_is_stopped_and_another_one_is_not_started_beside_it(site):
     assert f"Run {run['id']} interrupted" in state["summary"] and not family(site.root)
 
 
-def test_ctrl_c_ends_a_run_too_and_the_next_server_shows_it(site):
+def test_ctrl_c_ends_a_run_too_and_the_next_server_shows_it(site, request):
     assert site.send("/start", **{"set:wait": "True"})[0] == 303
     wait_for(lambda: "1_draw cell 3/3" in str(site.progress()["lines"]))
     said = site.stop()
     assert "the run in progress is asked to stop" in said and "interrupted" in said
     *_, run = manifests(site.root)
     assert run["status"] == "interrupted" and not family(site.root)
-    again = served(site.root)
-    try:
-        assert again.ask("/", Cookie=site.cookie)[0] == 403, "its token is another one"
-        assert f"Run {run['id']} interrupted" in again.progress()["summary"]
-        assert "wait = True" in again.ask("/")[1]
-    finally:
-        assert again.stop() == ""
+    again = request.getfixturevalue("next_site")
+    assert again.ask("/", Cookie=site.cookie)[0] == 403, "its token is another one"
+    assert f"Run {run['id']} interrupted" in again.progress()["summary"]
+    assert "wait = True" in again.ask("/")[1]
 
 
 def test_what_cannot_be_served_is_refused_in_a_sentence(tmp_path, capsys, monkeypatch):
@@ -358,37 +364,32 @@ def test_what_a_killed_page_has_left_holds_no_later_one_up(tmp_path, monkeypatch
     assert len(shown) == 1 and "http://127.0.0.1:" in shown[0] and not left.exists()
 
 
-def test_a_reader_starts_a_run_in_a_browser_and_follows_it_to_its_report(site, browser):
-    again = served(site.root)
+def test_a_reader_starts_a_run_in_a_browser_and_follows_it_to_its_report(next_site, browser):
     wrong: list[str] = []
-    try:
-        with browser.new_context(viewport={"width": 390, "height": 800}) as tab:
-            page = tab.new_page()
-            page.on("console", lambda said: wrong.append(said.text))
-            page.on("pageerror", lambda error: wrong.append(str(error)))
-            page.goto(again.url)
-            page.wait_for_url(f"http://{again.host}/")
-            box = page.get_by_label("numbers")
-            box.fill("[2, 4]")
-            expect(page.locator("#changed")).to_have_text("Changed: numbers.")
-            page.get_by_role("button", name="Start", exact=True).click()
-            expect(page.get_by_role("status").first).to_have_text(
-                re.compile(r"Run \S+ succeeded after .*"), timeout=300_000
-            )
-            assert not barriers(page)
-            wide = "document.documentElement.scrollWidth"
-            assert page.evaluate(wide) == 390
-            page.get_by_role("link", name="The notebook 2_mean").click()
-            expect(page.get_by_text("the mean is 3").first).to_be_visible()  # 6 / 2
-            page.get_by_role("link", name="The notebook 1_draw").first.click()
-            expect(page.get_by_role("heading", name="The notebook 1_draw")).to_be_visible()
-            page.go_back()
-            page.go_back()
-            expect(box).to_have_value("[2, 4]")
-            again.stop()
-            wait_until(page, lambda: "does not answer" in page.locator("#summary").inner_text())
-            refused = [text for text in wrong if "ERR_CONNECTION_REFUSED" not in text]
-            assert not refused
-    finally:
-        if again.process.poll() is None:
-            again.stop()
+    with browser.new_context(viewport={"width": 390, "height": 800}) as tab:
+        page = tab.new_page()
+        page.on("console", lambda said: wrong.append(said.text))
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.goto(next_site.url)
+        page.wait_for_url(f"http://{next_site.host}/")
+        box = page.get_by_label("numbers")
+        box.fill("[2, 4]")
+        expect(page.locator("#changed")).to_have_text("Changed: numbers.")
+        page.get_by_role("button", name="Start", exact=True).click()
+        expect(page.get_by_role("status").first).to_have_text(
+            re.compile(r"Run \S+ succeeded after .*"), timeout=300_000
+        )
+        assert not barriers(page)
+        wide = "document.documentElement.scrollWidth"
+        assert page.evaluate(wide) == 390
+        page.get_by_role("link", name="The notebook 2_mean").click()
+        expect(page.get_by_text("the mean is 3").first).to_be_visible()  # 6 / 2
+        page.get_by_role("link", name="The notebook 1_draw").first.click()
+        expect(page.get_by_role("heading", name="The notebook 1_draw")).to_be_visible()
+        page.go_back()
+        page.go_back()
+        expect(box).to_have_value("[2, 4]")
+        assert next_site.stop() == ""
+        wait_until(page, lambda: "does not answer" in page.locator("#summary").inner_text())
+        refused = [text for text in wrong if "ERR_CONNECTION_REFUSED" not in text]
+        assert not refused
