@@ -376,20 +376,20 @@ def test_what_is_run_too_early_names_the_notebook_to_run_first(tmp_path):
             read(tmp_path / "missing")
 
 
-def test_same_seed_same_split_and_model_without_the_runner(finished, project, tmp_path):
-    """02 and 04 by themselves, with plain papermill, repeat what the chain has made.
+def test_same_seed_same_model_without_the_runner(finished, project, empty_store, tmp_path):
+    """04 by itself, with plain papermill, repeats what the chain has made.
 
-    In another folder, in cold kernels and without what the runner sets. test_evidence.py repeats
-    the comparison, and test_jupyterlab.py the figures of 01.
+    In another folder, in a cold kernel and without what the runner sets. test_jupyterlab.py repeats
+    the split and its figures, test_evidence.py the comparison, and test_other_data.py runs 01.
     """
     first = finished[0]
-    (with_small_models(project) / "experiments").mkdir()
+    shutil.copytree(first / "data/training", with_small_models(project) / "data/training")
+    shutil.copy(empty_store, project / "mlflow.db")
+    (project / "experiments").mkdir()
     for name in ("results.csv", "pairs.csv", "out_of_fold.csv", "champion.json"):
         shutil.copy2(first / "experiments" / name, project / "experiments")
-    plainly(project, tmp_path, {"02_preparation": {}, "04_registration": {"refits": 5}})
+    plainly(project, tmp_path, {"04_registration": {"refits": 5}})
     assert {path.suffix for path in (project / "notebooks").iterdir()} == {".ipynb"}
-    split = [path for path in MADE if path.startswith("data/")]
-    assert hashes(first, split) == hashes(project, split)
     X = pd.read_csv(first / "data/training/X_test.csv")
     models = [place / "models/credit_risk_model.pkl" for place in (first, project)]
     scores = [pickle.loads(path.read_bytes())[-1].predict_proba(X) for path in models]

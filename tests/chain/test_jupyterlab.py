@@ -86,7 +86,7 @@ def pictures(cells):
 def test_a_notebook_runs_from_the_menu_as_in_the_chain(lab, finished, browser):
     project, address = lab
     before = content(project)
-    (executed,) = finished[0].glob("experiments/runs/*/01_eda.ipynb")
+    (executed,) = finished[0].glob("experiments/runs/*/02_preparation.ipynb")
     reported = nbformat.read(executed, 4).cells
     with browser.new_context(viewport={"width": 1280, "height": 900}) as tab:
         page = tab.new_page()
@@ -98,7 +98,7 @@ def test_a_notebook_runs_from_the_menu_as_in_the_chain(lab, finished, browser):
                 asked.url.startswith((address, "data:", "blob:")) or elsewhere.append(asked.url)
             ),
         )
-        page.goto(f"{address}/lab/tree/01_eda.ipynb")
+        page.goto(f"{address}/lab/tree/02_preparation.ipynb")
         page.locator(".jp-StatusBar-Widget", has_text="Python 3 (ipykernel) | Idle").wait_for()
         assert not page.locator(".jp-Dialog").count()  # nobody is asked for a kernel
 
@@ -129,8 +129,11 @@ def test_a_notebook_runs_from_the_menu_as_in_the_chain(lab, finished, browser):
         listed.get_by_text("What we found").click()
         page.get_by_role("heading", name="What we found").wait_for()
         assert elsewhere == []
-    # The notebook writes its figures; nothing else is touched but JupyterLab's copy to go back to.
+    # The notebook writes what it does in the chain, from the same seed; nothing else is touched but
+    # JupyterLab's copy to go back to.
     after = content(project)
-    assert after.pop("experiments/exploration.json")
-    assert after.pop("notebooks/.ipynb_checkpoints/01_eda-checkpoint.ipynb")
+    parts = [f"data/training/{name}.csv" for name in ("X_train", "X_test", "y_train", "y_test")]
+    for made in (*parts, "experiments/preparation.json"):
+        assert after.pop(made) == sha256((finished[0] / made).read_bytes()).hexdigest()
+    assert after.pop("notebooks/.ipynb_checkpoints/02_preparation-checkpoint.ipynb")
     assert after == before

@@ -126,6 +126,10 @@ def test_chain_runs_unchanged_against_a_server(on_server, tracked, record_proper
     project, _, store = on_server
     record_property("backend store", store)
     assert not (project / "mlflow.db").exists() and not (project / "mlartifacts").exists()
+    # folders of its own; the default data set was not run
+    for file in ("experiments/{}/index.html", "data/training/{}/X_train.csv"):
+        assert (project / file.format("messy")).is_file()
+        assert not (project / file.format(".")).exists()
     # one report for each stage that ran, 01 to 06 and 08, lab and card
     assert tracked["apart"] <= 1e-12 and tracked["reports"] == 9
     assert tracked["place"].startswith("mlflow-artifacts:")
