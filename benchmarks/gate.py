@@ -3,7 +3,7 @@
     uv run python benchmarks/gate.py                # some three minutes
     uv run python benchmarks/gate.py --runs 50
 
-Applicants: 70 % are good, their evidence is normal with a shift that makes the ROC-AUC of the
+Applicants: 70% are good, their evidence is normal with a shift that makes the ROC-AUC of the
 right probabilities .77; a quarter belong to a group that differs in nothing. A bad loan costs 5, a
 good applicant declined 1; the cut-off is the break-even, 5/6. Scores held out in training are those
 of four times as many applicants. The gate has the defaults of 05_validation, and nothing is in
@@ -76,7 +76,7 @@ MODELS = [
     Model("useless", useless),
     Model("too extreme (slope .6)", too_extreme),
     Model("unfair to a group", unfair),
-    Model("good, lends to 1 %", honest, approves=0.01),
+    Model("good, lends to 1%", honest, approves=0.01),
 ]
 
 

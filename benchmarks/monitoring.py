@@ -10,7 +10,7 @@ them with its held-out scores and cheapest cut-off, and twelve months of 300 dec
 the approved are known three months after the decision. What is planted begins with the fourth
 month; the months to detection count from there, the first being 1.
 
-Beside it, on the same draws: PSI above .25 in any column, and a test at 5 % of every column each
+Beside it, on the same draws: PSI above .25 in any column, and a test at 5% of every column each
 month, and of the share of bad against the expected one, uncorrected.
 """
 
@@ -45,7 +45,7 @@ RAW = Path(__file__).resolve().parent.parent / "data/raw"
 MONTHS, PER_MONTH, TRAINING, START, MATURE = 12, 300, 800, 3, 3
 ALPHA, DRAWS, USUAL_PSI, USUAL_P = 0.05, 500, 0.25, 0.05
 WITHIN = 6
-METHODS = ("monitoring", "PSI > .25", "every test at 5 %")
+METHODS = ("monitoring", "PSI > .25", "every test at 5%")
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ def compare(by_fold) -> None:
         name: significance.corrected_difference(auc[RECIPE], auc[name], 1 / 9) for name in CLASSIC
     }
     corrected = significance.holm(np.array([gap.p for gap in gaps.values()]))
-    print(f"\n{RECIPE} against the classics, ROC-AUC gained (95 % interval), p after Holm")
+    print(f"\n{RECIPE} against the classics, ROC-AUC gained (95% interval), p after Holm")
     for (name, gap), p in zip(gaps.items(), corrected):
         met = "met" if gap.estimate >= TARGETS[name] else "missed"
         print(

@@ -31,7 +31,7 @@ class LoanFile(NamedTuple):
 
 
 def continuous(rows: int = 2000, seed: int = 0) -> LoanFile:
-    """Mostly fractions; gaps, some of which matter; -999 for "never was late"; 7 % go bad.
+    """Mostly fractions; gaps, some of which matter; -999 for "never was late"; 7% go bad.
 
     The target is ``defaulted``, 1 for bad.
     """

@@ -96,7 +96,7 @@ class CutoffOptimism:
 
     in_bag: float  # mean cost per applicant at the cut-off that is cheapest for those drawn
     out_of_bag: float  # mean cost of the same cut-offs for those who were not drawn
-    chosen: tuple[float, float]  # the central 95 % of the cut-offs that were chosen
+    chosen: tuple[float, float]  # the central 95% of the cut-offs that were chosen
 
     @property
     def figures(self) -> dict[str, float | list[float]]:

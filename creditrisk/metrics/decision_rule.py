@@ -151,7 +151,7 @@ def _cost_interval(
     prices: tuple[float, float],
     bad_rate: float | None,
 ) -> tuple[float | None, float | None]:
-    """The normal 95 % interval of a cost, from the numbers of bad approved and good declined."""
+    """The normal 95% interval of a cost, from the numbers of bad approved and good declined."""
     if min(wrong) < LEAST:
         return None, None
     (a, b), (bad_approved, good_declined), (bad, good) = prices, wrong, of

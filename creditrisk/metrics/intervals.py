@@ -42,7 +42,7 @@ def share_interval(successes: int, n: int, level: float = 0.95) -> Interval:
 
 
 def share_of(counted: np.ndarray, weight: np.ndarray | None = None) -> Interval:
-    """The share of rows in which something is true, with its 95 % interval.
+    """The share of rows in which something is true, with its 95% interval.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ class RefitStability:
     judged: int  # applicants left out of enough refits to be judged
     turned: float  # mean share of refits that decide against the majority of an applicant's
     unsteady: float  # share of applicants with at least UNSTEADY of their refits against it
-    spread: float  # median over applicants of the 5 % to 95 % range of their probabilities
+    spread: float  # median over applicants of the 5% to 95% range of their probabilities
 
     @property
     def figures(self) -> dict[str, float]:

@@ -76,7 +76,7 @@ def compare_pairs(fold_measures: pd.DataFrame, order: list[str], folds: int) -> 
     -------
     DataFrame
         One row a pair: model, other, gained (ROC-AUC of model less that of other) with its
-        corrected resampled 95 % interval low and high, p, p_corrected (Holm, over all pairs), and
+        corrected resampled 95% interval low and high, p, p_corrected (Holm, over all pairs), and
         verdict, "better" or "not distinguishable".
     """
     auc = _auc_by_fold(fold_measures)
@@ -106,7 +106,7 @@ def above_chance(fold_measures: pd.DataFrame, order: list[str], folds: int) -> p
 
 
 def mean_interval(fold_measures: pd.DataFrame, model: str, folds: int) -> Interval:
-    """The mean ROC-AUC of a model over all folds, with the corrected resampled 95 % interval.
+    """The mean ROC-AUC of a model over all folds, with the corrected resampled 95% interval.
 
     Between few folds with few bad loans it would reach beyond 0 and 1, where no ROC-AUC lies.
     """
@@ -181,7 +181,7 @@ def gained_over(
 
 
 def _with_verdict(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with the verdict on each row, at 5 % after correction."""
+    """The table with the verdict on each row, at 5% after correction."""
     direction = np.where(table.gained > 0, "better", "worse")
     return table.assign(verdict=np.where(table.p_corrected < 0.05, direction, UNCLEAR))
 

@@ -64,7 +64,7 @@ def by_vintage(
     DataFrame
         Indexed by month: approved; known (share with an outcome); bad_rate among the known with
         Wilson bounds low and high; expected (bad rate among the same, before it was known) with
-        expected_low and expected_high, between which it falls in about 95 % of months if the
+        expected_low and expected_high, between which it falls in about 95% of months if the
         relation holds; at_best and at_worst (bad rate if all unknown are good, or bad); roc_auc
         with DeLong bounds, and expected_auc; expected_cost per applicant, declined ones included,
         and cost where the outcomes of all are known.

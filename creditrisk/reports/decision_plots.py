@@ -12,7 +12,7 @@ from creditrisk.reports.plots import intervals
 
 
 def cost_curve(ax: Axes, cutoffs: np.ndarray, costs: np.ndarray, chosen: float) -> None:
-    """Mean expected cost per applicant over the cut-off, and the central 80 % of the curves.
+    """Mean expected cost per applicant over the cut-off, and the central 80% of the curves.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def stability(ax: Axes, table: pd.DataFrame) -> None:
         for name, row in table.iterrows()
     ]
     values_at(ax, table.psi, range(len(table)), said)
-    ax.set_xlabel("mark: 95 % of chance differences lie below")
+    ax.set_xlabel("mark: 95% of chance differences lie below")
     ax.invert_yaxis()
     ax.grid(axis="y", visible=False)
 
@@ -154,5 +154,5 @@ def approval_rates(ax: Axes, groups: pd.DataFrame, overall: float) -> None:
     names = [f"{group} (n = {n})" for group, n in groups.applicants.items()]
     rates = groups.approved, groups.approved_low, groups.approved_high
     intervals(ax, names, *rates, overall, form="{:.0%}")
-    ax.set(xlabel="approval rate, 95 % interval; dashed: overall", xlim=(0, 1))
+    ax.set(xlabel="approval rate, 95% interval; dashed: overall", xlim=(0, 1))
     ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))

@@ -79,7 +79,7 @@ TERMS = {
     "p_corrected": Term(
         "p, corrected", "Chance of such a difference without a real one, for all pairs (Holm)."
     ),
-    "gained": Term("ROC-AUC gained", "The difference of the ROC-AUCs, with a 95 % interval."),
+    "gained": Term("ROC-AUC gained", "The difference of the ROC-AUCs, with a 95% interval."),
     "bad_so_far": Term("bad, so far", "Of all bad, the share at or below this band."),
     "good_so_far": Term("good, so far", "Of all good, the share at or below this band."),
     "tpr": Term("good approved", _OF_GOOD),

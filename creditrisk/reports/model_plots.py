@@ -44,7 +44,7 @@ def roc_curves(ax: Axes, curves: Mapping[str, Iterable[Fold]]) -> None:
     ----------
     curves
         By label, ``(y, score, weight)`` of each held-out fold; a weight of None: each counts once.
-        Three at most can be drawn apart. The band holds the central 80 % of the first model's
+        Three at most can be drawn apart. The band holds the central 80% of the first model's
         folds.
     """
     grid = np.linspace(0, 1, 101)
@@ -185,11 +185,11 @@ def calibration(ax: Axes, table: pd.DataFrame) -> None:
         axis.set_major_formatter(PercentFormatter(1, decimals=0))
     ax.set(xlim=(0, 1), ylim=(0, 1.02), aspect="equal")
     ax.set(xlabel="predicted probability of good risk, equal bins")
-    ax.set(ylabel="observed share, 95 % interval")
+    ax.set(ylabel="observed share, 95% interval")
 
 
 def dependence(ax: Axes, table: pd.DataFrame, label: str, spaced: str = "linear") -> None:
-    """Mean probability over one field's values, and the central 80 % of the applicants.
+    """Mean probability over one field's values, and the central 80% of the applicants.
 
     Parameters
     ----------

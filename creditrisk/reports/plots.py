@@ -112,7 +112,7 @@ def bad_rates(ax: Axes, table: pd.DataFrame, overall: float) -> None:
     names = [f"{level} (n = {n})" for level, n in table.applicants.items()]
     intervals(ax, names, table.bad_rate, table.low, table.high, overall, BAD, "{:.1%}")
     ax.set_xlim(0, max(0.6, 1.05 * table.high.max()))
-    ax.set_xlabel("bad rate, 95 % interval; dashed: overall")
+    ax.set_xlabel("bad rate, 95% interval; dashed: overall")
     ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
 
 

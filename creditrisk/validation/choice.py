@@ -30,7 +30,7 @@ class CutoffSpread:
     """The cut-offs that resampled applicants would have led to, and what they would decide."""
 
     cutoff: float  # the one that was registered
-    low: float  # the central 95 % of those that were chosen
+    low: float  # the central 95% of those that were chosen
     high: float
     near: float  # share of the samples whose cut-off is within NEAR of the registered one
     turned: float  # mean share of the test applicants whom they decide otherwise

@@ -82,7 +82,7 @@ def dependence(scorer: Scorer, applications: pd.DataFrame, name: str) -> pd.Data
     -------
     DataFrame
         One row a value over the contract's range (None for missing): value, the applicants' mean
-        probability, and their 10 % and 90 % quantiles low and high.
+        probability, and their 10% and 90% quantiles low and high.
     """
     field = scorer.contract[name]
     values = _grid(field, applications[field.name])

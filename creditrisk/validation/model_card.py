@@ -209,7 +209,7 @@ def _performance(test: Json) -> str:
         ("approved at the cut-off", f"{test['approved']:.0%}", _ends(test, "approved", "{:.0%}")),
         ("bad among the approved", *_bad(test)),
     ]
-    return _table(("measure", "value", "95 % interval"), rows)
+    return _table(("measure", "value", "95% interval"), rows)
 
 
 def _ends(figures: Json, name: str, form: str = "{:.3f}") -> str:

@@ -81,7 +81,7 @@ def counted(found: pd.DataFrame) -> dict[str, int]:
 
 
 def share(found: pd.DataFrame) -> Interval:
-    """The share of declined applications with a recourse, with its 95 % interval."""
+    """The share of declined applications with a recourse, with its 95% interval."""
     return share_interval(int((found["columns"] > 0).sum()), len(found))
 
 

@@ -133,7 +133,7 @@ def test_split_holds_every_applicant_once(finished):
         for name in ("X_train", "X_test", "y_train", "y_test")
     )
     assert (len(train), len(test), len(y_train), len(y_test)) == (800, 200, 800, 200)
-    # 30 % of 800 and of 200
+    # 30% of 800 and of 200
     assert ((y_train == 0).sum().item(), (y_test == 0).sum().item()) == (240, 60)
     assert list(train) == list(test) and list(y_train) == list(y_test) == ["Risk"]
     for field in contract.categories:

@@ -107,7 +107,7 @@ def test_figures_of_twenty_applicants_by_hand():
     assert [row["ratio"] for row in now["groups"]] == [1.0, 0.4]
     assert now["cost_low"] is None  # 3 good declined are too few
 
-    # At 10 % bad: .1 × 5/8 bad approved and .9 × 9/12 good approved are .0625 and .675 of all.
+    # At 10% bad: .1 × 5/8 bad approved and .9 × 9/12 good approved are .0625 and .675 of all.
     now = figures_at(y, score, {"Sex": group}, 0.6, (5, 1), 0.1)
     assert now["approved"] == pytest.approx(0.7375)
     assert now["bad_among_approved"] == pytest.approx(0.0625 / 0.7375)
@@ -247,7 +247,7 @@ def test_the_browser_reckons_as_python_does(browser, tmp_path):
 
 
 def test_halves_are_rounded_as_python_does(browser, tmp_path):
-    """16 applicants: shares of 1/16 are 6.25 %, ratios and costs end in halves of a digit."""
+    """16 applicants: shares of 1/16 are 6.25%, ratios and costs end in halves of a digit."""
     y = np.tile([1, 1, 1, 0], 4)
     score = np.arange(16) / 16 + 1 / 32
     wrong, groups = [], {"All": pd.Series(["x"] * 16)}

@@ -75,7 +75,7 @@ def test_an_example_is_filled_in_and_decided_beside_the_form(tab, folder):
         (expected,) = scorer.score([record], reasons=True)
         result = tab.locator("#result")
         expect(result.locator("h2")).to_have_text(expected.decision.capitalize())
-        expect(result).to_contain_text(f"good risk: {100 * expected.probability:.1f} %")
+        expect(result).to_contain_text(f"good risk: {100 * expected.probability:.1f}%")
         for reason in expected.reasons:
             expect(result).to_contain_text(reason.words)
         assert tab.locator("#application").bounding_box()["x"] < result.bounding_box()["x"]
@@ -84,7 +84,7 @@ def test_an_example_is_filled_in_and_decided_beside_the_form(tab, folder):
         inner = scale["width"] - 2
         assert mark["x"] - scale["x"] == pytest.approx(0.7 * inner, abs=2)
         assert bar["width"] == pytest.approx(expected.probability * inner, abs=2)
-        expect(tab.locator(".mark-name")).to_have_text("approved from 70.0 %")
+        expect(tab.locator(".mark-name")).to_have_text("approved from 70.0%")
 
 
 def test_faults_are_said_in_words_at_their_field(tab):
@@ -144,7 +144,7 @@ def test_the_description_shows_an_example_and_the_threshold(tab, server, folder)
     (expected,) = load_scorer(folder).score([ONE])
     tab.goto(f"{server.url}/docs")
     percent, side = 100 * expected.probability, "at or above" if expected.prediction else "below"
-    text = f"The answer: {expected.decision}, as {percent:.1f} % is {side} the 70 % from which"
+    text = f"The answer: {expected.decision}, as {percent:.1f}% is {side} the 70% from which"
     expect(tab.get_by_text(text)).to_be_visible()
     answer = json.loads(tab.locator("pre").nth(1).inner_text())
     assert (answer["probability"], answer["cutoff"]) == (expected.probability, 0.7)
@@ -202,7 +202,7 @@ def test_what_the_form_sends_is_what_was_filled_in_for_every_type(tab, tmp_path)
                 tab.get_by_role("button", name="Decide").click()
             assert sent.value.post_data_json == record
             (expected,) = scorer.score([record])
-            said = f"good risk: {100 * expected.probability:.1f} %"
+            said = f"good risk: {100 * expected.probability:.1f}%"
             expect(tab.locator("#result")).to_contain_text(said)
         assert barriers(tab) == []
         tab.get_by_role("button", name="Fill in an example").click()

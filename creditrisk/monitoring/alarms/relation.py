@@ -102,7 +102,7 @@ def relation_table(
     DataFrame
         One row a month (numbered from 0), window (months judged together) and what (level or
         slope): outcomes, difference (of the mean to that of the reference: below 0, more bad, or
-        less well ranked, than expected) with its 95 % interval low and high, score, limit, alarm.
+        less well ranked, than expected) with its 95% interval low and high, score, limit, alarm.
     """
     n = len(reference.features)
     if n < FEWEST or not judged(sizes, OUTCOME_WINDOWS).any():

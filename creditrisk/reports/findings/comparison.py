@@ -216,7 +216,7 @@ def cutoff(choice: CutoffChoice, optimism: CutoffOptimism) -> str:
         f"{choice.approving_everybody:.2f}, approving nobody {choice.approving_nobody:.2f}.\n\n"
         f"That cost is the lowest of {len(CUTOFFS)}. Chosen again on draws of these applicants, "
         f"the cheapest cut-off costs {optimism.in_bag:.2f} for those it was chosen by and "
-        f"{optimism.out_of_bag:.2f} for the others; 95 % of the choices lie between "
+        f"{optimism.out_of_bag:.2f} for the others; 95% of the choices lie between "
         f"{optimism.chosen[0]:.2f} and {optimism.chosen[1]:.2f}."
     )
 

@@ -148,7 +148,7 @@ def summary(
     """
     beyond = values - chance.reindex(values.index)
     strong = values.index[beyond >= STRENGTHS["medium"]]
-    ends = f"95 % interval {bad_rate.low:.1%} to {bad_rate.high:.1%}"
+    ends = f"95% interval {bad_rate.low:.1%} to {bad_rate.high:.1%}"
     lines = [f"**{bad_rate.estimate:.1%} of the loans went bad** ({ends})."]
     rates = "; ".join(
         f"{name} {risk.bad_rate[True]:.0%} bad without a value, {risk.bad_rate[False]:.0%} with one"

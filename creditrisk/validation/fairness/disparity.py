@@ -204,7 +204,7 @@ def impact_ratios(
     -------
     DataFrame
         Indexed by group, lowest ratio first: against, the group compared with; ratio with its
-        95 % interval low and high (Katz and others 1978, Biometrics 34; of a group never
+        95% interval low and high (Katz and others 1978, Biometrics 34; of a group never
         approved, Wilson's upper bound on its rate). Groups of fewer than
         :data:`~creditrisk.metrics.ranking.FEW` applicants are left out, and so is everything if
         fewer than two groups are left or nobody was approved.

@@ -32,7 +32,7 @@ def flips(scorer: Scorer, applications: pd.DataFrame) -> pd.DataFrame:
         One row a protected column and group, none if no column is protected or all applicants are
         in one group: column, to (the group), applicants (those outside of it), turned, how many
         decisions turn, and their share with Wilson bounds low and high; to_approved, how many of
-        them to an approval; mean_change of the probability of good with the 95 % interval
+        them to an approval; mean_change of the probability of good with the 95% interval
         mean_low to mean_high (Student's, paired), and largest_change. Bounds of fewer than
         :data:`~creditrisk.metrics.ranking.FEW` applicants are NaN.
 

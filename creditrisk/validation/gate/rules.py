@@ -1,6 +1,6 @@
 """The rules of the promotion gate that a version is judged by alone: figures in, a verdict out.
 
-"Beyond doubt" means by the whole 95 % interval. The rules that compare with the version in
+"Beyond doubt" means by the whole 95% interval. The rules that compare with the version in
 production are in :mod:`creditrisk.validation.gate.incumbent`.
 """
 
@@ -12,7 +12,7 @@ from creditrisk.metrics.costs import Saving
 from creditrisk.metrics.intervals import Interval
 from creditrisk.validation.gate.verdicts import Rule, Verdict
 
-#: Half the width of Wald's 90 % interval over that of the 95 % interval.
+#: Half the width of Wald's 90% interval over that of the 95% interval.
 _NINETY = stats.norm.ppf(0.95) / stats.norm.ppf(0.975)
 
 #: How the names of the two rules on groups begin.
@@ -76,9 +76,9 @@ def calibrated(line: CalibrationLine, within: float) -> Rule:
 
     Notes
     -----
-    A test of equivalence (Schuirmann 1987, two one-sided tests at 5 %): it passes if the whole 90 %
+    A test of equivalence (Schuirmann 1987, two one-sided tests at 5%): it passes if the whole 90%
     interval lies inside, so that a small sample does not pass more easily than a large one. It
-    stops if the whole 95 % interval lies outside.
+    stops if the whole 95% interval lies outside.
     """
     low, high = 1 / within, within
     why = (
@@ -90,14 +90,14 @@ def calibrated(line: CalibrationLine, within: float) -> Rule:
         return Rule(name, f"slope {line.why_not}", Verdict.NOT_JUDGED, why)
     slope = line.slope
     near = [slope.estimate + _NINETY * (end - slope.estimate) for end in (slope.low, slope.high)]
-    text = f"slope {slope.estimate:.2f}, 90 % interval {near[0]:.2f} to {near[1]:.2f}; "
+    text = f"slope {slope.estimate:.2f}, 90% interval {near[0]:.2f} to {near[1]:.2f}; "
     allowed = f"allowed {low:.2f} to {high:.2f}"
     if low <= near[0] and near[1] <= high:
         return Rule(name, text + allowed, Verdict.PASSED, why)
     if slope.high < low or slope.low > high:
         return Rule(name, f"{text}{allowed}, beyond doubt outside", Verdict.STOP, why)
     inside = low <= slope.estimate <= high
-    doubt = "not shown: sample too small" if inside else "outside, but its 95 % interval overlaps"
+    doubt = "not shown: sample too small" if inside else "outside, but its 95% interval overlaps"
     return Rule(name, f"{text}{allowed}, {doubt}", Verdict.WARNING, why)
 
 

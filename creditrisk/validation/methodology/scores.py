@@ -75,7 +75,7 @@ def seldom_looked_at(looks: Looks, y: np.ndarray, score: np.ndarray) -> Check:
     """Whether the test set was used for so many models that their choice flatters its figures.
 
     Whoever takes the best of m models by the same test set gains at most what the best of m draws
-    of chance does. The check fails if that is more than half of the 95 % interval's half width,
+    of chance does. The check fails if that is more than half of the 95% interval's half width,
     which four models reach.
 
     Parameters

@@ -120,7 +120,7 @@ def test_decisions_by_cutoff_by_hand():
 
 
 def test_probability_at_another_bad_rate_by_hand():
-    # odds .5 : .5 at 30 % bad; at 10 % bad they grow by (.9/.1) / (.7/.3) = 27/7 -> 27/34
+    # odds .5 : .5 at 30% bad; at 10% bad they grow by (.9/.1) / (.7/.3) = 27/7 -> 27/34
     assert calibration.correct_prior([0.5], 0.3, 0.1) == pytest.approx([27 / 34])
     assert costs.break_even(5, 1) == pytest.approx(5 / 6)
 
@@ -209,7 +209,7 @@ def test_bands_by_hand():
 
 
 def test_stability_by_hand():
-    # shares .5 .5 before, .6 .4 after: .1 ln 1.2 - .1 ln .8; chi-squared(1) 95 % is 3.841459
+    # shares .5 .5 before, .6 .4 after: .1 ln 1.2 - .1 ln .8; chi-squared(1) 95% is 3.841459
     found = stability.population_stability_index([50, 50], [60, 40])
     assert found.psi == pytest.approx(0.1 * np.log(1.2) - 0.1 * np.log(0.8))
     # simulated on counts that are whole numbers, so the limit is one of few values near it
@@ -222,16 +222,16 @@ def test_stability_by_hand():
 
 
 def test_stability_exceeds_its_bound_as_often_as_it_says(monkeypatch):
-    """Two samples of one population: about 5 % of 400 draws beyond the bound."""
-    monkeypatch.setattr(stability, "DRAWS", 2_000)  # enough: the 5 % are then 5 +- .5
+    """Two samples of one population: about 5% of 400 draws beyond the bound."""
+    monkeypatch.setattr(stability, "DRAWS", 2_000)  # enough: the 5% are then 5 +- .5
     generator = np.random.default_rng(6)
     draws = [
         stability.score_stability(generator.normal(size=800), generator.normal(size=200)).shifted
         for _ in range(400)
     ]
     assert 0.02 <= np.mean(draws) <= 0.09  # binomial: .05 +- 4 x .011
-    # 12 of 800 before and none of 200 after happens in .8 ** 12 = 7 % of splits: no alarm, although
-    # the padded bin alone gives .0131 ln 6.25 = .0240, what chi-squared's 95 % point makes of it
+    # 12 of 800 before and none of 200 after happens in .8 ** 12 = 7% of splits: no alarm, although
+    # the padded bin alone gives .0131 ln 6.25 = .0240, what chi-squared's 95% point makes of it
     assert not stability.population_stability_index([788, 12], [200, 0]).shifted
 
 

@@ -48,7 +48,7 @@ def test_corrected_difference_by_hand():
     gap = significance.corrected_difference([0.72, 0.74, 0.76], [0.70, 0.70, 0.70], 1 / 2)
     error = np.sqrt(0.0004 * 5 / 6)
     assert gap.estimate == pytest.approx(0.04)
-    assert gap.high - gap.estimate == pytest.approx(4.302653 * error)  # t, 2 degrees, 97.5 %
+    assert gap.high - gap.estimate == pytest.approx(4.302653 * error)  # t, 2 degrees, 97.5%
     # two-sided p of t = .04 / error = 2.19089 with 2 degrees: 1 - t / sqrt(2 + t²)
     t = 0.04 / error
     assert gap.p == pytest.approx(1 - t / np.sqrt(2 + t * t))

@@ -28,7 +28,7 @@ def test_stability_by_hand():
     found = stability_of(scores, 0.5)
     assert (found.refits, found.judged) == (6, 2)
     assert found.turned == pytest.approx(0.1) and found.unsteady == 0.5
-    # the first's range is from the 5 % quantile, .1 + .2 * .8 = .26, to .9, the second's is 0;
+    # the first's range is from the 5% quantile, .1 + .2 * .8 = .26, to .9, the second's is 0;
     # the median of .64 and 0 is .32
     assert found.spread == pytest.approx(0.32)
     assert found.figures["judged"] == 2

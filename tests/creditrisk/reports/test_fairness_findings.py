@@ -177,9 +177,10 @@ def test_a_broken_rule_on_groups_is_to_be_settled():
         made = [*fair(*lowest, 0.8, stops), better_than_base_rate(Interval(0.0, -0.1, 0.1))]
         return decide(made, 1).record["rules"]
 
-    ratio = "a ratio of 0.500 (0.200 to 0.900) for women against men"
-    assert fairness.to_settle(recorded(low, high)) == f"approval by group, {ratio}"
-    of_good = f"approval of the good by group, {ratio}"
+    ratio, groups = "0.500 (0.200 to 0.900)", "for women against men"
+    assert fairness.to_settle(recorded(low, high)) == f"ratio of approvals {ratio}, {groups}"
+    of_good = f"ratio of approvals of the good {ratio}, {groups}"
     assert fairness.to_settle(recorded(high, low, stops=True)) == of_good
-    assert fairness.to_settle(recorded(low, low)) == f"approval by group, {ratio}; {of_good}"
+    both = f"ratio of approvals {ratio}, {of_good}"  # the groups are named once
+    assert fairness.to_settle(recorded(low, low)) == both
     assert fairness.to_settle(recorded(high, "no two groups can be compared")) == ""

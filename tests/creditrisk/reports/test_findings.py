@@ -74,7 +74,7 @@ def test_summary_of_the_exploration(gaps, line):
     text = exploration.summary(Interval(0.3, 0.27, 0.33), gaps, values, chance)
     assert (
         f"- {line}\n" in text
-        and "30.0% of the loans went bad** (95 % interval 27.0% to 33.0%)" in text
+        and "30.0% of the loans went bad** (95% interval 27.0% to 33.0%)" in text
     )
     assert (
         "**1 of 3 variables carry medium or strong evidence** beyond what chance gives: Dur" in text

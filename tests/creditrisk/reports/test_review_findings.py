@@ -91,7 +91,7 @@ def test_the_champion_leads_the_list_of_winners_and_a_lottery_is_called_one():
 
 def test_what_another_cut_off_would_do():
     assert review.cutoff(SPREAD) == (
-        "Registered is 0.80; 95 % of the samples choose from 0.70 to 0.90, 62% within 0.05 of it. "
+        "Registered is 0.80; 95% of the samples choose from 0.70 to 0.90, 62% within 0.05 of it. "
         "Of the test applicants 40.0% are approved, 50.0% at the lower end and 25.0% at the upper; "
         "the cut-off of a sample decides on 12.5% of them otherwise, on average."
     )
@@ -115,12 +115,12 @@ def test_the_page_in_short():
     found = slices(UNCONFIRMED)
     assert review.summary([GOOD, BAD], found, shares, "Boosting", SPREAD, STEADY) == (
         "- **Checks**: 1 of 2 checks are passed.\n- **Segments**: 1 found, none confirmed.\n- "
-        "**The choice**: the champion wins in 40.0% of the samples, 95 % of the cut-offs are from "
+        "**The choice**: the champion wins in 40.0% of the samples, 95% of the cut-offs are from "
         "0.70 to 0.90, and refits name another reason first for 25.0%."
     )
     short = review.summary([GOOD], slices(CONFIRMED), shares, "None", SPREAD, None)
     assert "1 confirmed" in short and short.endswith(
-        "wins in 0.0% of the samples, and 95 % of the cut-offs are from 0.70 to 0.90."
+        "wins in 0.0% of the samples, and 95% of the cut-offs are from 0.70 to 0.90."
     )
     text = review.headline([GOOD, OPEN], found, 0.4, "")
     assert text == (

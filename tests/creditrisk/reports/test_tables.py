@@ -29,7 +29,7 @@ def test_a_table_speaks_in_words_shares_and_named_gaps():
     )
     heads, rows = cells(styled_table(frame))
     assert heads == ["field", "bad rate", "largest change", "applicants", "my_own"]
-    # 5 of 16 are 31.25 %
+    # 5 of 16 are 31.25%
     assert rows == [
         ["<b>Age</b>", "31.2%", "-0.250", "16,000", "0.333"],
         ["missing", "missing", "+0.500", "4", "0.667"],

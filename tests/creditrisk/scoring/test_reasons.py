@@ -137,7 +137,7 @@ def test_contributions_add_up_with_tables_or_without_exact_or_sampled(scorer, ta
     assert np.abs(sampled - exact).max() < 0.2
     # An additive field changes the score alike in every order, so sampling cannot miss.
     assert (np.abs(sampled - exact).max() > 1e-9) == tables
-    # The error that is stated is the one that is made: of so many shares, 95 % lie within twice.
+    # The error that is stated is the one that is made: of so many shares, 95% lie within twice.
     assert not no_error.any() and (errors.max() > 1e-9) == tables
     away = np.abs(sampled - exact)[errors > 1e-9] / errors[errors > 1e-9]
     assert not tables or (len(away) > 100 and 0.9 < np.mean(away < 2) and 0.5 < np.std(away) < 1.5)

@@ -24,7 +24,7 @@ def test_the_spread_of_the_cut_off_by_hand():
     # Half, half, six and seven tenths are declined, where five are at the registered one.
     assert found.turned == pytest.approx((0 + 0 + 0.1 + 0.2) / 4)
     assert found.near == 0.5
-    # The 2.5 % quantile of four is between the first two, the 97.5 % one at .925 of the last gap.
+    # The 2.5% quantile of four is between the first two, the 97.5% one at .925 of the last gap.
     assert (found.low, found.high) == pytest.approx((0.5, 0.6925))
     shares = found.approved, found.approved_at_low, found.approved_at_high
     assert shares == pytest.approx((0.5, 0.5, 0.3))

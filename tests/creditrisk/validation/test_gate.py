@@ -16,7 +16,7 @@ SURE, UNSURE = Interval(0.76, 0.68, 0.84), Interval(0.55, 0.47, 0.63)
 
 
 def slope(low, high):
-    """A calibration line whose slope has these ends of its 95 % interval."""
+    """A calibration line whose slope has these ends of its 95% interval."""
     return CalibrationLine(Interval((low + high) / 2, low, high), Interval(0, -1, 1))
 
 
@@ -35,7 +35,7 @@ RULES = [
     (gate_rules.better_than_base_rate(Interval(0.02, -0.001, 0.04)), "stop"),
     (gate_rules.not_too_good(SURE, 0.95), "passed"),
     (gate_rules.not_too_good(Interval(1.0, 1.0, 1.0), 0.95), "stop"),
-    # equivalence: the 90 % interval is 1.6449/1.9600 = .839 times as wide as that of 95 %, so that
+    # equivalence: the 90% interval is 1.6449/1.9600 = .839 times as wide as that of 95%, so that
     # 1 +- .23 becomes 1 +- .193 and lies within .8 and 1.25, and 1 +- .25 becomes 1 +- .2098
     (gate_rules.calibrated(slope(0.77, 1.23), 1.25), "passed"),
     (gate_rules.calibrated(slope(0.75, 1.25), 1.25), "warning"),
@@ -76,9 +76,9 @@ def test_rules_at_their_edges(rule, verdict):
 def test_a_slope_that_is_not_shown_says_on_which_side_it_lies():
     small = gate_rules.calibrated(slope(0.6, 1.4), 1.25).figure
     assert small.startswith(
-        "slope 1.00, 90 % interval 0.66 to 1.34; allowed 0.80 to 1.25, not shown"
+        "slope 1.00, 90% interval 0.66 to 1.34; allowed 0.80 to 1.25, not shown"
     )
-    assert gate_rules.calibrated(slope(0.4, 0.9), 1.25).figure.endswith("95 % interval overlaps")
+    assert gate_rules.calibrated(slope(0.4, 0.9), 1.25).figure.endswith("95% interval overlaps")
 
 
 def test_a_model_that_lends_to_next_to_nobody_is_stopped():

@@ -56,7 +56,7 @@ def test_rows_in_both_sets_are_found(data):
         "10 of 200 test rows, 6 of them with the same outcome",
     )
     two = pd.concat([training.iloc[:2], applicants.iloc[2:]], ignore_index=True)
-    assert rows.no_twins(training, y_train, two, y).verdict == "passed"  # 1 %, and not above
+    assert rows.no_twins(training, y_train, two, y).verdict == "passed"  # 1%, and not above
 
 
 def test_copies_with_a_slip_of_the_pen_are_found(data):

@@ -63,7 +63,7 @@ def test_the_interval_holds_for_many_small_strata():
         outcome = generator.random(len(stratum)) < generator.uniform(0.1, 0.6, 30)[stratum]
         found = stratified(outcome, inside, stratum).difference
         missed += not found.low <= 0 <= found.high
-    # 5 % are missed, with a standard error of 1.1; Greenland and Robins's variance misses 25 %.
+    # 5% are missed, with a standard error of 1.1; Greenland and Robins's variance misses 25%.
     assert 0.02 <= missed / 400 <= 0.085
 
 

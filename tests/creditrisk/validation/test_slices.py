@@ -56,7 +56,7 @@ def test_figures_by_hand():
 def test_what_the_test_rows_do_not_show_is_not_confirmed():
     training = of_women_and_men(100, 50, 200, 200)
     (row,) = search(training, of_women_and_men(40, 31, 60, 60)).found.to_dict("records")
-    # 31 good or fewer of 40, .8 each: the binomial distribution's 41 %.
+    # 31 good or fewer of 40, .8 each: the binomial distribution's 41%.
     assert row["p"] == pytest.approx(0.4087, abs=0.02) and row["verdict"] == UNCONFIRMED
     (row,) = search(training, of_women_and_men(9, 0, 91, 91)).found.to_dict("records")
     assert row["verdict"] == TOO_FEW and math.isnan(row["p"])

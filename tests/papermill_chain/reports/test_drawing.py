@@ -12,7 +12,7 @@ DRAWING = """<?xml version="1.0"?>
      width="300pt" viewBox="0 0 300 100">
  <style>text {{ fill: red }}</style>
  <defs><path id="mark" d="M 0 0 L 9 9" style="stroke: var(--ink, #112233)"/></defs>
- <g id="alone"><use xlink:href="#mark" x="1" y="2"><title>12 %</title></use></g>
+ <g id="alone"><use xlink:href="#mark" x="1" y="2"><title>12%</title></use></g>
  <text x="5" y="50" style="font: bold 12px 'DejaVu Sans'; position: fixed">share &lt;b&gt;</text>
  {more}
 </svg>"""
@@ -36,7 +36,7 @@ def page(tmp_path, browser):
     """A report of the drawings given, as a browser shows it."""
 
     def shown(*drawings: str, narrow: str = ""):
-        about = {"image/svg+xml": {"alt": "A mark at 12 %", "narrow": narrow}}
+        about = {"image/svg+xml": {"alt": "A mark at 12%", "narrow": narrow}}
         outputs = [
             new_output("display_data", {"image/svg+xml": drawing}, metadata=about)
             for drawing in drawings
@@ -53,9 +53,9 @@ def page(tmp_path, browser):
 
 def test_a_drawing_takes_the_colours_of_the_page_and_keeps_its_text_and_its_values(page):
     with page(DRAWING.format(more=""), DRAWING.format(more="")) as report:
-        drawings = report.get_by_role("img", name="A mark at 12 %")
+        drawings = report.get_by_role("img", name="A mark at 12%")
         assert drawings.count() == 2
-        assert drawings.first.locator("use title").text_content() == "12 %"
+        assert drawings.first.locator("use title").text_content() == "12%"
         text = drawings.first.locator("text")
         assert text.text_content() == "share <b>"
         looks = "each => [getComputedStyle(each).fontWeight, getComputedStyle(each).position]"
@@ -109,5 +109,5 @@ def test_nothing_in_a_drawing_acts_or_loads(page):
 )
 def test_what_is_no_drawing_is_a_picture_in_which_nothing_acts(page, broken):
     with page(broken) as report:
-        assert report.locator("figure > img").get_attribute("alt") == "A mark at 12 %"
+        assert report.locator("figure > img").get_attribute("alt") == "A mark at 12%"
         assert not report.locator("figure > svg").count()

@@ -27,7 +27,7 @@ def keep_run(experiments, run, started, figures=None, **changes):
     folder = experiments / "runs" / run
     folder.mkdir(parents=True)
     (folder / "01_eda.html").write_text("a report")
-    stage = {"seconds": 21.3, "headline": "30 % went bad.", "error": None}
+    stage = {"seconds": 21.3, "headline": "30% went bad.", "error": None}
     eda = stage | {
         "name": "01_eda",
         "title": "Who repays?",
@@ -76,7 +76,7 @@ def test_the_index_lists_runs_newest_first(tmp_path):
     card = page.source[page.source.index("Latest run") : page.source.index('id="all"')]
     for shown in (
         "Title of a",
-        "30 % went bad.",
+        "30% went bad.",
         "2dec4af012 with local changes",
         "cost_bad = 8.0",
         "0.7761",

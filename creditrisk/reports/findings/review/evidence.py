@@ -98,7 +98,7 @@ def winners(shares: "pd.Series[float]", champion: str) -> str:
 def cutoff(spread: CutoffSpread) -> str:
     """How far the cut-off moves, and what that does to decisions on the test set."""
     return (
-        f"Registered is {spread.cutoff:.2f}; 95 % of the samples choose from {spread.low:.2f} to "
+        f"Registered is {spread.cutoff:.2f}; 95% of the samples choose from {spread.low:.2f} to "
         f"{spread.high:.2f}, {spread.near:.0%} within {NEAR} of it. Of the test applicants "
         f"{spread.approved:.1%} are approved, {spread.approved_at_low:.1%} at the lower end and "
         f"{spread.approved_at_high:.1%} at the upper; the cut-off of a sample decides on "
@@ -140,7 +140,7 @@ def summary(
     confirmed = len(searched.confirmed)
     depends = [
         f"the champion wins in {shares.get(champion, 0.0):.1%} of the samples",
-        f"95 % of the cut-offs are from {spread.low:.2f} to {spread.high:.2f}",
+        f"95% of the cut-offs are from {spread.low:.2f} to {spread.high:.2f}",
     ]
     if steady is not None:
         depends.append(f"refits name another reason first for {steady.differs:.1%}")

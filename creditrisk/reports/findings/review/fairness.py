@@ -251,15 +251,15 @@ def to_settle(rules: Iterable[Mapping[str, str]]) -> str:
     rules
         As in ``experiments/validation.json``.
     """
-    of = {APPROVES_GROUPS: "approval by group", APPROVES_THE_GOOD: "approval of the good by group"}
+    of = {APPROVES_GROUPS: "approvals", APPROVES_THE_GOOD: "approvals of the good"}
     broken = [rule for rule in rules if rule["verdict"] in (Verdict.WARNING, Verdict.STOP)]
-    points = []
+    ratios: dict[str, list[str]] = {}  # by groups that are compared
     for begin, what in of.items():
         for rule in broken:
             if rule["rule"].startswith(begin):
                 groups, _, ratio = rule["figure"].partition(";")[0].rpartition(": ")
-                points.append(f"{what}, a ratio of {ratio} for {groups}")
-    return "; ".join(points)
+                ratios.setdefault(groups, []).append(f"ratio of {what} {ratio}")
+    return "; ".join(f"{', '.join(each)}, for {groups}" for groups, each in ratios.items())
 
 
 def worst_ratio(curve: pd.DataFrame, registered: float) -> str:

@@ -84,7 +84,7 @@ function showDecision(answer) {
   show(
     answer.decision,
     answer.decision === "approve" ? "Approve" : "Decline",
-    `Probability of good risk: ${percent} %. Approved from ${(100 * answer.cutoff).toFixed(1)} % on.`,
+    `Probability of good risk: ${percent}%. Approved from ${(100 * answer.cutoff).toFixed(1)}% on.`,
   );
   result.append(scale(answer.probability, answer.cutoff));
   const notice = document.querySelector(".standing.notice");
@@ -111,13 +111,13 @@ function scale(probability, cutoff) {
   });
   const from = `${100 * cutoff}%`;
   whole.setAttribute("role", "img");
-  whole.setAttribute("aria-label", `${(100 * probability).toFixed(1)} % of 100; ` +
-    `approved from ${(100 * cutoff).toFixed(1)} % on`);
+  whole.setAttribute("aria-label", `${(100 * probability).toFixed(1)}% of 100; ` +
+    `approved from ${(100 * cutoff).toFixed(1)}% on`);
   bar.style.width = `${100 * probability}%`;
   mark.style.left = from;
   name.style.left = from;
   name.style.transform = `translateX(-${from})`;  // inside, wherever the mark stands
-  name.textContent = `approved from ${(100 * cutoff).toFixed(1)} %`;
+  name.textContent = `approved from ${(100 * cutoff).toFixed(1)}%`;
   whole.append(bar, mark, name);
   return whole;
 }
