@@ -283,7 +283,7 @@ def test_the_bad_rate_is_that_of_the_population(odd, loans):
     bad, weight = weights_of(loans)
     assert list(loans[COUNT].astype(int)) == list(weight)
     bad_rate = np.average(bad, weights=weight)
-    assert bad_rate < 0.22 and bad.mean() > 0.4  # 20 % of the population
+    assert bad_rate < 0.22 and bad.mean() > 0.4  # 20% of the population
     assert content(odd, "exploration")["bad_rate"]["estimate"] == pytest.approx(bad_rate)
     stand_for = f"the rows stand for {weight.sum():,} applications"
     assert stand_for in text_of(odd, "01_eda")
