@@ -20,8 +20,10 @@ from papermill_chain.runs.figures import Figure
 from papermill_chain.runs.files import publish
 from papermill_chain.runs.lock import Busy, only_run
 from papermill_chain.runs.manifest import Run, read_run
+from papermill_chain.runs.record_files import parsed
 from papermill_chain.runs.records import last_good, remember
 from papermill_chain.runs.start import new_run
+from work_units.regular_files import Damaged
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="neither pipes nor flock")
 
@@ -169,6 +171,11 @@ def test_a_grid_gets_over_whatever_befalls_its_records(tmp_path, capsys):
             assert outside.read_text() == "outside" and chain.read_text() == "chain", what
             said = capsys.readouterr().err
             assert said.count("\n") <= 2 and "Traceback" not in said, (what, said)
+
+
+def test_a_number_that_no_float_holds_is_damage():
+    with pytest.raises(Damaged, match="OverflowError"):
+        parsed(b"1" + b"0" * 400, float)
 
 
 @pytest.mark.parametrize("kind", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/no/where")])
