@@ -47,11 +47,11 @@ def database(folder):
         return
     port = free_port()
     # a folder of its own: PostgreSQL refuses to run as root, and pytest's are closed to others
-    with TemporaryDirectory() as place:
+    with TemporaryDirectory() as place, (folder / "database.log").open("w") as log:
         owner = {"user": "postgres"} if os.geteuid() == 0 else {}
         if owner:
             shutil.chown(place, "postgres")
-        how = {"cwd": place, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **owner}
+        how = {"cwd": place, "stdout": log, "stderr": log, **owner}
         init = [programs / "initdb", "-D", place, "-U", "mlflow", "-A", "trust", "--no-sync"]
         subprocess.run(init, check=True, timeout=300, **how)
         serve = [
