@@ -1,5 +1,6 @@
 """Copies of the project in which the tests run the chain, so that the checkout stays untouched."""
 
+import gc
 import json
 import os
 import shutil
@@ -87,6 +88,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Hand out long files first, so that the workers end together."""
     order = {name: place for place, name in enumerate(FIRST)}
     items.sort(key=lambda item: order.get(item.path.name, len(FIRST)))
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what has been imported, which no test gives up."""
+    gc.collect()
+    gc.freeze()
 
 
 def copy_project(place: Path) -> Path:
