@@ -83,6 +83,8 @@ def reuse_last(plan: Plan, run: Run, stage_run: StageRun, last: StageRun) -> Non
 def failure_from(error: BaseException, file: Path | None = None) -> Failure:
     """An exception as it is recorded; of the file system with its path, or else with `file`."""
     text = os_error_text(error, file) if isinstance(error, OSError) else str(error)
+    if isinstance(error, PermissionError):
+        text += "; give whoever runs this the right to it"
     return Failure(type(error).__name__, text)
 
 
