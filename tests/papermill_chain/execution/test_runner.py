@@ -23,6 +23,7 @@ from toy import (
 
 from papermill_chain.chain.stages import Stage
 from papermill_chain.cli import main
+from papermill_chain.execution.publication import failure_from
 
 
 @pytest.fixture(scope="module")
@@ -266,3 +267,9 @@ def test_help_list_and_debug_do_without_the_heavy_libraries(project):
         done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
         assert expected in done.stdout
         assert done.stdout.strip().endswith(needed)
+
+
+def test_a_file_that_may_not_be_read_is_named_with_what_to_do():
+    denied = PermissionError(13, "Permission denied", "loans.csv")
+    text = "Permission denied: loans.csv; give whoever runs this the right to it"
+    assert failure_from(denied).evalue == text
