@@ -5,11 +5,10 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptio
 from collections.abc import Sequence
 from typing import NoReturn
 
-from papermill_chain.addresses import without_paths
 from papermill_chain.chain.output_limits import MB, Limits
 from papermill_chain.chain.parameters import ChainError
 from papermill_chain.chain.stages import Stage
-from papermill_chain.started import command
+from papermill_chain.started import command, without_paths
 
 CACHE = "PAPERMILL_CHAIN_CACHE"  # the environment variable that names a cache of results
 SCHEDULER = "DASK_SCHEDULER_ADDRESS"  # the environment variable by which processes find the cluster

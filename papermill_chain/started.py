@@ -1,6 +1,7 @@
 """How the user has started the program, and whether this Python has what a run needs."""
 
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -8,13 +9,16 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
-from papermill_chain.addresses import without_paths
 from papermill_chain.chain.parameters import ChainError
 
 UV = "UV"  # the variable by which `uv run` says to what it runs that it does
 NEEDED = ("papermill", "nbclient", "nbformat", "nbconvert", "jupyter_client", "bs4", "nh3")
 SERVER = ("flask", "waitress", "werkzeug")
 
+#: An address on the web, which may be a secret itself.
+_ADDRESS = re.compile(
+    r"\b(?P<scheme>https?://)(?:[^\s/'\"@]*@)?(?P<host>[^\s/?#'\"@]*)[^\s'\"]*", re.IGNORECASE
+)
 
 #: The program's own arguments, which each command that it offers has to repeat.
 _REPEATED: list[str] = []
@@ -81,3 +85,8 @@ def _from_here(typed: str) -> str:
 
 def _uv() -> str:
     return "uv" if shutil.which("uv") else "python3 -m uv"
+
+
+def without_paths(text: str) -> str:
+    """A text in which all addresses end after the host: who knows the rest may post there."""
+    return _ADDRESS.sub(r"\g<scheme>\g<host>/…", text)

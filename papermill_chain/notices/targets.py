@@ -4,11 +4,11 @@ import os
 from collections.abc import Iterable
 from typing import Protocol
 
-from papermill_chain.addresses import without_paths
 from papermill_chain.chain.parameters import ChainError
 from papermill_chain.notices.mail import Server, mail_to, server_in_environment
 from papermill_chain.notices.message import Notice, short
 from papermill_chain.notices.webhook import webhook_at
+from papermill_chain.started import without_paths
 
 FROM_ENVIRONMENT = "env:"
 
