@@ -25,6 +25,7 @@ from creditrisk.data.fields import Level
 from creditrisk.registry import mlflow_flavor
 from creditrisk.scoring.sources import mlflow_files, production
 from creditrisk.scoring.sources.loading import load_scorer
+from creditrisk.scoring.sources.sqlite_store import sqlite_file
 
 EXPERIMENT = "Credit risk"
 CHALLENGER, PRODUCTION, PREVIOUS = "challenger", production.PRODUCTION, "previous"
@@ -59,27 +60,27 @@ def connect(store: str | Path, experiment: str = EXPERIMENT) -> MlflowClient:
     named = os.environ.get("MLFLOW_TRACKING_URI")
     remote = named if named != ours else None  # MLflow itself sets the variable to what is in use
     mlflow.set_tracking_uri(remote or ours)
-    artifacts = path.parent / "mlartifacts"
-    with nullcontext() if remote else _locked(artifacts):
+    file = sqlite_file(named, path)
+    with _locked(file) if file else nullcontext():
         client = MlflowClient()
         client.search_registered_models(max_results=1)
-        if client.get_experiment_by_name(experiment) is None:
-            location = None if remote else artifacts.as_uri()
-            client.create_experiment(experiment, artifact_location=location)
+        if not remote and client.get_experiment_by_name(experiment) is None:
+            artifacts = path.parent / "mlartifacts"
+            client.create_experiment(experiment, artifact_location=artifacts.as_uri())
         mlflow.set_experiment(experiment)
     return client
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _locked(store: Path) -> Iterator[None]:
     """Hold a lock: MLflow fails if two processes create the tables of one file at once."""
     try:
         import fcntl
     except ImportError:  # Windows
         yield
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "w") as lock:
+    store.parent.mkdir(parents=True, exist_ok=True)
+    with open(store.with_name(f".{store.name}.lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # the system drops it with the process
         yield
 
@@ -129,11 +130,14 @@ def register(
     files = mlflow_files.files_of(logged.model_uri)
     tags = {**tags, "artifact_sha256": mlflow_files.sha256_of(files)}
     name = contract.model_name
-    if not client.search_registered_models(f"name='{name}'"):
+    try:
         client.create_registered_model(
             name,
             description=f"Probability that an applicant is a good risk. {contract.title}.",
         )
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
     run = mlflow.active_run()
     assert run is not None, "a model is registered within a run"
     version = client.create_model_version(

@@ -18,7 +18,7 @@ from creditrisk.registry.mlflow_store import (
     connect,
     current,
 )
-from creditrisk.registry.sqlite_status import sqlite_file, why_not_a_store_of
+from creditrisk.registry.sqlite_status import named_file, why_not_a_store_of
 from creditrisk.scoring.sources import mlflow_files
 
 ROLLBACK = "rollback: "  # how the reason of a rollback begins
@@ -36,7 +36,7 @@ def open_existing(store: str | Path, model: str) -> MlflowClient:
     NotPromoted
         If the store does not exist or has no such model.
     """
-    file = sqlite_file(store)
+    file = named_file(store)
     wrong = why_not_a_store_of(model, file) if file else ""
     if wrong:
         raise NotPromoted(f"{wrong}; run the chain first, or give --store")

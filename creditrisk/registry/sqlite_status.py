@@ -1,16 +1,15 @@
 """The state of a registered version, read from MLflow's SQLite file without MLflow.
 
-Every unchanged rerun reads it, and to import MLflow takes ten times as long as the rest. MLflow
-also creates its tables in any file that it opens; this module only reads.
+Every unchanged rerun reads it, and to import MLflow takes ten times as long as the rest.
 """
 
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from creditrisk.scoring.sources.sqlite_store import reading, sqlite_file
 
 # A deleted version keeps its row, but not its run.
 VERSION = """
@@ -44,7 +43,7 @@ def what_is_gone(
     points_to_it, exists
         An alias that must be this version's, and one that may be any version's.
     """
-    file = sqlite_file(store)
+    file = named_file(store)
     if file:
         registered, aliases = _in_sqlite(file, registration)
     else:
@@ -73,10 +72,10 @@ def chain_runs_in_use(model: str, store: Path) -> list[str]:
     ValueError, MlflowException
         If the store cannot be read, or has no such model.
     """
-    if file := sqlite_file(store):
+    if file := named_file(store):
         if why := why_not_a_store_of(model, file):
             raise ValueError(why)
-        with _reading(file) as database:
+        with reading(file) as database:
             return [run for (run,) in database.execute(CHAIN_RUNS, {"model": model})]
     from creditrisk.registry import mlflow_store
 
@@ -88,30 +87,23 @@ def why_not_a_store_of(model: str, file: Path) -> str:
     if not file.exists():
         return f"{file} does not exist"
     try:
-        with _reading(file) as database:
+        with reading(file) as database:
             found = database.execute(MODEL, {"model": model}).fetchone()
     except sqlite3.Error as error:
         return f"{file} cannot be read as a store of MLflow's ({error})"
     return "" if found else f"no {model} is registered in {file}"
 
 
-def sqlite_file(store: str | Path) -> Path | None:
+def named_file(store: str | Path) -> Path | None:
     """The SQLite file of MLflow's store, None if the store is not SQLite."""
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{store}"
-    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
-
-
-@contextmanager
-def _reading(file: Path) -> Iterator[sqlite3.Connection]:
-    with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as database:
-        yield database
+    return sqlite_file(os.environ.get("MLFLOW_TRACKING_URI"), store)
 
 
 def _in_sqlite(store: Path, registration: dict[str, Any]) -> tuple[bool, dict[str, int]]:
     """Whether a version and its files exist, and which version each alias points to."""
     asked = {name: registration[name] for name in ("model", "version", "run_id")}
     try:
-        with _reading(store) as database:
+        with reading(store) as database:
             found = database.execute(VERSION, asked).fetchone()
             aliases = dict(database.execute(ALIASES, asked))
     except sqlite3.Error:  # no such file, or not MLflow's

@@ -99,6 +99,7 @@ def test_chain_succeeds_and_says_so(finished):
         "run_all.py",
         "uv.lock",
         "mlflow.db",
+        ".mlflow.db.lock",
         "mlartifacts",
     }
     assert {p.suffix for p in (project / "notebooks").iterdir()} == {".ipynb"}

@@ -10,7 +10,6 @@ import json
 import os
 import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
 from pathlib import Path
 
 import sklearn
@@ -18,6 +17,7 @@ import sklearn
 from creditrisk.data.contract import Contract, ContractError, Json
 from creditrisk.data.descriptor import parse_contract
 from creditrisk.scoring.scorer import ModelRefused
+from creditrisk.scoring.sources.sqlite_store import reading, sqlite_file
 
 #: The environment variable with the key; where it is set, an unsigned manifest is refused.
 KEY = "CREDITRISK_MANIFEST_KEY"
@@ -107,9 +107,9 @@ def compare(manifest: Json, folder: Path) -> None:
         If the registry has other hashes for that version.
     """
     named = os.environ.get("MLFLOW_REGISTRY_URI") or os.environ.get("MLFLOW_TRACKING_URI")
-    if named and not named.startswith("sqlite:///"):
+    store = sqlite_file(named, store_beside(folder))
+    if store is None:
         return
-    store = Path(named.removeprefix("sqlite:///")) if named else store_beside(folder)
     asked = {"model": str(manifest.get("model")), "version": str(manifest.get("version"))}
     for key, registered in _tags(store, asked).items():
         if key.endswith("_sha256") and manifest.get(key, registered) != registered:
@@ -199,8 +199,7 @@ def _canonical(content: Json) -> bytes:
 def _tags(store: Path, asked: dict[str, str]) -> dict[str, str]:
     """The tags of a registered version; none if there is no such store or version."""
     try:
-        uri = f"{store.resolve().as_uri()}?mode=ro"
-        with closing(sqlite3.connect(uri, uri=True)) as database:
+        with reading(store) as database:
             return dict(database.execute(TAGS, asked))
     except sqlite3.Error:  # no such file, or not MLflow's
         return {}

@@ -7,7 +7,6 @@ file is read without MLflow, whose import takes seconds.
 import json
 import os
 import sqlite3
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import NoneType
@@ -17,6 +16,7 @@ from creditrisk.data.contract import Json
 from creditrisk.scoring.scorer import ModelRefused, Scorer
 from creditrisk.scoring.sources.loading import NO_MLFLOW, load_scorer
 from creditrisk.scoring.sources.model_manifest import store_beside
+from creditrisk.scoring.sources.sqlite_store import reading, sqlite_file
 
 MODEL_NAME = "Credit_Risk_Model"  # of the default data set
 PRODUCTION = "production"
@@ -247,21 +247,17 @@ def _registry(model: str, beside: Path) -> Registry | None:
     None if it does not have the model.
     """
     named = os.environ.get("MLFLOW_REGISTRY_URI") or os.environ.get("MLFLOW_TRACKING_URI")
-    if named and not named.startswith("sqlite:///"):
-        found = _from_mlflow(model)
-    else:
-        store = Path(named.removeprefix("sqlite:///")) if named else beside
-        if not store.exists():
-            return None
-        found = _from_sqlite(store, model)
+    store = sqlite_file(named, beside)
+    if store and not store.exists():
+        return None
+    found = _from_sqlite(store, model) if store else _from_mlflow(model)
     return found if found.versions else None
 
 
 def _from_sqlite(store: Path, model: str) -> Registry:
     asked = {"model": model}
     try:
-        uri = f"{store.resolve().as_uri()}?mode=ro"
-        with closing(sqlite3.connect(uri, uri=True)) as database:
+        with reading(store) as database:
             if not database.execute(TABLES).fetchone():  # MLflow is about to make its tables
                 return Registry()
             aliases = dict(database.execute(ALIASES, asked))

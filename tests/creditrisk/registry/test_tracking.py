@@ -51,6 +51,32 @@ def test_runs_that_versions_with_an_alias_come_from_are_in_use(store, monkeypatc
     assert sorted(of_server) == ["Ours previous", "Ours production"]
 
 
+def test_the_tables_of_a_store_that_checkouts_share_are_made_by_one_at_a_time(
+    empty_store, tmp_path, monkeypatch
+):
+    """Two that begin at once would both make them, and one would fail."""
+    fcntl = pytest.importorskip("fcntl", reason="Windows has no such lock")
+    shared, before = tmp_path / "shared.db", mlflow.get_tracking_uri()
+    shutil.copy(empty_store, shared)
+    free = []  # whether another could go on, at each first question to the store
+
+    def search(client, max_results):
+        with open(tmp_path / ".shared.db.lock", "w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                free.append(False)
+            else:
+                free.append(True)
+
+    monkeypatch.setattr(mlflow.MlflowClient, "search_registered_models", search)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{shared}")
+    mlflow_store.connect(tmp_path / "own" / "mlflow.db")
+    mlflow.set_tracking_uri(before)
+    assert free == [False]
+    assert not (tmp_path / "own").exists()
+
+
 def test_runs_say_who_won_which_notebook_made_them_and_only_what_was_set(store):
     client = mlflow_store.connect(store)
     results = pd.DataFrame(
