@@ -58,7 +58,7 @@ def opened(name: str, content: BinaryIO) -> pq.ParquetFile:
     ContractError
         If it is larger than a limit, or a column holds bytes, lists or the like. It has ``name``.
     """
-    check_bytes(name, _footer(content), MOST_FOOTER, "its list of columns and groups of rows")
+    check_bytes(name, footer_size(content), MOST_FOOTER, "its list of columns and groups of rows")
     file = _opened(content)
     check_table(name, 0, file.metadata.num_columns)
     if problems := _without_cells(file):
@@ -67,6 +67,22 @@ def opened(name: str, content: BinaryIO) -> pq.ParquetFile:
     for size in _group_sizes(file):
         check_bytes(name, size, MOST_BYTES, "a group of its rows")
     return file
+
+
+@_broken_if_it_fails
+def footer_size(content: BinaryIO | pa.NativeFile) -> int:
+    """Bytes of its list of columns and groups of rows, as the end of the file has them.
+
+    Raises
+    ------
+    Broken
+        If it is no Parquet file.
+    """
+    content.seek(-_ENDING, os.SEEK_END)
+    ending = content.read(_ENDING)
+    if not ending.endswith(b"PAR1"):
+        raise ValueError("it does not end as one does")
+    return int.from_bytes(ending[:4], "little")
 
 
 @_broken_if_it_fails
@@ -114,16 +130,6 @@ def cells(
         name: pa.chunked_array(arrays, arrays[0].type if arrays else types.field(name).type)
         for name, arrays in pieces.items()
     }
-
-
-@_broken_if_it_fails
-def _footer(content: BinaryIO) -> int:
-    """The bytes of the footer, as the end of the file has it."""
-    content.seek(-_ENDING, os.SEEK_END)
-    ending = content.read(_ENDING)
-    if not ending.endswith(b"PAR1"):
-        raise ValueError("it does not end as one does")
-    return int.from_bytes(ending[:4], "little")
 
 
 @_broken_if_it_fails

@@ -17,7 +17,7 @@ BLOCK = 8 * 2**20  # bytes of a CSV file read at once
 
 def header_of(content: pa.NativeFile, contract: Contract) -> list[str]:
     """The column names of a CSV file."""
-    begin = content.read(2**16)
+    begin = content.read(LONGEST_LINE)
     content.seek(0)
     if not begin.strip():
         raise Unreadable(["the file is empty"])

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 from creditrisk.data.applications.record_checks import record_problems
 from creditrisk.data.contract import Contract
 from creditrisk.data.fields import ID
-from creditrisk.data.raw_files.parquet import holds_no_cells
+from creditrisk.data.raw_files.limits import MOST_COLUMNS, MOST_FOOTER
+from creditrisk.data.raw_files.parquet import Broken, footer_size, holds_no_cells
 from creditrisk.portfolio.job import Unreadable
 from creditrisk.portfolio.reader.csv_rows import csv_batches, header_of, spaced_batches
 
@@ -52,13 +53,14 @@ def open_table(
     Raises
     ------
     Unreadable
-        If one is missing, stands there twice or is of a type that holds no cells.
+        If one is missing, stands there twice or is of a type that holds no cells, or if there are
+        more than a file may have.
     """
     text = path.endswith(".csv")
     if text:
         schema = pa.schema([(name, pa.string()) for name in header_of(content, contract)])
     else:
-        reader = pq.ParquetFile(content, page_checksum_verification=True)
+        reader = _opened(content)
         schema = reader.schema_arrow
     named = contract.of_role(ID)
     usual = ("id",) if named is None else (named.name, "id")
@@ -86,6 +88,18 @@ def open_table(
     return Table(id, id_type, tuple(sorted(unused)), _batches(stream, name, id, text))
 
 
+def _opened(content: pa.NativeFile) -> pq.ParquetFile:
+    """A Parquet file; its footer, which is read as a whole, may not be of any size."""
+    try:
+        size = footer_size(content)
+    except Broken as error:
+        raise Unreadable([f"cannot be read: it {error}"]) from error
+    if size > MOST_FOOTER:
+        what = f"its list of columns and groups of rows has {size:,} bytes"
+        raise Unreadable([f"{what}; at most {MOST_FOOTER:,} are read"])
+    return pq.ParquetFile(content, page_checksum_verification=True)
+
+
 def _batches(
     stream: Iterator[pa.RecordBatch], name: str, id: str | None, text: bool
 ) -> Iterator[Batch]:
@@ -106,6 +120,8 @@ def _batches(
 
 
 def _check_columns(schema: pa.Schema, contract: Contract, id: str | None) -> None:
+    if len(schema) > MOST_COLUMNS:
+        raise Unreadable([f"more than {MOST_COLUMNS:,} columns; leave columns out"])
     absent = {problem.field: problem.message for problem in record_problems({}, contract)}
     problems = []
     for each in contract.fields:

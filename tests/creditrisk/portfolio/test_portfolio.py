@@ -3,6 +3,7 @@
 import ast
 import errno
 import json
+import re
 import subprocess
 import sys
 
@@ -23,7 +24,7 @@ from creditrisk.modelling import candidates
 from creditrisk.portfolio.decisions import score_part
 from creditrisk.portfolio.job import RUN, FailedPart, Job, Part, Refused
 from creditrisk.portfolio.output import Hashed, Store
-from creditrisk.portfolio.reader import csv_rows
+from creditrisk.portfolio.reader import csv_rows, table
 from creditrisk.portfolio.scoring import score
 from creditrisk.scoring.fast_path import golden_codes
 from creditrisk.scoring.scorer import Scorer
@@ -278,6 +279,31 @@ def test_a_line_that_is_too_long_is_named(tmp_path, light, applications, monkeyp
         "quote.csv.parquet": "a row of more than 16,384 bytes; "
         "mend a quotation mark that is not closed again",
     }
+
+
+def test_more_columns_than_a_raw_file_may_have_are_refused_before_a_row_is_read(
+    tmp_path, light, applications, monkeypatch
+):
+    """The ten of an application and 991 more are one too many; a list of 10 kB is over 4 kB."""
+    more = pd.DataFrame(0, range(3), [f"more {number}" for number in range(991)])
+    wide = pd.concat([applications[:3].reset_index(drop=True), more], axis=1)
+    assert len(wide.columns) == 1_001
+    for source, columns in {tmp_path / "in": 1_001, tmp_path / "fits": 1_000}.items():
+        source.mkdir()
+        wide.iloc[:, :columns].to_csv(source / "a.csv", index=False, na_rep="NA")
+        write(wide.iloc[:, :columns], source / "b.parquet")
+    summary = score(str(tmp_path / "in"), str(tmp_path / "out"), light, workers=1)
+    refused = "more than 1,000 columns; leave columns out"
+    assert [failed.reason for failed in summary.failed] == [refused, refused]
+    assert not score(str(tmp_path / "fits"), str(tmp_path / "fit"), light, workers=1).failed
+    monkeypatch.setattr(table, "MOST_FOOTER", 2**12)
+    summary = score(str(tmp_path / "fits"), str(tmp_path / "long"), light, workers=1)
+    (failed,) = summary.failed
+    assert failed.name == "b.parquet"
+    assert re.fullmatch(
+        r"its list of columns and groups of rows has [\d,]+ bytes; at most 4,096 are read",
+        failed.reason,
+    )
 
 
 def test_a_broken_file_fails_alone_and_is_all_that_a_resumed_run_does(
