@@ -286,8 +286,8 @@ def main() -> None:
                 projects[contestant.name] = project
                 result = take(contestant, project, settings)
                 taken[contestant.name].append(result)
-                told = f"round {number + 1}  {contestant.name:<42}"
-                print(f"{told} {result.wall:7.2f} s wall {result.cpu:7.2f} s CPU", flush=True)
+                label = f"round {number + 1}  {contestant.name:<42}"
+                print(f"{label} {result.wall:7.2f} s wall {result.cpu:7.2f} s CPU", flush=True)
             both = "ours, cold run", "papermill and nbconvert, one process"
             if alike is None and all(name in projects for name in both):
                 alike = unlike(*(projects[name] for name in both))

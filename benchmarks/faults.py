@@ -82,8 +82,8 @@ def code_of_checkout() -> str:
     """The commit, and the files that differ from it."""
     git = ["git", "-C", str(ROOT)]
     calls = [["rev-parse", "HEAD"], ["status", "--porcelain"]]
-    told = [subprocess.run([*git, *call], capture_output=True, check=False) for call in calls]
-    return "".join(each.stdout.decode() for each in told)
+    answers = [subprocess.run([*git, *call], capture_output=True, check=False) for call in calls]
+    return "".join(each.stdout.decode() for each in answers)
 
 
 def numbers_of_start(started, step: float, patience: float) -> range:

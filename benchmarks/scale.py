@@ -10,7 +10,7 @@ contract, 50,000 a file. The other ways are `Pipeline.predict_proba` over pandas
 Parquet files, in one process, as one would write it, and `mlflow models predict` of the same
 pipeline, logged as MLflow's documentation has it, on a CSV file. Their start-up is counted as ours
 is, except for the chunks, whose clock starts when all is loaded. Rounds alternate; a ratio is taken
-within a round, and the median is told with the lowest and the highest.
+within a round, and the median is given with the lowest and the highest.
 """
 
 import argparse
@@ -204,13 +204,13 @@ def measure(place: Path, model: str, most: int, rounds: int) -> None:
     files = sorted(out.glob("*.parquet"))[: SOME // PART]
     ours = np.concatenate([pq.read_table(file)["probability"].to_numpy() for file in files])
     print(f"largest difference from the pipeline: {np.abs(ours - answers).max():.1e}")
-    print(f"times the rows/s of pandas chunks: {told(gains)}; target 5")
-    print(f"times the rows/s of mlflow models predict: {told(gains_mlflow)}; target 10")
-    print(f"two processes over one, start-up included: {told(doubles, 2)}; target 1.7")
+    print(f"times the rows/s of pandas chunks: {summary(gains)}; target 5")
+    print(f"times the rows/s of mlflow models predict: {summary(gains_mlflow)}; target 10")
+    print(f"two processes over one, start-up included: {summary(doubles, 2)}; target 1.7")
     for (size, workers), figures in ran.items():
         print(
-            f"{size:>12,} rows, processes: {workers}; {told([f.seconds for f in figures])} s,"
-            f" with the model loaded {told([f.loaded for f in figures], 2)} s; highest process "
+            f"{size:>12,} rows, processes: {workers}; {summary([f.seconds for f in figures])} s,"
+            f" with the model loaded {summary([f.loaded for f in figures], 2)} s; highest process "
             f"{median(f.memory for f in figures):.0f} MB"
         )
     if len(sizes) > 2:
@@ -225,7 +225,7 @@ def measure(place: Path, model: str, most: int, rounds: int) -> None:
                 ]
                 print(
                     f"exponent of the time over rows, processes: {workers}, {words}: "
-                    f"{told(slopes, 2)}; target 0.95 to 1.05"
+                    f"{summary(slopes, 2)}; target 0.95 to 1.05"
                 )
         large, middle = (median(f.memory for f in ran[size, 2]) for size in sizes[:0:-1])
         print(f"memory with ten times the rows: {large / middle:.2f}; target 1.2")
@@ -236,7 +236,7 @@ def exponent(seconds: dict[int, float]) -> float:
     return float(np.polyfit(np.log(list(seconds)), np.log(list(seconds.values())), 1)[0])
 
 
-def told(values: list[float], digits: int = 1) -> str:
+def summary(values: list[float], digits: int = 1) -> str:
     """The median and the range of some values."""
     low, middle, high = (f"{f(values):.{digits}f}" for f in (min, median, max))
     return f"{middle} ({low} to {high})"
@@ -305,11 +305,11 @@ def sample_of(out: Path, source: Path, model: str) -> None:
     rows = np.random.default_rng(1).choice(PART, 1000, replace=False)
     asked = [{k: v for k, v in row.items() if k != "id"} for row in table.take(rows).to_pylist()]
     api = create_app(serve_from(model), tell=lambda about: None).test_client()
-    told = api.post("/predict", json=asked).get_json()
+    answers = api.post("/predict", json=asked).get_json()
     decisions = made.take(rows).to_pylist()
     same = sum(
         (one["probability"], one["decision"]) == (other["probability"], other["decision"])
-        for one, other in zip(told, decisions, strict=True)
+        for one, other in zip(answers, decisions, strict=True)
     )
     print(f"  decisions equal to the API's, bit by bit: {same} of {len(rows):,}")
 
@@ -389,8 +389,8 @@ def train(place: Path, sizes: list[int], light: bool = False) -> None:
         }
         sets = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
         subprocess.run([sys.executable, "run_all.py", "--quiet", *sets], cwd=project, check=True)
-        (told,) = (project / "experiments/runs").glob("*/manifest.json")
-        run = json.loads(told.read_text())
+        (manifest,) = (project / "experiments/runs").glob("*/manifest.json")
+        run = json.loads(manifest.read_text())
         stages = ", ".join(
             f"{stage['name'][:2]} {stage['seconds']:.0f} s" for stage in run["stages"]
         )
