@@ -14,6 +14,7 @@ from creditrisk.registry.chain_results import (
     what_registration_lacks,
     what_validation_lacks,
 )
+from creditrisk.registry.sqlite_status import make_paths_absolute
 from papermill_chain.chain.stages import External, Stage
 from papermill_chain.cli import main
 from papermill_chain.refusal import refuse_request
@@ -311,6 +312,7 @@ def own_options() -> argparse.ArgumentParser:
 
 def run_all(arguments: list[str]) -> int:
     """Run the chain as the command line asks, for the data set that it names; the exit code."""
+    make_paths_absolute()
     own = own_options()
     given = own.parse_known_args(arguments)[0]
     try:

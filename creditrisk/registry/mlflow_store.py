@@ -46,8 +46,8 @@ def connect(store: str | Path, experiment: str = EXPERIMENT) -> MlflowClient:
     Parameters
     ----------
     store
-        SQLite file, used unless ``MLFLOW_TRACKING_URI`` names a server. Artifacts go to
-        ``mlartifacts/`` beside it; where a server stores them is its own setting.
+        SQLite file, used unless ``MLFLOW_TRACKING_URI`` names another store. Artifacts go to
+        ``mlartifacts/`` beside the file in use; where a server stores them is its own setting.
     experiment
         Where runs that begin from now on are recorded.
     """
@@ -56,16 +56,15 @@ def connect(store: str | Path, experiment: str = EXPERIMENT) -> MlflowClient:
     # it only warns that environments made by uv have no pip
     logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
     path = Path(store).resolve()
-    ours = f"sqlite:///{path.as_posix()}"
-    named = os.environ.get("MLFLOW_TRACKING_URI")
-    remote = named if named != ours else None  # MLflow itself sets the variable to what is in use
-    mlflow.set_tracking_uri(remote or ours)
+    named = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{path.as_posix()}"
+    mlflow.set_tracking_uri(named)
+    on_server = named.startswith(("http://", "https://"))
     file = sqlite_file(named, path)
     with _locked(file) if file else nullcontext():
         client = MlflowClient()
         client.search_registered_models(max_results=1)
-        if not remote and client.get_experiment_by_name(experiment) is None:
-            artifacts = path.parent / "mlartifacts"
+        if not on_server and client.get_experiment_by_name(experiment) is None:
+            artifacts = (file or path).resolve().parent / "mlartifacts"
             client.create_experiment(experiment, artifact_location=artifacts.as_uri())
         mlflow.set_experiment(experiment)
     return client

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from creditrisk.scoring.sources.sqlite_store import reading, sqlite_file
+from creditrisk.scoring.sources.sqlite_store import SCHEME, reading, sqlite_file
 
 # A deleted version keeps its row, but not its run.
 VERSION = """
@@ -92,6 +92,17 @@ def why_not_a_store_of(model: str, file: Path) -> str:
     except sqlite3.Error as error:
         return f"{file} cannot be read as a store of MLflow's ({error})"
     return "" if found else f"no {model} is registered in {file}"
+
+
+def make_paths_absolute() -> None:
+    """Let MLflow's environment variables name the same SQLite files for notebooks as for us.
+
+    A relative path is that of the folder in which a command is given; notebooks run in another.
+    """
+    for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
+        named = os.environ.get(variable)
+        if named and (file := sqlite_file(named, "")):
+            os.environ[variable] = f"{SCHEME}{file.resolve().as_posix()}"
 
 
 def named_file(store: str | Path) -> Path | None:

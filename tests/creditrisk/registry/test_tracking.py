@@ -1,5 +1,6 @@
 """What a training run leaves in MLflow, as a reader of its list of runs sees it."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pandas as pd
 import pytest
 
 from creditrisk.registry import mlflow_store, tracking
-from creditrisk.registry.sqlite_status import chain_runs_in_use
+from creditrisk.registry.sqlite_status import chain_runs_in_use, make_paths_absolute
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning"
@@ -71,10 +72,36 @@ def test_the_tables_of_a_store_that_checkouts_share_are_made_by_one_at_a_time(
 
     monkeypatch.setattr(mlflow.MlflowClient, "search_registered_models", search)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{shared}")
-    mlflow_store.connect(tmp_path / "own" / "mlflow.db")
+    client = mlflow_store.connect(tmp_path / "own" / "mlflow.db")
+    made = client.get_experiment_by_name("Credit risk")
     mlflow.set_tracking_uri(before)
     assert free == [False]
+    assert made.artifact_location == (tmp_path / "mlartifacts").as_uri()  # not where it runs
     assert not (tmp_path / "own").exists()
+
+
+def test_a_relative_path_of_a_store_is_that_of_the_folder_of_the_command(tmp_path, monkeypatch):
+    """Notebooks run in another folder, and would take another file."""
+    monkeypatch.chdir(tmp_path)
+    given = {
+        "MLFLOW_TRACKING_URI": ["sqlite:///a/b.db", "sqlite:////c.db", "http://host:5000"],
+        "MLFLOW_REGISTRY_URI": ["sqlite:///../d.db", "", "postgresql://host/e"],
+    }
+    expected = {
+        "MLFLOW_TRACKING_URI": [
+            f"sqlite:///{tmp_path}/a/b.db",
+            "sqlite:////c.db",
+            "http://host:5000",
+        ],
+        "MLFLOW_REGISTRY_URI": [f"sqlite:///{tmp_path.parent}/d.db", "", "postgresql://host/e"],
+    }
+    for number in range(3):
+        for variable, values in given.items():
+            monkeypatch.setenv(variable, values[number])
+        make_paths_absolute()
+        assert {name: os.environ[name] for name in given} == {
+            name: values[number] for name, values in expected.items()
+        }
 
 
 def test_runs_say_who_won_which_notebook_made_them_and_only_what_was_set(store):
