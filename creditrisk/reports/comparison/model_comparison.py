@@ -109,8 +109,10 @@ class Comparison:
         turned = []
         for way, approved in (("approved", True), ("declined", False)):
             count, bad = self.counts(approved)
-            turned.append(f"{count} newly {way} ({bad or 'none'} went bad)")
-        return f"{len(self.flips):,} of {self.common:,} decisions turn: {', '.join(turned)}"
+            went = f"{bad:,}" if bad else "none"
+            turned.append(f"{count:,} newly {way} ({went} went bad)")
+        turn = "turns" if len(self.flips) == 1 else "turn"
+        return f"{len(self.flips):,} of {self.common:,} decisions {turn}: {', '.join(turned)}"
 
     @property
     def _left_out(self) -> str:

@@ -222,6 +222,25 @@ def test_figures_and_costs_differ_by_what_they_do_by_hand(two):
     assert {each.verdict for each in found.paired} == {"too few to judge"}  # four of a kind
 
 
+def test_large_numbers_have_separators_but_for_what_is_set_again(tmp_path):
+    make_run(tmp_path, "1", BEFORE, test={"rows": 1200, "loss": 9999.96}, parameters={"draws": 500})
+    more = {"rows": 13500, "loss": 999.97}
+    make_run(tmp_path, "2", AFTER, test=more, parameters={"draws": 20000, "rate": 0.051234})
+    page = write_page(compare("1", "2", tmp_path / "experiments"), tmp_path / "page.html")
+    text = re.sub(r"<[^>]+>", " ", page.read_text("utf-8"))
+    found = re.sub(r"\s+", " ", text)
+    assert "rows 1,200 13,500 +12,300" in found and "test rows 1,200 13,500" in found
+    assert "loss 10,000 1,000 -9,000" in found
+    assert "draws 500 20000" in found and "rate – 0.051234" in found
+
+
+def test_a_single_decision_turns(tmp_path):
+    make_run(tmp_path, "1", BEFORE)
+    make_run(tmp_path, "2", [(*BEFORE[0][:3], 0.72), *BEFORE[1:]])
+    found = compare("1", "2", tmp_path / "experiments").decisions
+    assert found.startswith("1 of 8 decisions turns: 1 newly approved (none went bad)")
+
+
 def many(ages, move=0.0):
     """Every third is bad and scores lower, but not always."""
     return [
