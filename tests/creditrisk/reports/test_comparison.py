@@ -16,11 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markupsafe import escape
 
+from creditrisk.data.descriptor import read_contract
 from creditrisk.reports.comparison import model_comparison
 from creditrisk.reports.comparison.model_comparison import Comparison
 from creditrisk.reports.comparison.page import write_page
 from creditrisk.reports.comparison.run_results import read_results
-from creditrisk.reports.comparison.swap_set import pairs
+from creditrisk.reports.comparison.swap_set import pairs, value_text
 from papermill_chain.cli import main
 from papermill_chain.runs.lookup import NoRun, find_run, named_run
 from papermill_chain.runs.manifest import read_run
@@ -234,11 +235,29 @@ def test_large_numbers_have_separators_but_for_what_is_set_again(tmp_path):
     assert "draws 500 20000" in found and "rate – 0.051234" in found
 
 
+def test_values_are_worded_as_on_the_other_pages():
+    contract = read_contract(ROOT / "data/raw/datapackage.json")
+    assert value_text("Credit amount", "2622", contract) == "2,622 DM"
+    assert value_text("Checking account", "", contract) == "200 DM or more or salary account"
+    assert value_text("Purpose", "", contract) == value_text("x", "", None) == "not given"
+    assert value_text("Duration", "1e4", contract) == "1e4 months"  # not of this contract
+
+
+def test_a_move_that_does_not_show_is_not_named(tmp_path):
+    # log-odds .405 to .944 by +.539: Age +.4, Purpose from .101 to .104, the rest the usual one's
+    make_run(tmp_path, "1", [(21, "car", "good", 0.60, -0.5, 0.101), *BEFORE[1:]])
+    make_run(tmp_path, "2", [(21, "car", "good", 0.72, -0.1, 0.104), *BEFORE[1:]])
+    (flip,) = compare("1", "2", tmp_path / "experiments").flips
+    assert [move.field for move in flip.moves] == ["Age", "the usual applicant's own score"]
+
+
 def test_a_single_decision_turns(tmp_path):
     make_run(tmp_path, "1", BEFORE)
     make_run(tmp_path, "2", [(*BEFORE[0][:3], 0.72), *BEFORE[1:]])
     found = compare("1", "2", tmp_path / "experiments").decisions
-    assert found.startswith("1 of 8 decisions turns: 1 newly approved (none went bad)")
+    assert found.startswith(
+        "1 of 8 decisions turns: 1 newly approved (none went bad), none newly declined"
+    )
 
 
 def many(ages, move=0.0):
