@@ -60,7 +60,7 @@ def largest_difference(shares: pd.DataFrame) -> str:
     if not len(shares):
         return "There is no level to compare"
     points = 100 * (shares.training - shares.test).abs().max()
-    return f"No level's share differs by more than {points:.1f} points"
+    return f"The largest difference of a level's share is {points:.1f} points"
 
 
 def similarity(p: "pd.Series[float]", drawn: bool = True) -> str:

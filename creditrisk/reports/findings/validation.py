@@ -104,7 +104,7 @@ def probabilities(
         f"an improvement of {gain}; {line}. The score's parts: reliability "
         f"{parts['reliability']:.3f} (0 is ideal), resolution {parts['resolution']:.3f} (more is "
         f"better), uncertainty of the sample {parts['uncertainty']:.3f}, and "
-        f"{parts['within']:+.3f} from within the bins."
+        f"{parts['within']:+z.3f} from within the bins."
     )
 
 

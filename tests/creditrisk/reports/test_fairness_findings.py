@@ -166,6 +166,8 @@ def test_where_groups_meet_and_the_summary():
         "approved otherwise beyond chance."
     )
     assert "nothing to compare" in fairness.summary(flipped(0, 0.0).iloc[:0], proxy, within, alike)
+    one = fairness.summary(flipped(1, 0.1), proxy, within, apart.assign(p_corrected=[0.01, 0.2]))
+    assert "1 decision turns with" in one and "1 of 2 groups is approved otherwise" in one
 
 
 def test_a_broken_rule_on_groups_is_to_be_settled():

@@ -111,7 +111,7 @@ def test_categories():
     text = exploration.levels_off_average(AGE, table, 0.3)
     assert text == "Age: 2 of 3 levels clearly off the average"
     square = pd.DataFrame([[1, 0.2, 0.4], [0.2, 1, 0.1], [0.4, 0.1, 1]], list("abc"), list("abc"))
-    assert exploration.strongest_pair(square) == "No pair of categories exceeds 0.40: a and c"
+    assert exploration.strongest_pair(square) == "a and c are associated most: 0.40"
     assert exploration.strongest_pair(square.iloc[:1, :1]).startswith("There are no two")
     assert exploration.caveats(CONTRACT).count("\n- ") == len(CONTRACT.caveats) - 1
 
@@ -249,6 +249,12 @@ def test_leaving_out(gap, verdict):
     assert ("Leaving out Sex** makes the ranking worse" in summary) == (verdict == "worse")
     assert "cost 0.56 per applicant (0.58 for applicants who had no part in choosing" in summary
     assert "there is nothing to compare with" in summary
+
+
+def test_what_rounds_to_nothing_has_no_minus():
+    text = comparison.cost_of_leaving_out({"Sex": Interval(-0.0004, -0.007, -0.0001)})
+    assert "ROC-AUC +0.000 (-0.007 to +0.000)" in text
+    assert str(Interval(-0.0004, -0.02, 0.01)) == "0.000 (-0.020 to 0.010)"
 
 
 def test_no_protected_column():
