@@ -56,8 +56,8 @@ def volumes(table: pd.DataFrame) -> str:
     return (
         f"{a_month} decisions a month; the model "
         f"approved {weighted:.0%} of them, from {rates.min():.0%} to {rates.max():.0%} by month. "
-        f"People changed {table.overridden.sum():,} decisions; {table.rejected.sum():,} requests "
-        "were refused as they broke the contract."
+        f"Decisions that people changed: {table.overridden.sum():,}; requests that were refused as "
+        f"they broke the contract: {table.rejected.sum():,}."
     )
 
 

@@ -66,6 +66,7 @@ def test_twins_differ_or_do_not():
     assert "-0.075 (-0.210 to +0.060), by McNemar's test not distinguishable from none" in text
     assert "**more than chance** (p = 0.031)" in fairness.twins(paired(p=0.031), 0.1)
     assert fairness.twins(paired(pairs=9), 0.1).endswith("9 pairs within 0.1, too few to compare.")
+    assert fairness.twins(paired(pairs=1), 0.1).endswith("1 pair within 0.1, too few to compare.")
     assert fairness.twins(paired().iloc[:0], 0.1) == ""
 
 

@@ -119,6 +119,7 @@ def test_categories():
 def test_preparation():
     assert preparation.gaps(pd.Series({"a": 0})) == "No column has a gap; nothing has to be done."
     assert "Columns with gaps: b (3 applicants)." in preparation.gaps(pd.Series({"a": 0, "b": 3}))
+    assert "Columns with gaps: b (1 applicant)." in preparation.gaps(pd.Series({"a": 0, "b": 1}))
     assert "no application of the test set occurs" in preparation.separation(8, 2, 0)
     assert "8 + 2 = 10 applicants, none in both; 1 pairs of" in preparation.separation(8, 2, 1)
     unlucky, usual = pd.Series({"Job": 0.02, "Age": 0.5}), pd.Series({"Job": 0.03, "Age": 0.5})
@@ -251,6 +252,14 @@ def test_leaving_out(gap, verdict):
     assert "there is nothing to compare with" in summary
 
 
+def test_a_range_takes_two_groups_that_are_judged():
+    rates = pd.DataFrame({"approved": [0.4, np.nan, 0.6]})
+    assert validation.approval_range("Age", rates) == "Age: approved from 40% to 60%"
+    assert validation.approval_range("Age", rates[:2]) == (
+        "Age: no two groups are large enough to be compared"
+    )
+
+
 def test_what_rounds_to_nothing_has_no_minus():
     text = comparison.cost_of_leaving_out({"Sex": Interval(-0.0004, -0.007, -0.0001)})
     assert "ROC-AUC +0.000 (-0.007 to +0.000)" in text
@@ -366,9 +375,9 @@ def test_stability_and_segments():
     }
     text = validation.weak_segments(pd.DataFrame(columns, index), "Test set")
     assert text == (
-        "**Test set**: 2 segments are judged. The interval lies wholly below what the scores imply "
-        "in 1 of them; Job 2 (0.600, implied 0.750); by luck alone it would in about 0.1. 1 are "
-        "too small to be judged."
+        "**Test set**: segments large enough to be judged: 2 of 3. The interval lies wholly "
+        "below what the scores imply in 1 of them; Job 2 (0.600, implied 0.750); by luck alone it "
+        "would in about 0.1."
     )
 
 

@@ -73,17 +73,21 @@ def twins(found: pd.DataFrame, caliper: float) -> str:
     for row in found.itertuples():
         who = f"**{row.column}**, “{row.group}” and “{row.against}”"
         if row.pairs < FEW:
-            lines.append(f"{who}: {row.pairs} pairs within {caliper:g}, too few to compare.")
+            lines.append(f"{who}: {_pairs(row.pairs, caliper)}, too few to compare.")
             continue
         gap = f"{row.difference:+z.3f} ({row.low:+z.3f} to {row.high:+z.3f})"
         verdict = "**more than chance**" if row.p < 0.05 else "not distinguishable from none"
         lines.append(
-            f"{who}: {row.pairs} pairs within {caliper:g}, on average {row.distance:.3f} apart. "
+            f"{who}: {_pairs(row.pairs, caliper)}, on average {row.distance:.3f} apart. "
             f"Only the former is approved in {row.only_group} of them, only the latter in "
             f"{row.only_against}: a difference of {gap}, by McNemar's test {verdict} "
             f"(p = {row.p:.3f})."
         )
     return "\n".join(f"- {line}" for line in lines)
+
+
+def _pairs(count: int, caliper: float) -> str:
+    return f"{count:,} pair{'s' * (count != 1)} within {caliper:g}"
 
 
 def proxies(found: pd.DataFrame, columns: pd.DataFrame) -> str:
