@@ -108,7 +108,7 @@ def test_figures_stand_where_they_belong(finished):
         "06_explanation": [
             (
                 f"For {why['raised_by_strongest_reason']:.1%} "
-                f"of the {why['declined']} declined applicants the"
+                f"of {why['declined']} declined applicants the"
             ),
             *(f"probability of good {probability:.3f}, decline" for probability in why["examples"]),
             "it turns over the decision of {:.0f} of {} applicants".format(*turned),

@@ -104,7 +104,7 @@ def test_what_the_factors_leave():
     equal = decided(female_rent=20, female_own=30, male_rent=20, male_own=30)
     text = fairness.parity(equal, factors)
     assert text.startswith("Strata by Housing.") and "within strata +0.000" in text
-    assert text.endswith("In none of 1 comparisons is a difference left beyond chance.")
+    assert text.endswith("is a difference left beyond chance, corrected for their number.")
     apart = decided(female_rent=5, female_own=12, male_rent=20, male_own=30)
     text = fairness.parity(apart, factors)
     # Of 40 women in each stratum 5 and 12 are approved, of 40 men 20 and 30: 33 of 80 fewer.

@@ -516,7 +516,7 @@ def test_reasons():
     rises = {"rises": [True, True, False], "turns": [True, False, False]}
     checked = pd.DataFrame({"field": ["age", "age", "job"]} | rises)
     text = explanation.reasons(checked, TITLES)
-    assert text.startswith("For 66.7% of the 3 declined") and text.endswith(
+    assert text.startswith("For 66.7% of 3 declined") and text.endswith(
         "that alone would approve 1 of them. First named: Age 2, Job 1."
     )
     nobody = checked[:0]

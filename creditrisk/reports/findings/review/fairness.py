@@ -140,7 +140,10 @@ def parity(found: pd.DataFrame, factors: Sequence[Field]) -> str:
     left = unexplained(found)
     others = len(found) - len(left)
     if left.empty:
-        return f"{text}. In none of {len(found)} comparisons is a difference left beyond chance."
+        return (
+            f"{text}. In none of {len(found)} comparisons is a difference left beyond chance, "
+            "corrected for their number."
+        )
     named = ", ".join(
         f"“{row.group}” against “{row.against}” {row.difference:+z.3f} (p = {row.p_corrected:.3f})"
         for row in left.itertuples()
