@@ -105,7 +105,8 @@ TERMS = {
     ),
     "excess": Term(
         "excess log loss",
-        "The mean log loss beyond the one that the scores imply if they are right; 0 is right.",
+        "The mean log loss beyond the one that the scores imply if they are right, once their "
+        "line of calibration is straightened; 0 is right.",
         "{:+z.3f}",
     ),
     "test_excess": Term(
