@@ -163,6 +163,8 @@ def _moves(
         for scores, row in ((a, row_a), (b, row_b))
     ]
     shares = [a.effects.iloc[row_a], b.effects.iloc[row_b]]
+    if any(share.isna().any() for share in shares):  # 06 explains a sample of many applicants
+        return ()
     names = list(dict.fromkeys([*shares[0].index, *shares[1].index]))
     usual = [float(whole - share.sum()) for whole, share in zip(odds, shares, strict=True)]
     found = [Move("the usual applicant's own score", "", *usual)]

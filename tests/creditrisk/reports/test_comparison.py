@@ -251,6 +251,16 @@ def test_a_move_that_does_not_show_is_not_named(tmp_path):
     assert [move.field for move in flip.moves] == ["Age", "the usual applicant's own score"]
 
 
+def test_moves_are_known_of_those_whose_shares_both_runs_have_worked_out(tmp_path):
+    some = [(*row[:4], *(row[4:] or ("", ""))) for row in BEFORE]  # of age 21 alone, a sample of 06
+    make_run(tmp_path, "1", some)
+    make_run(tmp_path, "2", AFTER)
+    found = compare("1", "2", tmp_path / "experiments")
+    assert [flip.applicant["Age"] for flip in found.flips if flip.moves] == ["21"]
+    page = write_page(found, tmp_path / "page.html").read_text("utf-8")
+    assert page.count("a run has not worked out the shares of this applicant's fields") == 2
+
+
 def test_a_single_decision_turns(tmp_path):
     make_run(tmp_path, "1", BEFORE)
     make_run(tmp_path, "2", [(*BEFORE[0][:3], 0.72), *BEFORE[1:]])
