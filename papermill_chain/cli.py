@@ -121,7 +121,10 @@ def main(
         refuse_for_runs_only(asked)
         if not asked.ui:  # its runs take what is secret out of their own environment
             word = word_for(asked, title, program.experiments)
-        return _done(program, asked, parser, arguments, word)
+        code = _done(program, asked, parser, arguments, word)
+        if _only_shows(asked):
+            sys.stdout.flush()
+        return code
     except (ChainError, NoRun) as refusal:
         return refuse(str(refusal), REFUSED, word)
     except NoCluster as absent:
@@ -130,10 +133,19 @@ def main(
         busy_with = f"{busy}, is going on in this checkout; wait for it or stop it"
         return refuse(busy_with, BUSY, word)
     except OSError as error:
+        if isinstance(error, BrokenPipeError) and _only_shows(asked):
+            # whoever read the output, such as head, has gone; nothing may be written at exit either
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return SIGNALLED + 13  # SIGPIPE, which Windows does not have
         why = os_error_text(error, program.experiments)
         return refuse(f"the run cannot be stored: {why}", 1, word)
     except KeyboardInterrupt:
         return 130
+
+
+def _only_shows(asked: Namespace) -> bool:
+    """Whether a command line asks to see something and to run nothing."""
+    return bool(asked.list or asked.dry_run or asked.graph or asked.lineage)
 
 
 def _done(

@@ -192,20 +192,17 @@ def _choice(evidence: Evidence) -> Iterator[Item]:
         part,
         "Do decisions stay where the training set is drawn again?",
         State.UNCHECKED if refits is None else State.SHOWN,
-        _refits(refits),
+        _refits(refits) if refits else "the model was not refitted",
         _report("04_registration"),
     )
 
 
-def _refits(refits: Json | None) -> str:
-    if refits is None:
-        return "the model was not refitted"
-    figures = ", ".join(
-        f"{name.replace('_', ' ')} {value:.3g}"
-        for name, value in refits.items()
-        if isinstance(value, int | float)
+def _refits(refits: Json) -> str:
+    return (
+        f"{refits['turned']:.1%} of what {refits['refits']} refits decide differs from their "
+        f"majority; {refits['unsteady']:.1%} of {refits['judged']:,} applicants are decided "
+        "otherwise by a fifth of them or more"
     )
-    return figures or "see the report"
 
 
 def _gate(evidence: Evidence) -> Iterator[Item]:
@@ -238,7 +235,7 @@ def _explanation(evidence: Evidence) -> Iterator[Item]:
         part,
         "Does the strongest reason of a decline hold when it is tried?",
         State.UNCHECKED if raised is None else State.SHOWN if raised == 1 else State.OPEN,
-        "nobody is declined" if raised is None else f"for {raised:.0%} of {found['declined']}",
+        "nobody is declined" if raised is None else f"for {raised:.1%} of {found['declined']:,}",
         where,
     )
     apart = found["scorecard"]["sql_apart"]
@@ -261,20 +258,16 @@ def _use(evidence: Evidence) -> Iterator[Item]:
         given = asked.get(name)
         state = State.SHOWN if given else State.OPEN
         yield Item(part, question, state, given or "nobody has said", _report("05_validation"))
-    last = evidence.promotions[-1] if evidence.promotions else None
-    yield Item(
-        part,
-        "Is it recorded who put it into production, and why?",
-        State.SHOWN if last else State.UNCHECKED,
-        f"{last['who']}, {last['time'][:10]}: {last['reason']}" if last else "it was not",
-        "provenance/promotions.jsonl",
-    )
-    looks = (found or {}).get("looks")
+    promoted, question = _promoted(evidence), "Is it recorded who put it into production, and why?"
+    state, log = State.SHOWN if promoted else State.UNCHECKED, "provenance/promotions.jsonl"
+    yield Item(part, question, state, promoted or "it was not", log)
+    looks = (found or {}).get("looks") or {"looks": 0, "models": 0}
+    times, models = looks["looks"], looks["models"]
     yield Item(
         part,
         "Is it recorded how often the test set was looked at?",
-        State.SHOWN if looks else State.UNCHECKED,
-        f"looks: {looks['looks']}, models: {looks['models']}" if looks else "it was not used",
+        State.SHOWN if times else State.UNCHECKED,
+        "once" if times == 1 else f"{times:,} times, models: {models:,}" if times else "it was not",
         _report("05_validation"),
     )
     watched = "monitoring" in evidence.figures
@@ -287,6 +280,18 @@ def _use(evidence: Evidence) -> Iterator[Item]:
         else "07 has not run on a log of decisions",
         _report("07_monitoring"),
     )
+
+
+def _promoted(evidence: Evidence) -> str:
+    """Who put the run's version into production last, and what has replaced it since."""
+    version = evidence.figures.get("registration", {}).get("version")
+    mine = [entry for entry in evidence.promotions if entry["to"] == version]
+    if not mine:
+        return ""
+    text = f"{mine[-1]['who']}, {mine[-1]['time'][:10]}: {mine[-1]['reason']}"
+    last = evidence.promotions[-1]
+    replaced = f"; replaced by version {last['to']} on {last['time'][:10]}"
+    return text if last is mine[-1] else text + replaced
 
 
 def _limits(evidence: Evidence) -> Iterator[Item]:

@@ -3,16 +3,25 @@
 Throughout, ``y`` is 1 for a good and 0 for a bad risk, and a score is the probability of good.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from creditrisk.data.contract import Contract, ContractError
-from creditrisk.metrics.intervals import Interval, bootstrap_interval, counts_of, weight_of
+from creditrisk.metrics.intervals import (
+    Interval,
+    bootstrap_interval,
+    counts_of,
+    share_of,
+    weight_of,
+)
 
 #: The cut-offs that are tried, on the probability of good.
 CUTOFFS = np.round(np.arange(0.01, 1.0, 0.01), 2)
+
+#: Of fewer wrong decisions of a kind than this a bootstrap, which repeats them, knows too little.
+SELDOM = 5
 
 
 def expected_cost(
@@ -54,13 +63,41 @@ def cost_interval(
     seed: int,
     weight: np.ndarray | None = None,
 ) -> Interval:
-    """Cost per applicant at one cut-off, with the interval of a bootstrap over the applicants."""
+    """Cost per applicant at one cut-off, with the interval of a bootstrap over the applicants.
+
+    Its upper end allows for errors that were hardly made, see :func:`_not_seen`.
+    """
 
     def cost(y: np.ndarray, score: np.ndarray, weight: np.ndarray | None = None) -> float:
         cutoffs = np.array([cutoff])
         return float(expected_cost(y, score, cutoffs, bad_accepted, good_rejected, weight)[0])
 
-    return bootstrap_interval(cost, y, score, draws=draws, seed=seed, weight=weight)
+    found = bootstrap_interval(cost, y, score, draws=draws, seed=seed, weight=weight)
+    more = _not_seen(y, score, cutoff, bad_accepted, good_rejected, weight)
+    return replace(found, high=max(found.high, found.estimate + more))
+
+
+def _not_seen(
+    y: np.ndarray,
+    score: np.ndarray,
+    cutoff: float,
+    bad_accepted: float,
+    good_rejected: float,
+    weight: np.ndarray | None,
+) -> float:
+    """How much more an applicant may cost by a kind of error that these applicants hardly show.
+
+    Where fewer than :data:`SELDOM` bad ones are approved, or good ones declined, their share may
+    be as high as the upper end of Wilson's interval.
+    """
+    y, approved, more = np.asarray(y), np.asarray(score) >= cutoff, [0.0]
+    for price, kind, wrong in ((bad_accepted, 0, approved), (good_rejected, 1, ~approved)):
+        rows = y == kind
+        if rows.any() and (rows & wrong).sum() < SELDOM:
+            share = share_of(wrong[rows], weight_of(weight, rows))
+            of_all = float(np.average(rows, weights=weight))
+            more.append(price * of_all * (share.high - share.estimate))
+    return max(more)
 
 
 def cost_samples(
@@ -205,7 +242,8 @@ def saving_interval(
     """What deciding at a cut-off saves, with the interval of a paired bootstrap over applicants.
 
     Model and rule meet the same applicants in every sample, and the cheaper rule is found anew in
-    each. Samples have the share of bad applicants that ``y`` has.
+    each. Samples have the share of bad applicants that ``y`` has. The lower end allows for errors
+    that were hardly made, see :func:`_not_seen`.
 
     Parameters
     ----------
@@ -221,5 +259,7 @@ def saving_interval(
         return float(min(flat_costs(y, *prices, weight).values()) - paid)
 
     flat = flat_costs(y, *prices, weight)
-    interval = bootstrap_interval(saved, y, score, draws=draws, seed=seed, weight=weight)
+    found = bootstrap_interval(saved, y, score, draws=draws, seed=seed, weight=weight)
+    less = _not_seen(y, score, cutoff, *prices, weight)
+    interval = replace(found, low=min(found.low, found.estimate - less))
     return Saving(interval, min(flat, key=lambda name: flat[name]))

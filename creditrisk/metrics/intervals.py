@@ -17,7 +17,7 @@ class Interval:
     p: float | None = None  # two-sided, for a difference from zero
 
     def __str__(self) -> str:
-        return f"{self.estimate:.3f} ({self.low:.3f} to {self.high:.3f})"
+        return f"{self.estimate:z.3f} ({self.low:z.3f} to {self.high:z.3f})"  # z: no -0.000
 
 
 def percent(share: float) -> str:

@@ -180,7 +180,7 @@ def _direction(move: float) -> str:
     """Which way ordered values went; the mean rank is the chance to exceed a reference row."""
     if move == 0:
         return ""
-    return f", {'higher' if move > 0 else 'lower'} values (mean rank {move:+.2f})"
+    return f", {'higher' if move > 0 else 'lower'} values (mean rank {move:+z.2f})"
 
 
 def _of_relation(passed: pd.DataFrame) -> list[Alarm]:
@@ -236,7 +236,7 @@ def _relation_evidence(passed: pd.DataFrame) -> str:
     }[row.what]
     return (
         f"{row.month}, {_window(row.window)}, {row.outcomes} outcomes: {what}, "
-        f"{row.difference:+.3f} ({row.low:+.3f} to {row.high:+.3f})"
+        f"{row.difference:+z.3f} ({row.low:+z.3f} to {row.high:+z.3f})"
     )
 
 

@@ -5,9 +5,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter
 
-from creditrisk.reports.drawings import BAD, GOOD, QUIET, values_at
+from creditrisk.reports.drawings import BAD, GOOD, QUIET, percents, values_at
 from creditrisk.reports.plots import intervals
 
 
@@ -57,7 +56,7 @@ def cutoffs_chosen(ax: Axes, shares: "pd.Series[float]", registered: float) -> N
     values_at(ax, at, shares, said)
     ax.axvline(registered, color="black", linestyle="--", linewidth=1.2)
     ax.set(xlabel="cheapest cut-off; dashed: registered", ylabel="share of samples")
-    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.yaxis.set_major_formatter(percents)
 
 
 def trade_off(
@@ -117,7 +116,7 @@ def decision_curves(ax: Axes, table: pd.DataFrame, chosen: float) -> None:
     ax.axvline(chosen, color="black", linestyle="--", linewidth=1.2)
     ax.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="share of applicants")
     ax.set_xlabel("cut-off on the probability of good risk")
-    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.yaxis.set_major_formatter(percents)
 
 
 def stability(ax: Axes, table: pd.DataFrame) -> None:
@@ -155,4 +154,4 @@ def approval_rates(ax: Axes, groups: pd.DataFrame, overall: float) -> None:
     rates = groups.approved, groups.approved_low, groups.approved_high
     intervals(ax, names, *rates, overall, form="{:.0%}")
     ax.set(xlabel="approval rate, 95% interval; dashed: overall", xlim=(0, 1))
-    ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.xaxis.set_major_formatter(percents)

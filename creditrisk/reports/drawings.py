@@ -115,3 +115,8 @@ _STYLE = (
     "background: var(--paper, #fff); fill: var(--ink, #262626); font-family: sans-serif;"
     " stroke-linejoin: round"
 )
+
+
+def percents(share: float, _place: float = 0.0) -> str:
+    """A mark of an axis of shares, with the decimals that it needs: 5%, and 7.5%."""
+    return f"{100 * share:z.4g}%"

@@ -25,9 +25,7 @@ _OF_BAD = "Of the applicants who turned out bad, the share that is approved."
 
 #: By the names of columns in frames.
 TERMS = {
-    "accuracy": Term(
-        "accuracy", "The share of applicants classed rightly at a cut-off of one half."
-    ),
+    "accuracy": Term("accuracy", "The share of applicants classed rightly at the cut-off."),
     "precision": Term("precision", "Of those classed as good, the share that is."),
     "recall": Term("recall", "Of the good, the share that is classed as good."),
     "f1": Term("F1", "The harmonic mean of precision and recall."),
@@ -52,7 +50,7 @@ TERMS = {
         "WoE",
         "Weight of evidence: the log of the share of all good over the share of all bad in a group;"
         " above 0 speaks for a good risk.",
-        "{:+.2f}",
+        "{:+z.2f}",
     ),
     "iv": Term(
         "IV",
@@ -69,10 +67,10 @@ TERMS = {
         "1 if probabilities are as spread as they should be; below, too extreme.",
     ),
     "mean_change": Term(
-        "mean change", "By how much the probability of good changes on average.", "{:+.3f}"
+        "mean change", "By how much the probability of good changes on average.", "{:+z.3f}"
     ),
     "largest_change": Term(
-        "largest change", "The change of the applicant it moves most.", "{:+.3f}"
+        "largest change", "The change of the applicant it moves most.", "{:+z.3f}"
     ),
     "flipped": Term("decided otherwise", "The share whose decision turns over.", SHARE),
     "seen": Term("training reaches", "The value nearest to the limit in the training set."),
@@ -107,11 +105,12 @@ TERMS = {
     ),
     "excess": Term(
         "excess log loss",
-        "The mean log loss beyond the one that the scores imply if they are right; 0 is right.",
-        "{:+.3f}",
+        "The mean log loss beyond the one that the scores imply if they are right, once their "
+        "line of calibration is straightened; 0 is right.",
+        "{:+z.3f}",
     ),
     "test_excess": Term(
-        "excess on test", "The excess log loss of the test rows, which had no part.", "{:+.3f}"
+        "excess on test", "The excess log loss of the test rows, which had no part.", "{:+z.3f}"
     ),
     "p_of_found": Term(
         "p, for all found",

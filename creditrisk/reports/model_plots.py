@@ -6,11 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter
 from sklearn.metrics import roc_curve
 
 from creditrisk.metrics.intervals import counts_of
-from creditrisk.reports.drawings import BAD, GOOD, QUIET, values_at
+from creditrisk.reports.drawings import BAD, GOOD, QUIET, percents, values_at
 from creditrisk.reports.plots import legend, pairs, scale, square
 
 #: Outcomes, scores and weights of the applicants of a held-out fold.
@@ -144,7 +143,7 @@ def differences(ax: Axes, compared: pd.DataFrame, order: list[str]) -> None:
         real = pair.verdict == "better"
         look: dict[str, Any] = {"weight": "bold", "color": "white"} if real else {"color": QUIET}
         look |= {"fill": GOOD if real else "#f0f0f0"}
-        square(ax, place[pair.model], place[pair.other] - 1, f"{pair.gained:+.3f}", **look)
+        square(ax, place[pair.model], place[pair.other] - 1, f"{pair.gained:+z.3f}", **look)
     pairs(ax, order, range(1, len(order)))
     ax.set_xlabel("over the model with this number", loc="left", fontsize=10.5)
     ax.xaxis.set_label_position("top")
@@ -182,7 +181,7 @@ def calibration(ax: Axes, table: pd.DataFrame) -> None:
     ]
     values_at(ax, *marks, said)
     for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axis.set_major_formatter(percents)
     ax.set(xlim=(0, 1), ylim=(0, 1.02), aspect="equal")
     ax.set(xlabel="predicted probability of good risk, equal bins")
     ax.set(ylabel="observed share, 95% interval")
@@ -215,4 +214,4 @@ def dependence(ax: Axes, table: pd.DataFrame, label: str, spaced: str = "linear"
         ax.set_xticks(place, names, **look if len("".join(names)) > 16 else {})
         values_at(ax, place, table.probability, said(names))
     ax.set(xlabel=label, ylim=(0, 1))
-    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.yaxis.set_major_formatter(percents)

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
 from creditrisk.monitoring.verdict import Verdict
 from creditrisk.monitoring.watch import Watch
-from creditrisk.reports.drawings import BAD, GOOD, QUIET
+from creditrisk.reports.drawings import BAD, GOOD, QUIET, percents
 
 #: So many names of months fit on an axis.
 MOST_NAMES = 8
@@ -70,7 +70,7 @@ def vintages(ax: Axes, table: pd.DataFrame) -> None:
     ax.errorbar(place[known], rate, spread, fmt="D", color=BAD, capsize=3, label="came")
     ax.set_ylabel("bad rate of the approved")
     ax.set_ylim(bottom=0)
-    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.yaxis.set_major_formatter(percents)
     _months(ax, table.index)
     ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
 
@@ -93,7 +93,7 @@ def vintage_curves(ax: Axes, curves: pd.DataFrame) -> None:
     )
     ax.set(xlabel="months since the decision", ylabel="known to be bad")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.yaxis.set_major_formatter(percents)
 
 
 def small_map(ax: Axes, watched: Watch, verdict: Verdict) -> None:

@@ -15,11 +15,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.pyplot import subplots
-from matplotlib.ticker import LogLocator, NullLocator, PercentFormatter, StrMethodFormatter
+from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
 from creditrisk.data.fields import Field
 from creditrisk.data.quantities import as_quantity
-from creditrisk.reports.drawings import BAD, GOOD, QUIET, values_at
+from creditrisk.reports.drawings import BAD, GOOD, QUIET, percents, values_at
 
 HATCH = "///"
 LINE = 50  # letters of a measure that fit beside each other in a narrow figure
@@ -84,7 +84,7 @@ def class_balance(ax: Axes, good: int, bad: int) -> None:
     """Two bars: the applicants of each class, with their share."""
     bars = ax.barh(["good", "bad"], [good, bad], color=[GOOD, BAD], height=0.6)
     bars[1].set(hatch=HATCH, hatchcolor="white")
-    labels = [f"{count} ({count / (good + bad):.0%})" for count in (good, bad)]
+    labels = [f"{count:,} ({count / (good + bad):.0%})" for count in (good, bad)]
     ax.bar_label(bars, labels, padding=5)
     ax.set(xlabel="applicants", xlim=(0, 1.18 * max(good, bad)))
     ax.invert_yaxis()
@@ -96,7 +96,7 @@ def missing_shares(ax: Axes, missing: pd.Series) -> None:
     bars = ax.barh(missing.index, missing, color=[GOOD if share else QUIET for share in missing])
     ax.bar_label(bars, [f"{share:.1%}" for share in missing], padding=4)
     ax.set(xlabel="share of applicants without a value", xlim=(0, max(0.1, 1.2 * missing.max())))
-    ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.xaxis.set_major_formatter(percents)
     ax.invert_yaxis()
     ax.grid(axis="y", visible=False)
 
@@ -109,11 +109,11 @@ def bad_rates(ax: Axes, table: pd.DataFrame, overall: float) -> None:
     table
         From :func:`creditrisk.metrics.weight_of_evidence.risk_by_level`.
     """
-    names = [f"{level} (n = {n})" for level, n in table.applicants.items()]
+    names = [f"{level} (n = {n:,})" for level, n in table.applicants.items()]
     intervals(ax, names, table.bad_rate, table.low, table.high, overall, BAD, "{:.1%}")
     ax.set_xlim(0, max(0.6, 1.05 * table.high.max()))
     ax.set_xlabel("bad rate, 95% interval; dashed: overall")
-    ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.xaxis.set_major_formatter(percents)
 
 
 def intervals(
@@ -158,7 +158,7 @@ def quantity(ax: Axes, field: Field, values: pd.Series, y: pd.Series) -> None:
         look: dict[str, Any] = {"color": colour, "linestyle": style, "linewidth": 2}
         ax.hist(chosen, bins, weights=weights, histtype="step", label=f"{name} risk", **look)
         ax.hist(chosen, bins, weights=weights, color=colour, alpha=0.12)
-    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.yaxis.set_major_formatter(percents)
     ax.set(xlabel=axis_label(field), ylabel="share of the class")
     scale(ax, field.scale)
     legend(ax)
@@ -243,5 +243,5 @@ def two_samples(ax: Axes, shares: pd.DataFrame, label: str) -> None:
     ax.hlines(place, shares.min(axis=1), shares.max(axis=1), color=QUIET, linewidth=1.2)
     ax.set_yticks(place, shares.index)
     ax.set(xlabel=label, ylim=(len(shares) - 0.5, -0.5))
-    ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.xaxis.set_major_formatter(percents)
     legend(ax)

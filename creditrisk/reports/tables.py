@@ -47,7 +47,7 @@ def champion_pairs(pairs: pd.DataFrame) -> Styler:
     """What the champion gains over each other model, from its rows of the compared pairs."""
     columns = {
         "the champion against": pairs.other,
-        "ROC-AUC gained": format_intervals(pairs.gained, pairs.low, pairs.high, "{:+.3f}"),
+        "ROC-AUC gained": format_intervals(pairs.gained, pairs.low, pairs.high, "{:+z.3f}"),
         "p, corrected": pairs.p_corrected.map("{:.3f}".format),
         "verdict": pairs.verdict,
     }
@@ -247,8 +247,8 @@ def parity(found: pd.DataFrame) -> Styler:
     columns = {
         "group": found.group,
         "against": found.against,
-        "as it is": found.raw.map("{:+.3f}".format),
-        "within strata": format_intervals(found.difference, found.low, found.high, "{:+.3f}"),
+        "as it is": found.raw.map("{:+z.3f}".format),
+        "within strata": format_intervals(found.difference, found.low, found.high, "{:+z.3f}"),
         "odds_ratio": odds,
         "p_of_all": found.p_corrected,
         "strata": found.strata,

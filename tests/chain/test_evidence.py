@@ -68,8 +68,8 @@ def test_figures_stand_where_they_belong(finished):
                 f"{5 * won['bad_rate']:.2f}, approving nobody {1 - won['bad_rate']:.2f}."
             ),
             *(
-                f"without {name} : ROC-AUC {gap['estimate']:+.3f} "
-                f"({gap['low']:+.3f} to {gap['high']:+.3f})"
+                f"without {name} : ROC-AUC {gap['estimate']:+z.3f} "
+                f"({gap['low']:+z.3f} to {gap['high']:+z.3f})"
                 for name, gap in evidence["cost_of_leaving_out"].items()
             ),
         ],
@@ -108,7 +108,7 @@ def test_figures_stand_where_they_belong(finished):
         "06_explanation": [
             (
                 f"For {why['raised_by_strongest_reason']:.1%} "
-                f"of the {why['declined']} declined applicants the"
+                f"of {why['declined']} declined applicants the"
             ),
             *(f"probability of good {probability:.3f}, decline" for probability in why["examples"]),
             "it turns over the decision of {:.0f} of {} applicants".format(*turned),

@@ -93,8 +93,7 @@ class Comparison:
         sizes = len(self.a.scores.y), len(self.b.scores.y)
         if self.common == sizes[0] == sizes[1]:
             return f"Both runs were tested on the same {self.common:,} applicants."
-        common = f"{self.common:,}" if self.common else "none"
-        both = f"{sizes[0]:,} and {sizes[1]:,} applicants, {common} in both"
+        both = f"{sizes[0]:,} and {sizes[1]:,} applicants, {_or_none(self.common)} in both"
         if not self.common:
             return f"The test sets differ: {both}. Each run's figures stand on its own."
         return f"The test sets differ: {both}; only those are compared one by one."
@@ -109,8 +108,10 @@ class Comparison:
         turned = []
         for way, approved in (("approved", True), ("declined", False)):
             count, bad = self.counts(approved)
-            turned.append(f"{count} newly {way} ({bad or 'none'} went bad)")
-        return f"{len(self.flips):,} of {self.common:,} decisions turn: {', '.join(turned)}"
+            went = f" ({_or_none(bad)} went bad)" if count else ""
+            turned.append(f"{_or_none(count)} newly {way}{went}")
+        turn = "turns" if len(self.flips) == 1 else "turn"
+        return f"{len(self.flips):,} of {self.common:,} decisions {turn}: {', '.join(turned)}"
 
     @property
     def _left_out(self) -> str:
@@ -160,6 +161,10 @@ def compare(a: RunResults, b: RunResults) -> Comparison:
         flips=turned,
         notes=_notes(a, b),
     )
+
+
+def _or_none(count: int) -> str:
+    return f"{count:,}" if count else "none"
 
 
 def signed(difference: float) -> str:

@@ -69,8 +69,8 @@ def render(comparison: Comparison, folder: Path) -> str:
     pages.filters.update(
         heading=lambda name: Markup(heading(name).replace("_", " ")),
         figure=_figure,
+        shown=lambda value, how: SHOWN[how](value),
         change=_change,
-        hash=_hash,
         signed=signed,
     )
     contract = comparison.b.contract or comparison.a.contract
@@ -174,15 +174,24 @@ def _place(x: float, y: float) -> tuple[float, float]:
 
 
 def _figure(value: object) -> str:
-    """A figure to four digits, or as it is if it is a word; nothing as a dash."""
+    """A figure to four digits or the unit, or as it is if it is a word; nothing as a dash."""
     if value is None:
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
     if isinstance(value, float):
-        return f"{value:.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
+        return f"{value:.4g}" if abs(value) < 999.95 else f"{value:,.0f}"
+    return _given(value)
+
+
+def _given(value: object) -> str:
+    """A parameter as it can be set again, without separators and to the last digit."""
+    if value is None or isinstance(value, bool):
+        return _figure(value)
     if isinstance(value, list):
-        return ", ".join(map(_figure, value)) or "none"
+        return ", ".join(map(_given, value)) or "none"
     return str(value) if value != "" else "empty"
 
 
@@ -190,6 +199,8 @@ def _change(difference: float | None) -> str:
     """A difference with its sign; what is nothing but rounding is no difference."""
     if difference is None:
         return ""
+    if abs(difference) >= 999.5:
+        return f"{difference:+,.0f}"
     return f"{difference:+.3g}" if abs(difference) > 1e-12 else "0"
 
 
@@ -198,3 +209,7 @@ def _hash(value: object) -> str:
     if isinstance(value, str) and len(value) == 64:
         return value[:12]
     return _figure(value)
+
+
+#: How the two sides of a fact are shown.
+SHOWN = {"figure": _figure, "given": _given, "hash": _hash}

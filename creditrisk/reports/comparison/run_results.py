@@ -83,7 +83,7 @@ class Scores:
     applicants: pd.DataFrame  # as text, as they are in the file; the target is the last column
     y: npt.NDArray[np.int64]  # 1 for a good risk
     probability: npt.NDArray[np.float64]  # of good
-    effects: pd.DataFrame | None  # by field, on the log-odds; None if the model has no reference
+    effects: pd.DataFrame | None  # by field, on the log-odds; NaN or None: not worked out
 
     @property
     def target(self) -> str:
@@ -197,7 +197,7 @@ def _read_scores(path: Path, contract: Contract | None) -> Scores:
         applicants,
         (outcome == good).to_numpy().astype(int),
         probability,
-        None if effects.isna().to_numpy().any() else effects,
+        None if effects.isna().to_numpy().all() else effects,
     )
 
 

@@ -5,6 +5,7 @@ the score follows from the difference of the two models' Shapley contributions o
 and the move of the usual applicant's own score add up to the move of the applicant's.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ NAMED = 3
 Rows = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
 NO_ROWS: Rows = (np.empty(0, np.int64), np.empty(0, np.int64))
 
+#: A number as a file of scores has it; an older run's column may hold other text.
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
+
 #: What alone would have turned a decision: the score, the cut-off.
 ALONE = {
     (True, False): "the score alone",
@@ -44,12 +48,19 @@ class Move:
     before: float
     after: float
 
+    @property
+    def shows(self) -> bool:
+        """Whether it is more than nothing to the two decimals in which it is stated."""
+        if not self.value:
+            return f"{abs(self.after - self.before):.2f}" != "0.00"
+        return f"{self.after:+z.2f}" != f"{self.before:+z.2f}"
+
     def __str__(self) -> str:
         """The move as a sentence without its end."""
         if not self.value:
             moved = self.after - self.before
             return f"{self.field} is {abs(moved):.2f} {'higher' if moved > 0 else 'lower'}"
-        return f"{self.field} ({self.value}) counts {self.after:+.2f} and not {self.before:+.2f}"
+        return f"{self.field} ({self.value}) counts {self.after:+z.2f} and not {self.before:+z.2f}"
 
 
 @dataclass(frozen=True)
@@ -152,6 +163,8 @@ def _moves(
         for scores, row in ((a, row_a), (b, row_b))
     ]
     shares = [a.effects.iloc[row_a], b.effects.iloc[row_b]]
+    if any(share.isna().any() for share in shares):  # 06 explains a sample of many applicants
+        return ()
     names = list(dict.fromkeys([*shares[0].index, *shares[1].index]))
     usual = [float(whole - share.sum()) for whole, share in zip(odds, shares, strict=True)]
     found = [Move("the usual applicant's own score", "", *usual)]
@@ -161,7 +174,8 @@ def _moves(
         found.append(Move(title(name, contract), value_text(name, value, contract), *ends))
     way = 1 if odds[1] >= odds[0] else -1
     found.sort(key=lambda move: way * (move.before - move.after))
-    return tuple(move for move in found if way * (move.after - move.before) > LEAST)
+    moved = [move for move in found if way * (move.after - move.before) > LEAST]
+    return tuple(move for move in moved if move.shows) or tuple(moved[:1])
 
 
 def title(name: str, contract: Contract | None) -> str:
@@ -172,9 +186,12 @@ def title(name: str, contract: Contract | None) -> str:
 
 
 def value_text(name: str, value: str, contract: Contract | None) -> str:
-    """A value with its unit."""
-    if not value:
-        return "not given"
+    """A value with its unit, a quantity with separators; what is missing by its name."""
     if contract is None or name not in {field.name for field in contract.columns}:
-        return value
-    return f"{value} {contract[name].unit}".rstrip()
+        return value or "not given"
+    field = contract[name]
+    if not value:
+        return field.missing_label or "not given"
+    if field.levels is None and not field.is_dated and _NUMBER.fullmatch(value):
+        value = field.worded(float(value) if "." in value else int(value))
+    return f"{value} {field.unit}".rstrip()

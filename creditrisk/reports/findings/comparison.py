@@ -106,7 +106,7 @@ def real_differences(pairs: pd.DataFrame) -> str:
 def list_of_real_differences(pairs: pd.DataFrame) -> str:
     """The pairs that differ beyond chance, for those who cannot see the figure."""
     real = pairs[pairs.verdict == "better"].itertuples()
-    named = "; ".join(f"{pair.model} over {pair.other} {pair.gained:+.3f}" for pair in real)
+    named = "; ".join(f"{pair.model} over {pair.other} {pair.gained:+z.3f}" for pair in real)
     return f"ROC-AUC gained by pair; significant: {named or 'none'}"
 
 
@@ -244,8 +244,8 @@ def cost_of_leaving_out(audit: Mapping[str, Interval]) -> str:
     if not audit:
         return "The contract protects no column."
     return "\n".join(
-        f"- without **{name}**: ROC-AUC {gap.estimate:+.3f} ({gap.low:+.3f} to {gap.high:+.3f}), "
-        f"{_verdict(gap)}"
+        f"- without **{name}**: ROC-AUC {gap.estimate:+z.3f} "
+        f"({gap.low:+z.3f} to {gap.high:+z.3f}), {_verdict(gap)}"
         for name, gap in audit.items()
     )
 

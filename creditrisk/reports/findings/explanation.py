@@ -184,7 +184,7 @@ def reasons(checked: pd.DataFrame, titles: Titles) -> str:
     first = checked.field.map(titles).value_counts()
     named = ", ".join(f"{name} {count}" for name, count in first.items())
     return (
-        f"For {checked.rises.mean():.1%} of the {len(checked):,} declined applicants the score "
+        f"For {checked.rises.mean():.1%} of {len(checked):,} declined applicants the score "
         "rises if the field of the strongest reason has the usual value and nothing else changes; "
         f"that alone would approve {checked.turns.sum():,} of them. First named: {named}."
     )

@@ -129,7 +129,7 @@ def strongest_pair(strength: pd.DataFrame) -> str:
     if not pairs:
         return "There are no two categories to compare"
     a, b = max(pairs, key=lambda pair: pairs[pair])
-    return f"No pair of categories exceeds {pairs[a, b]:.2f}: {a} and {b}"
+    return f"{a} and {b} are associated most: {pairs[a, b]:.2f}"
 
 
 def summary(

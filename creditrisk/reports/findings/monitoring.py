@@ -26,8 +26,8 @@ def subject(version: int | str, in_production: int | None) -> str:
     )
 
 
-def log(decisions: pd.DataFrame, place: str) -> str:
-    """What the log holds."""
+def log(decisions: pd.DataFrame, place: str, version: str) -> str:
+    """What the log holds; ``version`` is the model that is judged, as the log has it."""
     if decisions.empty:
         folder = place.removeprefix("../")
         return (
@@ -38,6 +38,12 @@ def log(decisions: pd.DataFrame, place: str) -> str:
         )
     made_up, known = int(decisions.simulated.sum()), int(decisions.outcome.notna().sum())
     note = f" **{made_up:,} of them are simulated.**" if made_up else ""
+    others = int((decisions.model_version != version).sum())
+    if others:
+        note += (
+            f" Made by other versions than the one that is judged: **{others:,}**. Volume has the "
+            "approvals as they were, and all that follows those that this version would give."
+        )
     return (
         f"{len(decisions):,} decisions from {decisions.time.min():%Y-%m-%d} to "
         f"{decisions.time.max():%Y-%m-%d}, with {known:,} "
@@ -56,8 +62,8 @@ def volumes(table: pd.DataFrame) -> str:
     return (
         f"{a_month} decisions a month; the model "
         f"approved {weighted:.0%} of them, from {rates.min():.0%} to {rates.max():.0%} by month. "
-        f"People changed {table.overridden.sum():,} decisions; {table.rejected.sum():,} requests "
-        "were refused as they broke the contract."
+        f"Decisions that people changed: {table.overridden.sum():,}; requests that were refused as "
+        f"they broke the contract: {table.rejected.sum():,}."
     )
 
 

@@ -28,7 +28,9 @@ def remedy(contract: Contract, name: str, missing: int) -> str:
 
 def gaps(missing: "pd.Series[int]") -> str:
     """What becomes of missing values; ``missing`` counts them by column."""
-    counts = [f"{name} ({n:,} applicants)" for name, n in missing[missing > 0].items()]
+    counts = [
+        f"{name} ({n:,} applicant{'s' * (n != 1)})" for name, n in missing[missing > 0].items()
+    ]
     if not counts:
         return "No column has a gap; nothing has to be done."
     return (
@@ -60,7 +62,7 @@ def largest_difference(shares: pd.DataFrame) -> str:
     if not len(shares):
         return "There is no level to compare"
     points = 100 * (shares.training - shares.test).abs().max()
-    return f"No level's share differs by more than {points:.1f} points"
+    return f"The largest difference of a level's share is {points:.1f} points"
 
 
 def similarity(p: "pd.Series[float]", drawn: bool = True) -> str:
@@ -90,7 +92,7 @@ def summary(
 ) -> str:
     """What the preparation did, one line a promise; sizes and bad rates: training, then test."""
     with_gaps = int((missing > 0).sum())
-    stay = f"stay, as a level of their own, in {with_gaps} columns"
+    stay = f"stay, as a level of their own, in {with_gaps} column{'s' * (with_gaps != 1)}"
     return (
         f"- **Missing values** {stay if with_gaps else 'do not occur'}.\n"
         f"- **{len(contract.fields)} columns become {columns}**, by the contract and not by the "

@@ -31,7 +31,7 @@ def recourse(counts: Mapping[str, int], table: pd.DataFrame) -> str:
     left = counts["open"]
     not_ended = f", and for {left} the search was not carried to its end" if left else ""
     return (
-        f"{share.share:.0%} ({share.share_low:.0%} to {share.share_high:.0%}) of the {declined:,} "
+        f"{share.share:.0%} ({share.share_low:.0%} to {share.share_high:.0%}) of {declined:,} "
         f"declined would be approved with a change of up to three columns: {by_columns}; "
         f"{counts['none']} have none{not_ended}. {NO_PROMISE}"
     )

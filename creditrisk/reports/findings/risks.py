@@ -9,7 +9,6 @@ import pandas as pd
 from creditrisk.data.contract import Contract
 from creditrisk.metrics.intervals import Interval
 from creditrisk.metrics.stability import FALSE_ALARMS
-from creditrisk.reports.findings.validation import cost
 from creditrisk.validation.gate.mixes import MixShift
 
 HIGH, MEDIUM, LOW = 3, 2, 1
@@ -35,7 +34,7 @@ def of_cost(paid: Interval, simple: Mapping[str, float]) -> list[Risk]:
     flat = simple[name]
     if paid.high < flat:
         return []
-    figure = f"it costs {cost(paid)} per applicant, {name} {flat:.3f}"
+    figure = f"it costs {paid} per applicant, {name} {flat:.3f}"
     if paid.low > flat:
         return [Risk(HIGH, f"It is dearer than {name}: {figure}.")]
     return [Risk(HIGH, f"It is not shown to be cheaper than {name}: {figure}.")]

@@ -104,13 +104,8 @@ def probabilities(
         f"an improvement of {gain}; {line}. The score's parts: reliability "
         f"{parts['reliability']:.3f} (0 is ideal), resolution {parts['resolution']:.3f} (more is "
         f"better), uncertainty of the sample {parts['uncertainty']:.3f}, and "
-        f"{parts['within']:+.3f} from within the bins."
+        f"{parts['within']:+z.3f} from within the bins."
     )
-
-
-def cost(interval: Interval) -> str:
-    """A cost per applicant with its interval."""
-    return str(interval)
 
 
 def decisions(
@@ -147,7 +142,7 @@ def decisions(
     if open_:
         verdict.append(f"It is not shown to be cheaper than {' or '.join(open_)}.")
     return (
-        f"{approved:.0%} are approved{bad}. The decisions cost **{cost(paid)}** per applicant; "
+        f"{approved:.0%} are approved{bad}. The decisions cost **{paid}** per applicant; "
         f"{rules}. {' '.join(verdict)} {_expected(paid, before)}"
     )
 
@@ -207,9 +202,10 @@ def weak_segments(segments: pd.DataFrame, who: str) -> str:
         for (name, level), row in weak.iterrows()
     )
     return (
-        f"**{who}**: {len(judged)} segments are judged. The interval lies wholly below what the "
-        f"scores imply in {len(weak)} of them{named}; by luck alone it would in about "
-        f"{0.025 * len(judged):.1f}. {len(segments) - len(judged)} are too small to be judged."
+        f"**{who}**: segments large enough to be judged: {len(judged)} of {len(segments)}. "
+        "The interval lies wholly below what the scores imply in "
+        f"{len(weak) or 'none'} of them{named}; by luck alone it would in about "
+        f"{0.025 * len(judged):.1f}."
     )
 
 
@@ -247,7 +243,9 @@ def protected(contract: Contract) -> str:
 
 
 def approval_range(name: str, groups: pd.DataFrame) -> str:
-    """From where to where the approval rates of a grouping's groups go."""
+    """From where to where the approval rates of the groups go that are large enough to judge."""
+    if groups.approved.notna().sum() < 2:
+        return f"{name}: no two groups are large enough to be compared"
     return f"{name}: approved from {groups.approved.min():.0%} to {groups.approved.max():.0%}"
 
 
@@ -295,6 +293,6 @@ def summary(
     lines = [
         f"**Discrimination**: ROC-AUC {auc}, {ranks}.",
         f"**Calibration**: Brier {test['brier']:.3f}, {line}; {agree}.",
-        f"**Decisions**: {share:.0%} approved, cost {cost(paid)} per applicant.",
+        f"**Decisions**: {share:.0%} approved, cost {paid} per applicant.",
     ]
     return "\n".join(f"- {each}" for each in lines)

@@ -205,8 +205,8 @@ def _too_thin(mix: Reweighting, y: np.ndarray, once: np.ndarray) -> str:
             return f"{absent} of its levels or groups without a test applicant"
     weights = mix.weights(once)[0]
     worth = {word: effective_rows(weights[y == value]) for word, value in (("good", 1), ("bad", 0))}
-    few = [f"{count:.0f} {word}" for word, count in worth.items() if count < FEW]
-    return f"its applicants are worth only {' and '.join(few)}" if few else ""
+    few = [f"{np.floor(10 * count) / 10:g} {word}" for word, count in worth.items() if count < FEW]
+    return f"its applicants are worth only {' and '.join(few)}, not {FEW}" if few else ""
 
 
 def _samples(y: np.ndarray, draws: int, generator: np.random.Generator) -> Iterator[np.ndarray]:

@@ -32,9 +32,9 @@ def no_twins(
     alike = _with_a_twin(applicants, training)
     same = int((alike & _with_a_twin(applicants, training, y, y_train)).sum())
     count, share = int(alike.sum()), float(alike.mean())
-    figure = f"{count:,} of {len(alike):,} test rows"
+    figure = f"{count:,} of {len(alike):,} test rows, at most {TWINS:.0%} allowed"
     if count:
-        figure += f", {same} of them with the same outcome"
+        figure += f"; {same:,} with the same outcome"
     why = (
         "A model knows the outcome of an applicant whom it has learned from. In data of few "
         "columns two applicants may be alike without being the same."
@@ -89,7 +89,10 @@ def no_near_twins(
     near = (first > 0) & (first <= NEAR) & (first <= RATIO * second)
     count, share, middle = int(near.sum()), float(near.mean()), float(np.median(first))
     of_whom = "test rows" if drawn is applicants else f"test rows, a sample of {len(applicants):,}"
-    figure = f"{count:,} of {len(drawn):,} {of_whom}; the nearest is at {middle:.3f} at the median"
+    figure = (
+        f"{count:,} of {len(drawn):,} {of_whom}, at most {NEAR_TWINS:.0%} allowed; the nearest is "
+        f"at {middle:.3f} at the median"
+    )
     values = {"near_twins": count, "near_twins_share": share, "median_distance": middle}
     return Check(name, verdict_of(share <= NEAR_TWINS), figure, why, values)
 

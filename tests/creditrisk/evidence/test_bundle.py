@@ -11,6 +11,8 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from creditrisk.cli import main
+from creditrisk.evidence.checklist import checklist
+from creditrisk.evidence.run_files import Evidence
 from creditrisk.scoring.sources.model_manifest import KEY
 
 
@@ -70,6 +72,31 @@ def test_the_checklist_says_of_each_rule_what_the_gate_says(here, tmp_path):
     groups = files["figures/validation.groups.csv"].decode().splitlines()
     found = json.loads(files["figures/validation.json"])["groups"]
     assert len(groups) == 1 + len(found) and groups[0].startswith("grouping,group,applicants")
+
+
+def test_answers_are_about_the_run_s_own_version_and_are_sentences():
+    refits = {"refits": 50, "judged": 1800, "turned": 0.0463, "unsteady": 0.095, "spread": 0.1}
+    registered = {"model": "Loans", "version": 1, "refits": refits}
+    won = {"folds": 10, "repeats": 3, "model": "Blend", "not_distinguishable_from": []}
+    first = {"who": "Jane", "time": "2026-11-30T06:00", "reason": "passed", "from": None, "to": 1}
+    then = {"who": "Joe", "time": "2026-12-01T06:00", "reason": "better", "from": 1, "to": 2}
+
+    def answers(version: int, looks: int) -> dict[str, str]:
+        found = Evidence({"stages": []}, promotions=[first, then])
+        validation = {"rules": [], "risks": [], "looks": {"looks": looks, "models": 2}}
+        found.figures = {"champion": won, "validation": validation}
+        found.figures["registration"] = registered | {"version": version}
+        return {item.question: item.answer for item in checklist(found)}
+
+    one, who = answers(1, 1), "Is it recorded who put it into production, and why?"
+    assert one[who] == "Jane, 2026-11-30: passed; replaced by version 2 on 2026-12-01"
+    assert answers(2, 3)[who] == "Joe, 2026-12-01: better" and answers(3, 3)[who] == "it was not"
+    assert one["Do decisions stay where the training set is drawn again?"] == (
+        "4.6% of what 50 refits decide differs from their majority; 9.5% of 1,800 applicants are "
+        "decided otherwise by a fifth of them or more"
+    )
+    looks = "Is it recorded how often the test set was looked at?"
+    assert one[looks] == "once" and answers(1, 3)[looks] == "3 times, models: 2"
 
 
 def test_what_was_altered_is_named(here, tmp_path, capsys):

@@ -249,7 +249,7 @@ def test_without_a_log_there_is_one_sentence_and_no_error(real, tmp_path):
         "There is no decision log, so that nothing can be judged yet; "
         "the report says what writes one."
     )
-    assert findings.log(everything, "decisions").startswith("There is no decision log")
+    assert findings.log(everything, "decisions", "1").startswith("There is no decision log")
     assert state_of(tmp_path) == ""
 
 

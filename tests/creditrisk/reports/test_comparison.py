@@ -16,11 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markupsafe import escape
 
+from creditrisk.data.descriptor import read_contract
 from creditrisk.reports.comparison import model_comparison
 from creditrisk.reports.comparison.model_comparison import Comparison
 from creditrisk.reports.comparison.page import write_page
 from creditrisk.reports.comparison.run_results import read_results
-from creditrisk.reports.comparison.swap_set import pairs
+from creditrisk.reports.comparison.swap_set import pairs, value_text
 from papermill_chain.cli import main
 from papermill_chain.runs.lookup import NoRun, find_run, named_run
 from papermill_chain.runs.manifest import read_run
@@ -220,6 +221,53 @@ def test_figures_and_costs_differ_by_what_they_do_by_hand(two):
     # After: .72 beats .20 .50 .71, .68 and .67 beat two each, .92 beats four: 11 / 16.
     assert (paired["ROC-AUC"].a, paired["ROC-AUC"].b) == (7 / 16, 11 / 16)
     assert {each.verdict for each in found.paired} == {"too few to judge"}  # four of a kind
+
+
+def test_large_numbers_have_separators_but_for_what_is_set_again(tmp_path):
+    make_run(tmp_path, "1", BEFORE, test={"rows": 1200, "loss": 9999.96}, parameters={"draws": 500})
+    more = {"rows": 13500, "loss": 999.97}
+    make_run(tmp_path, "2", AFTER, test=more, parameters={"draws": 20000, "rate": 0.051234})
+    page = write_page(compare("1", "2", tmp_path / "experiments"), tmp_path / "page.html")
+    text = re.sub(r"<[^>]+>", " ", page.read_text("utf-8"))
+    found = re.sub(r"\s+", " ", text)
+    assert "rows 1,200 13,500 +12,300" in found and "test rows 1,200 13,500" in found
+    assert "loss 10,000 1,000 -9,000" in found
+    assert "draws 500 20000" in found and "rate – 0.051234" in found
+
+
+def test_values_are_worded_as_on_the_other_pages():
+    contract = read_contract(ROOT / "data/raw/datapackage.json")
+    assert value_text("Credit amount", "2622", contract) == "2,622 DM"
+    assert value_text("Checking account", "", contract) == "200 DM or more or salary account"
+    assert value_text("Purpose", "", contract) == value_text("x", "", None) == "not given"
+    assert value_text("Duration", "1e4", contract) == "1e4 months"  # not of this contract
+
+
+def test_a_move_that_does_not_show_is_not_named(tmp_path):
+    # log-odds .405 to .944 by +.539: Age +.4, Purpose from .101 to .104, the rest the usual one's
+    make_run(tmp_path, "1", [(21, "car", "good", 0.60, -0.5, 0.101), *BEFORE[1:]])
+    make_run(tmp_path, "2", [(21, "car", "good", 0.72, -0.1, 0.104), *BEFORE[1:]])
+    (flip,) = compare("1", "2", tmp_path / "experiments").flips
+    assert [move.field for move in flip.moves] == ["Age", "the usual applicant's own score"]
+
+
+def test_moves_are_known_of_those_whose_shares_both_runs_have_worked_out(tmp_path):
+    some = [(*row[:4], *(row[4:] or ("", ""))) for row in BEFORE]  # of age 21 alone, a sample of 06
+    make_run(tmp_path, "1", some)
+    make_run(tmp_path, "2", AFTER)
+    found = compare("1", "2", tmp_path / "experiments")
+    assert [flip.applicant["Age"] for flip in found.flips if flip.moves] == ["21"]
+    page = write_page(found, tmp_path / "page.html").read_text("utf-8")
+    assert page.count("a run has not worked out the shares of this applicant's fields") == 2
+
+
+def test_a_single_decision_turns(tmp_path):
+    make_run(tmp_path, "1", BEFORE)
+    make_run(tmp_path, "2", [(*BEFORE[0][:3], 0.72), *BEFORE[1:]])
+    found = compare("1", "2", tmp_path / "experiments").decisions
+    assert found.startswith(
+        "1 of 8 decisions turns: 1 newly approved (none went bad), none newly declined"
+    )
 
 
 def many(ages, move=0.0):

@@ -5,9 +5,10 @@ from xml.etree import ElementTree as xml
 
 import pytest
 from matplotlib.pyplot import close
+from pandas import DataFrame
 
 from creditrisk.reports import plots
-from creditrisk.reports.drawings import drawing, narrow_drawing, values_at
+from creditrisk.reports.drawings import drawing, narrow_drawing, percents, values_at
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -57,3 +58,11 @@ def test_a_narrow_drawing_fits_a_phone_and_says_the_same(figure):
 def test_names_too_long_for_a_phone_leave_the_wide_drawing_alone(figure):
     figure.axes[0].set_yticks([0], ["a level " * 9])
     assert "a level a level" in drawing(figure) and narrow_drawing(figure) == ""
+
+
+def test_marks_of_shares_have_the_decimals_that_they_need(figure):
+    assert [percents(n) for n in (-0.0, 0.05, 3 * 0.025, 1.0)] == ["0%", "5%", "7.5%", "100%"]
+    (ax,) = figure.axes
+    plots.two_samples(ax, DataFrame({"training": [0.0, 0.1], "test": [0.0, 0.1]}), "share")
+    ax.set_xticks([0.05, 0.075])
+    assert [mark.get_text() for mark in ax.get_xticklabels()] == ["5%", "7.5%"]  # not 8%

@@ -66,6 +66,7 @@ def test_twins_differ_or_do_not():
     assert "-0.075 (-0.210 to +0.060), by McNemar's test not distinguishable from none" in text
     assert "**more than chance** (p = 0.031)" in fairness.twins(paired(p=0.031), 0.1)
     assert fairness.twins(paired(pairs=9), 0.1).endswith("9 pairs within 0.1, too few to compare.")
+    assert fairness.twins(paired(pairs=1), 0.1).endswith("1 pair within 0.1, too few to compare.")
     assert fairness.twins(paired().iloc[:0], 0.1) == ""
 
 
@@ -103,7 +104,7 @@ def test_what_the_factors_leave():
     equal = decided(female_rent=20, female_own=30, male_rent=20, male_own=30)
     text = fairness.parity(equal, factors)
     assert text.startswith("Strata by Housing.") and "within strata +0.000" in text
-    assert text.endswith("In none of 1 comparisons is a difference left beyond chance.")
+    assert text.endswith("is a difference left beyond chance, corrected for their number.")
     apart = decided(female_rent=5, female_own=12, male_rent=20, male_own=30)
     text = fairness.parity(apart, factors)
     # Of 40 women in each stratum 5 and 12 are approved, of 40 men 20 and 30: 33 of 80 fewer.
@@ -166,6 +167,8 @@ def test_where_groups_meet_and_the_summary():
         "approved otherwise beyond chance."
     )
     assert "nothing to compare" in fairness.summary(flipped(0, 0.0).iloc[:0], proxy, within, alike)
+    one = fairness.summary(flipped(1, 0.1), proxy, within, apart.assign(p_corrected=[0.01, 0.2]))
+    assert "1 decision turns with" in one and "1 of 2 groups is approved otherwise" in one
 
 
 def test_a_broken_rule_on_groups_is_to_be_settled():

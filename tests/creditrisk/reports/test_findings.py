@@ -111,7 +111,7 @@ def test_categories():
     text = exploration.levels_off_average(AGE, table, 0.3)
     assert text == "Age: 2 of 3 levels clearly off the average"
     square = pd.DataFrame([[1, 0.2, 0.4], [0.2, 1, 0.1], [0.4, 0.1, 1]], list("abc"), list("abc"))
-    assert exploration.strongest_pair(square) == "No pair of categories exceeds 0.40: a and c"
+    assert exploration.strongest_pair(square) == "a and c are associated most: 0.40"
     assert exploration.strongest_pair(square.iloc[:1, :1]).startswith("There are no two")
     assert exploration.caveats(CONTRACT).count("\n- ") == len(CONTRACT.caveats) - 1
 
@@ -119,6 +119,7 @@ def test_categories():
 def test_preparation():
     assert preparation.gaps(pd.Series({"a": 0})) == "No column has a gap; nothing has to be done."
     assert "Columns with gaps: b (3 applicants)." in preparation.gaps(pd.Series({"a": 0, "b": 3}))
+    assert "Columns with gaps: b (1 applicant)." in preparation.gaps(pd.Series({"a": 0, "b": 1}))
     assert "no application of the test set occurs" in preparation.separation(8, 2, 0)
     assert "8 + 2 = 10 applicants, none in both; 1 pairs of" in preparation.separation(8, 2, 1)
     unlucky, usual = pd.Series({"Job": 0.02, "Age": 0.5}), pd.Series({"Job": 0.03, "Age": 0.5})
@@ -251,6 +252,20 @@ def test_leaving_out(gap, verdict):
     assert "there is nothing to compare with" in summary
 
 
+def test_a_range_takes_two_groups_that_are_judged():
+    rates = pd.DataFrame({"approved": [0.4, np.nan, 0.6]})
+    assert validation.approval_range("Age", rates) == "Age: approved from 40% to 60%"
+    assert validation.approval_range("Age", rates[:2]) == (
+        "Age: no two groups are large enough to be compared"
+    )
+
+
+def test_what_rounds_to_nothing_has_no_minus():
+    text = comparison.cost_of_leaving_out({"Sex": Interval(-0.0004, -0.007, -0.0001)})
+    assert "ROC-AUC +0.000 (-0.007 to +0.000)" in text
+    assert str(Interval(-0.0004, -0.02, 0.01)) == "0.000 (-0.020 to 0.010)"
+
+
 def test_no_protected_column():
     assert comparison.cost_of_leaving_out({}).startswith("The contract protects no column")
 
@@ -360,9 +375,9 @@ def test_stability_and_segments():
     }
     text = validation.weak_segments(pd.DataFrame(columns, index), "Test set")
     assert text == (
-        "**Test set**: 2 segments are judged. The interval lies wholly below what the scores imply "
-        "in 1 of them; Job 2 (0.600, implied 0.750); by luck alone it would in about 0.1. 1 are "
-        "too small to be judged."
+        "**Test set**: segments large enough to be judged: 2 of 3. The interval lies wholly "
+        "below what the scores imply in 1 of them; Job 2 (0.600, implied 0.750); by luck alone it "
+        "would in about 0.1."
     )
 
 
@@ -501,7 +516,7 @@ def test_reasons():
     rises = {"rises": [True, True, False], "turns": [True, False, False]}
     checked = pd.DataFrame({"field": ["age", "age", "job"]} | rises)
     text = explanation.reasons(checked, TITLES)
-    assert text.startswith("For 66.7% of the 3 declined") and text.endswith(
+    assert text.startswith("For 66.7% of 3 declined") and text.endswith(
         "that alone would approve 1 of them. First named: Age 2, Job 1."
     )
     nobody = checked[:0]

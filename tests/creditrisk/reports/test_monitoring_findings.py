@@ -30,13 +30,16 @@ def test_what_the_log_holds():
             "time": pd.to_datetime(["2026-01-02", "2026-03-04"], utc=True),
             "outcome": [1.0, np.nan],
             "simulated": [False, False],
+            "model_version": ["2", "2"],
         }
     )
-    assert monitoring.log(table, "x") == (
+    assert monitoring.log(table, "x", "2") == (
         "2 decisions from 2026-01-02 to 2026-03-04, with 1 outcome."
     )
-    assert "**2 of them are simulated.**" in monitoring.log(table.assign(simulated=True), "x")
-    nothing = monitoring.log(table.head(0), "../experiments/decisions")
+    assert "**2 of them are simulated.**" in monitoring.log(table.assign(simulated=True), "x", "2")
+    mixed = monitoring.log(table.assign(model_version=["1", "2"]), "x", "2")
+    assert "1 outcome. Made by other versions than the one that is judged: **1**. Volume" in mixed
+    nothing = monitoring.log(table.head(0), "../experiments/decisions", "2")
     assert "`experiments/decisions` holds none" in nothing
     assert "simulate --out experiments/decisions" in nothing
 

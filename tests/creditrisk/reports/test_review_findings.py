@@ -97,6 +97,14 @@ def test_what_another_cut_off_would_do():
     )
 
 
+def test_reasons_that_never_waver_are_one_sentence():
+    steady = ReasonStability(5, 9, 0.0, 0.0, 0.0, 0.0, {"Job": 0.0})
+    assert review.reasons(steady, {"Job": "Job"}) == (
+        "All of 5 refits name the same field first as the model, for each of 9 declined test "
+        "applicants."
+    )
+
+
 def test_reasons_that_waver_are_named():
     text = (
         "20 refits name another field first for 25.0% of 100 declined test applicants, from 10.0% "

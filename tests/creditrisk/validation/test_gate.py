@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from creditrisk.metrics.calibration import CalibrationLine
-from creditrisk.metrics.costs import Saving, saving_interval
+from creditrisk.metrics.costs import Saving, cost_interval, saving_interval
 from creditrisk.metrics.intervals import Interval, share_interval
 from creditrisk.validation import model_card
 from creditrisk.validation.fairness import disparity
@@ -90,7 +90,12 @@ def test_a_model_that_lends_to_next_to_nobody_is_stopped():
     assert saving.over == "approving nobody"
     assert saving.per_applicant.estimate == pytest.approx(0.01)
     # in a sample the two good ones occur 0, 1, 2 ... times, each of which saves 1/200
-    assert saving.per_applicant.low == 0 and saving.per_applicant.high == pytest.approx(0.025)
+    assert saving.per_applicant.high == pytest.approx(0.025)
+    # none of 60 bad is approved, but by Wilson 3.84 / 63.84 of them may be, at 30 each
+    assert saving.per_applicant.low == pytest.approx(0.01 - 30 * 0.3 * 3.8415 / 63.8415, abs=1e-4)
+    paid = cost_interval(y, score, 0.95, 30, 1, draws=400, seed=1)
+    assert (paid.low, paid.estimate) == (pytest.approx(0.675), pytest.approx(0.69))
+    assert paid.high == pytest.approx(0.69 + 30 * 0.3 * 3.8415 / 63.8415, abs=1e-4)
     saves = gate_rules.saves(saving, require=False)
     assert saves.verdict == "warning" and "not distinguishable" in saves.figure
     enough = gate_rules.approves_enough(share_interval(2, 200), 0.05)
@@ -100,10 +105,12 @@ def test_a_model_that_lends_to_next_to_nobody_is_stopped():
 
 def test_saving_is_paired_and_against_the_cheaper_rule():
     # 10 good, 10 bad at prices 1 and 1: either rule costs .5; a model that is right costs nothing,
-    # in every sample; one that is always wrong costs 1, and stops
+    # but by Wilson it may err in 3.84 / 13.84 of half of all; one
+    # that is always wrong costs 1, and stops
     y = np.array([1] * 10 + [0] * 10)
     right = saving_interval(y, y.astype(float), 0.5, 1, 1, draws=50, seed=1).per_applicant
-    assert (right.low, right.estimate, right.high) == (0.5, 0.5, 0.5)
+    assert (right.estimate, right.high) == (0.5, 0.5)
+    assert right.low == pytest.approx(0.5 - 0.5 * 3.8415 / 13.8415, abs=1e-4)
     wrong = saving_interval(y, 1.0 - y, 0.5, 1, 1, draws=50, seed=1)
     assert gate_rules.saves(wrong, require=False).verdict == "stop"
     cheap = saving_interval(y, 1.0 - y, 0.5, 1, 9, draws=50, seed=1)

@@ -53,7 +53,7 @@ def test_rows_in_both_sets_are_found(data):
     found = rows.no_twins(training, y_train, copied, outcomes)
     assert (found.verdict, found.figure) == (
         "failed",
-        "10 of 200 test rows, 6 of them with the same outcome",
+        "10 of 200 test rows, at most 1% allowed; 6 with the same outcome",
     )
     two = pd.concat([training.iloc[:2], applicants.iloc[2:]], ignore_index=True)
     assert rows.no_twins(training, y_train, two, y).verdict == "passed"  # 1%, and not above
@@ -65,6 +65,7 @@ def test_copies_with_a_slip_of_the_pen_are_found(data):
     both = pd.concat([slips, applicants.iloc[30:]], ignore_index=True)
     found = rows.no_near_twins(training, both, CONTRACT, 7)
     assert found.verdict == "failed"
+    assert "of 200 test rows, at most 5% allowed; the nearest is at 0." in found.figure
     # three marks of an amount are nothing: all but those that have another neighbour as close
     assert found.values["near_twins"] >= 25
     assert rows.no_near_twins(training.head(1), both, CONTRACT, 7).verdict == "not judged"
@@ -75,7 +76,7 @@ def test_a_sample_is_named_where_rows_are_many(data, monkeypatch):
     monkeypatch.setattr(rows, "PAIRS", 800 * 50)
     monkeypatch.setattr(rows, "FEWEST", 10)
     figure = rows.no_near_twins(training, applicants, CONTRACT, 7).figure
-    assert "of 50 test rows, a sample of 200;" in figure
+    assert "of 50 test rows, a sample of 200, at most 5% allowed;" in figure
 
 
 def test_runs_by_hand():

@@ -97,9 +97,10 @@ def test_a_mix_that_the_test_set_cannot_stand_for_is_not_judged():
     assert findings.mixes(found, 0.7, 0.0) == (
         f"No mix can be judged. Not judged: mostly women, {absent}. Not judged: old, {absent}."
     )
-    # 8 women of 80 with .8 of the weight: 4 good and 4 bad weigh so much that the others hardly do
+    # 8 women of 80 have .8 of the weight, .1 each: (.4 + .1)² / (4 x .1² + 36 x (.2 / 72)²) = 6.2
     thin = shift(y, score, of_sexes(8, 72), replace(contract, mixes=(BY_SEX,)))
-    assert thin.not_judged["mostly women"] == "its applicants are worth only 6 good and 6 bad"
+    worth = "its applicants are worth only 6.2 good and 6.2 bad, not 10"
+    assert thin.not_judged["mostly women"] == worth
     (rule,) = rules.holds_in_mixes(thin.lowest_auc, 0.6)
     assert rule.verdict == Verdict.NOT_JUDGED
 

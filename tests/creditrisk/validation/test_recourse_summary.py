@@ -42,7 +42,7 @@ def test_shares_and_sizes_by_hand():
 def test_each_sentence():
     table = by_group(FOUND, {"Sex": SEX})
     text = findings.recourse(counted(FOUND), table)
-    assert text.startswith("55% (40% to 69%) of the 40 declined would be approved")
+    assert text.startswith("55% (40% to 69%) of 40 declined would be approved")
     assert "18 by one column, 4 by 2 columns, 0 by 3 columns; 17 have none" in text
     assert "none, and for 1 the search was not carried to its end. This is about" in text
     ended = findings.recourse(counted(FOUND.assign(complete=True)), table)

@@ -93,6 +93,14 @@ def test_a_list_on_a_narrow_terminal_is_broken_between_words(tmp_path):
     assert set(about.split()) <= set(text.split())
 
 
+def test_whoever_stops_reading_a_list_gets_no_error(tmp_path):
+    command = [sys.executable, toy.__file__, str(toy.make(tmp_path / "project")), "--list"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe) as chain:
+        chain.stdout.close()  # as head does once it has its lines
+        assert (chain.stderr.read(), chain.wait()) == (b"", 141)
+
+
 def test_a_refusal_is_printed_once_as_the_user_named_the_file(tmp_path, capsys, monkeypatch):
     root = toy.make(tmp_path / "my project")
     for stage in ("01_look", "02_split"):

@@ -113,6 +113,11 @@ def reasons(steady: ReasonStability | None, titles: Mapping[str, str]) -> str:
             "No reasons to compare: nobody is declined, nothing was refitted, or the model has "
             "no reasons."
         )
+    if not steady.highest:
+        return (
+            f"All of {steady.refits} refits name the same field first as the model, for each of "
+            f"{steady.declined:,} declined test applicants."
+        )
     text = (
         f"{steady.refits} refits name another field first for {steady.differs:.1%} of "
         f"{steady.declined:,} declined test applicants, from {steady.lowest:.1%} in one refit to "

@@ -51,7 +51,7 @@ def _turns(rows: pd.DataFrame) -> str:
         parts.append(
             f"as “{row.to}” {row.turned:,} of {row.applicants:,} would be decided otherwise, "
             f"{row.share:.1%}{between}, and the probability of good would change by "
-            f"{row.mean_change:+.3f} on average"
+            f"{row.mean_change:+z.3f} on average"
         )
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}."
@@ -73,17 +73,21 @@ def twins(found: pd.DataFrame, caliper: float) -> str:
     for row in found.itertuples():
         who = f"**{row.column}**, “{row.group}” and “{row.against}”"
         if row.pairs < FEW:
-            lines.append(f"{who}: {row.pairs} pairs within {caliper:g}, too few to compare.")
+            lines.append(f"{who}: {_pairs(row.pairs, caliper)}, too few to compare.")
             continue
-        gap = f"{row.difference:+.3f} ({row.low:+.3f} to {row.high:+.3f})"
+        gap = f"{row.difference:+z.3f} ({row.low:+z.3f} to {row.high:+z.3f})"
         verdict = "**more than chance**" if row.p < 0.05 else "not distinguishable from none"
         lines.append(
-            f"{who}: {row.pairs} pairs within {caliper:g}, on average {row.distance:.3f} apart. "
+            f"{who}: {_pairs(row.pairs, caliper)}, on average {row.distance:.3f} apart. "
             f"Only the former is approved in {row.only_group} of them, only the latter in "
             f"{row.only_against}: a difference of {gap}, by McNemar's test {verdict} "
             f"(p = {row.p:.3f})."
         )
     return "\n".join(f"- {line}" for line in lines)
+
+
+def _pairs(count: int, caliper: float) -> str:
+    return f"{count:,} pair{'s' * (count != 1)} within {caliper:g}"
 
 
 def proxies(found: pd.DataFrame, columns: pd.DataFrame) -> str:
@@ -128,18 +132,20 @@ def parity(found: pd.DataFrame, factors: Sequence[Field]) -> str:
     largest = found.loc[found.raw.abs().idxmax()]
     text = (
         f"Strata by {by}. The largest difference as it is: “{largest.group}” against "
-        f"“{largest.against}” {largest.raw:+.3f}"
+        f"“{largest.against}” {largest.raw:+z.3f}"
     )
     if largest.strata:
-        text += (
-            f", within strata {largest.difference:+.3f} ({largest.low:+.3f} to {largest.high:+.3f})"
-        )
+        between = f"{largest.low:+z.3f} to {largest.high:+z.3f}"
+        text += f", within strata {largest.difference:+z.3f} ({between})"
     left = unexplained(found)
     others = len(found) - len(left)
     if left.empty:
-        return f"{text}. In none of {len(found)} comparisons is a difference left beyond chance."
+        return (
+            f"{text}. In none of {len(found)} comparisons is a difference left beyond chance, "
+            "corrected for their number."
+        )
     named = ", ".join(
-        f"“{row.group}” against “{row.against}” {row.difference:+.3f} (p = {row.p_corrected:.3f})"
+        f"“{row.group}” against “{row.against}” {row.difference:+z.3f} (p = {row.p_corrected:.3f})"
         for row in left.itertuples()
     )
     rest = f"; in the other {others} none is shown" if others else ""
@@ -235,12 +241,21 @@ def summary(
         return "**Fairness**: nothing to compare."
     read = sum(readable(row) for row in proxy.itertuples())
     parts = [
-        f"{flipped.turned.sum() or 'no'} decisions turn with a protected value",
+        _turned(int(flipped.turned.sum())),
         f"{read} of {len(proxy)} protected groups can be read from other columns",
-        f"{len(unexplained(within))} of {len(within)} differences are left within strata",
-        f"{len(differing(meeting))} of {len(meeting)} groups are approved otherwise beyond chance",
+        f"{_of(len(unexplained(within)), len(within), 'differences')} left within strata",
+        f"{_of(len(differing(meeting)), len(meeting), 'groups')} approved otherwise beyond chance",
     ]
     return f"**Fairness**: {'; '.join(parts)}."
+
+
+def _turned(count: int) -> str:
+    what = "decision turns" if count == 1 else "decisions turn"
+    return f"{count or 'no'} {what} with a protected value"
+
+
+def _of(count: int, total: int, what: str) -> str:
+    return f"{count} of {total} {what} {'is' if count == 1 else 'are'}"
 
 
 def to_settle(rules: Iterable[Mapping[str, str]]) -> str:
