@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from creditrisk.data.contract import Contract
+from creditrisk.metrics.stability import score_title
 from creditrisk.monitoring.alarms.challenger import Comparison, compare
 from creditrisk.monitoring.alarms.drift import drift_table, reference_of
 from creditrisk.monitoring.alarms.relation import OUTCOME_WINDOWS, held_out, relation_table
@@ -50,6 +51,7 @@ class Watch:
     relation: pd.DataFrame  # from relation.relation_table; month by name
     comparison: Comparison | None  # with the challenger, if there is one
     challenger_alpha: float  # the part of alpha for "the challenger is better"
+    score_title: str = "Score"  # of the probability of good among the columns
 
     @property
     def this_year(self) -> tuple[str, ...]:
@@ -187,4 +189,5 @@ def watch(
         relation,
         comparison,
         for_challenger,
+        score_title(baseline.contract),
     )
