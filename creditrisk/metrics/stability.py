@@ -142,8 +142,8 @@ def column_stability(
 
 def score_title(contract: Contract) -> str:
     """What the probability of good is called among the columns: Score, if no column is."""
-    titles = {field.title for field in contract.fields}
-    return "Score of the model" if "Score" in titles else "Score"
+    titles = {field.title.casefold() for field in contract.fields}
+    return "Score of the model" if "score" in titles else "Score"
 
 
 def stability_table(
