@@ -1,7 +1,7 @@
 """Dates as numbers: days since 1 January 1970, and months since January 1970."""
 
 import re
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
 #: The types of a field that holds one.
 TYPES = ("date", "yearmonth")
@@ -61,7 +61,7 @@ LIMITS = {
 def written(type: str, pattern: str = "") -> str:
     """How a date is written, by an example."""
     form = pattern or ("%Y-%m-%d" if type == "date" else "%Y-%m")
-    return datetime(2024, 1, 31).strftime(form)
+    return datetime(2024, 1, 31, tzinfo=UTC).strftime(form)
 
 
 def can_be_read(type: str, pattern: str) -> bool:

@@ -107,6 +107,8 @@ class Field:
             return f"{level}: {words[level]}" if level in words else self.read(level)
         if level in self.levels and self.labels:
             return f"{level}: {self.labels[self.levels.index(level)]}"
+        if isinstance(level, bool):
+            return "yes" if level else "no"
         return str(level)
 
     def shown(self, value: Value) -> str:

@@ -14,9 +14,13 @@ def write_json(path: str | Path, content: Json) -> None:
     Path(path).write_text(text + "\n", "utf-8")
 
 
-def records(table: pd.DataFrame) -> list[Json]:
+def records(table: "pd.DataFrame | pd.Series") -> list[Json]:
     """A table's rows as JSON objects, the index first; NaN becomes null."""
-    text = table.reset_index().to_json(orient="records", double_precision=15)
+    frame = pd.DataFrame(table)
+    taken = {name: f"{name} (rows)" for name in frame.index.names if name in frame}
+    text = (
+        frame.rename_axis(index=taken).reset_index().to_json(orient="records", double_precision=15)
+    )
     rows: list[Json] = json.loads(text)
     return rows
 

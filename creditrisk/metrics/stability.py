@@ -140,6 +140,12 @@ def column_stability(
     return _of_bins([np.asarray(codes) for codes in found], size, level, weights)
 
 
+def score_title(contract: Contract) -> str:
+    """What the probability of good is called among the columns: Score, if no column is."""
+    titles = {field.title.casefold() for field in contract.fields}
+    return "Score of the model" if "score" in titles else "Score"
+
+
 def stability_table(
     before: pd.DataFrame,
     after: pd.DataFrame,
@@ -166,7 +172,7 @@ def stability_table(
     Returns
     -------
     DataFrame
-        Indexed by title of the column, the last being Score: psi and by_chance, its limit.
+        Indexed by title of the column, the last being the score: psi and by_chance, its limit.
     """
     level = 1 - FALSE_ALARMS / (len(contract.fields) + 1)
     found = {
@@ -175,7 +181,8 @@ def stability_table(
         )
         for field in contract.fields
     }
-    found["Score"] = score_stability(score_before, score_after, level=level, weights=weights)
+    score = score_stability(score_before, score_after, level=level, weights=weights)
+    found[score_title(contract)] = score
     rows = {name: (each.psi, each.by_chance) for name, each in found.items()}
     return pd.DataFrame.from_dict(rows, orient="index", columns=["psi", "by_chance"])
 

@@ -11,6 +11,7 @@ import pandas as pd
 from creditrisk.data.fields import Field
 from creditrisk.data.quantities import as_quantity, states
 from creditrisk.monitoring.alarms.sequential import Floats
+from creditrisk.monitoring.records import inputs
 
 _MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
@@ -141,9 +142,9 @@ def outside_training(
         Indexed by month: the share of decisions with such an input in each column, by title, and
         in any.
     """
-    outside = {}
+    outside, applications = {}, inputs(decisions, fields)
     for field in fields:
-        now, before = decisions[field.name], training[field.name]
+        now, before = applications[field.name], training[field.name]
         if field.levels is None:
             value, learned = as_quantity(now, field), as_quantity(before, field)
             beyond = (value < learned.min()) | (value > learned.max())

@@ -3,7 +3,7 @@
 The logs are verified on the way: what was edited, moved or cut off is refused by file and line.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,17 @@ import pandas as pd
 
 from creditrisk.data.cells import dtype
 from creditrisk.data.contract import Contract, Json
+from creditrisk.data.fields import Field
 from creditrisk.records.chain import LogError, head_path
 from creditrisk.records.log_files import LogFiles, log_files
 from creditrisk.records.reading import read_entries
+
+#: What the log itself has of a decision, and what the monitoring adds.
+_OWN = frozenset(
+    ("id", "caller_id", "time", "model_version", "probability", "cutoff", "approved", "final")
+    + ("shadow_version", "shadow_probability", "simulated", "overridden")
+    + ("outcome", "outcome_time", "score", "known_since")
+)
 
 
 @dataclass(frozen=True)
@@ -27,7 +35,7 @@ class Decisions:
     ``id``, ``caller_id`` : str, the second None if the caller gave none
     ``time`` : datetime64 in UTC
     ``model_version`` : str, the registered number or, without one, the start of the model's hash
-    a column for each of the contract's applicant fields
+    a column for each of the contract's applicant fields, see :func:`inputs`
         In the coding of the raw data, as :func:`creditrisk.data.raw_files.reading.read_raw` has it:
         what an applicant states by a label and what was left blank are NaN. A field that was not
         recorded is NaN throughout.
@@ -48,6 +56,20 @@ class Decisions:
 
     frame: pd.DataFrame
     rejected: pd.DataFrame
+
+
+def inputs(decisions: pd.DataFrame, fields: Sequence[Field]) -> pd.DataFrame:
+    """The applications that were decided on: columns of the frame of decisions by their own names.
+
+    A column of the data may be called score, time or outcome, as the log's own are.
+    """
+    names = [field.name for field in fields]
+    return decisions[[input_name(name) for name in names]].set_axis(names, axis=1)
+
+
+def input_name(name: str) -> str:
+    """What a column of an application is called among the columns of a decision."""
+    return f"input {name}" if name in _OWN else name
 
 
 def read_decisions(
@@ -148,7 +170,10 @@ class _Columns:
             for name, values in plain.items()
         }
         found["time"] = _times(plain["time"])
-        fields = {n: _raw_coding(values, self.contract, n) for n, values in self.inputs.items()}
+        fields = {
+            input_name(name): _raw_coding(values, self.contract, name)
+            for name, values in self.inputs.items()
+        }
         order = ["id", "caller_id", "time", "model_version"]
         rest = [name for name in names if name not in order]
         return pd.DataFrame(

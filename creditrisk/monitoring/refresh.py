@@ -26,7 +26,7 @@ from creditrisk.data import dates
 from creditrisk.data.contract import Contract, ContractError, Json
 from creditrisk.data.fields import DATE, GROUP, ID, WEIGHT, Field
 from creditrisk.data.raw_files.reading import read_raw
-from creditrisk.monitoring.records import read_decisions
+from creditrisk.monitoring.records import inputs, read_decisions
 from creditrisk.records.chain import LogError
 from work_units.whole_files import replacing
 
@@ -132,11 +132,12 @@ def _latest(outcomes: pd.Series) -> int:
 
 
 def _check(mature: pd.DataFrame, latest: int, contract: Contract) -> None:
+    given = inputs(mature, contract.fields)
     problems = [
-        f"{field.name}: {int(mature[field.name].isna().sum()):,} of {len(mature):,} decisions with "
+        f"{field.name}: {int(given[field.name].isna().sum()):,} of {len(mature):,} decisions with "
         "an outcome have no value on record"
         for field in contract.fields
-        if field.required and mature[field.name].isna().any()
+        if field.required and given[field.name].isna().any()
     ]
     most = int(LARGEST_SHARE * len(mature))
     test = mature.outcome.tail(min(latest, most))
@@ -153,11 +154,11 @@ def _check(mature: pd.DataFrame, latest: int, contract: Contract) -> None:
 
 def _added(mature: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     """Decisions as rows of the raw data, in the typed form of all interfaces."""
-    inputs = mature[[field.name for field in contract.fields]]
+    given = inputs(mature, contract.fields)
     whole = [field.name for field in contract.fields if field.type == "integer" and field.required]
     good = mature.outcome == 1
     outcome = np.where(good, contract.good[0], contract.bad[0])
-    added = inputs.astype(dict.fromkeys(whole, "int64"))
+    added = given.astype(dict.fromkeys(whole, "int64"))
     added[contract.target.name] = pd.Series(outcome, mature.index)
     if weight := contract.of_role(WEIGHT):
         added[weight.name] = 1 if weight.type == "integer" else 1.0

@@ -10,6 +10,7 @@ import pandas as pd
 
 from creditrisk.data.contract import Contract, Json
 from creditrisk.monitoring.population import Population
+from creditrisk.monitoring.records import inputs
 from creditrisk.records.chained_log import open_log
 from creditrisk.records.entries import applications, entry
 from creditrisk.records.outcomes import add_outcomes
@@ -76,14 +77,14 @@ def _write_log(frame: pd.DataFrame, population: Population, contract: Contract, 
     try:
         for start in range(0, len(frame), ROWS):
             rows = frame.iloc[start : start + ROWS]
-            inputs = applications(rows, contract)
+            stated = applications(inputs(rows, contract.fields), contract)
             times = rows["time"].dt.strftime("%Y-%m-%dT%H:%M:%S+00:00")
             answers = zip(rows["probability"], rows["cutoff"], rows["shadow_probability"])
             decisions = [_decision(*answer, shadow) for answer in answers]
             log.append(
                 [
                     entry(id, time, model, given, decision)
-                    for id, time, given, decision in zip(rows["id"], times, inputs, decisions)
+                    for id, time, given, decision in zip(rows["id"], times, stated, decisions)
                 ]
             )
     finally:

@@ -12,7 +12,7 @@ from scipy.optimize import brentq
 from scipy.special import expit
 
 from creditrisk.monitoring.population import Population, log_odds
-from creditrisk.monitoring.records import version_text
+from creditrisk.monitoring.records import input_name, version_text
 from creditrisk.scoring.scorer import Scorer
 
 #: What may go wrong, in words for a help text.
@@ -190,6 +190,7 @@ def _arrived(
         probability = np.where(hit, faulty.probability[rows], probability)
         shadow = np.where(hit, faulty.shadow[rows], shadow)
     version = _version(population.shadow) if population.shadow else None
+    frame = frame.rename(columns=input_name)
     frame["probability"], frame["cutoff"] = probability, cutoff
     frame["approved"] = probability >= cutoff
     frame["shadow_version"] = _throughout(version, len(rows))

@@ -7,7 +7,6 @@ from enum import StrEnum
 import pandas as pd
 
 from creditrisk.data.contract import Json
-from creditrisk.monitoring.alarms.drift import SCORE
 from creditrisk.monitoring.alarms.relation import LEVEL, SLOPE
 from creditrisk.monitoring.watch import Watch
 
@@ -100,7 +99,7 @@ def judge(watched: Watch) -> Verdict:
     """The verdict on a watched log."""
     this_year = watched.this_year
     alarms = [
-        *_of_drift(_in(watched.drift, this_year), _jumped(watched.drift)),
+        *_of_drift(_in(watched.drift, this_year), _jumped(watched.drift, watched.score_title)),
         *_of_relation(_in(watched.relation, this_year)),
         *_of_challenger(watched),
     ]
@@ -114,9 +113,9 @@ def _in(table: pd.DataFrame, months: Sequence[str]) -> pd.DataFrame:
     return table[table.month.isin(months) & table.alarm.astype(bool)]
 
 
-def _jumped(drift: pd.DataFrame) -> set[str]:
+def _jumped(drift: pd.DataFrame, score: str) -> set[str]:
     """The columns that ever passed their limit by a jump; the score follows, and is no cause."""
-    alone = drift[(drift.window == 1) & drift.alarm.astype(bool) & (drift.column != SCORE)]
+    alone = drift[(drift.window == 1) & drift.alarm.astype(bool) & (drift.column != score)]
     return set(alone.column[(alone.psi > FAULT) & (alone.jump > FAULT)])
 
 

@@ -7,11 +7,13 @@ import numpy as np
 import pandas as pd
 
 from creditrisk.data.contract import Contract
+from creditrisk.metrics.stability import score_title
 from creditrisk.monitoring.alarms.challenger import Comparison, compare
 from creditrisk.monitoring.alarms.drift import drift_table, reference_of
 from creditrisk.monitoring.alarms.relation import OUTCOME_WINDOWS, held_out, relation_table
 from creditrisk.monitoring.alarms.sequential import FEWEST, WINDOWS, YEAR, Floats, judged, shares
 from creditrisk.monitoring.months import Timeline
+from creditrisk.monitoring.records import inputs
 
 #: The part of a year's false alarms that a challenger in the shadow may use up.
 CHALLENGER_SHARE = 0.2
@@ -50,6 +52,7 @@ class Watch:
     relation: pd.DataFrame  # from relation.relation_table; month by name
     comparison: Comparison | None  # with the challenger, if there is one
     challenger_alpha: float  # the part of alpha for "the challenger is better"
+    score_title: str = "Score"  # of the probability of good among the columns
 
     @property
     def this_year(self) -> tuple[str, ...]:
@@ -63,11 +66,11 @@ def recorded(decisions: pd.DataFrame, contract: Contract) -> Contract:
 
     A column that no model uses is not recorded, and an older version may have used others.
     """
+    found = inputs(decisions, contract.fields)
     missing = [
         field.name
         for field in contract.fields
-        if decisions[field.name].isna().all()
-        or (field.required and decisions[field.name].isna().any())
+        if found[field.name].isna().all() or (field.required and found[field.name].isna().any())
     ]
     return contract if decisions.empty else contract.without(missing)
 
@@ -91,14 +94,14 @@ def prepared(decisions: pd.DataFrame, model: Model, version: str) -> pd.DataFram
         With score, and known_since: when the outcome came, or if no date came with it the last
         time of the log; NaT if it is unknown.
     """
-    names = [field.name for field in model.contract.fields]
+    applications = inputs(decisions, model.contract.fields)
     needed = [field.name for field in model.contract.fields if field.required]
     last = max(decisions.time.max(), decisions.outcome_time.max())
     since = decisions.outcome_time.where(decisions.outcome_time.notna(), last)
     score = decisions.probability.to_numpy(dtype=float).copy()
-    others = (decisions.model_version != version) & decisions[needed].notna().all(axis=1)
+    others = (decisions.model_version != version) & applications[needed].notna().all(axis=1)
     if others.any():
-        score[others] = model.probabilities(decisions.loc[others, names])
+        score[others] = model.probabilities(applications[others])
     return decisions.assign(score=score, known_since=since.where(decisions.outcome.notna()))
 
 
@@ -148,10 +151,14 @@ def watch(
     shadow_cutoff
         From which probability on the challenger approves; None if there is none.
     """
-    applicants, score = baseline.first_months or (baseline.applications, baseline.score)
+    applicants, score = baseline.applications, baseline.score
+    if baseline.first_months:
+        first, score = baseline.first_months
+        applicants = inputs(first, baseline.contract.fields)
     reference = reference_of(applicants, score, baseline.contract)
     month = months.of(decisions.time)
-    placed = reference.placed(decisions, decisions.score.to_numpy())
+    arrived = inputs(decisions, baseline.contract.fields)
+    placed = reference.placed(arrived, decisions.score.to_numpy())
     sizes = months.counts(month)
 
     validated = held_out(baseline.y, baseline.score, baseline.cutoff)
@@ -187,4 +194,5 @@ def watch(
         relation,
         comparison,
         for_challenger,
+        score_title(baseline.contract),
     )

@@ -287,7 +287,8 @@ def recourse(found: pd.DataFrame) -> Styler:
 
 def rows(frame: pd.DataFrame, index: str = "") -> Styler:
     """A frame as it is, its index as the first column, named so; a gap is "missing"."""
-    named = frame.rename_axis(index).reset_index() if index else frame
+    called = f"{index} (rows)" if index in frame else index  # a column may have any name
+    named = frame.rename_axis(called).reset_index() if index else frame
     return styled_table(named.rename(columns=str))
 
 

@@ -102,8 +102,11 @@ def _curves(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A quantity's cuts, the coefficients of its share in each piece (pieces, 4), and origins."""
 
+    def off(values: np.ndarray) -> np.ndarray:
+        return steps.off_states(number, values)
+
     def columns(values: np.ndarray) -> np.ndarray:
-        return steps.varied(number, steps.off_states(number, values))
+        return steps.varied(number, off(values))
 
     def shares(values: np.ndarray) -> np.ndarray:
         found: np.ndarray = columns(values)[:, own] @ weights
@@ -116,7 +119,7 @@ def _curves(
         table[:, 0] = shares(inside)
         return bins, table, np.zeros(len(inside))
     if not course.knots:
-        return _straight_line(shares, field)
+        return _straight_line(shares, off, field)
     knots = np.array(course.knots)
     values = np.exp(knots) if course.logarithmic else knots
     table, origins = np.zeros((len(knots) + 1, 4)), np.append(knots[0], knots)
@@ -133,21 +136,25 @@ def _curves(
 
 
 def _straight_line(
-    shares: Callable[[np.ndarray], np.ndarray], field: Field
+    shares: Callable[[np.ndarray], np.ndarray],
+    off: Callable[[np.ndarray], np.ndarray],
+    field: Field,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The share of a quantity that is scaled at most; that it is, is seen from its values.
 
-    Its origin is where the line crosses zero: from far away, as from the end of a range without
-    limits, rounding errors of a large share would be those of every small one.
+    The slope is that between the ends of what the contract allows: between neighbours, what values
+    far away add would be wrong by the rounding of the difference. The origin is where the line
+    crosses zero: from the end of a range without limits, rounding errors of a large share would be
+    those of every small one. So the crossing is found once more from where it was found first.
     """
-    ends = np.array(probes(field))[[0, -1]]
+    ends = off(np.array(field.limits, float))
     first, last = shares(ends)
     slope = (last - first) / (ends[1] - ends[0]) if ends[1] > ends[0] else 0.0
-    origin = ends[0]
-    if slope:
-        zero = np.clip(ends[0] - first / slope, *ends)
-        origin = np.floor(zero) if field.whole else zero
-    return np.empty(0), np.array([[shares(np.array([origin]))[0], slope, 0, 0]]), np.array([origin])
+    origin = ends[:1]
+    for _ in range(2 if slope else 0):
+        zero = np.clip(origin - shares(origin) / slope, *ends)
+        origin = off(np.floor(zero) if field.whole else zero)
+    return np.empty(0), np.array([[shares(origin)[0], slope, 0, 0]]), origin
 
 
 def _forest(forest: RandomForestClassifier, steps: Steps) -> Forest:

@@ -224,6 +224,7 @@ def _bad(test: Json) -> tuple[str, str]:
 
 def _protected(contract: Contract) -> str:
     lines = [f"- {field.title}: {field.description}" for field in contract.protected]
+    lines = [line.removesuffix(": ") for line in lines]  # nothing more need be said of a column
     return "\n".join(
         [*lines, "- A column that was left out of the features is audited all the same."]
     )

@@ -18,8 +18,8 @@ IDENTIFIER = re.compile(
 )
 #: Words for a date on which a loan was decided on.
 DECISION = re.compile(
-    r"issued?|applicat\w+|applied|decision|granted|originat\w+|opened|approv\w+|vintage|reporting"
-    r"|date|month|datum|antrag\w*|eröffnet|bewilligt"
+    r"issued?|applicat\w+|applied|decision|granted|orig\w*|opened|approv\w+|vintage|reporting"
+    r"|listed|date|month|datum|antrag\w*|eröffnet|bewilligt"
 )
 #: Words for a date of an earlier life.
 EARLIER = re.compile(r"birth\w*|born|dob|earliest|first|geburt\w*|geboren")

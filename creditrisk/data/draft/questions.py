@@ -5,9 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from creditrisk.data.contract import Json
+from creditrisk.data.dates import TYPES
 from creditrisk.data.draft import names
 from creditrisk.data.draft.inference import Column
 from creditrisk.data.draft.outcome import Outcome
+from creditrisk.data.fields import DATE
 
 #: What stands in the place of what only the owner of the data knows.
 NOT_STATED = "not stated"
@@ -54,9 +56,17 @@ def about_the_data(columns: Sequence[Column], ending: Outcome) -> list[str]:
         'by which columns are decisions to be audited? Set "protected": true in each, and '
         f'"groupsUpTo" if it is a quantity.{hint}'
     )
+    dates = [column.name for column in columns if column.entry["type"] in TYPES]
+    unsettled = dates and not any(column.entry.get("role") == DATE for column in columns)
+    application = (
+        f"is one of {', '.join(dates)} the date of the application or of the decision? If so, set "
+        '"role": "date" in it, and "split": {"by": "date"} in the table; if not, nothing is to be '
+        "set."
+    )
     return [
         f"Owner: {_OWNER}",
         f"Population: {_POPULATION}",
+        *([f"Date: {application}"] if unsettled else []),
         f"Costs: {_COSTS}",
         f"Bad rate: {bad}",
         f"Groups: {groups}",

@@ -9,10 +9,14 @@ import numpy as np
 
 #: A code is met at least so often.
 LEAST_ROWS = 3
+#: Different values besides the codes, at least.
+LEAST_OTHERS = 3
 #: More codes than this at one end of a column are none.
 MOST_CODES = 4
 #: The least gap between a code and the rest, in widths of the rest; and that of nines in a row.
 GAP, GAP_OF_NINES = 1.0, 0.2
+#: A gap so wide parts codes from counts of which most are small, however seldom they occur.
+GAP_OF_COUNTS = 10.0
 #: How often codes occur together, in times of how often the other values do; and nines nearer by.
 OFTEN, OFTEN_OF_NINES = 2, 5
 
@@ -46,14 +50,15 @@ def _negative(found: np.ndarray, counts: np.ndarray) -> list[float]:
 
 def _largest(found: np.ndarray, counts: np.ndarray) -> list[float]:
     """The largest values, if a wide gap parts them from the rest and each of them repeats."""
-    for size in range(1, min(MOST_CODES, len(found) - 4) + 1):
+    for size in range(1, min(MOST_CODES, len(found) - LEAST_OTHERS) + 1):
         rest, end = found[:-size], found[-size:]
         usual = float(np.median(counts[:-size]))
         gap = (end[0] - rest[-1]) / max(rest[-1] - rest[0], 1.0)
         nines = all(_NINES.fullmatch(f"{abs(value):.15g}") for value in end)
         often = counts[-size:].sum()
         if counts[-size:].min() >= LEAST_ROWS and (
-            (gap > GAP and (nines or often >= OFTEN * usual))
+            gap > GAP_OF_COUNTS
+            or (gap > GAP and (nines or often >= OFTEN * usual))
             or (gap > GAP_OF_NINES and nines and often >= OFTEN_OF_NINES * usual)
         ):
             return [float(value) for value in end]

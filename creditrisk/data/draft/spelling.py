@@ -37,8 +37,19 @@ YES_NO = (
 
 #: Patterns of days and of months; "" is ISO 8601. Of two that fit, the first is taken.
 DAYS: tuple[str, ...] = ("", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%Y/%m/%d", "%Y%m%d")
-DAYS += ("%d-%b-%Y", "%d%b%Y", "%d %b %Y", "%d.%m.%y", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S")
-MONTHS = ("", "%b-%Y", "%b %Y", "%m/%Y", "%m.%Y", "%Y/%m", "%Y%m", "%b-%y")
+DAYS += ("%d-%b-%Y", "%d%b%Y", "%d %b %Y", "%d.%m.%y")
+DAYS += tuple(
+    f"%Y-%m-%d{between}{time}{zone}"  # a zone is +02:00, +0200 or Z
+    for between in " T"
+    for time in ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f")
+    for zone in ("", "%z")
+)
+DAYS += tuple(
+    f"{day} {time}"
+    for day in ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y")
+    for time in ("%H:%M", "%H:%M:%S", "%I:%M %p", "%I:%M:%S %p")
+)
+MONTHS = ("", "%b-%Y", "%b %Y", "%m/%Y", "%m.%Y", "%Y/%m", "%Y%m", "%m%Y", "%b-%y")
 
 _CODE = re.compile(r"-?0\d+")  # a postcode, not a quantity
 _SIGN = "[%‰€$£¥]|EUR|USD|GBP|CHF|DEM|DM|JPY|CNY|INR|PLN|SEK|NOK|DKK|CZK|HUF|BRL|CAD|AUD"
@@ -46,6 +57,8 @@ _SIGNED = re.compile(rf"[-+]?(({_SIGN}) ?)?[-+]?[\d.,' \u00a0\u202f]*\d ?({_SIGN
 _BELOW_ZERO = re.compile(r"\([^()-]*\d[^()-]*\)|[^()-]*\d[^()-]*-")
 #: Years in which a number of eight or six digits is taken for a date.
 _YEARS = range(1850, 2150)
+#: Patterns of digits alone: how many, and where the year is.
+_DIGITS = {"%Y%m%d": (8, slice(0, 4)), "%Y%m": (6, slice(0, 4)), "%m%Y": (6, slice(2, 6))}
 
 
 @dataclass(frozen=True)
@@ -121,10 +134,10 @@ def _dates(texts: Sequence[str]) -> Spelling | None:
             values = _parsed(texts, kind, pattern)
             strays = tuple(text for text in texts if text not in values)
             doubt = ""
-            if pattern == "%d/%m/%Y" and _are_dates(texts, kind, "%m/%d/%Y"):
-                doubt = (
-                    'Does the day come first, or the month? If the month, set "format": "%m/%d/%Y".'
-                )
+            swapped = pattern.replace("%d/%m/", "%m/%d/")
+            if swapped != pattern and _are_dates(texts, kind, swapped):
+                doubt = "Does the day come first, or the month? If the month, set "
+                doubt += f'"format": "{swapped}".'
             properties = {"format": pattern} if pattern else {}
             said = f"written as {pattern}" if pattern else ""
             return Spelling(kind, values, strays, properties, said, doubt)
@@ -133,16 +146,16 @@ def _dates(texts: Sequence[str]) -> Spelling | None:
 
 def _are_dates(texts: Sequence[str], kind: str, pattern: str) -> bool:
     strays = len(texts) - len(_parsed(texts, kind, pattern))
-    return strays == 0 or (pattern not in ("%Y%m%d", "%Y%m") and _mostly(strays, len(texts)))
+    return strays == 0 or (pattern not in _DIGITS and _mostly(strays, len(texts)))
 
 
 def _parsed(texts: Sequence[str], kind: str, pattern: str) -> dict[str, float]:
     """Days or months since 1970 of those texts that are dates."""
-    digits = {"%Y%m%d": 8, "%Y%m": 6}.get(pattern)
+    digits, year = _DIGITS.get(pattern, (0, slice(0)))
     found = {}
     for text in texts:
         bare = text.strip()
-        if digits and not (len(bare) == digits and bare.isdecimal() and int(bare[:4]) in _YEARS):
+        if digits and not (len(bare) == digits and bare.isdecimal() and int(bare[year]) in _YEARS):
             continue
         try:
             found[text] = float(dates.number_of(bare, kind, pattern))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from creditrisk.data import dates
 from creditrisk.data.draft import names
 from creditrisk.data.draft.inference import Column
 
@@ -70,7 +71,7 @@ def _ranking(values: np.ndarray, outcome: np.ndarray) -> float:
 
 
 def _signs_in_dates(column: Column, decided: Column | None) -> list[str]:
-    if decided is None or column.entry["type"] != "date" or decided.entry["type"] != "date":
+    if decided is None or not column.entry["type"] == decided.entry["type"] in dates.TYPES:
         return []
     both = ~(np.isnan(column.values) | np.isnan(decided.values))
     later = float(np.mean(column.values[both] > decided.values[both])) if both.any() else 0.0

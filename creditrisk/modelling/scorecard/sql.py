@@ -1,6 +1,8 @@
 """The scorecard as a query that scores a table of raw applications."""
 
 import sqlite3
+from collections.abc import Mapping
+from dataclasses import replace
 from itertools import groupby
 
 import numpy as np
@@ -13,7 +15,11 @@ from creditrisk.modelling.scorecard.scorecard import USUAL, Bin, Scale, scorecar
 
 
 def to_sql(
-    model: Pipeline, contract: Contract, table: str = "applications", scale: Scale = USUAL
+    model: Pipeline,
+    contract: Contract,
+    table: str = "applications",
+    scale: Scale = USUAL,
+    names: Mapping[str, str] | None = None,
 ) -> str:
     """A query that scores a table of raw applications as the model does.
 
@@ -25,29 +31,59 @@ def to_sql(
     ----------
     table
         Name of a table with the contract's columns.
+    names
+        Of columns that are called otherwise there.
 
     Returns
     -------
     str
-        Every column of the table, then ``log_odds``, ``points`` and ``probability_of_good``.
+        Every column of the table, then ``log_odds``, ``points`` and ``probability_of_good``; if
+        the contract has such a column, ``model_`` is put before the name.
 
     Raises
     ------
     ValueError
         As :func:`scorecard_of`.
     """
-    found = scorecard_of(model, contract)
-    by_field = groupby(found.bins, key=lambda each: each.field)
-    log_odds = "\n".join([repr(found.base), *(_case(list(bins)) for _, bins in by_field)])
+    found, called = scorecard_of(model, contract), names or {}
+    named = [
+        replace(each, field=replace(each.field, name=called.get(each.field.name, each.field.name)))
+        for each in found.bins
+    ]
+    by_field = groupby(named, key=lambda each: each.field)
+    cases = "\n".join([repr(found.base), *(_case(list(bins)) for _, bins in by_field)])
+    taken = {column.name.casefold() for column in contract.columns}
+    log_odds, points, probability = (
+        f"model_{name}" if name in taken else name
+        for name in ("log_odds", "points", "probability_of_good")
+    )
     return f"""SELECT scored.*,
-    {scale.offset!r} + {scale.factor!r} * log_odds AS points,
-    1.0 / (1.0 + EXP(-log_odds)) AS probability_of_good
+    {scale.offset!r} + {scale.factor!r} * {log_odds} AS {points},
+    1.0 / (1.0 + EXP(-{log_odds})) AS {probability}
 FROM (
-    SELECT applicants.*, CAST({log_odds}
-        AS DOUBLE PRECISION) AS log_odds
+    SELECT applicants.*, CAST({cases}
+        AS DOUBLE PRECISION) AS {log_odds}
     FROM {_name(table)} AS applicants
 ) AS scored
 """
+
+
+def names_apart(contract: Contract) -> dict[str, str]:
+    """Names for those columns whose own differ from another's in upper and lower case alone.
+
+    SQLite takes such names for one, as some other databases do; PostgreSQL does not.
+    """
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    for field in contract.fields:
+        name, number = field.name, 1
+        while name.lower() in taken:
+            number += 1
+            name = f"{field.name} {number}"
+        taken.add(name.lower())
+        if name != field.name:
+            found[field.name] = name
+    return found
 
 
 def add_exp(database: sqlite3.Connection) -> None:

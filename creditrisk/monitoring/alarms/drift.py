@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from creditrisk.data.contract import Contract
+from creditrisk.metrics.stability import score_title
 from creditrisk.monitoring.alarms.bins import Bins, bins_of
 from creditrisk.monitoring.alarms.sequential import (
     FEWEST,
@@ -26,9 +27,6 @@ from creditrisk.monitoring.alarms.sequential import (
     statistic_at,
     windowed,
 )
-
-#: The name of the probability of good among the columns.
-SCORE = "Score"
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ def reference_of(applications: pd.DataFrame, score: Floats, contract: Contract) 
         Shape (n,): probabilities of good by a model that has not learned from these rows.
     """
     found = [bins_of(applications[field.name], field.title, field) for field in contract.fields]
-    found.append(bins_of(pd.Series(score), SCORE, None))
+    found.append(bins_of(pd.Series(score), score_title(contract), None))
     bins = tuple(each for each in found if len(each.names) > 1)
     sizes = [len(each.names) for each in bins]
     starts = np.cumsum([0, *sizes[:-1]])

@@ -52,7 +52,7 @@ def above_chance(table: pd.DataFrame, chance: pd.DataFrame, good_share: float) -
     verdict = (
         f"{better} of {len(chance)} models rank better than chance (corrected p < .05)."
         if better
-        else "**No model is distinguishable from chance**: no column says anything about it."
+        else "**No model is distinguishable from chance**: no column is shown to say anything."
     )
     return (
         f"Approving everybody: accuracy {good_share:.3f}, ROC-AUC one half. Best accuracy above: "

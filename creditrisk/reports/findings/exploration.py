@@ -13,9 +13,14 @@ def data_set(contract: Contract, applications: pd.DataFrame) -> str:
     """What was read, from where, and under which licence."""
     return (
         f"**{contract.title}**: {len(applications):,} applications, {len(contract.fields)} columns "
-        f"and the outcome `{contract.target.name}`. Source: {contract.source} "
-        f"Licence: {contract.licence}.{weights(contract, applications)}"
+        f"and the outcome `{contract.target.name}`. Source: {_ended(contract.source)} Licence: "
+        f"{_ended(contract.licence)}{weights(contract, applications)}"
     )
+
+
+def _ended(text: str) -> str:
+    """A text as a sentence."""
+    return text if text.endswith((".", "!", "?", "。")) else f"{text}."
 
 
 def weights(contract: Contract, applications: pd.DataFrame) -> str:
@@ -80,6 +85,8 @@ def medians(field: Field, values: pd.Series, good: pd.Series) -> str:
 
 def shifted_quantities(p_values: dict[str, float]) -> str:
     """Which quantities differ between good and bad risks beyond chance (Bonferroni)."""
+    if not p_values:
+        return "There is no quantity."
     shifted = [name for name, p in p_values.items() if p * len(p_values) < 0.05]
     test = "Mann–Whitney test, corrected for the number of tests"
     if not shifted:

@@ -45,8 +45,8 @@ def ranking(
         The same on the applicants that the model learned from.
     """
     if auc.low <= expected.estimate <= auc.high:
-        gap = expected.estimate - auc.low
-        verdict = f"no loss is shown, though one of {gap:.2f} cannot be excluded"
+        gap = round(expected.estimate - auc.low, 2)
+        verdict = "no loss is shown" + f", though one of {gap:.2f} cannot be excluded" * (gap > 0)
     elif auc.low > expected.estimate:
         verdict = "these applicants were ranked better than expected"
     else:
@@ -238,7 +238,7 @@ def mixes(found: MixShift, auc: float, floor: float) -> str:
 
 def protected(contract: Contract) -> str:
     """What the contract says of each protected column, one line each."""
-    lines = [f"- **{field.title}**: {field.description}" for field in contract.protected]
+    lines = [f"- **{of.title}**: {of.description}".removesuffix(": ") for of in contract.protected]
     return "\n".join(lines) or "No column is protected."
 
 

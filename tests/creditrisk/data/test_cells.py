@@ -238,3 +238,5 @@ def test_a_reader_gets_separators_and_a_file_does_not():
     assert replace(amount, type="date").read(19_753) == "2024-01-31"
     coded = replace(amount, levels=(1000, 2000), labels=("low", "high"))
     assert coded.read(2000) == "2000" and coded.worded(2000) == "2000: high"
+    phone = field("boolean")
+    assert [phone.worded(level) for level in (True, False)] == ["yes", "no"]

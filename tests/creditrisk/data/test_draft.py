@@ -173,12 +173,45 @@ def test_what_may_know_the_outcome_is_asked_about(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("written", "format", "type", "first"),
+    [
+        # 2 January 2020 is day 18,263; the time of day and its zone are left out
+        ("2020-01-{:02d}T23:30:00+02:00", "%Y-%m-%dT%H:%M:%S%z", "date", 18263),
+        ("2020-01-{:02d}T23:30:00.125Z", "%Y-%m-%dT%H:%M:%S.%f%z", "date", 18263),
+        ("2020-01-{:02d} 23:30:00.000", "%Y-%m-%d %H:%M:%S.%f", "date", 18263),
+        ("{:02d}.01.2020 23:30", "%d.%m.%Y %H:%M", "date", 18263),
+        ("01/{:02d}/2020 11:30:00 PM", "%m/%d/%Y %I:%M:%S %p", "date", 18263),
+        ("{:02d}2020", "%m%Y", "yearmonth", 601),  # February 2020, 50 years and a month
+    ],
+)
+def test_dates_are_found_as_systems_export_them(written, format, type, first, tmp_path):
+    rows = [written.format(2 + row % (26 if type == "date" else 10)) for row in range(60)]
+    table = pd.DataFrame({"listed": rows, "size": [5, 6, 7] * 20, "bad": [0, 1] * 30})
+    table.to_csv(tmp_path / "loans.csv", index=False)
+    descriptor = write(draft(tmp_path / "loans.csv", "bad"), tmp_path)
+    entry = fields(descriptor)["listed"]
+    assert (entry["type"], entry["format"], entry["role"]) == (type, format, "date")
+    read = read_raw(tmp_path / "loans.csv", read_contract(descriptor, open_questions=True))
+    assert read["listed"].min() == first
+
+
+def test_which_of_several_dates_is_that_of_the_application_is_asked(tmp_path):
+    days = pd.Series(pd.date_range("2020-01-01", periods=60).strftime("%Y-%m-%d"))
+    table = pd.DataFrame({"fecha": days, "fin": days, "size": [5, 6, 7] * 20, "bad": [0, 1] * 30})
+    table.to_csv(tmp_path / "loans.csv", index=False)
+    asked = draft(tmp_path / "loans.csv", "bad").package["resources"][0]["review"]
+    [question] = [each for each in asked if each.startswith("Date: ")]
+    assert question.startswith("Date: is one of fecha, fin the date of the application")
+
+
+@pytest.mark.parametrize(
     ("values", "codes"),
     [
         ([-999] * 30 + list(range(100)), (-999,)),
         ([-1] * 5 + list(range(100)), (-1,)),
         ([9999999] * 3 + list(range(100)), (9999999,)),
         ([96] * 3 + [98] * 40 + list(range(18)) * 5, (96, 98)),  # times late, with two codes
+        ([0] * 900 + [1] * 90 + [2] * 9 + [96] * 3 + [98] * 9, (96, 98)),  # seldom, far from all
         ([99] * 40 + list(range(18, 76)), (99,)),  # ages
         ([-8, -9] * 10 + [9999] * 3 + list(range(100)), (-9, -8, 9999)),
         (list(range(100)), ()),

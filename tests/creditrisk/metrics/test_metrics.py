@@ -1,5 +1,7 @@
 """What one scored sample proves, and what decisions on it cost: by hand or by a second library."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -233,6 +235,17 @@ def test_stability_exceeds_its_bound_as_often_as_it_says(monkeypatch):
     # 12 of 800 before and none of 200 after happens in .8 ** 12 = 7% of splits: no alarm, although
     # the padded bin alone gives .0131 ln 6.25 = .0240, what chi-squared's 95% point makes of it
     assert not stability.population_stability_index([788, 12], [200, 0]).shifted
+
+
+def test_a_column_called_score_is_not_taken_for_that_of_the_model():
+    score = replace(CONTRACT["Duration"], name="score", title="Score")
+    contract = replace(CONTRACT, fields=(score,))
+    before, after = (pd.DataFrame({"score": np.tile(each, 50)}) for each in ([6, 12], [12, 18]))
+    model = np.linspace(0.1, 0.9, 100)
+    found = stability.stability_table(before, after, contract, model, model)
+    assert list(found.index) == ["Score", "Score of the model"]
+    assert found.psi["Score"] > 1 and found.psi["Score of the model"] == 0
+    assert stability.score_title(CONTRACT) == "Score"
 
 
 def test_segments_that_are_too_small_say_so():

@@ -1,5 +1,6 @@
 """The scorecard on paper and in SQL says what the model says."""
 
+import json
 import math
 import sqlite3
 from contextlib import closing
@@ -209,6 +210,33 @@ def test_a_value_so_frequent_that_a_quarter_begins_and_ends_there_is_a_bin_of_it
     assert np.abs(found.probability_of_good - expected).max() < 1e-9
     fast = make_scorer(model, contract)
     assert fast.fast and np.abs(fast.probabilities(everything) - expected).max() < 1e-12
+
+
+def test_columns_may_have_the_names_of_the_answers_or_differ_in_case_alone():
+    """Forty of level x, 30 good, and twenty of y, 10 good; the other columns say nothing."""
+    names = ["Log_Odds", "log_odds", "points"]
+    fields = [{"name": n, "type": "string", "constraints": {"enum": ["x", "y"]}} for n in names]
+    fields.append({"name": "end", "type": "string", "constraints": {"enum": ["good", "bad"]}})
+    fields = [each | {"title": each["name"]} for each in fields]
+    for each in fields:
+        each["constraints"]["required"] = True
+    package = json.loads((ROOT / "data/raw/datapackage.json").read_text("utf-8"))
+    kept = {"name": "loans", "path": "loans.csv", "costs": {"badAccepted": 5, "goodRejected": 1}}
+    table = kept | {"target": {"field": "end", "positive": "good"}, "schema": {"fields": fields}}
+    contract = parse_contract(package | {"resources": [table]}, "here")
+    frame = pd.DataFrame({n: np.tile(["x", "y", "x"], 20) for n in names})
+    frame["log_odds"], frame["points"] = ["x"] * 40 + ["y"] * 20, ["y"] * 30 + ["x"] * 30
+    y = pd.Series([1] * 30 + [0] * 10 + [1] * 10 + [0] * 10)
+    model, _ = fit(contract, frame, y)
+    apart = sql.names_apart(contract)
+    assert apart == {"log_odds": "log_odds 2"}
+    query = sql.to_sql(model, contract, names=apart)
+    found = run_sql(query, frame.rename(columns=apart), "applications")
+    answers = ["model_log_odds", "model_points", "probability_of_good"]
+    assert list(found) == ["Log_Odds", "log_odds 2", "points", *answers]
+    expected = model.predict_proba(frame)[:, 1]
+    assert np.abs(found.probability_of_good - expected).max() < 1e-9
+    assert '"log_odds 2"' not in sql.to_sql(model, contract)  # as in PostgreSQL
 
 
 def test_names_and_text_are_escaped_and_the_table_is_written(tiny, tmp_path):

@@ -1,13 +1,17 @@
 """Logs of decisions, overrides and outcomes read as one table, or refused by file and line."""
 
 import os
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from published import CONTRACT, ONE, THREE, TWO
 
-from creditrisk.monitoring.records import read_decisions
+from creditrisk.monitoring.months import outside_training, timeline
+from creditrisk.monitoring.records import inputs, read_decisions
+from creditrisk.monitoring.watch import prepared, recorded
 from creditrisk.records.chain import LogError
 from creditrisk.records.chained_log import open_log
 from creditrisk.records.entries import entry
@@ -86,6 +90,27 @@ def test_one_row_a_decision_in_order_of_time(folder):
         stated = [each[field.name] for each in (ONE, ONE, TWO, THREE)]
         plain = [None if value == field.missing_label else value for value in stated]
         assert [None if pd.isna(v) else v for v in frame[field.name]] == plain
+
+
+def test_a_column_of_the_data_may_be_called_as_one_of_the_log(tmp_path):
+    age, amount = (
+        replace(CONTRACT[old], name=name) for old, name in (("Age", "score"), ("Age", "time"))
+    )
+    contract = replace(CONTRACT, fields=(age, amount))
+    model = SimpleNamespace(contract=contract)
+    log = (
+        decided("a", 1, {"score": 35, "time": 44}, 0.75),
+        decided("b", 2, {"score": 36, "time": 45}, 0.5),
+    )
+    write(tmp_path / "log", *log)
+    frame = prepared(read_decisions(tmp_path / "log", contract).frame, model, "2")
+    assert frame["score"].tolist() == [0.75, 0.5] and str(frame["time"][0])[:10] == "2026-05-01"
+    given = inputs(frame, contract.fields)
+    assert given.to_dict("list") == {"score": [35, 36], "time": [44, 45]}
+    assert recorded(frame, contract) == contract
+    line = timeline(frame, "", "")
+    outside = outside_training(frame, given.tail(1), contract.fields, line)
+    assert outside["any"].tolist() == [0.5]  # of the two only the first lies below
 
 
 def test_a_field_that_was_not_recorded_is_nan(tmp_path):

@@ -309,6 +309,7 @@ def test_registration():
     ("expected", "verdict"),
     [
         (0.75, "no loss is shown, though one of 0.07 cannot be excluded"),
+        (0.682, "no loss is shown"),  # one of 0.001 is none
         (0.60, "these applicants were ranked better than expected"),
         (0.90, "**these applicants were ranked worse than expected**"),
     ],
@@ -320,6 +321,17 @@ def test_discrimination(expected, verdict):
     )
     text = validation.ranking({"gini": 0.5, "ks": 0.4}, auc, before, 0.812)
     assert f"{verdict}. On the applicants it learned from the model reaches 0.812," in text
+
+
+def test_what_a_contract_leaves_unsaid_leaves_no_gap_in_a_sentence():
+    plain = [replace(CONTRACT["Age"], description=""), CONTRACT["Sex"]]
+    fields = tuple({each.name: each for each in plain}.get(f.name, f) for f in CONTRACT.fields)
+    lines = validation.protected(replace(CONTRACT, fields=fields)).splitlines()
+    assert "- **Age**" in lines and any(line.startswith("- **Sex**: ") for line in lines)
+    named = replace(CONTRACT, source="The bank", licence="Internal use only")
+    text = exploration.data_set(named, pd.DataFrame(index=range(3)))
+    assert text.endswith("Source: The bank. Licence: Internal use only.")
+    assert exploration.shifted_quantities({}) == "There is no quantity."
 
 
 def test_looks():

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from bs4 import BeautifulSoup
 
+from creditrisk.data import json_files
 from creditrisk.metrics.ranking import MEASURES
 from creditrisk.reports import glossary, tables
 from creditrisk.reports.display import styled_table
@@ -35,6 +36,19 @@ def test_a_table_speaks_in_words_shares_and_named_gaps():
         ["missing", "missing", "+0.500", "4", "0.667"],
     ]
     assert cells(styled_table(frame, empty="–"))[1][1][:2] == ["–", "–"]
+
+
+def test_a_column_of_the_data_may_have_the_name_of_a_figure():
+    risk = pd.DataFrame(
+        {"good": [3, 4], "bad_rate": [0.5, 0.25]}, pd.Index(["a", "b"], name="good")
+    )
+    assert json_files.records(risk) == [
+        {"good (rows)": "a", "good": 3, "bad_rate": 0.5},
+        {"good (rows)": "b", "good": 4, "bad_rate": 0.25},
+    ]
+    assert json_files.records(risk.bad_rate)[0] == {"good": "a", "bad_rate": 0.5}
+    heads, rows = cells(tables.rows(risk, "good"))
+    assert heads == ["good (rows)", "good", "bad rate"] and rows[0] == ["a", "3", "50.0%"]
 
 
 def test_a_text_under_the_name_of_a_share_stays_as_it_is():

@@ -79,15 +79,19 @@ def test_every_way_of_asking_gives_the_pipelines_answer(drawn, fitted, name):
     assert np.abs(found - model.predict_proba(raw.head(40))[:, 1]).max() <= bound
 
 
-def test_a_quantity_without_limits_costs_no_digits():
-    """Codes from 0 to 6, as of an education: the contract alone allows -1e15 to 1e15 as well."""
+@pytest.mark.parametrize("scale", [1e-9, 3_000, 5e12])
+def test_a_quantity_without_limits_costs_no_digits(scale):
+    """Codes from 0 to 6, as of an education: the contract alone allows -1e15 to 1e15 as well.
+
+    Beside them an amount: a share of all loans, an income, a sum of a currency with many zeros.
+    """
     random = np.random.default_rng(5)
-    code, income = random.integers(0, 7, 300), random.normal(3_000, 900, 300)
-    raw = pd.DataFrame({"code": code, "income": income})
-    y = (random.random(300) < 0.3 + 0.08 * code).astype(int)
+    code, amount = random.integers(0, 7, 300), random.normal(scale, 0.3 * scale, 300)
+    raw = pd.DataFrame({"code": code, "amount": amount})
+    y = (random.random(300) < 0.1 + 0.08 * code + 0.2 * amount / scale).astype(int)
     fields = tuple(
         field(kind, name=name, required=True)
-        for kind, name in (("integer", "code"), ("number", "income"))
+        for kind, name in (("integer", "code"), ("number", "amount"))
     )
     contract = replace(drawn_contract(random), fields=fields, mixes=())
     estimator = candidates.estimator("Logistic Regression", contract, seed=1)
