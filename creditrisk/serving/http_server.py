@@ -16,6 +16,7 @@ import logging
 import os
 import select
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -29,11 +30,12 @@ from waitress import create_server, wasyncore
 from waitress.server import BaseWSGIServer
 
 from creditrisk.scoring.sources.production import Home
-from creditrisk.serving.api.app import LOCAL, create_app, token_from_environment
+from creditrisk.serving.api.app import LOCAL, create_app
 from creditrisk.serving.api.predict import MAX_BODY
 from creditrisk.serving.connections import SENT_AT_ONCE, Channel, SameThread
 from creditrisk.serving.model_reload import Served, log_standing, serve_from, watch
 from creditrisk.serving.recording import open_recorder
+from creditrisk.serving.token import token_from_environment
 
 log = logging.getLogger("creditrisk")
 
@@ -79,16 +81,17 @@ def serve(
 
     Raises
     ------
-    ModelRefused, LogError, OSError
-        If there is no model to serve, the log cannot be written, or the port is taken.
+    ModelRefused, LogError, NoToken, OSError
+        If there is no model to serve, the log cannot be written, no request could carry the
+        token, or host and port cannot be listened on.
     """
     _log_lines()
+    token = token_from_environment()
     beside = serve_from(shadow) if shadow else None
     recorder = open_recorder(decision_log, beside) if decision_log else None
     served = serve_from(source, home)
     if recorder and (torn := recorder.decisions.torn):
         log.warning("unfinished decision cut off", extra={"log": decision_log, "bytes": torn})
-    token = token_from_environment()
     app = create_app(
         served, hosts=LOCAL + hosts, recorder=recorder, token=token, log_request=_log_request
     )
@@ -128,6 +131,7 @@ def _listeners(
     app: Flask, sockets: dict[int, Any], host: str, port: int, threads: int
 ) -> list[BaseWSGIServer]:
     """Waitress' listening sockets, one for each address of the host, entered into ``sockets``."""
+    _check_known(host)
     create_server(
         app,
         map=sockets,
@@ -155,6 +159,14 @@ def _listeners(
     for listener in listeners:
         listener.channel_class = Channel
     return listeners
+
+
+def _check_known(host: str) -> None:
+    """Raise OSError if no address has that name; Waitress would raise what says nothing."""
+    try:
+        socket.getaddrinfo(host or None, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except UnicodeError:
+        raise OSError("this cannot be the name of a host") from None
 
 
 def _connections() -> int:
