@@ -152,7 +152,7 @@ def registry(tmp_path_factory, empty_store):
     )
     with warnings.catch_warnings(), pytest.MonkeyPatch.context() as environment:
         warnings.simplefilter("ignore")
-        environment.delenv("MLFLOW_TRACKING_URI", raising=False)
+        environment.setenv("MLFLOW_TRACKING_URI", "")  # MLflow sets it; at the end it is as before
         shutil.copy(empty_store, folder / "mlflow.db")
         client = mlflow_store.connect(folder / "mlflow.db")
         for name, place in (("Credit_Risk_Model", "models"), ("X", "models/x")):
