@@ -19,6 +19,7 @@ import signal
 import socket
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -132,29 +133,32 @@ def _listeners(
 ) -> list[BaseWSGIServer]:
     """Waitress' listening sockets, one for each address of the host, entered into ``sockets``."""
     _check_known(host)
-    create_server(
-        app,
-        map=sockets,
-        host=host,
-        port=port,
-        threads=threads,
-        ident=None,
-        # Up to so many bytes an answer goes out whole, sent by the thread that waits for sockets.
-        # Without this setting, which Waitress means to drop one day, half as many requests get
-        # through on 8 connections.
-        send_bytes=SENT_AT_ONCE,
-        recv_bytes=65536,
-        # No thread waits for a client to read: the answers to what is read at once are fewer bytes.
-        outbuf_high_watermark=2**27,
-        connection_limit=_connections(),
-        backlog=1024,
-        max_request_body_size=32 * MAX_BODY,  # of a refused one; what is longer is cut off
-        max_request_header_size=32768,
-        channel_timeout=60,
-        cleanup_interval=5,
-        asyncore_use_poll=True,
-        clear_untrusted_proxy_headers=True,
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "send_bytes", DeprecationWarning)  # which is known
+        create_server(
+            app,
+            map=sockets,
+            host=host,
+            port=port,
+            threads=threads,
+            ident=None,
+            # Up to so many bytes an answer goes out whole, sent by the thread that waits for
+            # sockets. Without this setting, which Waitress means to drop one day, half as many
+            # requests get through on 8 connections.
+            send_bytes=SENT_AT_ONCE,
+            recv_bytes=65536,
+            # No thread waits for a client to read: the answers to what is read at once are fewer
+            # bytes.
+            outbuf_high_watermark=2**27,
+            connection_limit=_connections(),
+            backlog=1024,
+            max_request_body_size=32 * MAX_BODY,  # of a refused one; what is longer is cut off
+            max_request_header_size=32768,
+            channel_timeout=60,
+            cleanup_interval=5,
+            asyncore_use_poll=True,
+            clear_untrusted_proxy_headers=True,
+        )
     listeners = [each for each in sockets.values() if isinstance(each, BaseWSGIServer)]
     for listener in listeners:
         listener.channel_class = Channel

@@ -1,5 +1,7 @@
 """What the command line says of a request that it does not understand."""
 
+import warnings
+
 import pytest
 
 from creditrisk.cli import main
@@ -61,6 +63,16 @@ def test_a_token_that_no_request_can_carry_is_refused(command, token, monkeypatc
 def test_a_host_that_nobody_knows_is_refused(host):
     with pytest.raises(OSError, match="(?i)name"):
         http_server._listeners(None, {}, host, 0, 1)
+
+
+def test_a_server_starts_where_every_warning_is_an_error():
+    sockets: dict = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        (listener,) = http_server._listeners(lambda environ, answer: [], sockets, "127.0.0.1", 0, 1)
+    assert listener.effective_host == "127.0.0.1"
+    for each in list(sockets.values()):
+        each.close()
 
 
 @pytest.mark.parametrize(
