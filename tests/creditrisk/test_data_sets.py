@@ -11,6 +11,7 @@ import pytest
 from conftest import ROOT
 from published import CONTRACT, RAW_FILE, put, trained
 
+import run_all
 from creditrisk import cli, data_sets
 from creditrisk.data.contract import ContractError
 from creditrisk.data.descriptor import parse_contract
@@ -113,6 +114,11 @@ def test_the_same_columns_in_another_folder_are_the_same_data_set(clone, tmp_pat
     data_sets.record(data_sets.data_set(clone, clone / OTHER), clone)
     later = describe(tmp_path / "later", title="The same bank a year later")
     data_sets.refuse_confusion(data_sets.data_set(clone, later), clone)
+
+
+def test_an_empty_name_does_not_mean_the_default():
+    with pytest.raises(ValueError, match="--data is empty; give a folder, or leave it out"):
+        run_all.of_data_set("")
 
 
 def test_the_chain_refuses_a_wrong_folder_before_anything_is_written(tmp_path):
