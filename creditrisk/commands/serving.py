@@ -154,7 +154,8 @@ def _serve(chosen: argparse.Namespace) -> int:
     except (ModelRefused, LogError, NoToken) as error:
         return failed(str(error))
     except OSError as error:
-        return failed(f"cannot listen on {chosen.host}:{chosen.port} ({error})")
+        where = f"{chosen.host}:{chosen.port}"
+        return failed(f"cannot listen on {where} ({error}); choose with --host and --port")
     return 0
 
 

@@ -81,3 +81,15 @@ def test_a_server_starts_where_every_warning_is_an_error():
 def test_what_is_no_address_is_refused_at_once(url, capsys):
     assert main(["predict", "--url", url]) == 2
     assert f"{url} is no address of a server" in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken_is_refused_with_what_to_do(monkeypatch, capsys):
+    def taken(*arguments, **more):
+        raise OSError(98, "Address already in use")
+
+    monkeypatch.setattr(http_server, "serve", taken)
+    assert main(["serve", "--port", "8001"]) == 2
+    assert capsys.readouterr().err == (
+        "creditrisk: cannot listen on 127.0.0.1:8001 ([Errno 98] Address already in use); "
+        "choose with --host and --port\n"
+    )
