@@ -30,6 +30,8 @@ def read(path: str, contract: str | None) -> list[Any]:
     Unreadable
         If the file cannot be read or holds neither.
     """
+    if path == "-" and sys.stdin is None:  # as a service or `<&-` has it
+        raise Unreadable("-: there is no standard input; name a file")
     try:
         content = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
     except OSError as error:

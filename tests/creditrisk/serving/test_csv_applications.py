@@ -1,6 +1,7 @@
 """A CSV file of applications is read by the rules by which the raw file is; and other files."""
 
 import json
+import sys
 
 import pytest
 
@@ -86,3 +87,9 @@ def test_a_manifest_that_is_no_object_holds_no_contract(tmp_path):
     manifest.write_text("[]", "utf-8")
     with pytest.raises(Unreadable, match="manifest.json: holds no contract"):
         find_contract(str(manifest))
+
+
+def test_a_standard_input_that_is_closed_is_refused(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(Unreadable, match="-: there is no standard input; name a file"):
+        read("-", None)
