@@ -269,7 +269,11 @@ def of_data_set(folder: str | None) -> dict[str, Any]:
     ------
     ContractError
         If the folder holds no data set, or one that would take the place of another.
+    ValueError
+        If its name is empty, as that of a variable that is not set: the default is not meant.
     """
+    if folder == "":
+        raise ValueError("--data is empty; give a folder, or leave it out")
     default = {"chain": CHAIN, "experiments": "experiments", "title": "Credit risk"}
     if not folder and not any(ROOT.glob("experiments/*/data_set.json")):
         return default  # there is nothing to confuse it with

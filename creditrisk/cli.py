@@ -81,12 +81,19 @@ def _not_installed(error: ModuleNotFoundError) -> int:
 
 
 class _Command(argparse.ArgumentParser):
-    """A parser that refuses what it does not know itself, and so with its own usage."""
+    """A parser that refuses what it does not know itself, and so with its own usage.
+
+    It refuses an empty value, too: a script's variable that is not set must not mean the default,
+    such as no decision log.
+    """
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:
             self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        for name, value in vars(found).items():
+            if value == "":
+                self.error(f"{name.replace('_', '-')} is empty; give a value, or leave it out")
         return found, unknown
 
 

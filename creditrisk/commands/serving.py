@@ -73,13 +73,20 @@ def _add_serve(parsers: Parsers) -> None:
 
 
 def _port(text: str) -> int:
-    if not 0 <= int(text) <= 65_535:  # a larger one would be cut to 16 bits, without a word
+    try:
+        found = int(text)
+    except ValueError:
+        found = -1
+    if not 0 <= found <= 65_535:  # a larger one would be cut to 16 bits, without a word
         raise argparse.ArgumentTypeError("give 0 to 65535")
-    return int(text)
+    return found
 
 
 def _seconds(text: str) -> float:
-    found = float(text)
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0.0
     if not 0.1 <= found <= 86_400:
         raise argparse.ArgumentTypeError("give 0.1 to 86400 seconds")
     return found
@@ -104,8 +111,8 @@ def _add_predict(parsers: Parsers) -> None:
     predict.add_argument(
         "--recourse",
         action="store_true",
-        help="also ask for the smallest changes, on a grid of round values, by which the model "
-        "would approve; about the model, and no promise of a loan",
+        help="also ask for the smallest changes by which the model would approve; about the model, "
+        "and no promise of a loan",
     )
     predict.add_argument(
         "--mlflow", action="store_true", help="the server is `mlflow models serve`"
@@ -129,6 +136,7 @@ def _serve(chosen: argparse.Namespace) -> int:
     from creditrisk.records.chain import LogError
     from creditrisk.scoring.scorer import ModelRefused
     from creditrisk.serving.http_server import serve
+    from creditrisk.serving.token import NoToken
 
     if chosen.shadow and not chosen.decision_log:
         return failed("--shadow needs --decision-log: its probabilities are recorded there")
@@ -143,23 +151,24 @@ def _serve(chosen: argparse.Namespace) -> int:
             shadow=chosen.shadow,
             watch_seconds=chosen.watch,
         )
-    except (ModelRefused, LogError) as error:
+    except (ModelRefused, LogError, NoToken) as error:
         return failed(str(error))
     except OSError as error:
-        return failed(f"cannot listen on {chosen.host}:{chosen.port} ({error})")
+        where = f"{chosen.host}:{chosen.port}"
+        return failed(f"cannot listen on {where} ({error}); choose with --host and --port")
     return 0
 
 
 def _predict(chosen: argparse.Namespace) -> int:
     from creditrisk.serving.client.applications import Unreadable
     from creditrisk.serving.client.client import predict
-    from creditrisk.serving.client.posting import FLASK, MLFLOW, NoAnswer, token_from_environment
+    from creditrisk.serving.client.posting import FLASK, MLFLOW, NoAnswer
+    from creditrisk.serving.token import NoToken, token_from_environment
 
     if chosen.recourse and chosen.mlflow:
         return failed("--recourse: MLflow's server has none; ask that of creditrisk serve")
     endpoint = MLFLOW if chosen.mlflow else FLASK
     url = chosen.url or f"http://127.0.0.1:{5000 if chosen.mlflow else 8000}"
-    token = token_from_environment()
     contract = chosen.contract or contract_file(chosen)
     try:
         return predict(
@@ -167,10 +176,10 @@ def _predict(chosen: argparse.Namespace) -> int:
             url,
             endpoint,
             contract,
-            token,
+            token_from_environment(),
             chosen.reasons,
             chosen.recourse,
             chosen.blank_is_level,
         )
-    except (Unreadable, NoAnswer) as error:
+    except (Unreadable, NoAnswer, NoToken) as error:
         return failed(str(error))

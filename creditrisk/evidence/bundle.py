@@ -36,6 +36,11 @@ def write_bundle(evidence: Evidence, path: Path, signed: tuple[str, str] | None 
     ----------
     signed
         Who has signed the checklist and when.
+
+    Raises
+    ------
+    EvidenceError
+        If the file cannot be written.
     """
     items = checklist(evidence)
     files = dict(evidence.files)
@@ -55,11 +60,14 @@ def write_bundle(evidence: Evidence, path: Path, signed: tuple[str, str] | None 
         }
     )
     files[LIST] = _as_json(listed)
-    with replacing(path) as half, zipfile.ZipFile(half, "w", zipfile.ZIP_STORED) as archive:
-        for place in sorted(files):
-            about = zipfile.ZipInfo(place, _EPOCH)
-            about.external_attr, about.create_system = 0o644 << 16, 3
-            archive.writestr(about, files[place])
+    try:
+        with replacing(path) as half, zipfile.ZipFile(half, "w", zipfile.ZIP_STORED) as archive:
+            for place in sorted(files):
+                about = zipfile.ZipInfo(place, _EPOCH)
+                about.external_attr, about.create_system = 0o644 << 16, 3
+                archive.writestr(about, files[place])
+    except OSError as error:
+        raise EvidenceError(f"{path}: cannot be written ({error.strerror or error})") from error
     return listed
 
 

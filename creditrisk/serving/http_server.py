@@ -16,8 +16,10 @@ import logging
 import os
 import select
 import signal
+import socket
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -29,11 +31,12 @@ from waitress import create_server, wasyncore
 from waitress.server import BaseWSGIServer
 
 from creditrisk.scoring.sources.production import Home
-from creditrisk.serving.api.app import LOCAL, create_app, token_from_environment
+from creditrisk.serving.api.app import LOCAL, create_app
 from creditrisk.serving.api.predict import MAX_BODY
 from creditrisk.serving.connections import SENT_AT_ONCE, Channel, SameThread
 from creditrisk.serving.model_reload import Served, log_standing, serve_from, watch
 from creditrisk.serving.recording import open_recorder
+from creditrisk.serving.token import token_from_environment
 
 log = logging.getLogger("creditrisk")
 
@@ -79,16 +82,17 @@ def serve(
 
     Raises
     ------
-    ModelRefused, LogError, OSError
-        If there is no model to serve, the log cannot be written, or the port is taken.
+    ModelRefused, LogError, NoToken, OSError
+        If there is no model to serve, the log cannot be written, no request could carry the
+        token, or host and port cannot be listened on.
     """
     _log_lines()
+    token = token_from_environment()
     beside = serve_from(shadow) if shadow else None
     recorder = open_recorder(decision_log, beside) if decision_log else None
     served = serve_from(source, home)
     if recorder and (torn := recorder.decisions.torn):
         log.warning("unfinished decision cut off", extra={"log": decision_log, "bytes": torn})
-    token = token_from_environment()
     app = create_app(
         served, hosts=LOCAL + hosts, recorder=recorder, token=token, log_request=_log_request
     )
@@ -128,33 +132,45 @@ def _listeners(
     app: Flask, sockets: dict[int, Any], host: str, port: int, threads: int
 ) -> list[BaseWSGIServer]:
     """Waitress' listening sockets, one for each address of the host, entered into ``sockets``."""
-    create_server(
-        app,
-        map=sockets,
-        host=host,
-        port=port,
-        threads=threads,
-        ident=None,
-        # Up to so many bytes an answer goes out whole, sent by the thread that waits for sockets.
-        # Without this setting, which Waitress means to drop one day, half as many requests get
-        # through on 8 connections.
-        send_bytes=SENT_AT_ONCE,
-        recv_bytes=65536,
-        # No thread waits for a client to read: the answers to what is read at once are fewer bytes.
-        outbuf_high_watermark=2**27,
-        connection_limit=_connections(),
-        backlog=1024,
-        max_request_body_size=32 * MAX_BODY,  # of a refused one; what is longer is cut off
-        max_request_header_size=32768,
-        channel_timeout=60,
-        cleanup_interval=5,
-        asyncore_use_poll=True,
-        clear_untrusted_proxy_headers=True,
-    )
+    _check_known(host)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "send_bytes", DeprecationWarning)  # which is known
+        create_server(
+            app,
+            map=sockets,
+            host=host,
+            port=port,
+            threads=threads,
+            ident=None,
+            # Up to so many bytes an answer goes out whole, sent by the thread that waits for
+            # sockets. Without this setting, which Waitress means to drop one day, half as many
+            # requests get through on 8 connections.
+            send_bytes=SENT_AT_ONCE,
+            recv_bytes=65536,
+            # No thread waits for a client to read: the answers to what is read at once are fewer
+            # bytes.
+            outbuf_high_watermark=2**27,
+            connection_limit=_connections(),
+            backlog=1024,
+            max_request_body_size=32 * MAX_BODY,  # of a refused one; what is longer is cut off
+            max_request_header_size=32768,
+            channel_timeout=60,
+            cleanup_interval=5,
+            asyncore_use_poll=True,
+            clear_untrusted_proxy_headers=True,
+        )
     listeners = [each for each in sockets.values() if isinstance(each, BaseWSGIServer)]
     for listener in listeners:
         listener.channel_class = Channel
     return listeners
+
+
+def _check_known(host: str) -> None:
+    """Raise OSError if no address has that name; Waitress would raise what says nothing."""
+    try:
+        socket.getaddrinfo(host or None, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except UnicodeError:
+        raise OSError("this cannot be the name of a host") from None
 
 
 def _connections() -> int:

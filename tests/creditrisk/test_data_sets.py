@@ -11,6 +11,7 @@ import pytest
 from conftest import ROOT
 from published import CONTRACT, RAW_FILE, put, trained
 
+import run_all
 from creditrisk import cli, data_sets
 from creditrisk.data.contract import ContractError
 from creditrisk.data.descriptor import parse_contract
@@ -115,6 +116,11 @@ def test_the_same_columns_in_another_folder_are_the_same_data_set(clone, tmp_pat
     data_sets.refuse_confusion(data_sets.data_set(clone, later), clone)
 
 
+def test_an_empty_name_does_not_mean_the_default():
+    with pytest.raises(ValueError, match="--data is empty; give a folder, or leave it out"):
+        run_all.of_data_set("")
+
+
 def test_the_chain_refuses_a_wrong_folder_before_anything_is_written(tmp_path):
     asked = describe(tmp_path / "loans", review=["Which outcome is bad?"])
     empty = tmp_path / "empty"
@@ -152,7 +158,7 @@ def registry(tmp_path_factory, empty_store):
     )
     with warnings.catch_warnings(), pytest.MonkeyPatch.context() as environment:
         warnings.simplefilter("ignore")
-        environment.delenv("MLFLOW_TRACKING_URI", raising=False)
+        environment.setenv("MLFLOW_TRACKING_URI", "")  # MLflow sets it; at the end it is as before
         shutil.copy(empty_store, folder / "mlflow.db")
         client = mlflow_store.connect(folder / "mlflow.db")
         for name, place in (("Credit_Risk_Model", "models"), ("X", "models/x")):

@@ -6,7 +6,6 @@ more than the decision. ``/openapi.json`` is made from the same contract.
 """
 
 import hmac
-import os
 from collections.abc import Callable, Iterable
 from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
@@ -28,8 +27,6 @@ from creditrisk.serving.api.predict import (
 from creditrisk.serving.model_reload import Served
 from creditrisk.serving.recording import Recorder
 from page_style.style import house_style
-
-TOKEN = "CREDITRISK_TOKEN"  # environment variable that holds the bearer token, if one is wanted
 
 #: By type of a quantity, what the form asks for.
 QUANTITY_NAMES = {
@@ -159,11 +156,6 @@ def _add_pages(app: Flask, served: Served, needs_token: bool) -> None:
     @app.get("/static/house.css", endpoint="style")
     def style() -> Response:
         return Response(house_style(), content_type="text/css; charset=utf-8")
-
-
-def token_from_environment() -> str | None:
-    """The bearer token that this server wants, None if it wants none."""
-    return os.environ.get(TOKEN) or None
 
 
 def _check_host(host: str | None, allowed: frozenset[str]) -> None:

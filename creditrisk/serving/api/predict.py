@@ -221,7 +221,7 @@ def _content(environ: WSGIEnvironment, most: int) -> object:
     try:
         sent = parse(environ["wsgi.input"].read(int(length)))
     except NoJson as error:
-        raise Refused(400, str(error)) from None
+        raise Refused(400, f"The body {error}.") from None
     if isinstance(sent, list) and not 0 < len(sent) <= most:
         if not sent:
             raise Refused(422, "The list holds no application.")

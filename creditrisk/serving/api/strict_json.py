@@ -15,7 +15,7 @@ _ALL_BUT_MARKS = bytes(set(range(256)) - set(b'"[{]}'))
 
 
 class NoJson(ValueError):
-    """Why a text is not taken as JSON; the words quote nothing of it."""
+    """Why a text is not taken as JSON, said of it as its verb; the words quote nothing of it."""
 
 
 def parse(body: bytes) -> object:
@@ -30,17 +30,17 @@ def parse(body: bytes) -> object:
     try:
         text = body.decode("utf-8")  # json would guess the encoding and let half characters pass
     except UnicodeDecodeError as error:
-        raise NoJson(f"The body is not UTF-8 (byte {error.start + 1}).") from None
+        raise NoJson(f"is not UTF-8 (byte {error.start + 1})") from None
     _check_depth(body)
     try:
         return _decoder.decode(text)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
-        raise NoJson(f"The body is no JSON: {error.msg.lower()} ({where}).") from None
+        raise NoJson(f"is no JSON: {error.msg.lower()} ({where})") from None
     except NoJson:
         raise
     except ValueError:
-        raise NoJson("The body holds a number with far too many digits.") from None
+        raise NoJson("holds a number with far too many digits") from None
 
 
 def _check_depth(body: bytes) -> None:
@@ -52,7 +52,7 @@ def _check_depth(body: bytes) -> None:
         if first in b"[{":
             depth += 1
             if depth > MAX_DEPTH:
-                raise NoJson(f"The body is nested deeper than {MAX_DEPTH} levels.")
+                raise NoJson(f"is nested deeper than {MAX_DEPTH} levels")
         elif first in b"]}":
             depth -= 1
 
@@ -60,12 +60,12 @@ def _check_depth(body: bytes) -> None:
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise NoJson("The body has a name twice in one object.")
+        raise NoJson("has a name twice in one object")
     return found
 
 
 def _no_number(name: str) -> None:
-    raise NoJson("The body holds NaN or Infinity, which JSON does not know.")
+    raise NoJson("holds NaN or Infinity, which JSON does not know")
 
 
 _decoder = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_number)

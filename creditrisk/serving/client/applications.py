@@ -12,6 +12,7 @@ from typing import Any
 from creditrisk.data.contract import Contract, Json
 from creditrisk.data.descriptor import parse_contract, read_contract
 from creditrisk.data.fields import Field
+from creditrisk.serving.api.strict_json import NoJson, parse
 
 #: Where the contract is looked for: beside a model, then beside the raw data.
 CONTRACTS = ("models/manifest.json", "data/raw/datapackage.json")
@@ -29,17 +30,20 @@ def read(path: str, contract: str | None) -> list[Any]:
     Unreadable
         If the file cannot be read or holds neither.
     """
+    if path == "-" and sys.stdin is None:  # as a service or `<&-` has it
+        raise Unreadable("-: there is no standard input; name a file")
     try:
         content = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
     except OSError as error:
         raise Unreadable(f"{path}: cannot be read ({error.strerror})") from error
-    if content.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] not in (b"{", b"["):
+    unmarked = content.removeprefix(b"\xef\xbb\xbf")
+    if unmarked.lstrip()[:1] not in (b"{", b"["):
         described = find_contract(contract)
         return _csv_records(_text(content, path, described.encoding), path, described)
     try:
-        found = json.loads(_text(content, path, "utf-8"))
-    except ValueError as error:
-        raise Unreadable(f"{path}: is no JSON ({error})") from error
+        found = parse(unmarked)
+    except NoJson as error:
+        raise Unreadable(f"{path}: {error}") from error
     records = found if isinstance(found, list) else [found]
     if not records:
         raise Unreadable(f"{path}: holds no applications")
@@ -59,9 +63,10 @@ def find_contract(path: str | None) -> Contract:
         raise Unreadable(f"no contract here ({', '.join(CONTRACTS)}); name one with --contract")
     try:
         if Path(chosen).name == "manifest.json":
-            return parse_contract(json.loads(Path(chosen).read_text("utf-8"))["contract"], chosen)
+            manifest = json.loads(Path(chosen).read_text("utf-8"))
+            return parse_contract(manifest["contract"], chosen)
         return read_contract(chosen)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise Unreadable(f"{chosen}: holds no contract ({error})") from error
 
 
@@ -84,15 +89,23 @@ def _text(content: bytes, path: str, encoding: str) -> str:
         raise Unreadable(f"{path}: is not {name} (byte {error.start + 1})") from error
 
 
-def _csv_records(text: str, path: str, contract: Contract) -> list[Json]:
-    """Rows as applications; whatever else the raw file has, as row numbers, is left out."""
+def _rows(text: str, path: str, contract: Contract) -> list[list[str]]:
+    """The lines that hold anything, cut into cells."""
     table = csv.reader(
-        io.StringIO(text),
+        io.StringIO(text, newline=""),  # a line may end as on any system
         delimiter=contract.delimiter,
         quotechar=contract.quote_char,
         skipinitialspace=contract.skip_initial_space,
     )
-    header, *rows = [row for row in table if row] or [[]]
+    try:
+        return [row for row in table if row]
+    except csv.Error as error:
+        raise Unreadable(f"{path}: is no CSV, line {table.line_num} ({error})") from error
+
+
+def _csv_records(text: str, path: str, contract: Contract) -> list[Json]:
+    """Rows as applications; whatever else the raw file has, as row numbers, is left out."""
+    header, *rows = _rows(text, path, contract) or [[]]
     header = [name.strip() for name in header]
     if len(set(header)) < len(header):
         raise Unreadable(f"{path}: a column stands in the header twice")

@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import os
 import re
 import time
 from collections.abc import Iterator
@@ -107,11 +106,6 @@ def post(
             raise NoAnswer(f"{url} answered {status}, but not as a server of ours does") from None
 
 
-def token_from_environment() -> str | None:
-    """The bearer token to show the server, if one is set."""
-    return os.environ.get("CREDITRISK_TOKEN") or None
-
-
 def _complete(decisions: list[Json]) -> list[Json]:
     for decision in decisions:
         decision["prediction"], decision["decision"], decision["probability"] + 0.0
@@ -141,17 +135,21 @@ def _request(url: str, path: str, body: bytes, token: str | None) -> tuple[int, 
     try:
         parts = urlsplit(url)
         port = parts.port
+        (parts.hostname or "").encode("idna")  # as it is looked up by
     except ValueError as error:
         raise NoAnswer(f"{url} is no address of a server ({error})") from None
     kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
     if parts.scheme not in kinds or not parts.hostname:
         raise NoAnswer(f"{url} is no address of a server, such as http://127.0.0.1:8000")
     connection = kinds[parts.scheme](parts.hostname, port, timeout=TIMEOUT)
+    where = parts.path.rstrip("/") + path
+    if not (where.isascii() and where.isprintable()) or " " in where:
+        raise NoAnswer(f"{url} is no address of a server: write its path with %, as browsers do")
     headers = {"Content-Type": "application/json"}
     if token:
         headers["Authorization"] = f"Bearer {token}"
     try:
-        connection.request("POST", parts.path.rstrip("/") + path, body, headers)
+        connection.request("POST", where, body, headers)
         answer = connection.getresponse()
         return answer.status, answer.read()
     finally:

@@ -17,6 +17,7 @@ import json
 import os
 import pickle
 import select
+import shutil
 import signal
 import socket
 import sys
@@ -220,6 +221,9 @@ def _begin(
 ) -> None:
     """In a fork: cut the ties to the server, and become a kernel or call a function."""
     gc.enable()
+    atexit.unregister(
+        shutil.rmtree
+    )  # what an import has made for all, as Matplotlib may, is theirs
     channel.close()
     os.setsid()
     os.dup2(output, 1)
@@ -254,6 +258,8 @@ def _call(function: tuple[str, str], argument: str | None) -> int:
     except BaseException as error:  # noqa: BLE001  the runner reports it, whatever it is
         raised = [type(error).__name__, str(error)]
     os.write(1, b"\n" + json.dumps(raised).encode())
+    for output in (1, 2):  # nothing follows, whatever is left in a buffer or said at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), output)
     return int(raised is not None)
 
 

@@ -138,6 +138,10 @@ def test_what_is_no_bundle_or_no_run_is_said_in_a_sentence(here, tmp_path, capsy
     bundle(tmp_path / "a.zip")
     assert main(["evidence", "latest", str(tmp_path / "a.zip")]) == 2
     assert "is there already" in capsys.readouterr().err
+    nowhere = tmp_path / "missing/a.zip"
+    assert main(["evidence", "latest", str(nowhere)]) == 2
+    why = f"creditrisk: {nowhere}: cannot be written (No such file or directory)\n"
+    assert capsys.readouterr().err == why
     (tmp_path / "text.zip").write_text("no archive")
     (tmp_path / "folder.zip").mkdir()
     cut = tmp_path / "cut.zip"

@@ -1,10 +1,13 @@
-"""A CSV file of applications is read by the rules by which the raw file is."""
+"""A CSV file of applications is read by the rules by which the raw file is; and other files."""
 
 import json
+import sys
+
+import pytest
 
 from creditrisk.data.applications.record_checks import record_problems
 from creditrisk.data.descriptor import read_contract
-from creditrisk.serving.client.applications import read
+from creditrisk.serving.client.applications import Unreadable, find_contract, read
 
 FIELDS = [
     {"name": "loan", "type": "integer", "role": "id"},
@@ -52,3 +55,41 @@ def test_a_row_becomes_the_application_that_the_api_takes(tmp_path):
     contract = read_contract(package)
     problems = [[problem.field for problem in record_problems(each, contract)] for each in records]
     assert problems == [[], [], ["rate", "since", "owner", "job"]]
+
+
+def test_lines_may_end_as_on_any_system(tmp_path):
+    expected = [{"Age": 30, "Sex": "male"}, {"Age": 40, "Sex": "female"}]
+    for end in ("\n", "\r\n", "\r"):
+        file = tmp_path / "loans.csv"
+        file.write_bytes(end.join(("Age,Sex", "30,male", "40,female", "")).encode())
+        assert read(str(file), "data/raw/datapackage.json") == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"Age\n" + b"9" * 200_000, "is no CSV, line 2 \\(field larger than field limit"),
+        (b'[{"Age": 30, "Age": 40}]', "has a name twice in one object"),
+        (b'[{"Age": NaN}]', "holds NaN or Infinity, which JSON does not know"),
+        (b"[" * 100_000, "is nested deeper than 16 levels"),
+        (b'\xef\xbb\xbf{"Age": 30', "is no JSON: .* \\(line 1, column 11\\)"),
+    ],
+)
+def test_a_file_that_can_be_read_in_no_way_or_in_two_is_refused(content, words, tmp_path):
+    file = tmp_path / "loans"
+    file.write_bytes(content)
+    with pytest.raises(Unreadable, match=f"{file}: {words}"):
+        read(str(file), "data/raw/datapackage.json")
+
+
+def test_a_manifest_that_is_no_object_holds_no_contract(tmp_path):
+    manifest = tmp_path / "manifest.json"
+    manifest.write_text("[]", "utf-8")
+    with pytest.raises(Unreadable, match="manifest.json: holds no contract"):
+        find_contract(str(manifest))
+
+
+def test_a_standard_input_that_is_closed_is_refused(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(Unreadable, match="-: there is no standard input; name a file"):
+        read("-", None)

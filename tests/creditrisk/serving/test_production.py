@@ -41,7 +41,7 @@ def place(tmp_path_factory, empty_store) -> Path:
     example = read_raw(RAW_FILE, CONTRACT).head(3)
     with warnings.catch_warnings(), pytest.MonkeyPatch.context() as environment:
         warnings.simplefilter("ignore")
-        environment.delenv("MLFLOW_TRACKING_URI", raising=False)
+        environment.setenv("MLFLOW_TRACKING_URI", "")  # MLflow sets it; at the end it is as before
         shutil.copy(empty_store, folder / "mlflow.db")
         client = mlflow_store.connect(folder / "mlflow.db")
         for number, result in ((1, "passed"), (2, "stopped")):

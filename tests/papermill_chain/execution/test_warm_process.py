@@ -125,6 +125,32 @@ def test_what_it_is_asked_for_may_be_of_any_size(tmp_path):
         server.close()
 
 
+def test_what_an_import_has_made_for_all_outlives_each_fork_and_their_result_is_said_last(tmp_path):
+    """Where the home folder cannot be written, Matplotlib makes one that it removes at exit."""
+    (tmp_path / "made.py").write_text(
+        "import atexit, pathlib, shutil\n"
+        "folder = pathlib.Path(__file__).with_name('folder')\n"
+        "folder.mkdir()\n"
+        "atexit.register(shutil.rmtree, folder)\n"
+        "atexit.register(print, 'goodbye', flush=True)\n"
+        "def say(argument):\n"
+        "    print(argument, 'waits in a buffer')\n"
+        "    assert folder.is_dir()\n"
+    )
+    environment = {**os.environ, fork_process.RUN_VARIABLE: str(tmp_path)}
+    server = fork_server.ForkServer(tmp_path, environment | {"PYTHONPATH": str(tmp_path)})
+    try:
+        server.prepare([("stage", ["made"], None)])
+        wait_for((tmp_path / "folder").is_dir)
+        for _ in range(2):
+            with TemporaryFile() as output:
+                assert server.call(("made", "say"), None, output).wait(60) == 0
+                output.seek(0)
+                assert output.read().splitlines()[-1] == b"null"
+    finally:
+        server.close()
+
+
 def test_one_that_hangs_is_given_up(tmp_path, monkeypatch, capsys):
     """Stopped, it answers nobody; after its time is up a plain kernel runs the notebook."""
     monkeypatch.setattr(fork_server, "SECONDS_TO_FORK", 1.0)
