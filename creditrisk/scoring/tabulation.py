@@ -6,6 +6,7 @@ How the columns of the classifier depend on each field is asked of scikit-learn 
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -102,8 +103,7 @@ def _curves(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A quantity's cuts, the coefficients of its share in each piece (pieces, 4), and origins."""
 
-    def off(values: np.ndarray) -> np.ndarray:
-        return steps.off_states(number, values)
+    off = partial(steps.off_states, number)
 
     def columns(values: np.ndarray) -> np.ndarray:
         return steps.varied(number, off(values))

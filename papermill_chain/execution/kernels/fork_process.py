@@ -221,9 +221,8 @@ def _begin(
 ) -> None:
     """In a fork: cut the ties to the server, and become a kernel or call a function."""
     gc.enable()
-    atexit.unregister(
-        shutil.rmtree
-    )  # what an import has made for all, as Matplotlib may, is theirs
+    # Matplotlib may have made a folder for all forks: the first that ends must not remove it.
+    atexit.unregister(shutil.rmtree)
     channel.close()
     os.setsid()
     os.dup2(output, 1)
