@@ -157,13 +157,13 @@ def check(chosen: argparse.Namespace) -> int:
     from creditrisk.data.raw_files.reading import read_raw
     from creditrisk.data.splitting import only_outcome
 
+    if problem := _unreadable(chosen.files):
+        return failed(problem)
     path = Path(chosen.contract or Path(chosen.files[0]).parent / _DESCRIPTOR)
     try:
         contract = read_contract(path, open_questions=True)
     except ContractError as error:
         return failed(str(error))
-    if problem := _unreadable(chosen.files):
-        return failed(problem)
     try:
         frame = read_raw(chosen.files, contract)
     except ContractError as error:

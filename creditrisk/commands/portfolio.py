@@ -130,7 +130,7 @@ def _score(chosen: argparse.Namespace) -> int:
     for line in progress.lines(summary, chosen.out):
         print(line)
     for part in summary.failed:
-        print(f"creditrisk: {part.name}: {part.reason}", file=sys.stderr)
+        print(f"creditrisk: {part.file}: {part.reason}", file=sys.stderr)
     if summary.manifest is None:
         left = summary.parts - len(summary.done)
         print(

@@ -78,20 +78,22 @@ def score_part(job: Job, part: Part) -> ScoredPart | FailedPart:
             counts = _scored(job, part, scorer, files)
             hashes = files.finished()
             if store.read_json(RUN).get("run") != job.run:
-                return FailedPart(part.name, "another run has taken the folder over", fatal=True)
+                return FailedPart(
+                    part.name, part.file, "another run has taken the folder over", fatal=True
+                )
             files.move()
         done = ScoredPart(part.name, part.size, part.state, sha256=hashes, **counts)
         store.write_json(f"{PARTS}/{part.name}.json", asdict(done))
         return done
     except ModelRefused as error:
-        return FailedPart(part.name, str(error), fatal=True)
+        return FailedPart(part.name, part.file, str(error), fatal=True)
     except Unreadable as error:
-        return FailedPart(part.name, str(error))
+        return FailedPart(part.name, part.file, str(error))
     except faults as error:
         full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
         full = full or "No space left" in str(error)  # if Arrow has made a text of it
         words = "no space left" if full else f"cannot be read or written ({_one_line(error)})"
-        return FailedPart(part.name, words, fatal=full)
+        return FailedPart(part.name, part.file, words, fatal=full)
 
 
 def _scored(job: Job, part: Part, scorer: Scorer, files: Files) -> Json:

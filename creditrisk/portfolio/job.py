@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any
 
 from creditrisk.portfolio.storage import Disk, storage_of
@@ -40,6 +41,11 @@ class Part:
     path: str  # in its storage
     size: int
     state: int | str  # another one as soon as the file is another one
+
+    @property
+    def file(self) -> str:
+        """The file itself, below the folder of the portfolio."""
+        return PurePath(self.name).with_name(PurePath(self.path).name).as_posix()
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,7 @@ class FailedPart:
     """A part that could not be scored; nothing of it is left."""
 
     name: str
+    file: str
     reason: str
     fatal: bool = False  # whether the others would fail as well
 

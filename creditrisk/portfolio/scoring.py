@@ -201,7 +201,7 @@ def _unless_they_die(
             for _, result in done:
                 yield result
     except WorkersDied as error:
-        names = ", ".join(parts[number].name for number in error.numbers)
+        names = ", ".join(parts[number].file for number in error.numbers)
         raise Stopped(
             f"workers died {MAX_WORKER_DEATHS} times at {names}; is there enough memory?"
         ) from error

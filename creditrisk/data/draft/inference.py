@@ -200,7 +200,10 @@ def _skewness(values: np.ndarray) -> float:
 
 
 def _identifier(column: Column, why: str) -> Column:
-    column.entry = {"name": column.name, "type": column.entry["type"], "role": ID}
+    # Numbers with signs, such as '00012 or 1.234, name rows as they are written: as texts.
+    bare = set(column.entry) <= {"name", "type"}
+    kind = column.entry["type"] if bare else "string"
+    column.entry = {"name": column.name, "type": kind, "role": ID}
     column.taken_for, column.why = "id", why
     column.checks.append("goes with each decision and is never learned from")
     return column

@@ -296,6 +296,19 @@ def test_whatever_is_drafted_its_own_file_keeps(kinds, rows, seed):
         assert len(read_raw(path, contract)) == rows
 
 
+@pytest.mark.parametrize("written", ["'{:05}", "{},000", "№ {}", "{:05}", "{}"])
+def test_numbers_that_name_rows_are_read_as_they_are_written(written, tmp_path):
+    path = tmp_path / "loans.csv"
+    ids = [written.format(number) for number in range(1, 41)]
+    cells = {"loan_id": ids, "size": [1, 2] * 20, "bad": [0, 0, 1, 1] * 10}
+    pd.DataFrame(cells).to_csv(path, index=False)
+    descriptor = write(draft(path, "bad"), tmp_path)
+    assert fields(descriptor)["loan_id"]["role"] == "id"
+    read = read_raw(path, read_contract(descriptor, open_questions=True)).loan_id
+    bare = written == "{}"
+    assert read.tolist() == (list(range(1, 41)) if bare else ids)
+
+
 REFUSED = {
     "no such column": ("a,b\n1,0\n2,1\n", ["--target", "bb"], 1, ["'bb'", "did you mean 'b'"]),
     "no header": ("1,2,0\n3,4,1\n", [], 1, ["line 1", "no names of columns"]),
@@ -374,6 +387,10 @@ def test_check_names_row_column_and_remedy(tmp_path, capsys):
     said = capsys.readouterr().err
     assert all(word in said for word in ["row 17", "age", "'old'", "Remedy"]), said
     assert main(["contract", "check", str(tmp_path / "none.csv")]) == 2
+    said = capsys.readouterr().err
+    (tmp_path / "apart").mkdir()  # with neither file nor contract: the file is what was typed
+    assert main(["contract", "check", str(tmp_path / "apart/none.csv")]) == 2
+    assert capsys.readouterr().err == said.replace("none.csv", "apart/none.csv")
     assert main(["contract", "check", str(path), "--contract", str(tmp_path / "none.json")]) == 2
 
 

@@ -169,6 +169,7 @@ def test_blanks_after_a_delimiter_are_no_part_of_a_cell_if_the_contract_says_so(
         "torn.csv.parquet": "row 4 has 2 cells, the header 10",
         "open.csv.parquet": "line 5 is no CSV (unexpected end of data)",
     }
+    assert [each.file for each in done.failed] == ["open.csv", "torn.csv"]  # as they are named
 
 
 @pytest.mark.parametrize("seed", range(2))
