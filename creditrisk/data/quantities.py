@@ -106,10 +106,13 @@ def group_names(edges: np.ndarray, field: Field) -> list[str]:
 
 
 def dates_as_text(applications: pd.DataFrame, contract: Contract) -> pd.DataFrame:
-    """Raw applications, their dates as ISO 8601 writes them: as files and databases have them."""
+    """Raw applications, their dates as ISO 8601 writes them: as files and databases have them.
+
+    The date of the application is one of them, though no model learns from it.
+    """
     texts = {
         field.name: applications[field.name].map(field.shown, na_action="ignore").astype(object)
-        for field in contract.numbers
+        for field in contract.columns
         if field.is_dated and field.name in applications
     }
     return applications.assign(**texts)

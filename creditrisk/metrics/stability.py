@@ -199,17 +199,29 @@ def same_population(X: pd.DataFrame, other: pd.DataFrame, contract: Contract) ->
     -------
     Series
         Indexed by raw column: the p-value of Kolmogorov and Smirnov's test for a quantity, of the
-        chi-squared test for a category, the smallest first. A category of one level has 1.
+        chi-squared test for a category, the smallest first. A category of one level has 1. Where
+        a quantity may be missing, or in a state, how often it is is tested as well; it has twice
+        the smaller of the two (Bonferroni).
     """
-    p = {
-        field.name: _smirnov(X[field.name].dropna(), other[field.name].dropna())
-        for field in contract.numbers
-    }
+    p = {}
+    for field in contract.numbers:
+        _, *states = encoded_columns(contract, field)
+        p[field.name] = _smirnov(X[field.name].dropna(), other[field.name].dropna())
+        if states:
+            in_one = [
+                frame[states].assign(known=1 - frame[states].sum(axis=1)) for frame in (X, other)
+            ]
+            p[field.name] = min(1, 2 * min(p[field.name], _chi_squared(*in_one)))
     for field in contract.categories:
         columns = encoded_columns(contract, field)
-        counts = pd.DataFrame([X[columns].sum(), other[columns].sum()])
-        p[field.name] = stats.chi2_contingency(counts.loc[:, counts.sum() > 0]).pvalue
+        p[field.name] = _chi_squared(X[columns], other[columns])
     return pd.Series(p, name="p").sort_values()
+
+
+def _chi_squared(first: pd.DataFrame, second: pd.DataFrame) -> float:
+    """The p-value of the chi-squared test of how often each column is 1; 1 if only one ever is."""
+    counts = pd.DataFrame([first.sum(), second.sum()])
+    return float(stats.chi2_contingency(counts.loc[:, counts.sum() > 0]).pvalue)
 
 
 def _smirnov(first: pd.Series, second: pd.Series) -> float:

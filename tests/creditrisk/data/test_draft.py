@@ -22,6 +22,7 @@ from creditrisk.data.draft.draft import draft, write
 from creditrisk.data.draft.inference import infer
 from creditrisk.data.draft.special_codes import suspects
 from creditrisk.data.package import mixes, properties
+from creditrisk.data.quantities import dates_as_text
 from creditrisk.data.raw_files.reading import read_raw
 
 
@@ -307,6 +308,17 @@ def test_numbers_that_name_rows_are_read_as_they_are_written(written, tmp_path):
     read = read_raw(path, read_contract(descriptor, open_questions=True)).loan_id
     bare = written == "{}"
     assert read.tolist() == (list(range(1, 41)) if bare else ids)
+
+
+def test_the_date_of_an_application_is_shown_as_one(tmp_path):
+    path = tmp_path / "loans.csv"
+    days = [f"{day:02}/01/2024" for day in range(1, 31)]
+    table = pd.DataFrame({"applied": days, "size": [1, 2, 3] * 10, "bad": [0, 1] * 15})
+    table.to_csv(path, index=False)
+    contract = read_contract(write(draft(path, "bad"), tmp_path), open_questions=True)
+    assert contract.of_role("date").name == "applied"
+    shown = dates_as_text(read_raw(path, contract), contract)
+    assert shown.applied.tolist()[:2] == ["2024-01-01", "2024-01-02"]
 
 
 REFUSED = {

@@ -9,7 +9,7 @@ import statsmodels.api as sm
 from hypothesis import given
 from hypothesis import strategies as st
 from published import CONTRACT
-from scipy.stats import ks_2samp
+from scipy.stats import chi2, ks_2samp
 from sklearn.metrics import roc_auc_score
 
 from creditrisk.metrics import (
@@ -235,6 +235,20 @@ def test_stability_exceeds_its_bound_as_often_as_it_says(monkeypatch):
     # 12 of 800 before and none of 200 after happens in .8 ** 12 = 7% of splits: no alarm, although
     # the padded bin alone gives .0131 ln 6.25 = .0240, what chi-squared's 95% point makes of it
     assert not stability.population_stability_index([788, 12], [200, 0]).shifted
+
+
+def test_a_quantity_that_is_never_known_in_one_sample_is_not_of_the_same_population():
+    part = replace(CONTRACT["Duration"], name="part", required=False)
+    contract = replace(CONTRACT, fields=(part,))
+    known = pd.DataFrame({"part": np.arange(40.0), "part_nan": 0.0})
+    half = known.assign(part=known.part.where(known.part % 4 > 1), part_nan=known.part % 4 < 2)
+    none = known.assign(part=np.nan, part_nan=1.0)
+    # no value to compare; 20 of 40 against 40 of 40 missing: chi-squared, corrected for continuity,
+    # is 80 (20 x 40 - 40)^2 / (60 x 20 x 40 x 40) = 24.07, whose p-value counts twice
+    found = stability.same_population(half, none, contract)["part"]
+    assert found == pytest.approx(2 * chi2.sf(80 * 760**2 / (60 * 20 * 40 * 40), 1))
+    assert stability.same_population(half, half, contract)["part"] == 1
+    assert stability.same_population(known, known, contract)["part"] == 1  # missing in neither
 
 
 def test_a_column_called_score_is_not_taken_for_that_of_the_model():
