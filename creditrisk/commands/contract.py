@@ -98,7 +98,7 @@ def draft(chosen: argparse.Namespace) -> int:
     """Write a first contract for a file and show how each column was read."""
     from rich.console import Console
 
-    from creditrisk.data.contract import ContractError
+    from creditrisk.data.contract import ContractError, counted
     from creditrisk.data.draft import draft as drafting
     from creditrisk.data.draft.questions import open_questions
     from creditrisk.data.draft.table import show
@@ -118,9 +118,9 @@ def draft(chosen: argparse.Namespace) -> int:
     except OSError as error:
         return failed(f"{path} cannot be written ({error.strerror or error}); nothing was changed")
     show(drafted, Console(highlight=False))
-    count = len(open_questions(drafted.package))
+    asked = counted(len(open_questions(drafted.package)), "question")
     print(
-        f'Written: {written}. It asks {count} questions under "review"; the chain runs when each '
+        f'Written: {written}. It asks {asked} under "review"; the chain runs when each '
         "is answered by the property that it names, and deleted."
     )
     print(f"Next:    creditrisk contract check {shlex.join(chosen.files)}{_contract_of(chosen)}")
@@ -150,7 +150,7 @@ def _contract_of(chosen: argparse.Namespace) -> str:
 
 def check(chosen: argparse.Namespace) -> int:
     """Say whether a file keeps a contract."""
-    from creditrisk.data.contract import ContractError
+    from creditrisk.data.contract import ContractError, counted
     from creditrisk.data.descriptor import read_contract
     from creditrisk.data.draft.questions import open_questions
     from creditrisk.data.fields import WEIGHT
@@ -169,8 +169,8 @@ def check(chosen: argparse.Namespace) -> int:
     except ContractError as error:
         return _refused(error)
     print(
-        f"{', '.join(chosen.files)} keeps {path}: {len(frame):,} rows, "
-        f"{len(contract.fields)} columns to learn from"
+        f"{', '.join(chosen.files)} keeps {path}: {counted(len(frame), 'row')}, "
+        f"{counted(len(contract.fields), 'column')} to learn from"
     )
     if one_sided := only_outcome(contract.is_good(frame)):
         print(f"No model can be trained on it: {one_sided}")
@@ -180,7 +180,8 @@ def check(chosen: argparse.Namespace) -> int:
         print(weights(contract, frame).strip())
     asked = open_questions(contract.package)
     if asked:
-        print(f"{len(asked)} questions are open; the chain does not run before each is answered:")
+        count = counted(len(asked), "question is", "questions are")
+        print(f"{count} open; the chain does not run before each is answered:")
         for question in asked:
             print(f"  - {question}")
     return 0

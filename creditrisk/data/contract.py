@@ -233,3 +233,8 @@ def did_you_mean(name: str, known: list[str]) -> str:
     """The end of a message on an unknown name: the most similar known one, empty if none is."""
     near = difflib.get_close_matches(name, known, 1)
     return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def counted(number: int, one: str, more: str = "") -> str:
+    """Some things with their number: 1 column, 2 columns; ``more`` where an s is not enough."""
+    return f"{number:,} {one if number == 1 else more or one + 's'}"

@@ -59,7 +59,9 @@ class Verdict:
         if not self.months:
             return "Nothing to judge: there is no decision."
         if not self.alarms:
-            return f"Quiet: no limit is passed from {self.months[0]} to {self.months[-1]}."
+            begin, end = self.months[0], self.months[-1]
+            when = f"in {begin}" if begin == end else f"from {begin} to {end}"
+            return f"Quiet: no limit is passed {when}."
         first, more = self.alarms[0], len(self.alarms) - 1
         others = f" {more} more alarm{'s' * (more > 1)}: see the table." if more else ""
         return f"{self.level.capitalize()}: {first.cause}. {first.remedy}{others}"

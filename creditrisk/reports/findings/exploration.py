@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from creditrisk.data.contract import Contract
+from creditrisk.data.contract import Contract, counted
 from creditrisk.data.fields import WEIGHT, Field
 from creditrisk.data.quantities import as_quantity
 from creditrisk.metrics.intervals import Interval, effective_rows, percent
@@ -12,7 +12,8 @@ from creditrisk.metrics.weight_of_evidence import STRENGTHS
 def data_set(contract: Contract, applications: pd.DataFrame) -> str:
     """What was read, from where, and under which licence."""
     return (
-        f"**{contract.title}**: {len(applications):,} applications, {len(contract.fields)} columns "
+        f"**{contract.title}**: {counted(len(applications), 'application')}, "
+        f"{counted(len(contract.fields), 'column')} "
         f"and the outcome `{contract.target.name}`. Source: {_ended(contract.source)} Licence: "
         f"{_ended(contract.licence)}{weights(contract, applications)}"
     )
@@ -47,8 +48,10 @@ def caveats(contract: Contract) -> str:
 def missing_columns(missing: pd.Series) -> str:
     """How many columns have gaps; ``missing`` is the share of rows without a value, by column."""
     if not (missing > 0).any():
-        return f"None of {len(missing)} columns has a gap"
-    return f"{(missing > 0).sum()} of {len(missing)} columns have gaps"
+        return f"None of {counted(len(missing), 'column')} has a gap"
+    gaps = int((missing > 0).sum())
+    have = "has gaps" if gaps == 1 else "have gaps"
+    return f"{gaps} of {counted(len(missing), 'column')} {have}"
 
 
 def missing_risk(name: str, risk: pd.DataFrame) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from creditrisk.data.contract import Contract
+from creditrisk.data.contract import Contract, counted
 from creditrisk.data.missing_values import MISSING
 
 
@@ -43,9 +43,12 @@ def gaps(missing: "pd.Series[int]") -> str:
 def encoding(contract: Contract, columns: int) -> str:
     """How many columns the encoder makes of how many."""
     quantities = len(contract.numbers)
+    become = "becomes" if len(contract.fields) == 1 else "become"
     return (
-        f"{len(contract.fields)} columns of an application become **{columns} columns**: "
-        f"{quantities} quantities and {columns - quantities} levels."
+        f"{counted(len(contract.fields), 'column')} of an application {become} "
+        f"**{counted(columns, 'column')}**: "
+        f"{counted(quantities, 'quantity', 'quantities')} and "
+        f"{counted(columns - quantities, 'level')}."
     )
 
 
@@ -92,11 +95,11 @@ def summary(
 ) -> str:
     """What the preparation did, one line a promise; sizes and bad rates: training, then test."""
     with_gaps = int((missing > 0).sum())
+    become = counted(len(contract.fields), "column becomes", "columns become")
     stay = f"stay, as a level of their own, in {with_gaps} column{'s' * (with_gaps != 1)}"
     return (
         f"- **Missing values** {stay if with_gaps else 'do not occur'}.\n"
-        f"- **{len(contract.fields)} columns become {columns}**, by the contract and not by the "
-        "data; nothing is lost.\n"
+        f"- **{become} {columns}**, by the contract and not by the data; nothing is lost.\n"
         f"- **{sizes[0]:,} applicants to learn from, {sizes[1]:,} to be judged by**, none in both; "
         f"bad rate {bad_rates[0]:.1%} and {bad_rates[1]:.1%}.\n"
         f"- **Are the sets alike?** {similarity(p, drawn)}."

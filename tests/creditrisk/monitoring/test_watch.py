@@ -174,6 +174,8 @@ def test_quiet_recalibrate_and_investigate(real):
     found, quiet = judged(real, decisions)
     assert quiet.level == "quiet" and quiet.record["exit_code"] == 0
     assert quiet.sentence == "Quiet: no limit is passed from 2026-01 to 2026-03."
+    one = dataclasses.replace(quiet, months=("2026-01",))
+    assert one.sentence == "Quiet: no limit is passed in 2026-01."
     assert "probability of 5.0%" in quiet.promise
     assert "In none of 3 months" in findings.relation(found)
     assert "None of 10 went beyond" in findings.drift(found)

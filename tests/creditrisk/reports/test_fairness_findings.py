@@ -162,8 +162,8 @@ def test_where_groups_meet_and_the_summary():
     within = decided(female_rent=20, female_own=30, male_rent=20, male_own=30)
     line = fairness.summary(flipped(0, 0.0), proxy, within, alike)
     assert line == (
-        "**Fairness**: no decisions turn with a protected value; 1 of 1 protected groups can be "
-        "read from other columns; 0 of 1 differences are left within strata; 0 of 2 groups are "
+        "**Fairness**: no decisions turn with a protected value; 1 of 1 protected group can be "
+        "read from other columns; 0 of 1 difference is left within strata; 0 of 2 groups are "
         "approved otherwise beyond chance."
     )
     assert "nothing to compare" in fairness.summary(flipped(0, 0.0).iloc[:0], proxy, within, alike)

@@ -40,10 +40,15 @@ TOUCHING = risk([0.3, 0.2], [0.2, 0.1], [0.4, 0.3])  # .1 to .3 and .2 to .4
 
 @pytest.mark.parametrize(
     ("missing", "sentence"),
-    [([0.0, 0.0], "None of 2 columns has a gap"), ([0.5, 0.0], "1 of 2 columns have gaps")],
+    [
+        ([0.0, 0.0], "None of 2 columns has a gap"),
+        ([0.5, 0.0], "1 of 2 columns has gaps"),
+        ([0.5, 0.1], "2 of 2 columns have gaps"),
+        ([0.0], "None of 1 column has a gap"),
+    ],
 )
 def test_gaps(missing, sentence):
-    assert exploration.missing_columns(pd.Series(missing, ["a", "b"])) == sentence
+    assert exploration.missing_columns(pd.Series(missing)) == sentence
 
 
 @pytest.mark.parametrize(
@@ -587,3 +592,10 @@ def test_weighted_rows_are_said_with_what_they_stand_for_and_are_worth():
     assert worth in validation.candidate(version, 0.5, y.to_numpy(), weight)
     assert "10.0% of the applications are bad" in decision_lab.about_weights(y, weight)
     assert decision_lab.about_weights(y, None) == ""
+
+
+def test_a_file_of_one_column_is_spoken_of_in_the_singular():
+    one = replace(CONTRACT, fields=(CONTRACT["Age"],))
+    assert "1 application, 1 column and" in exploration.data_set(one, pd.DataFrame(index=[0]))
+    said = preparation.encoding(one, 1)
+    assert said == "1 column of an application becomes **1 column**: 1 quantity and 0 levels."

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
+from creditrisk.data.contract import counted
 from creditrisk.data.fields import Field
 from creditrisk.metrics.intervals import Interval
 from creditrisk.metrics.ranking import FEW
@@ -141,8 +142,8 @@ def parity(found: pd.DataFrame, factors: Sequence[Field]) -> str:
     others = len(found) - len(left)
     if left.empty:
         return (
-            f"{text}. In none of {len(found)} comparisons is a difference left beyond chance, "
-            "corrected for their number."
+            f"{text}. In none of {counted(len(found), 'comparison')} is a difference left beyond "
+            "chance, corrected for their number."
         )
     named = ", ".join(
         f"“{row.group}” against “{row.against}” {row.difference:+z.3f} (p = {row.p_corrected:.3f})"
@@ -242,9 +243,9 @@ def summary(
     read = sum(readable(row) for row in proxy.itertuples())
     parts = [
         _turned(int(flipped.turned.sum())),
-        f"{read} of {len(proxy)} protected groups can be read from other columns",
-        f"{_of(len(unexplained(within)), len(within), 'differences')} left within strata",
-        f"{_of(len(differing(meeting)), len(meeting), 'groups')} approved otherwise beyond chance",
+        f"{read} of {counted(len(proxy), 'protected group')} can be read from other columns",
+        f"{_of(len(unexplained(within)), len(within), 'difference')} left within strata",
+        f"{_of(len(differing(meeting)), len(meeting), 'group')} approved otherwise beyond chance",
     ]
     return f"**Fairness**: {'; '.join(parts)}."
 
@@ -255,7 +256,7 @@ def _turned(count: int) -> str:
 
 
 def _of(count: int, total: int, what: str) -> str:
-    return f"{count} of {total} {what} {'is' if count == 1 else 'are'}"
+    return f"{count} of {counted(total, what)} {'is' if 1 in (count, total) else 'are'}"
 
 
 def to_settle(rules: Iterable[Mapping[str, str]]) -> str:
