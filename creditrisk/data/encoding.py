@@ -214,7 +214,9 @@ def with_ids(y: pd.Series, applications: pd.DataFrame, contract: Contract) -> pd
     id = contract.of_role(ID)
     if id is None:
         return y.to_frame()
-    return y.to_frame().assign(**{id.name: applications[id.name].map(id.shown)})[[id.name, y.name]]
+    return y.to_frame().assign(
+        **{id.name: applications[id.name].map(id.shown, na_action="ignore")}
+    )[[id.name, y.name]]
 
 
 def with_weights(

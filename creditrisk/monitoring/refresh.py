@@ -89,8 +89,9 @@ def write_refreshed(
 ) -> Refreshed:
     """Write ``raw.parquet`` and ``datapackage.json``, each whole or not at all.
 
-    Columns with the role id or group are left out, which decisions have nothing for; the date of
-    application is that of the decision, and a decision has the weight 1.
+    In columns with the role id or group, which decisions have nothing for, theirs is missing: such
+    columns stay, so that applications may still come with them. The date of application is that of
+    the decision, and a decision has the weight 1.
 
     Parameters
     ----------
@@ -107,7 +108,7 @@ def write_refreshed(
     mature = decisions[decisions.outcome.notna()].sort_values("time", kind="stable")
     latest = _latest(mature.outcome)
     _check(mature, latest, contract)
-    columns = [field for field in contract.columns if field.role not in _NOT_ON_RECORD]
+    columns = contract.columns
     names = [field.name for field in columns]
     joined = pd.concat([old[names], _added(mature, contract)[names]], ignore_index=True)
 
@@ -165,6 +166,9 @@ def _added(mature: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     if day := contract.of_role(DATE):
         number = dates.days if day.type == "date" else dates.months
         added[day.name] = [number(time.date()) for time in mature.time]
+    for field in contract.carried:
+        if field.role in _NOT_ON_RECORD:
+            added[field.name] = pd.Series(None, mature.index, dtype=object)
     return added
 
 
@@ -192,10 +196,9 @@ def _described(contract: Contract, content: bytes, old: int, rows: int) -> Json:
         resource.pop(name, None)
     schema = resource["schema"]
     schema.pop("primaryKey", None)
-    schema["fields"] = [
-        field for field in schema["fields"] if field.get("role") not in _NOT_ON_RECORD
-    ]
     for field in schema["fields"]:
+        if field.get("role") in _NOT_ON_RECORD:
+            field["constraints"] = field.get("constraints", {}) | {"required": False}
         if field.get("role") == DATE:  # decisions are later than what the old file may hold
             field.get("constraints", {}).pop("maximum", None)
     if contract.split.by == GROUP:

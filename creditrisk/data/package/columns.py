@@ -65,7 +65,9 @@ def column(entry: Json, is_target: bool = False, spellings: Sequence[Level] = ()
         type=entry["type"],
         unit=entry.get("unit", ""),
         scale=entry.get("scale", "linear"),
-        required=rules.get("required", False) or is_target or entry.get("role") in (ID, WEIGHT),
+        required=rules.get("required", entry.get("role") == ID)
+        or is_target
+        or entry.get("role") == WEIGHT,
         levels=_levels(entry, spellings),
         ordered=entry.get("categoriesOrdered", False),
         minimum=typed(rules.get("minimum")),

@@ -8,6 +8,7 @@ from conftest import ROOT
 
 from creditrisk.data.contract import ContractError
 from creditrisk.data.descriptor import parse_contract, read_contract
+from creditrisk.data.encoding import with_ids
 from creditrisk.data.raw_files.reading import read_raw
 from creditrisk.monitoring.refresh import write_refreshed
 
@@ -74,7 +75,10 @@ def test_however_the_old_file_is_written(name, tmp_path):
     backwards = pd.concat([data, data.iloc[149::-1]])[names].reset_index(drop=True)
     pd.testing.assert_frame_equal(joined[names].reset_index(drop=True), backwards)
     assert joined[contract.target.name].iloc[-2:].tolist() == [contract.bad[0], contract.good[0]]
-    assert joined_contract.of_role("id") is None
+    if id := contract.of_role("id"):  # of the decisions none is on record; it may still be given
+        assert joined_contract.of_role("id").name == id.name
+        assert joined[id.name].tolist()[:400] == data[id.name].tolist()
+        assert joined[id.name].iloc[400:].isna().all()
     if day := contract.of_role("date"):  # the last decision was on 30 May 2026, day 150
         assert day.shown(joined[day.name].iloc[-1]) in ("2026-05-30", "2026-05")
 
@@ -96,3 +100,33 @@ def test_old_rows_keep_their_weights_and_a_decision_stands_for_itself(kind, tmp_
     made = write_refreshed(data, decisions, contract, tmp_path / "joined")
     joined = read_raw(made.raw, read_contract(made.datapackage))
     assert joined["w"].tolist() == [10, 1] * 100 + [1] * 150
+
+
+def test_ids_and_groups_stay_columns_though_no_decision_has_them(tmp_path):
+    """Else applications that come with them, as they always have, are refused from then on."""
+    must = {"required": True}
+    fields = [
+        {"name": "loan", "type": "integer", "role": "id", "constraints": must},
+        {"name": "customer", "type": "integer", "role": "group", "constraints": must},
+        {"name": "amount", "type": "number", "constraints": must},
+        {"name": "state", "type": "string", "constraints": must},
+    ]
+    resource = {
+        "name": "loans",
+        "target": {"field": "state", "good": ["paid"], "bad": ["lost"]},
+        "split": {"by": "group"},
+        "schema": {"fields": fields},
+    }
+    contract = parse_contract({"name": "loans", "resources": [resource]})
+    rows = "".join(f"{n},{n // 2},{n}.5,{('paid', 'lost')[n % 2]}\n" for n in range(200))
+    (tmp_path / "loans.csv").write_text(f"loan,customer,amount,state\n{rows}", "utf-8")
+    data = read_raw(tmp_path / "loans.csv", contract)
+    decisions = decisions_of(data, 150, 150).drop(columns=["loan", "customer"])
+    made = write_refreshed(data, decisions, contract, tmp_path / "joined")
+    described = read_contract(made.datapackage)
+    joined = read_raw(made.raw, described)
+    assert joined.loan.tolist()[:200] == list(range(200)) and joined.loan[200:].isna().all()
+    assert joined.customer.tolist()[:200] == [n // 2 for n in range(200)]
+    assert joined.customer[200:].isna().all() and described.split.by != "group"
+    written = with_ids(pd.Series(1, joined.index, name="state"), joined, described)
+    assert written.loan.tolist()[:2] == ["0", "1"] and written.loan[200:].isna().all()
