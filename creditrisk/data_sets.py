@@ -193,6 +193,14 @@ def refuse_confusion(asked: DataSet, root: Path) -> None:
             raise ContractError(asked.descriptor, problems, remedy)
 
 
+def whose_name(name: str, folder: str | Path, root: Path) -> str:
+    """The folder of another data set with results under a name; empty if the name is free."""
+    mine = _from(root, Path(os.path.abspath(folder)))
+    named = _folder_name(name)
+    others = (each for each in _known(root) if each["folder"] != mine)
+    return next((each["folder"] for each in others if each["name"] == named), "")
+
+
 def record(data: DataSet, root: Path) -> None:
     """Note beside its runs whose they are; of the default data set its descriptor says so."""
     if data.name:
@@ -223,12 +231,16 @@ def _noted(data: DataSet) -> Json:
 def _name(contract: Contract, folder: str | Path) -> str:
     """The name of a data set's folders."""
     named = str(contract.package.get("name") or contract.title)
-    name = re.sub("[^A-Za-z0-9_-]+", "_", named).strip("_").lower()
+    name = _folder_name(named)
     if not name or name in _TAKEN or len(name) > _LONGEST_NAME:
         remedy = 'give the package another "name", such as "loans-2024"'
         problem = f"its name, {named[:_LONGEST_NAME]!r}, cannot be that of a folder of results"
         raise ContractError(str(Path(folder, DESCRIPTOR)), [problem], remedy)
     return name
+
+
+def _folder_name(named: str) -> str:
+    return re.sub("[^A-Za-z0-9_-]+", "_", named).strip("_").lower()
 
 
 def _below(folder: str, name: str) -> str:

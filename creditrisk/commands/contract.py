@@ -102,6 +102,7 @@ def draft(chosen: argparse.Namespace) -> int:
     from creditrisk.data.draft import draft as drafting
     from creditrisk.data.draft.questions import open_questions
     from creditrisk.data.draft.table import show
+    from creditrisk.data_sets import whose_name
 
     folder = Path(chosen.out) if chosen.out else Path(chosen.files[0]).parent
     path = folder / _DESCRIPTOR
@@ -123,6 +124,11 @@ def draft(chosen: argparse.Namespace) -> int:
         f'Written: {written}. It asks {asked} under "review"; the chain runs when each '
         "is answered by the property that it names, and deleted."
     )
+    if other := whose_name(drafted.package["name"], folder, Path.cwd()):
+        print(
+            f"Results under the name {drafted.package['name']!r} are those of {other}: give one of "
+            'the two contracts another "name", such as that of its folder.'
+        )
     print(f"Next:    creditrisk contract check {shlex.join(chosen.files)}{_contract_of(chosen)}")
     return 0
 

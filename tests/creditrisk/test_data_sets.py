@@ -77,6 +77,18 @@ def test_a_folder_that_cannot_be_run_is_refused_with_a_remedy(clone, tmp_path, c
     assert said in str(refused.value)
 
 
+def test_a_draft_says_that_its_name_is_taken(clone, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(clone)
+    data_sets.record(data_sets.data_set(clone, describe(tmp_path / "one", name="loans")), clone)
+    for folder, said in (("one", False), ("two", True)):
+        path = tmp_path / folder / "loans.csv"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("size,bad\n" + "1,0\n2,1\n3,0\n" * 9, "utf-8")
+        assert cli.main(["contract", "draft", str(path), "--target", "bad", "--force"]) == 0
+        names = f"Results under the name 'loans' are those of {tmp_path / 'one'}: "
+        assert (names in capsys.readouterr().out) is said
+
+
 @pytest.mark.parametrize("inside", [True, False])
 def test_data_sets_that_would_be_taken_for_one_another_are_refused(clone, tmp_path, inside):
     other = data_sets.data_set(clone, clone / OTHER)
