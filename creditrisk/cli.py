@@ -92,7 +92,7 @@ class _Command(argparse.ArgumentParser):
         if unknown:
             self.error(f"unrecognized arguments: {' '.join(unknown)}")
         for name, value in vars(found).items():
-            if value == "":
+            if "" in (value if isinstance(value, list) else [value]):
                 self.error(f"{name.replace('_', '-')} is empty; give a value, or leave it out")
         return found, unknown
 

@@ -130,10 +130,15 @@ class Steps:
         return found
 
     def off_states(self, number: int, values: np.ndarray) -> np.ndarray:
-        """Values of a quantity, each that happens to be a special code moved just below it."""
-        whole = self.domain.contract.fields[number].whole
-        below = values - 1 if whole else np.nextafter(values, -np.inf)
-        return np.where(np.isin(values, self.domain.states(number)), below, values)
+        """Values of a quantity, a special code moved down to the next that is none.
+
+        Codes may follow one another, such as 97, 98 and 99.
+        """
+        whole, states = self.domain.contract.fields[number].whole, self.domain.states(number)
+        while (special := np.isin(values, states)).any():
+            below = values - 1 if whole else np.nextafter(values, -np.inf)
+            values = np.where(special, below, values)
+        return values
 
     def last_of_each_bin(self, courses: list[Course]) -> list[np.ndarray]:
         """By field the highest value of each bin but the last, to the last bit of a float.

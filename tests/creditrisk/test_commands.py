@@ -29,6 +29,7 @@ def test_an_option_that_a_command_does_not_know_is_refused_with_what_it_knows(as
         (["serve", "--decision-log", ""], "decision-log"),
         (["predict", "--data", ""], "data"),
         (["outcomes", "add", "outcomes.csv", "--log", ""], "log"),
+        (["serve", "--allow-host", "loans.example", "--allow-host", ""], "allow-host"),
     ],
 )
 def test_an_empty_value_is_refused_and_does_not_mean_the_default(asked, name, capsys):

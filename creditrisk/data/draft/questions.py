@@ -56,7 +56,11 @@ def about_the_data(columns: Sequence[Column], ending: Outcome) -> list[str]:
         'by which columns are decisions to be audited? Set "protected": true in each, and '
         f'"groupsUpTo" if it is a quantity.{hint}'
     )
-    dates = [column.name for column in columns if column.entry["type"] in TYPES]
+    dates = [
+        column.name
+        for column in columns
+        if column.entry["type"] in TYPES and not names.hints_at(column.name, names.EARLIER)
+    ]
     unsettled = dates and not any(column.entry.get("role") == DATE for column in columns)
     application = (
         f"is one of {', '.join(dates)} the date of the application or of the decision? If so, set "

@@ -54,8 +54,7 @@ def to_sql(
     cases = "\n".join([repr(found.base), *(_case(list(bins)) for _, bins in by_field)])
     taken = {column.name.casefold() for column in contract.columns}
     log_odds, points, probability = (
-        f"model_{name}" if name in taken else name
-        for name in ("log_odds", "points", "probability_of_good")
+        _free(name, taken) for name in ("log_odds", "points", "probability_of_good")
     )
     return f"""SELECT scored.*,
     {scale.offset!r} + {scale.factor!r} * {log_odds} AS {points},
@@ -66,6 +65,13 @@ FROM (
     FROM {_name(table)} AS applicants
 ) AS scored
 """
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """A name that no column has."""
+    while name in taken:
+        name = f"model_{name}"
+    return name
 
 
 def names_apart(contract: Contract) -> dict[str, str]:

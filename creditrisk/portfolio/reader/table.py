@@ -96,7 +96,7 @@ def _opened(content: pa.NativeFile) -> pq.ParquetFile:
         raise Unreadable([f"cannot be read: it {error}"]) from error
     if size > MOST_FOOTER:
         what = f"its list of columns and groups of rows has {size:,} bytes"
-        raise Unreadable([f"{what}; at most {MOST_FOOTER:,} are read"])
+        raise Unreadable([f"{what}; at most {MOST_FOOTER:,} are read; write larger groups"])
     return pq.ParquetFile(content, page_checksum_verification=True)
 
 

@@ -199,10 +199,14 @@ def test_dates_are_found_as_systems_export_them(written, format, type, first, tm
 def test_which_of_several_dates_is_that_of_the_application_is_asked(tmp_path):
     days = pd.Series(pd.date_range("2020-01-01", periods=60).strftime("%Y-%m-%d"))
     table = pd.DataFrame({"fecha": days, "fin": days, "size": [5, 6, 7] * 20, "bad": [0, 1] * 30})
-    table.to_csv(tmp_path / "loans.csv", index=False)
+    table.assign(birth_date=days).to_csv(tmp_path / "loans.csv", index=False)
     asked = draft(tmp_path / "loans.csv", "bad").package["resources"][0]["review"]
     [question] = [each for each in asked if each.startswith("Date: ")]
     assert question.startswith("Date: is one of fecha, fin the date of the application")
+    table = table.rename(columns={"fecha": "birth_date"}).drop(columns="fin")
+    table.to_csv(tmp_path / "loans.csv", index=False)
+    asked = draft(tmp_path / "loans.csv", "bad").package["resources"][0]["review"]
+    assert not any(each.startswith("Date: ") for each in asked)
 
 
 @pytest.mark.parametrize(

@@ -214,7 +214,7 @@ def test_a_value_so_frequent_that_a_quarter_begins_and_ends_there_is_a_bin_of_it
 
 def test_columns_may_have_the_names_of_the_answers_or_differ_in_case_alone():
     """Forty of level x, 30 good, and twenty of y, 10 good; the other columns say nothing."""
-    names = ["Log_Odds", "log_odds", "points"]
+    names = ["Log_Odds", "log_odds", "points", "model_log_odds"]
     fields = [{"name": n, "type": "string", "constraints": {"enum": ["x", "y"]}} for n in names]
     fields.append({"name": "end", "type": "string", "constraints": {"enum": ["good", "bad"]}})
     fields = [each | {"title": each["name"]} for each in fields]
@@ -232,8 +232,8 @@ def test_columns_may_have_the_names_of_the_answers_or_differ_in_case_alone():
     assert apart == {"log_odds": "log_odds 2"}
     query = sql.to_sql(model, contract, names=apart)
     found = run_sql(query, frame.rename(columns=apart), "applications")
-    answers = ["model_log_odds", "model_points", "probability_of_good"]
-    assert list(found) == ["Log_Odds", "log_odds 2", "points", *answers]
+    answers = ["model_model_log_odds", "model_points", "probability_of_good"]
+    assert list(found) == ["Log_Odds", "log_odds 2", "points", "model_log_odds", *answers]
     expected = model.predict_proba(frame)[:, 1]
     assert np.abs(found.probability_of_good - expected).max() < 1e-9
     assert '"log_odds 2"' not in sql.to_sql(model, contract)  # as in PostgreSQL

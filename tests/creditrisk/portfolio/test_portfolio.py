@@ -301,7 +301,8 @@ def test_more_columns_than_a_raw_file_may_have_are_refused_before_a_row_is_read(
     (failed,) = summary.failed
     assert failed.name == "b.parquet"
     assert re.fullmatch(
-        r"its list of columns and groups of rows has [\d,]+ bytes; at most 4,096 are read",
+        r"its list of columns and groups of rows has [\d,]+ bytes; at most 4,096 are read; "
+        r"write larger groups",
         failed.reason,
     )
 

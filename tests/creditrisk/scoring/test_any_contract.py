@@ -15,6 +15,7 @@ from published import few_trees
 
 from creditrisk.data.applications.domain import domain
 from creditrisk.data.encoding import decode, encoder
+from creditrisk.data.fields import SpecialCode
 from creditrisk.modelling import candidates
 from creditrisk.modelling.scorecard import sql
 from creditrisk.scoring.fast_path import golden_codes, make_scorer
@@ -94,6 +95,25 @@ def test_a_quantity_without_limits_costs_no_digits(scale):
         for kind, name in (("integer", "code"), ("number", "amount"))
     )
     contract = replace(drawn_contract(random), fields=fields, mixes=())
+    estimator = candidates.estimator("Logistic Regression", contract, seed=1)
+    model = candidates.decision_model(encoder(contract), estimator, 0.5)
+    model["decide"].fit(encoder(contract).transform(raw), y)
+    scorer = make_scorer(model, contract).taking_blanks()
+    assert scorer.fast
+    expected = model.predict_proba(raw)[:, 1]
+    assert np.abs(scorer.probabilities(raw) - expected).max() <= 1e-14
+
+
+@pytest.mark.parametrize("codes", [(99,), (98, 99), (-1, 0)])
+def test_special_codes_at_an_end_of_a_range_are_no_quantity(codes):
+    """Points of 1 to 60, and codes at an end of what is allowed, such as two in a row."""
+    random = np.random.default_rng(5)
+    points, y = random.integers(1, 60, 300), random.integers(0, 2, 300)
+    points[:60] = np.resize(codes, 60)
+    special = tuple(SpecialCode(code, str(code)) for code in codes)
+    fields = (field("integer", required=True, minimum=0, maximum=99, special=special),)
+    contract = replace(drawn_contract(random), fields=fields, mixes=())
+    raw = pd.DataFrame({"x": points})
     estimator = candidates.estimator("Logistic Regression", contract, seed=1)
     model = candidates.decision_model(encoder(contract), estimator, 0.5)
     model["decide"].fit(encoder(contract).transform(raw), y)
