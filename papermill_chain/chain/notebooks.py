@@ -126,10 +126,12 @@ def notebook_in(text: str, name: str, path: Path) -> Notebook:
         spec = content["metadata"].get("kernelspec", {})
         kernel = spec.get("name", "python3")
         about = content["metadata"].get("language_info", {})
-        language = str(about.get("name") or spec.get("language") or "python").lower()
+        language = str(about.get("name") or spec.get("language") or "python")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ChainError(f"{name} is not a notebook that can be read") from None
     tagged = [source for (_, source), tag in zip(cells, tags, strict=True) if PARAMETERS in tag]
+    # papermill knows other languages by their names as they are written, such as R
+    language = "python" if language.lower() == "python" else language
     in_python = language == "python"
     titles = (
         re.search(r"^# +(.+)$", text, re.MULTILINE) for kind, text in cells if kind == "markdown"

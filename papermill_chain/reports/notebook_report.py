@@ -78,6 +78,8 @@ def render(
     from papermill_chain.notebook_format import nbformat
 
     executed = nbformat.read(notebook, 4)
+    if spec := executed.metadata.get("kernelspec"):  # nbconvert asks for what a run does not need
+        spec.setdefault("display_name", spec.get("name", ""))
     fit_page(executed, FORMS, limit, notebook.name)
     aside = Aside()
     body = _body(executed, aside)

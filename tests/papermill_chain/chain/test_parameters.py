@@ -1,12 +1,13 @@
 """What a cell is read as before it runs: parameters with their types, and imports among magics."""
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from papermill_chain.chain.notebooks import notebook_path
+from papermill_chain.chain.notebooks import notebook_in, notebook_path
 from papermill_chain.chain.parameters import (
     ChainError,
     parameters_in,
@@ -111,3 +112,10 @@ def test_of_a_pair_the_notebook_is_taken(tmp_path):
     assert notebook_path(tmp_path, "1").name == "1.py"
     (tmp_path / "notebooks/1.ipynb").touch()
     assert notebook_path(tmp_path, "1").name == "1.ipynb"
+
+
+@pytest.mark.parametrize(("written", "read"), [("R", "R"), ("Python", "python")])
+def test_a_language_keeps_the_name_by_which_papermill_knows_it(written, read):
+    about = {"kernelspec": {"name": "k", "language": written}}
+    text = json.dumps({"cells": [], "metadata": about, "nbformat": 4, "nbformat_minor": 5})
+    assert notebook_in(text, "notebooks/a.ipynb", Path("a.ipynb")).language == read

@@ -2,11 +2,11 @@
 
 import base64
 import hashlib
+import json
 import os
 import re
 from urllib.parse import unquote
 
-import nbformat
 import pytest
 from browser import visit
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
@@ -46,7 +46,7 @@ def report(tmp_path):
             "verdict": "",
             "error": None,
         }
-        nbformat.write(nb, tmp_path / "02_preparation.ipynb")
+        (tmp_path / "02_preparation.ipynb").write_text(json.dumps(nb), encoding="utf-8")
         path = tmp_path / "02_preparation.html"
         render(tmp_path / "02_preparation.ipynb", path, **(defaults | told))
         return Page(path)
@@ -345,3 +345,9 @@ def test_code_is_folded_until_a_reader_asks_for_it(a_report, tmp_path, browser):
         assert code.is_visible()  # it is remembered
         page.get_by_role("button", name="Hide code").press("Enter")
         assert not code.is_visible()
+
+
+def test_a_kernel_without_a_display_name_has_a_report(report):
+    nb = notebook(new_markdown_cell("# A plain title"))
+    nb.metadata["kernelspec"] = {"name": "python3"}
+    assert "A plain title" in report(nb).source
