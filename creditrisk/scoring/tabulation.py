@@ -142,10 +142,9 @@ def _straight_line(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The share of a quantity that is scaled at most; that it is, is seen from its values.
 
-    The slope is that between the ends of what the contract allows: between neighbours, what values
-    far away add would be wrong by the rounding of the difference. The origin is where the line
-    crosses zero: from the end of a range without limits, rounding errors of a large share would be
-    those of every small one. So the crossing is found once more from where it was found first.
+    The slope is that between the ends of the range, which rounding of the difference spoils least.
+    The origin is where the line crosses zero, or the rounding of a large share would be that of
+    every small one; for the same reason it is found once more from where it was found first.
     """
     ends = off(np.array(field.limits, float))
     first, last = shares(ends)

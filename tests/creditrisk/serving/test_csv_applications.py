@@ -68,7 +68,7 @@ def test_lines_may_end_as_on_any_system(tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"Age\n" + b"9" * 200_000, "is no CSV, line 2 \\(field larger than field limit"),
+        (b"Age\n" + b"9" * 2_000_000, "is no CSV, line 2 \\(field larger than field limit"),
         (b'[{"Age": 30, "Age": 40}]', "has a name twice in one object"),
         (b'[{"Age": NaN}]', "holds NaN or Infinity, which JSON does not know"),
         (b"[" * 100_000, "is nested deeper than 16 levels"),
