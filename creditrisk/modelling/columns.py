@@ -136,7 +136,8 @@ class Steps:
         """
         whole, states = self.domain.contract.fields[number].whole, self.domain.states(number)
         while (special := np.isin(values, states)).any():
-            below = values - 1 if whole else np.nextafter(values, -np.inf)
+            below = np.nextafter(values, -np.inf)
+            below = np.minimum(values - 1, below) if whole else below  # 1e17 - 1 is 1e17
             values = np.where(special, below, values)
         return values
 

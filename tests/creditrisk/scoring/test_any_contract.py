@@ -104,14 +104,17 @@ def test_a_quantity_without_limits_costs_no_digits(scale):
     assert np.abs(scorer.probabilities(raw) - expected).max() <= 1e-14
 
 
-@pytest.mark.parametrize("codes", [(99,), (98, 99), (-1, 0)])
+@pytest.mark.parametrize("codes", [(99,), (98, 99), (-1, 0), (10**17,)])
 def test_special_codes_at_an_end_of_a_range_are_no_quantity(codes):
-    """Points of 1 to 60, and codes at an end of what is allowed, such as two in a row."""
+    """Points of 1 to 60, and codes at an end of what is allowed, such as two in a row.
+
+    A float of 10^17 less 1 is 10^17.
+    """
     random = np.random.default_rng(5)
     points, y = random.integers(1, 60, 300), random.integers(0, 2, 300)
     points[:60] = np.resize(codes, 60)
     special = tuple(SpecialCode(code, str(code)) for code in codes)
-    fields = (field("integer", required=True, minimum=0, maximum=99, special=special),)
+    fields = (field("integer", required=True, minimum=0, maximum=max(99, *codes), special=special),)
     contract = replace(drawn_contract(random), fields=fields, mixes=())
     raw = pd.DataFrame({"x": points})
     estimator = candidates.estimator("Logistic Regression", contract, seed=1)
