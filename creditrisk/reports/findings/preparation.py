@@ -96,7 +96,7 @@ def summary(
     """What the preparation did, one line a promise; sizes and bad rates: training, then test."""
     with_gaps = int((missing > 0).sum())
     become = counted(len(contract.fields), "column becomes", "columns become")
-    stay = f"stay, as a level of their own, in {with_gaps} column{'s' * (with_gaps != 1)}"
+    stay = f"stay, as a level of their own, in {counted(with_gaps, 'column')}"
     return (
         f"- **Missing values** {stay if with_gaps else 'do not occur'}.\n"
         f"- **{become} {columns}**, by the contract and not by the data; nothing is lost.\n"

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import pandas as pd
 
-from creditrisk.data.contract import Json
+from creditrisk.data.contract import Json, counted
 
 
 class Verdict(StrEnum):
@@ -76,10 +76,10 @@ class Decision:
         stops, warnings = len(self._names(Verdict.STOP)), len(self._names(Verdict.WARNING))
         texts = {
             Result.APPROVED: f"approved by {self.approved_by}",
-            Result.STOPPED: f"stopped by {_count(stops, 'rule')}",
+            Result.STOPPED: f"stopped by {counted(stops, 'rule')}",
         }
         text = texts.get(self.result, str(self.result))
-        return text + (f", {_count(warnings, 'warning')}" if warnings else "")
+        return text + (f", {counted(warnings, 'warning')}" if warnings else "")
 
     @property
     def headline(self) -> str:
@@ -87,7 +87,7 @@ class Decision:
         first, warnings = self._first_sentence(), len(self._names(Verdict.WARNING))
         if self.result == Result.STOPPED or not warnings:
             return first
-        return f"{first[:-1]} with {_count(warnings, 'warning')}."
+        return f"{first[:-1]} with {counted(warnings, 'warning')}."
 
     @property
     def sentence(self) -> str:
@@ -95,7 +95,7 @@ class Decision:
         parts = [self._first_sentence()]
         warnings, open_ = self._names(Verdict.WARNING), self._names(Verdict.NOT_JUDGED)
         if warnings:
-            count = _count(len(warnings), "warning").capitalize()
+            count = counted(len(warnings), "warning").capitalize()
             parts.append(f"{count}, for what is not kept or not shown: {_quoted(warnings)}.")
         if open_:
             parts.append(f"Not judged: {_quoted(open_)}.")
@@ -107,7 +107,7 @@ class Decision:
         if self.result == Result.APPROVED:
             return self.approval_reason
         warnings = len(self._names(Verdict.WARNING))
-        return "passed the gate" + (f" with {_count(warnings, 'warning')}" if warnings else "")
+        return "passed the gate" + (f" with {counted(warnings, 'warning')}" if warnings else "")
 
     @property
     def record(self) -> Json:
@@ -183,10 +183,6 @@ def table(rules: Sequence[Rule]) -> pd.DataFrame:
     """One row a rule: the rule, its figure, its verdict and why it exists."""
     rows = [(rule.name, rule.figure, str(rule.verdict), rule.why) for rule in rules]
     return pd.DataFrame(rows, columns=["rule: the model ...", "figure", "verdict", "why"])
-
-
-def _count(number: int, of_what: str) -> str:
-    return f"{number} {of_what}{'s' * (number != 1)}"
 
 
 def _quoted(names: Sequence[str]) -> str:
