@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import optimize, stats
+from scipy.special import ndtri
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,7 @@ def as_figures(intervals: dict[str, Interval | None]) -> dict[str, float | None]
 
 def share_interval(successes: int, n: int, level: float = 0.95) -> Interval:
     """A share with Wilson's score interval (Wilson 1927, JASA 22)."""
-    bounds = stats.binomtest(int(successes), int(n)).proportion_ci(level, method="wilson")
-    return Interval(successes / n, bounds.low, bounds.high)
+    return _wilson(successes / n, n, level)
 
 
 def share_of(counted: np.ndarray, weight: np.ndarray | None = None) -> Interval:
@@ -59,11 +59,17 @@ def share_of(counted: np.ndarray, weight: np.ndarray | None = None) -> Interval:
     counted = np.asarray(counted, dtype=bool)
     if weight is None:
         return share_interval(int(counted.sum()), len(counted))
-    share, n = float(np.average(counted, weights=weight)), effective_rows(weight)
-    z = float(stats.norm.ppf(0.975))
+    return _wilson(float(np.average(counted, weights=weight)), effective_rows(weight), 0.95)
+
+
+def _wilson(share: float, n: float, level: float) -> Interval:
+    """Wilson's score interval of a share of n rows; it ends at 0 for none and at 1 for all."""
+    z = float(ndtri((1 + level) / 2))
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return Interval(share, max(0.0, middle - half), min(1.0, middle + half))
+    low = float(middle - half) if share > 0 else 0.0
+    high = float(middle + half) if share < 1 else 1.0
+    return Interval(share, max(0.0, low), min(1.0, high))
 
 
 def weight_of(weight: np.ndarray | None, rows: np.ndarray | slice) -> np.ndarray | None:

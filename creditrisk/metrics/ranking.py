@@ -281,14 +281,17 @@ def measures(
     """
     y, predicted, counted = np.asarray(y), np.asarray(score) >= cutoff, {"sample_weight": weight}
     fpr, tpr, _ = sk.roc_curve(y, score, **counted)
-    auc = sk.roc_auc_score(y, score, **counted)
+    auc = float(sk.auc(fpr, tpr))
+    precision, recall, f1, _ = sk.precision_recall_fscore_support(
+        y, predicted, average="binary", zero_division=0.0, **counted
+    )
     return {
         "accuracy": float(np.average(predicted == y, weights=weight)),
-        "precision": sk.precision_score(y, predicted, zero_division=0.0, **counted),
-        "recall": sk.recall_score(y, predicted, **counted),
-        "f1": sk.f1_score(y, predicted, zero_division=0.0, **counted),
-        "roc_auc": float(auc),
-        "gini": float(2 * auc - 1),
+        "precision": float(precision),
+        "recall": float(recall),
+        "f1": float(f1),
+        "roc_auc": auc,
+        "gini": 2 * auc - 1,
         "ks": float((tpr - fpr).max()),
         "brier": sk.brier_score_loss(y, score, **counted),
         "log_loss": sk.log_loss(y, score, **counted),
