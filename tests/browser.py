@@ -23,10 +23,13 @@ FEATURES_OFF = [
 
 
 def chromium() -> str | None:
-    """A browser that can be driven; a build machine may install Debian's."""
-    names = ("chromium", "google-chrome")
+    """A browser that can be driven; a build machine may install Debian's.
+
+    The one that has no windows at all starts and opens a page in half the processor time.
+    """
+    names = ("chromium-headless-shell", "chromium", "google-chrome")
     if not any(map(shutil.which, names)):
-        install_on_build_machine("chromium")
+        install_on_build_machine(names[0])
     return next(filter(None, map(shutil.which, names)), None)
 
 
