@@ -1,5 +1,6 @@
 """The server of the page: it listens on this machine alone, until it is stopped."""
 
+import logging
 import os
 import signal
 import socket
@@ -68,6 +69,7 @@ def serve_page(
     with _listening(asked.port) as listener:
         guard = Guard(listener.getsockname()[1])
         app = create_app(desk, guard)
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a queue is what it is for
         server = create_server(app, sockets=[listener], threads=THREADS, ident=None)
         print(f"{chain.title}: open {guard.url}\nCtrl-C ends it.", flush=True)
         shown = _shown(guard.url, chain, show if asked.open else None)
