@@ -20,6 +20,7 @@ from papermill_chain.execution.kernels.fork_process import RUN_VARIABLE, kill_fa
 
 HAS_FORK = sys.platform == "linux"  # macOS has it, but its own libraries do not survive it
 SECONDS_TO_FORK = 120.0  # for the imports of a notebook; a plain kernel is quicker then
+SECONDS_IF_BUSY = 600.0  # while it works at them, as a plain kernel would have to
 SECONDS_TO_CALL = 1800.0  # for what follows the last stage
 SECONDS_TO_CLEAN = 10.0  # for the watcher to kill what is left
 SECONDS_BETWEEN_LOOKS = 0.5
@@ -54,6 +55,11 @@ def happens(event: threading.Event, seconds: float, lives: Callable[[], bool]) -
     return event.is_set()
 
 
+def _statistics(pid: int) -> list[str]:
+    """What Linux tells of a process, from its state on: the 12th and 13th are its ticks of work."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
 class Fork:
     """A process that the server has forked, with the methods of a Popen that Jupyter uses."""
 
@@ -81,8 +87,7 @@ class Fork:
 
     def _lives(self) -> bool:
         with suppress(OSError):
-            state = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
-            return state not in "ZX"
+            return _statistics(self.pid)[0] not in "ZX"
         return False
 
     def send_signal(self, number: int) -> None:
@@ -175,8 +180,8 @@ class ForkServer:
         Raises
         ------
         NoFork
-            There is none within `patience` seconds, SECONDS_TO_FORK if None, or the server is
-            dead.
+            There is none within `patience` seconds, or if None SECONDS_TO_FORK in which the server
+            has done nothing, or the server is dead.
         """
         request = {"call": function, "argument": pickle.dumps(argument).hex(), "path": sys.path}
         return self._fork(request, output, patience)
@@ -211,8 +216,7 @@ class ForkServer:
             self._send({"number": id(fork), **request}, output.fileno())
         except OSError:
             raise NoFork from None
-        limit = SECONDS_TO_FORK if patience is None else patience
-        if not happens(fork.born, limit, lambda: not self.is_dead):
+        if not self._bears(fork, patience):
             fork.unwanted = True
             if patience is None:  # it hangs; nobody else is to wait for it so long
                 self.given_up = not self.is_dead
@@ -221,6 +225,24 @@ class ForkServer:
             fork.kill_if_born()
             raise NoFork
         return fork
+
+    def _bears(self, fork: Fork, patience: float | None) -> bool:
+        """Whether a fork is born in time, of which a server that works at imports gets more."""
+        end = time.monotonic() + SECONDS_IF_BUSY
+        limit = SECONDS_TO_FORK if patience is None else patience
+        while True:
+            worked = self._ticks()
+            if happens(fork.born, limit, lambda: not self.is_dead):
+                return True
+            late = patience is not None or time.monotonic() > end
+            if late or self.is_dead or self._ticks() == worked:
+                return False
+
+    def _ticks(self) -> int:
+        """How much the process has worked, in the system's unit."""
+        with suppress(OSError):
+            return sum(map(int, _statistics(self.process.pid)[11:13]))
+        return 0
 
     def _send(self, message: dict[str, Any], *files: int) -> None:
         with self.sending, tempfile.TemporaryFile() as content:

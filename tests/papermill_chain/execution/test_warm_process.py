@@ -162,6 +162,36 @@ def test_one_that_hangs_is_given_up(tmp_path, monkeypatch, capsys):
     assert not family(tmp_path)
 
 
+def test_one_that_works_is_waited_for(tmp_path, monkeypatch):
+    """At an import that takes longer than what hangs is given, as on a busy machine."""
+    monkeypatch.setattr(fork_server, "SECONDS_TO_FORK", 1.0)
+    begun, go = tmp_path / "begun", tmp_path / "go"
+    (tmp_path / "long.py").write_text(
+        "from pathlib import Path\n"
+        f"Path({str(begun)!r}).touch()\n"
+        f"while not Path({str(go)!r}).exists():\n    pass\n"
+    )
+    environment = {**os.environ, fork_process.RUN_VARIABLE: str(tmp_path)}
+    server = fork_server.ForkServer(tmp_path, environment | {"PYTHONPATH": str(tmp_path)})
+    ticks, looks = server._ticks, []
+
+    def look() -> int:
+        looks.append(ticks())
+        if len(looks) == 6:  # two at the first second, then one or two at each
+            go.touch()
+        return looks[-1]
+
+    monkeypatch.setattr(server, "_ticks", look)
+    try:
+        server.prepare([("stage", ["long"], None)])
+        wait_for(begun.exists)
+        with TemporaryFile() as output:
+            assert server.call(("builtins", "print"), None, output).wait(60) == 0
+        assert len(looks) >= 6 and looks[0] < looks[5] and not server.is_dead
+    finally:
+        server.close()
+
+
 PATIENT = """
 import os, pathlib, time
 session = pathlib.Path("/proc/self/autogroup")
