@@ -20,6 +20,7 @@ from papermill_chain.cli import main
 from papermill_chain.refusal import refuse_request
 from papermill_chain.runs.lookup import read_runs
 from papermill_chain.runs.manifest import Run
+from papermill_chain.started import tool
 
 ROOT = Path(__file__).resolve().parent
 STORE = ROOT / "mlflow.db"  # unless MLFLOW_TRACKING_URI names another
@@ -337,8 +338,9 @@ def run_all(arguments: list[str]) -> int:
         exit_codes={"07_monitoring": {"warning": 3, "stop": 4}},
         columns=["gate", "ROC-AUC, test", "cost per applicant, test", "champion"],
         next_steps=[
-            "uv run mlflow ui --workers 1    # runs, reports and the registered model",
-            "uv run jupyter lab notebooks    # change a notebook, then run the chain again",
+            tool("mlflow", "ui", "--workers", "1") + "    # runs, reports and the registered model",
+            tool("jupyter", "lab", "notebooks")
+            + "    # change a notebook, then run the chain again",
         ],
         argv=arguments,
         own_options=own,

@@ -34,7 +34,7 @@ from papermill_chain.reports.views import place_of
 from papermill_chain.runs.files import os_error_text, write_whole
 from papermill_chain.runs.lookup import read_runs
 from papermill_chain.runs.manifest import StageRun
-from papermill_chain.started import command
+from papermill_chain.started import command, tool
 from work_units.regular_files import Damaged
 
 INJECTED_TAG = "injected-parameters"  # papermill's, of the cell that sets parameters
@@ -157,7 +157,7 @@ def show_copy(copy: DebugCopy) -> None:
         print("What it writes outside the project, as to a registry, the copy writes there, too.")
     settings = [part for setting in copy.settings for part in ("--set", setting)]
     print(
-        f"Next: uv run jupyter lab {file}    # find the cause, change the cells\n"
+        f"Next: {tool('jupyter', 'lab', str(file))}    # find the cause, change the cells\n"
         f"      {command('--fixed', name, *settings)}    # take the changes over and run on\n"
         "If the cause was not in the notebook but in data or a package, a plain rerun goes on "
         f"from there:\n      {command(*settings)}"

@@ -39,6 +39,12 @@ def command(*arguments: str) -> str:
     return shlex.join([*_launcher(), _from_here(sys.argv[0]), *_REPEATED, *arguments])
 
 
+def tool(module: str, *arguments: str) -> str:
+    """A command line that starts a program of this environment, where it need not be on PATH."""
+    run = [] if UV in os.environ else ["-m"]
+    return shlex.join([*_launcher(), *run, module, *arguments])
+
+
 def refuse_incomplete_python(modules: Iterable[str] = NEEDED) -> None:
     """Raise ChainError if this Python lacks what runs notebooks; nothing is recorded then."""
     missing = [module for module in modules if find_spec(module) is None]

@@ -85,7 +85,7 @@ def test_a_failure_is_found_in_the_copy_fixed_there_and_the_chain_goes_on(
     assert said[0] == "debug/04_judge.ipynb"
     assert said[1] == "04_judge stopped in cell 5, under “What it does”: ValueError: test at 3"
     assert (
-        "Next: uv run jupyter lab debug/04_judge.ipynb    # find the cause, change the cells"
+        "Next: python -m jupyter lab debug/04_judge.ipynb    # find the cause, change the cells"
         in said
     )
     fixed = "      python run_all.py --fixed 04_judge --set level=3 --set mood=bad    # take"
