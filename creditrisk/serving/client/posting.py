@@ -3,6 +3,7 @@
 import http.client
 import json
 import re
+import ssl
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ REASONED, RECOURSE = 100, 20  # in one that asks for reasons, or for recourse
 TRIES = 5
 WAIT = 0.25  # seconds before the second try, doubled before each further one
 TIMEOUT = 30.0  # seconds without an answer
+TO_CONNECT = 10.0  # seconds to be connected in, and as long to agree on how to encrypt
 
 _RECORD = re.compile(r"^record (\d+):", re.MULTILINE)
 
@@ -141,7 +143,7 @@ def _request(url: str, path: str, body: bytes, token: str | None) -> tuple[int, 
     kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
     if parts.scheme not in kinds or not parts.hostname:
         raise NoAnswer(f"{url} is no address of a server, such as http://127.0.0.1:8000")
-    connection = kinds[parts.scheme](parts.hostname, port, timeout=TIMEOUT)
+    connection = kinds[parts.scheme](parts.hostname, port, timeout=TO_CONNECT)
     where = parts.path.rstrip("/") + path
     if not (where.isascii() and where.isprintable()) or " " in where:
         raise NoAnswer(f"{url} is no address of a server: write its path with %, as browsers do")
@@ -149,8 +151,22 @@ def _request(url: str, path: str, body: bytes, token: str | None) -> tuple[int, 
     if token:
         headers["Authorization"] = f"Bearer {token}"
     try:
+        _connect(connection, url)
         connection.request("POST", where, body, headers)
         answer = connection.getresponse()
         return answer.status, answer.read()
     finally:
         connection.close()
+
+
+def _connect(connection: http.client.HTTPConnection, url: str) -> None:
+    """Connect; who does not encrypt will not do so at the next try, either."""
+    try:
+        connection.connect()
+    except (ssl.SSLError, TimeoutError) as error:
+        if connection.sock is None:  # nobody there, so far
+            raise
+        certificate = isinstance(error, ssl.SSLCertVerificationError)
+        hint = "" if certificate else "; if the server speaks plain HTTP, write http://"
+        raise NoAnswer(f"{url} takes no secure connection ({error}){hint}") from error
+    connection.sock.settimeout(TIMEOUT)

@@ -533,6 +533,14 @@ class Unreliable(socketserver.StreamRequestHandler):
         self.wfile.write(b"HTTP/1.1 %d x\r\nContent-Length: %d\r\n\r\n" % (code, len(body)) + body)
 
 
+class Refusing(socketserver.BaseRequestHandler):
+    """Answers a handshake as what it is not."""
+
+    def handle(self) -> None:
+        self.request.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        self.request.recv(4096)
+
+
 def test_the_client_tries_again_and_speaks_mlflow(monkeypatch, capsys):
     monkeypatch.setattr(posting, "WAIT", 0.01)
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Unreliable) as fake:
@@ -552,6 +560,20 @@ def test_the_client_tries_again_and_speaks_mlflow(monkeypatch, capsys):
     for nowhere in ("http://127.0.0.1:99999", "ftp://x", "127.0.0.1:8000", "http://[::1"):
         with pytest.raises(NoAnswer, match="is no address of a server"):
             client.predict(None, nowhere, FLASK, package)
+
+
+def test_who_does_not_encrypt_is_not_asked_to_for_long(monkeypatch):
+    monkeypatch.setattr(posting, "TO_CONNECT", 0.2)
+    package = str(ROOT / "data/raw/datapackage.json")
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,  # waits for the rest of a plain request
+        socketserver.TCPServer(("127.0.0.1", 0), Refusing) as refusing,
+    ):
+        threading.Thread(target=refusing.serve_forever, daemon=True).start()
+        for port in (silent.getsockname()[1], refusing.server_address[1]):
+            with pytest.raises(NoAnswer, match=r"takes no secure connection \(.*write http://$"):
+                client.predict(None, f"https://127.0.0.1:{port}", FLASK, package)
+        refusing.shutdown()
 
 
 # The command line
