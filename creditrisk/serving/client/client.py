@@ -7,6 +7,8 @@ from creditrisk.data.contract import Json
 from creditrisk.serving.client.applications import find_contract, labelled, read
 from creditrisk.serving.client.posting import Endpoint, Outcome, post
 
+NAMED = 3  # records that are named of those of which the same is said
+
 
 def table(outcomes: list[Outcome]) -> str:
     """The decisions as lines of text, each with what it assumes and its reasons below it."""
@@ -34,6 +36,24 @@ def _more(decision: Json) -> list[str]:
         if not decision.get("recourse_complete", True):
             found.append("recourse: not searched to the end, there may be a smaller change")
         lines += found or ["recourse: none within three columns"]
+    return lines
+
+
+def once(words: list[str]) -> list[str]:
+    """What is said of records, each thing once with the numbers of the first records it is of."""
+    said: dict[str, list[str]] = {}
+    for line in words:
+        record, _, text = line.partition(": ")
+        if record.startswith("record ") and (number := record[7:]).isdecimal():
+            said.setdefault(text, []).append(number)
+        else:
+            said.setdefault(line, [])
+    lines = []
+    for text, numbers in said.items():
+        first, more = ", ".join(numbers[:NAMED]), len(numbers) - NAMED
+        many = "s" if len(numbers) > 1 else ""
+        beyond = f" and {more:,} more" if more > 0 else ""
+        lines.append(f"record{many} {first}{beyond}: {text}" if numbers else text)
     return lines
 
 
@@ -69,6 +89,6 @@ def predict(
     outcomes = list(post(records, url, endpoint, token, reasons, recourse))
     if any(outcome.decisions for outcome in outcomes):
         print(table(outcomes))
-    for line in (line for outcome in outcomes for line in outcome.refusal):
+    for line in once([line for outcome in outcomes for line in outcome.refusal]):
         print(line, file=sys.stderr)
     return 1 if any(outcome.refusal for outcome in outcomes) else 0

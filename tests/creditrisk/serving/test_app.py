@@ -505,6 +505,12 @@ def test_the_client_shows_the_servers_words(predict):
     assert "record 601: Age is out of range; allowed 18 to 120 years" in refused
     assert "record 602: Purpose is not an allowed value; allowed business, car" in refused
     assert len(shown.splitlines()) == 501  # the first part was decided
+    records = [ONE | {"Age": 5}] * 999 + [ONE, ONE | {"Age": 5, "Purpose": "boat"}]
+    code, _, refused = predict("-", given=json.dumps(records))
+    status, *_, age, purpose = refused.splitlines()
+    assert (code, status) == (1, "refused with status 422")
+    assert age.startswith("records 1, 2, 3 and 997 more: Age is out of range; allowed 18 to 120")
+    assert purpose.startswith("record 1001: Purpose is not an allowed value; allowed business")
     for given in ("", "[]", "[1", "a,a\n1,2\n", "a\n1,2\n", '"a'):
         code, _, refused = predict("-", given=given, cwd=ROOT)
         assert code == 2 and refused.startswith("creditrisk: -: "), refused
