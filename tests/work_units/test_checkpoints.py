@@ -31,6 +31,7 @@ def test_after_a_kill_only_what_is_left_is_done(workers, tmp_path):
     killed = subprocess.run(
         [sys.executable, "-c", program],
         env=os.environ | alone | {"PYTHONPATH": path},
+        stdout=subprocess.PIPE,  # open until its last process has ended, and nothing is called
         check=False,
     )
     assert killed.returncode == -signal.SIGKILL
