@@ -70,7 +70,9 @@ def test_a_cell_ends_when_its_time_is_up_whatever_it_is_at(tmp_path):
         of_stage = [event for event in events if event.get("stage") == name]
         began = [event["time"] for event in of_stage if event["event"] == "cell started"][1]
         (ended,) = [event["time"] for event in of_stage if event["event"] == "stage ended"]
-        assert 2 <= ended - began < 150  # three on an idle machine, and 300 or more without a limit
+        # the clock starts before the event is told, on a busy machine a while: three as a rule,
+        # and 300 or more without a limit
+        assert 1 < ended - began < 150
     files = files_of_run(tmp_path)
     assert all(file.stat().st_size < 2_100_000 for file in files.values())
     assert not family(tmp_path)
