@@ -8,7 +8,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
 from papermill_chain.cache.results import Cache
 from papermill_chain.cache.sharing import Sharing
@@ -66,8 +65,8 @@ def run_chain(
         def noted(note: str) -> None:
             events.put(partial(view.noted, note))
 
-        def at_cell(*cell: Any) -> None:
-            events.put(partial(view.at_cell, *cell))
+        def at_cell(stage: str, number: int, total: int, heading: str | None) -> None:
+            events.put(partial(view.at_cell, stage, number, total, heading, time.time()))
 
         processes = Processes(plan, run, noted)
         sharing = Sharing(cache, plan, run, noted) if cache else None

@@ -53,8 +53,10 @@ class EventView:
             read, written = datasets(stage.inputs, root), datasets(stage.outputs, root)
             self.delivery.put(job.event("START", read, written))
 
-    def at_cell(self, stage: str, number: int, total: int, heading: str | None) -> None:
-        self.view.at_cell(stage, number, total, heading)
+    def at_cell(
+        self, stage: str, number: int, total: int, heading: str | None, began: float
+    ) -> None:
+        self.view.at_cell(stage, number, total, heading, began)
 
     def ended(self, stage: StageRun) -> None:
         self.view.ended(stage)

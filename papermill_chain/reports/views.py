@@ -17,11 +17,13 @@ from papermill_chain.started import command
 
 
 class View(Protocol):
-    """What the runner calls as a run goes on."""
+    """What the runner calls as a run goes on; `began` is in seconds since 1970."""
 
     def opened(self, run: Run) -> None: ...
     def started(self, stage: StageRun, expected: float | None) -> None: ...
-    def at_cell(self, stage: str, number: int, total: int, heading: str | None) -> None: ...
+    def at_cell(
+        self, stage: str, number: int, total: int, heading: str | None, began: float
+    ) -> None: ...
     def ended(self, stage: StageRun) -> None: ...
     def noted(self, note: str) -> None: ...
     def tick(self) -> None: ...
@@ -61,8 +63,11 @@ class Events:
     def started(self, stage: StageRun, expected: float | None) -> None:
         print_event("stage started", stage=stage.name, why=stage.why, expected_seconds=expected)
 
-    def at_cell(self, stage: str, number: int, total: int, heading: str | None) -> None:
-        print_event("cell started", stage=stage, number=number, of=total, heading=heading)
+    def at_cell(
+        self, stage: str, number: int, total: int, heading: str | None, began: float
+    ) -> None:
+        cell = {"stage": stage, "number": number, "of": total, "heading": heading}
+        print_event("cell started", time=round(began, 3), **cell)
 
     def ended(self, stage: StageRun) -> None:
         record = asdict(stage)
@@ -104,7 +109,9 @@ class Lines:
     def started(self, stage: StageRun, expected: float | None) -> None:
         self.screen.start(stage.name, ", ".join(stage.why), expected)
 
-    def at_cell(self, stage: str, number: int, total: int, heading: str | None) -> None:
+    def at_cell(
+        self, stage: str, number: int, total: int, heading: str | None, began: float
+    ) -> None:
         below = f" · {heading}" if heading else ""
         self.screen.step(stage, f"cell {number}/{total}{below}", number, total)
 
@@ -168,7 +175,7 @@ def _first_sentence(headline: str) -> str:
 
 
 def print_event(event: str, **facts: Any) -> None:
-    """Print an event as one line of JSON."""
+    """Print an event as one line of JSON; its time is now, unless `time` is among the facts."""
     line = json.dumps({"event": event, "time": round(time.time(), 3)} | facts, default=str)
     with suppress(OSError):  # nobody reads any more
         print(line, flush=True)

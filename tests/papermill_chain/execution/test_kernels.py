@@ -231,6 +231,8 @@ def test_time_and_memory_of_each_cell_are_kept_and_shown(tmp_path, capsys):
     ]
     assert events[0]["expected_seconds"] == told["stages"][0]["seconds"]
     assert events[-1]["status"] == "succeeded"
+    # cell 4 sleeps 0.3 s; an event has the time at which it came up, in thousandths of a second
+    assert events[3]["time"] - events[2]["time"] >= 0.299
     assert events[2] | {"time": 0} == {
         "event": "cell started",
         "time": 0,
