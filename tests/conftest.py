@@ -96,8 +96,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """Spare the garbage collector what has been imported, which no test gives up.
 
-    It takes 6 % of a worker's time at its usual thresholds. What it finds later is found all the
-    same: pytest collects all there is before it ends.
+    It also looks less often, which takes time as well. What it finds later is found all the same:
+    pytest collects all there is before it ends.
     """
     gc.collect()
     gc.freeze()
