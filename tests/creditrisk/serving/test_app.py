@@ -3,6 +3,7 @@
 import io
 import json
 import random
+import re
 import shutil
 import socket
 import socketserver
@@ -149,6 +150,8 @@ def test_all_problems_of_all_records_are_told_and_no_value(server):
     told = [(each["record"], each["field"]) for each in problem["problems"]]
     assert told == [(2, "Age"), (2, "Job"), (2, "Housing"), (3, "Income")]
     assert "allowed 18 to 120 years" in problem["problems"][0]["message"]
+    # of 24 digits at random, five of which may be 77123
+    assert re.fullmatch("[0-9a-f]{24}", problem.pop("request_id"))
     assert "secret" not in str(problem) and "77123" not in str(problem)
 
 
